@@ -1,0 +1,68 @@
+"""The core: one step of training, whatever the modality, the objective and the regulariser."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from grammar_rae.objectives import AE
+from grammar_rae.regularizers import NoRegularizer
+
+
+class Losses(NamedTuple):
+    """One step's costs: float32 scalars, means over the batch.
+
+    ``total`` is what is minimised: ``reconstruction + latent + penalty``. ``exact`` is the share of rows whose most
+    likely output, given the true steps before each step, is the input.
+    """
+
+    total: Tensor
+    reconstruction: Tensor
+    latent: Tensor
+    penalty: Tensor
+    exact: Tensor
+
+
+class Autoencoder(nn.Module):
+    r"""An encoder and a decoder with the axes that make a family of them.
+
+    .. math:: L = L_\mathrm{rec}(D(z), x) + L_\mathrm{latent} + \lambda L_\mathrm{reg}(D), \quad
+        z, L_\mathrm{latent} = \mathrm{objective}(E(x))
+
+    (paper, eq. 11: for an RAE the latent cost is :math:`\beta \cdot \tfrac12 \lVert z \rVert^2`.)
+
+    Parameters
+    ----------
+    encoder
+        x to h (B, H).
+    decoder
+        ``decoder(z, x)`` to its output; x is there for autoregressive decoders.
+    objective, likelihood, regularizer
+        Rows of :data:`OBJECTIVES`, :data:`LIKELIHOODS` and :data:`REGULARIZERS`.
+    """
+
+    def __init__(
+        self, encoder: nn.Module, decoder: nn.Module, objective: AE, likelihood: nn.Module, regularizer: NoRegularizer
+    ) -> None:
+        super().__init__()
+        regularizer.prepare(decoder)
+        self.encoder = encoder
+        self.decoder = decoder
+        self.objective = objective
+        self.likelihood = likelihood
+        self.regularizer = regularizer
+
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Losses:
+        """The costs of a batch; the generator is the source of all randomness."""
+        with self.regularizer.context():
+            z, latent = self.objective(self.encoder(x), generator)
+            out = self.decoder(z, x)
+            reconstruction, exact = self.likelihood(out, x)
+            penalty = self.regularizer.penalty(self.decoder, z, out)
+        parts = (reconstruction.mean(), latent.mean(), penalty)
+        return Losses(parts[0] + parts[1] + parts[2], *parts, exact.float().mean())
+
+    def encode(self, x: Tensor) -> Tensor:
+        """z (B, D) of x, without noise."""
+        z: Tensor = self.objective.code(self.encoder(x))
+        return z

@@ -1,0 +1,344 @@
+"""Saving and loading: one ``model.json`` and one safetensors file per group of tensors, never pickle.
+
+A folder is a checkpoint when it holds a ``model.json``::
+
+    {"format": "grammar_rae", "format_version": 1, "meta": {...},
+     "files": {"weights": {"file": "weights-0f1e2d3c4b5a.safetensors", "sha256": "0f1e2d...", "size": 1234}}}
+
+Tensor files are named by their content, so a new save never touches a file that the old ``model.json`` names. Replacing
+``model.json`` is the commit: whatever stops a save, before that moment the old model stands, after it the new one.
+"""
+
+import contextlib
+import errno
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from grammar_rae.errors import CheckpointError, InputError
+
+FORMAT = "grammar_rae"
+FORMAT_VERSION = 1
+INDEX = "model.json"
+PACKAGES = ("torch", "numpy", "scikit-learn", "rdkit", "nltk")
+
+_GROUP = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_TENSOR_FILE = re.compile(r"[A-Za-z][A-Za-z0-9_]*-[0-9a-f]{12}\.safetensors")
+_TEMPORARY = re.compile(r"\.(?:model\.json|[A-Za-z][A-Za-z0-9_]*-[0-9a-f]{12}\.safetensors)\.[0-9]+\.tmp")
+_RETRAIN = "Copy the folder again from where it came, or train again."
+
+
+def save(folder: str | Path, meta: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Write a checkpoint, or leave the one that is there as it was.
+
+    Parameters
+    ----------
+    folder
+        Made when missing. Files of an older checkpoint in it are removed after the new one stands; other files stay.
+    meta
+        What JSON can hold (NumPy scalars and arrays become numbers and lists); not-a-number is refused.
+    tensors
+        Group name (letters, digits, ``_``) -> tensor name -> tensor, on any device, contiguous or not, shared or not.
+
+    Raises
+    ------
+    InputError
+        For a group name that cannot be a file name, or a ``meta`` that JSON cannot hold.
+    CheckpointError
+        When the folder cannot be written, for example because the disk is full.
+
+    The same content gives the same bytes. Only one process may write to a folder at a time.
+    """
+    folder = Path(folder)
+    blobs = {group: _serialise(group, named) for group, named in sorted(tensors.items())}
+    digests = {group: hashlib.sha256(blob).hexdigest() for group, blob in blobs.items()}
+    files = {
+        group: {"file": _file_name(group, digests[group]), "sha256": digests[group], "size": len(blob)}
+        for group, blob in blobs.items()
+    }
+    index = _to_json({"format": FORMAT, "format_version": FORMAT_VERSION, "meta": meta, "files": files})
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            for group, blob in blobs.items():
+                path = folder / _file_name(group, digests[group])
+                if not _holds(path, digests[group]):
+                    _write(path, blob)
+            _write(folder / INDEX, index)
+        finally:
+            # Also after a failure: what was written before it is named by no index.
+            _sweep(folder)
+
+
+def load(folder: str | Path, require: Iterable[str] = ()) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
+    """Read a checkpoint back: ``(meta, tensors)``, the tensors on the CPU.
+
+    Parameters
+    ----------
+    folder
+        A folder written by :func:`save`.
+    require
+        Groups that must be there.
+
+    Raises
+    ------
+    CheckpointError
+        When there is no checkpoint, or it is of a newer format, incomplete, damaged or not what ``model.json`` says.
+        Nothing in ``model.json`` is trusted: file names must be those that the content dictates.
+    """
+    folder = Path(folder)
+    index = _read_index(folder)
+    files = index["files"]
+    missing = [group for group in require if group not in files]
+    if missing:
+        raise CheckpointError(
+            f"the checkpoint lacks {', '.join(missing)}",
+            received=f"groups {', '.join(sorted(files)) or 'none'}",
+            where=str(folder / INDEX),
+            remedy="It was saved for another purpose, or by other software; choose another folder.",
+        )
+    return index["meta"], {group: _read_tensors(folder, group, entry) for group, entry in files.items()}
+
+
+def exists(folder: str | Path) -> bool:
+    """Whether the folder holds a checkpoint (of whatever version, whole or not)."""
+    return (Path(folder) / INDEX).is_file()
+
+
+def versions() -> dict[str, str]:
+    """The versions of this package, Python and the libraries that a result may depend on; absent ones are left out.
+
+    Reads the installed metadata and imports none of them.
+    """
+    found = {"python": platform.python_version()}
+    for package in ("grammar_rae", *PACKAGES):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
+
+
+def pack_optimizer(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Take an optimiser's ``state_dict()`` apart into tensors and what JSON can hold.
+
+    Good for every optimiser whose state is, per parameter, tensors, numbers and None: SGD, Adam, AdamW and their like.
+    """
+    tensors: dict[str, Tensor] = {}
+    values: dict[str, dict[str, Any]] = {}
+    for parameter, slots in state["state"].items():
+        values[str(parameter)] = {}
+        for slot, value in slots.items():
+            if isinstance(value, Tensor):
+                tensors[f"{parameter}.{slot}"] = value
+            else:
+                values[str(parameter)][slot] = value
+    groups = [
+        {name: value.item() if isinstance(value, Tensor) else value for name, value in group.items()}
+        for group in state["param_groups"]
+    ]
+    return tensors, {"values": values, "groups": groups}
+
+
+def unpack_optimizer(tensors: Mapping[str, Tensor], packed: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of :func:`pack_optimizer`; the result goes into ``optimizer.load_state_dict``.
+
+    Raises
+    ------
+    CheckpointError
+        When the parts do not belong together.
+    """
+    try:
+        state: dict[int, dict[str, Any]] = {
+            int(parameter): dict(slots) for parameter, slots in packed["values"].items()
+        }
+        for name, tensor in tensors.items():
+            parameter, slot = name.split(".", 1)
+            state[int(parameter)][slot] = tensor
+        # JSON has no tuples; an optimiser's settings (betas) have no lists but that of the parameters.
+        groups = [
+            {name: tuple(value) if isinstance(value, list) and name != "params" else value for name, value in g.items()}
+            for g in packed["groups"]
+        ]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError("the optimiser's state is not what this package writes", remedy=_RETRAIN) from error
+    return {"state": state, "param_groups": groups}
+
+
+# Writing
+
+
+def _file_name(group: str, digest: str) -> str:
+    return f"{group}-{digest[:12]}.safetensors"
+
+
+def _serialise(group: str, named: Mapping[str, Tensor]) -> bytes:
+    if not _GROUP.fullmatch(group):
+        raise InputError("a group of tensors needs a plain name", received=repr(group), expected="letters, digits, _")
+    # A fresh, contiguous copy each: safetensors refuses views and tensors that share memory.
+    copies = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in named.items()}
+    return safetensors.torch.save(copies)
+
+
+def _to_json(index: Mapping[str, Any]) -> bytes:
+    def convert(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return dict(value)
+        if hasattr(value, "tolist"):
+            return value.tolist()
+        raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+    try:
+        text = json.dumps(index, indent=1, allow_nan=False, default=convert)
+        return (text + "\n").encode("utf-8")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"the checkpoint's meta cannot be written as JSON ({error})") from error
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Errors of the file system as a CheckpointError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+        reason = "disk full" if full else (error.strerror or type(error).__name__).lower()
+        raise CheckpointError(
+            f"the checkpoint cannot be written: {reason}",
+            where=str(folder),
+            remedy=("Free some space" if full else "Choose a folder that can be written")
+            + "; what was saved there before is unharmed.",
+        ) from error
+
+
+def _write(path: Path, blob: bytes) -> None:
+    """Put a whole file in place: a temporary file, its bytes on the disk, then the name."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as file:
+        file.write(blob)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    # The new name, too, must survive a power cut. Not every system lets a folder be opened for that.
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _holds(path: Path, digest: str) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
+
+
+def _sweep(folder: Path) -> None:
+    """Remove temporary files, and tensor files that the standing ``model.json`` does not name."""
+    try:
+        named = {entry["file"] for entry in _read_index(folder)["files"].values()} if exists(folder) else set()
+    except CheckpointError:
+        named = None  # An index that nobody can read names nothing, but its tensors may still be wanted.
+    with contextlib.suppress(OSError):
+        for path in list(folder.iterdir()):
+            stale = named is not None and _TENSOR_FILE.fullmatch(path.name) and path.name not in named
+            if stale or _TEMPORARY.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+
+
+# Reading
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    path = folder / INDEX
+    if not path.is_file():
+        found = "no such folder" if not folder.exists() else f"no {INDEX} in it"
+        raise CheckpointError(
+            f"this is not the folder of a saved model: {found}",
+            where=str(folder),
+            remedy="Give the folder that training or save wrote.",
+        )
+    try:
+        index = json.loads(path.read_bytes())
+    except OSError as error:
+        raise CheckpointError(f"the file cannot be read ({error.strerror})", where=str(path)) from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError("the file is damaged: it is not JSON", where=str(path), remedy=_RETRAIN) from error
+    _check_index(index, path)
+    return dict(index)
+
+
+def _check_index(index: Any, path: Path) -> None:
+    version = index.get("format_version") if isinstance(index, dict) else None
+    if not isinstance(index, dict) or index.get("format") != FORMAT or type(version) is not int or version < 1:
+        raise CheckpointError(
+            "the file does not describe a model of this package", where=str(path), remedy="Give another folder."
+        )
+    if version > FORMAT_VERSION:
+        raise CheckpointError(
+            "the model was saved by a newer version of this package",
+            received=f"format {version}",
+            expected=f"format {FORMAT_VERSION} or older",
+            where=str(path),
+            remedy="Install a newer grammar_rae.",
+        )
+    meta, files = index.get("meta"), index.get("files")
+    if not isinstance(meta, dict) or not isinstance(files, dict):
+        raise CheckpointError("the file is damaged: meta or files is missing", where=str(path), remedy=_RETRAIN)
+    for group, entry in files.items():
+        digest, size = (entry.get("sha256"), entry.get("size")) if isinstance(entry, dict) else (None, None)
+        if not (
+            isinstance(entry, dict)
+            and isinstance(digest, str)
+            and re.fullmatch(r"[0-9a-f]{64}", digest)
+            and type(size) is int
+            and _GROUP.fullmatch(group)
+            # The one name that the content dictates: no path, no other folder can be smuggled in.
+            and entry.get("file") == _file_name(group, digest)
+        ):
+            raise CheckpointError(
+                "the file is damaged: a tensor file is not described as it should be",
+                received=f"{group!r}: {entry!r}"[:200],
+                where=str(path),
+                remedy=_RETRAIN,
+            )
+
+
+def _read_tensors(folder: Path, group: str, entry: Mapping[str, Any]) -> dict[str, Tensor]:
+    path = folder / entry["file"]
+    if not path.is_file():
+        raise CheckpointError(f"the file with the {group} is missing", where=str(path), remedy=_RETRAIN)
+    try:
+        size = path.stat().st_size
+        blob = path.read_bytes() if size == entry["size"] else b""
+    except OSError as error:
+        raise CheckpointError(f"the file cannot be read ({error.strerror})", where=str(path)) from error
+    if size != entry["size"]:
+        raise CheckpointError(
+            f"the file with the {group} is {'truncated' if size < entry['size'] else 'too long'}",
+            received=f"{size} bytes",
+            expected=f"{entry['size']} bytes",
+            where=str(path),
+            remedy=_RETRAIN,
+        )
+    if hashlib.sha256(blob).hexdigest() != entry["sha256"]:
+        raise CheckpointError(
+            f"the file with the {group} was changed after it was saved (its sha256 differs)",
+            where=str(path),
+            remedy=_RETRAIN,
+        )
+    try:
+        return safetensors.torch.load(blob)
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise CheckpointError(f"the file with the {group} is no safetensors file", where=str(path)) from error

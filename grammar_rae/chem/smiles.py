@@ -1,0 +1,209 @@
+"""Reading SMILES, and writing them in canonical, Kekulé or aromatic form."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from rdkit import Chem
+from rdkit.Chem import rdMolDescriptors
+
+from grammar_rae.chem.log import captured, quiet
+from grammar_rae.errors import TextError, UnknownNameError
+
+#: The longest SMILES that is handed to RDKit. RDKit follows a chain of atoms recursively; between 14,000 and
+#: 20,000 atoms it overflows the stack of 8 MB that threads commonly have, and that ends the process without a word.
+MAX_CHARACTERS = 5000
+
+# RDKit ends a SMILES at a blank and skips some bytes outside ASCII, and so would read another molecule than was meant.
+_SMILES_CHARACTERS = re.compile(r"[!-~]+")
+_OTHER_CHARACTER = re.compile(r"[^!-~]")
+
+_NEAR = re.compile(r"check for mistakes around position (\d+)")
+_REASON_TAIL = re.compile(r"( while parsing| for input): .*$")
+
+
+def _read(text: object) -> Any:
+    """The sanitised molecule, or None; the fast path, which does not ask why."""
+    if not isinstance(text, str) or len(text) > MAX_CHARACTERS:
+        return None
+    text = text.strip()
+    if not _SMILES_CHARACTERS.fullmatch(text):
+        return None
+    try:
+        molecule = Chem.MolFromSmiles(text)
+    except (ValueError, RuntimeError):  # RDKit's own invariants, on the oddest of texts
+        return None
+    return molecule if molecule is not None and molecule.GetNumAtoms() else None
+
+
+def molecule(text: str) -> Any:
+    """RDKit's sanitised molecule, or :class:`~grammar_rae.errors.TextError`; callers keep the log quiet."""
+    found = _read(text)
+    if found is None:
+        raise _refusal(text)
+    return found
+
+
+def _refusal(text: object) -> TextError:
+    """The error that tells why :func:`_read` gave None, in RDKit's own words where it has some."""
+    if not isinstance(text, str):
+        return TextError("a SMILES must be text", text=str(text), received=f"{text!r}, a {type(text).__name__}")
+    start = len(text) - len(text.lstrip())
+    stripped = text.strip()
+    if not stripped:
+        return TextError("the SMILES is empty", text=text)
+    if len(text) > MAX_CHARACTERS:
+        return TextError(
+            "the SMILES is too long for RDKit",
+            text=text,
+            received=f"{len(text)} characters",
+            expected=f"at most {MAX_CHARACTERS}",
+        )
+    other = _OTHER_CHARACTER.search(stripped)
+    if other:
+        blank = other.group().isspace()
+        return TextError(
+            f"a SMILES has no {'blanks' if blank else f'character {other.group()!r}'}",
+            text=text,
+            position=start + other.start(),
+            remedy="Pass the SMILES alone, without a name or other columns." if blank else None,
+        )
+    reason, near = _reason(stripped)
+    return TextError(
+        f"RDKit cannot read this SMILES: {reason}", text=text, position=None if near is None else start + near
+    )
+
+
+def _reason(text: str) -> tuple[str, int | None]:
+    """RDKit's reason for refusing a text and, for an error of syntax, the index of the character near which it is."""
+    parsed, lines = captured(lambda: Chem.MolFromSmiles(text, sanitize=False))
+    if parsed is not None:
+        try:
+            Chem.SanitizeMol(parsed)
+        except (ValueError, RuntimeError) as error:
+            return _sentence(str(error)), None
+        return "no reason given", None
+    # Another thread may be reading another text meanwhile, and its messages arrive here too: take those of this one.
+    ours = [i for i, line in enumerate(lines) if line.endswith((f" while parsing: {text}", f" for input: '{text}'"))]
+    if not ours:
+        return "no reason given", None
+    first, rest = lines[ours[0]], lines[ours[0] + 1 : ours[-1]]
+    reason = _sentence(_REASON_TAIL.sub("", first.removeprefix("SMILES Parse Error: ")))
+    places = [int(found.group(1)) for found in map(_NEAR.search, rest) if found]
+    # RDKit counts from 1, and counts the end of the text as a place.
+    return (f"{reason} near character {places[0]}", min(places[0], len(text)) - 1) if places else (reason, None)
+
+
+def _sentence(reason: str) -> str:
+    return " ".join(reason.split()).rstrip(".")
+
+
+def _one(found: Any, text: str) -> Any:
+    parts = len(Chem.GetMolFrags(found))
+    if parts > 1:
+        raise TextError(
+            f"the '.' in this SMILES makes {parts} separate molecules",
+            text=text,
+            position=text.index("."),
+            expected="one",
+            remedy="Pass fragments='largest' to take the largest of them, or fragments='keep' to keep them all.",
+        )
+    return found
+
+
+def _largest(found: Any, text: str) -> Any:
+    parts = Chem.GetMolFrags(found, asMols=True)
+    if len(parts) == 1:
+        return found
+
+    def rank(part: Any) -> tuple[int, float, str]:
+        return -part.GetNumHeavyAtoms(), -rdMolDescriptors.CalcExactMolWt(part), Chem.MolToSmiles(part)
+
+    # Read again: a part that was cut out remembers the whole's stereochemistry, which is not always its own.
+    return molecule(min(map(rank, parts))[-1])
+
+
+def _all(found: Any, text: str) -> Any:
+    return found
+
+
+#: What is done with a SMILES of several molecules.
+FRAGMENTS: dict[str, Callable[[Any, str], Any]] = {"refuse": _one, "largest": _largest, "keep": _all}
+
+
+def _single(text: str, fragments: str) -> Any:
+    """The molecule of a text after the choice of fragments; RDKit is asked for the parts only where a '.' stands."""
+    try:
+        choose = FRAGMENTS[fragments]
+    except KeyError:
+        raise UnknownNameError("treatment of fragments", fragments, FRAGMENTS) from None
+    found = molecule(text)
+    return choose(found, text) if "." in text else found
+
+
+def _write(found: Any, text: str, kekule: bool) -> str:
+    try:
+        if kekule:
+            Chem.Kekulize(found, clearAromaticFlags=True)
+        return str(Chem.MolToSmiles(found))
+    except (ValueError, RuntimeError) as error:
+        raise TextError(f"RDKit cannot write this molecule: {_sentence(str(error))}", text=text) from error
+
+
+@quiet
+def canonical(text: str) -> str:
+    """RDKit's canonical SMILES, of all fragments.
+
+    Raises
+    ------
+    TextError
+        When RDKit refuses the text, with RDKit's reason.
+    """
+    return _write(molecule(text), text, kekule=False)
+
+
+@quiet
+def canonical_or_none(text: str) -> str | None:
+    """RDKit's canonical SMILES, or None for a text that is no molecule (faster than an error)."""
+    found = _read(text)
+    try:
+        return None if found is None else _write(found, text, kekule=False)
+    except TextError:
+        return None
+
+
+@quiet
+def is_valid(text: str) -> bool:
+    """Whether RDKit parses and sanitises the text; the empty text is no molecule."""
+    return _read(text) is not None
+
+
+@quiet
+def kekule(text: str, fragments: str = "refuse") -> str:
+    """The canonical SMILES without aromatic atoms: double bonds stand where RDKit's Kekulé structure puts them.
+
+    It names the same molecule: ``canonical(kekule(text)) == canonical(text)``. Isotopes, charges, stereochemistry and
+    atom maps are kept; explicit hydrogen atoms become implicit ones, as RDKit reads them by default.
+
+    Parameters
+    ----------
+    text
+        A SMILES.
+    fragments
+        What to do with several molecules joined by '.': ``"refuse"`` them, take the ``"largest"`` (most heavy atoms,
+        then the heaviest, then the first in alphabetical order) or ``"keep"`` all.
+
+    Raises
+    ------
+    TextError
+        When RDKit refuses the text, or the text has several molecules and they are refused.
+    UnknownNameError
+        When ``fragments`` is none of the three.
+    """
+    return _write(_single(text, fragments), text, kekule=True)
+
+
+@quiet
+def aromatic(text: str, fragments: str = "refuse") -> str:
+    """The canonical SMILES with aromatic atoms in lower case; parameters and errors as in :func:`kekule`."""
+    return _write(_single(text, fragments), text, kekule=False)

@@ -1,0 +1,45 @@
+"""Arguments that several commands share, and the reading of their values."""
+
+import math
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
+_DURATION = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(s|m|min|h|)\s*", re.IGNORECASE)
+
+
+def seconds(text: str) -> float:
+    """A duration such as ``90``, ``90s``, ``10m`` or ``2h`` in seconds.
+
+    >>> seconds("10m"), seconds("1.5h"), seconds("90")
+    (600.0, 5400.0, 90.0)
+    """
+    match = _DURATION.fullmatch(text)
+    value = float(match[1]) * _UNITS[match[2].lower()] if match else math.nan
+    if not 0 < value < math.inf:
+        raise typer.BadParameter(f"{text!r} is no duration; expected for example 90, 90s, 10m or 2h")
+    return value
+
+
+def names(text: str) -> list[str]:
+    """The names of a list such as ``qed,logp, sa``, each once.
+
+    >>> names("qed,logp, sa,qed")
+    ['qed', 'logp', 'sa']
+    """
+    return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+Model = Annotated[Path, typer.Option("-m", "--model", help="The folder of a trained model.", show_default=False)]
+Texts = Annotated[Path, typer.Argument(help=".smi, .txt, .csv, .tsv (each also .gz) or .parquet.", show_default=False)]
+Column = Annotated[
+    str | None, typer.Option(help="The column of a table that holds the texts; SMILES columns are found by themselves.")
+]
+Seed = Annotated[int | None, typer.Option(help="The same seed draws the same samples.")]
+Html = Annotated[Path | None, typer.Option(help="Also write a page with the drawn molecules.")]
+Constraint = Annotated[str | None, typer.Option(help="What every step of the decoder must obey, e.g. grammar.")]
+Output = Annotated[Path, typer.Option("-o", "--output", help="The CSV file to write; - is the standard output.")]
+Jobs = Annotated[int | None, typer.Option(help="Processes that parse the texts; -1 for one per core.")]

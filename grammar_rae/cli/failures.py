@@ -1,0 +1,63 @@
+"""What a person sees when a command cannot do its work: one line on stderr and an exit code, never a traceback."""
+
+import errno
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from grammar_rae.errors import GrammarRAEError, TextError
+
+ERROR = 2
+INTERRUPTED = 130
+
+
+class Commands(TyperGroup):
+    """The group of all commands; every error of the package that leaves one of them ends here."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            with _plain_warnings():
+                return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.secho("interrupted", fg=typer.colors.RED, err=True)
+            raise typer.Exit(INTERRUPTED) from None
+        except (GrammarRAEError, OSError) as error:
+            if ctx.params.get("debug") or _is_broken_pipe(error):
+                raise
+            _tell(error)
+            raise typer.Exit(ERROR) from None
+
+
+def _tell(error: Exception) -> None:
+    typer.secho(f"error: {_sentence(error)}", fg=typer.colors.RED, err=True)
+    if isinstance(error, TextError) and error.position is not None:
+        for line in error.caret().splitlines():
+            typer.echo(f"  {line}", err=True)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and not isinstance(error, GrammarRAEError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{(error.strerror or str(error)).lower()}"
+    return str(error)
+
+
+def _is_broken_pipe(error: Exception) -> bool:
+    # typer itself ends quietly when the reader of a pipe has gone.
+    return isinstance(error, OSError) and error.errno == errno.EPIPE
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Warnings as one line each, without the file and line of the code that gave them."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        typer.secho(f"warning: {message}", fg=typer.colors.YELLOW, err=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield

@@ -1,0 +1,109 @@
+"""Between texts and latent codes: ``encode``, ``decode``, ``reconstruct``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from grammar_rae.cli import arguments, files
+from grammar_rae.errors import DataError
+
+if TYPE_CHECKING:
+    from grammar_rae.datasets import Row
+
+
+def encode(
+    texts: arguments.Texts,
+    model: arguments.Model,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="z.npy (codes alone) or z.csv (with line and text); - for CSV.")
+    ],
+    column: arguments.Column = None,
+) -> None:
+    """Write the latent code of every text of a file."""
+    import grammar_rae
+
+    files.check_writable(output)
+    loaded = grammar_rae.load(model)
+    accepted, rejected = usable_rows(loaded.codec, texts, column)
+    files.write_codes(output, loaded.encode([row.text for row in accepted]), accepted)
+    files.write_rejected(output, rejected)
+    files.note(f"encoded {len(accepted)} texts")
+
+
+def decode(
+    codes: Annotated[Path, typer.Argument(help="z.npy or z.csv, as encode writes them.", show_default=False)],
+    model: arguments.Model,
+    output: arguments.Output = files.STDOUT,
+) -> None:
+    """Decode latent codes to texts."""
+    import pandas as pd
+
+    import grammar_rae
+
+    files.check_writable(output)
+    z = files.read_codes(codes)
+    texts = grammar_rae.load(model).decode(z)
+    files.write_frame(output, pd.DataFrame({"text": texts}))
+
+
+def reconstruct(
+    texts: arguments.Texts,
+    model: arguments.Model,
+    output: arguments.Output = files.STDOUT,
+    column: arguments.Column = None,
+) -> None:
+    """Encode and decode a file; tell how much comes back."""
+    import pandas as pd
+
+    import grammar_rae
+
+    files.check_writable(output)
+    loaded = grammar_rae.load(model)
+    accepted, rejected = usable_rows(loaded.codec, texts, column)
+    originals = [row.text for row in accepted]
+    reconstructions = loaded.reconstruct(originals)
+    exact = are_exact(loaded.codec, originals, reconstructions)
+    columns = {
+        "line": [row.line for row in accepted],
+        "text": originals,
+        "reconstruction": reconstructions,
+        "exact": exact,
+    }
+    files.write_frame(output, pd.DataFrame(columns))
+    files.write_rejected(output, rejected)
+    files.note(f"exactly reconstructed: {share(exact)}")
+
+
+def usable_rows(codec: Any, source: Path, column: str | None) -> tuple[list["Row"], list["Row"]]:
+    """The rows of a file that the codec takes, and the others with their problem.
+
+    Raises
+    ------
+    DataError
+        When no row is left.
+    """
+    from grammar_rae.datasets import read_rows
+
+    rows = list(read_rows(source, column))
+    candidates = [row for row in rows if row.problem is None]
+    errors = dict(codec.encode_batch([row.text for row in candidates]).rejected)
+    accepted = [row for index, row in enumerate(candidates) if index not in errors]
+    refused = [candidates[index]._replace(problem=error.message) for index, error in errors.items()]
+    rejected = sorted([row for row in rows if row.problem is not None] + refused)
+    if not accepted:
+        raise DataError(
+            f"none of the {len(rows)} rows can be used: {rejected[0].problem} (line {rejected[0].line})",
+            where=str(source),
+        )
+    return accepted, rejected
+
+
+def are_exact(codec: Any, originals: list[str], reconstructions: list[str]) -> list[bool]:
+    """Whether each reconstruction is the original, both in the codec's own form."""
+    return [codec.prepare(one) == other for one, other in zip(originals, reconstructions, strict=True)]
+
+
+def share(flags: list[bool]) -> str:
+    """A share for people: ``93.4 % (467 of 500)``."""
+    return f"{100 * sum(flags) / len(flags):.1f} % ({sum(flags)} of {len(flags)})"

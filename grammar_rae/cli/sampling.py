@@ -1,0 +1,60 @@
+"""New texts from a trained model: ``sample``, ``interpolate``."""
+
+from typing import Annotated
+
+import typer
+
+from grammar_rae.cli import arguments, files
+
+
+def sample(
+    model: arguments.Model,
+    n: Annotated[int, typer.Option("-n", help="How many.")] = 1000,
+    output: arguments.Output = files.STDOUT,
+    scores: Annotated[str, typer.Option(help="Columns to add, for example qed,logp,sa.")] = "",
+    html: arguments.Html = None,
+    seed: arguments.Seed = None,
+    temperature: Annotated[float, typer.Option(help="Below 1 the decoder is bolder, above 1 more varied.")] = 1.0,
+    constraint: arguments.Constraint = None,
+    valid_only: Annotated[
+        bool, typer.Option("--valid-only/--raw", help="Draw until n are valid, or give the first n as they come.")
+    ] = True,
+) -> None:
+    """Draw new molecules."""
+    import grammar_rae
+    from grammar_rae.scores import score
+
+    files.check_writable(output, html)
+    wanted = arguments.names(scores)
+    score([], wanted)  # an unknown name is told before any work
+    loaded = grammar_rae.load(model)
+    result = loaded.sample(n, valid_only=valid_only, seed=seed, temperature=temperature, constraint=constraint)
+    files.write_frame(output, result.to_frame(scores=wanted))
+    files.note(summary(result))
+    if html is not None:
+        write_page(html, result, loaded)
+
+
+def interpolate(
+    model: arguments.Model,
+    a: Annotated[str, typer.Argument(help="The text to start from.", show_default=False)],
+    b: Annotated[str, typer.Argument(help="The text to end at.", show_default=False)],
+    steps: Annotated[int, typer.Option(help="Texts on the way, both ends included.")] = 9,
+    output: arguments.Output = files.STDOUT,
+    html: arguments.Html = None,
+) -> None:
+    """Decode the way from one text to another."""
+    import pandas as pd
+
+    import grammar_rae
+
+    files.check_writable(output, html)
+    texts = grammar_rae.load(model).interpolate(a, b, steps=steps)
+    files.write_frame(output, pd.DataFrame({"step": range(len(texts)), "text": texts}))
+    if html is not None:
+        write_page(html, texts)
+
+
+def summary(result: "SampleResult") -> str:
+    """A line about the draws, for people."""
+    return f"{len(result.smiles)} texts out of {result.attempts} draws, of which {100 * result.validity:.1f} % were valid"

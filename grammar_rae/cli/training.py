@@ -1,0 +1,140 @@
+"""New models: ``demo`` and ``train``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from grammar_rae.cli import arguments, files
+from grammar_rae.cli.failures import INTERRUPTED
+from grammar_rae.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from grammar_rae.model import GenerativeModel
+
+DEMO_DATA = "data/moses_sample.smi.gz"
+DEMO_RECIPE = "molecules"
+DEMO_SECONDS = 210.0
+DEMO_SAMPLES = 1000
+DEMO_HELD_OUT = 500
+DEMO_RUN = "demo-run"
+DEMO_SCORES = ["qed", "logp", "sa"]
+
+
+def train(
+    texts: arguments.Texts,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the run.", show_default=False)],
+    column: arguments.Column = None,
+    recipe: Annotated[str, typer.Option(help="What to train; `grammar-rae recipes` lists them.")] = "molecules",
+    time_limit: Annotated[
+        float | None,
+        typer.Option(parser=arguments.seconds, metavar="DURATION", help="Stop after 90, 90s, 10m or 2h."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Stop after so many passes over the data.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the weights, the order and the noise.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the training in this folder.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in this folder.")] = False,
+    constraint: arguments.Constraint = None,
+    jobs: arguments.Jobs = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    devices: Annotated[int | None, typer.Option(help="How many of them; several train one model together.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, 32-true or bf16-mixed.")] = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")] = False,
+) -> None:
+    """Train a model on a file."""
+    refuse_to_replace(output, resume=resume, overwrite=overwrite)
+    import grammar_rae
+
+    chosen = {
+        "constraint": constraint,
+        "jobs": jobs,
+        "accelerator": device,
+        "devices": devices,
+        "precision": precision,
+    }
+    model = grammar_rae.train(
+        texts,
+        recipe=recipe,
+        folder=output,
+        column=column,
+        epochs=epochs,
+        time_limit=time_limit,
+        seed=seed,
+        resume=resume,
+        progress=not quiet,
+        **{name: value for name, value in chosen.items() if value is not None},
+    )
+    conclude(model, output)
+
+
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write in.")] = Path(),
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")] = False,
+) -> None:
+    """Train on bundled molecules, and draw new ones."""
+    import grammar_rae
+    from grammar_rae.cli.latent import are_exact, share
+    from grammar_rae.cli.sampling import write_page
+    from grammar_rae.datasets import read_texts
+    from grammar_rae.resources import bundled
+
+    output.mkdir(parents=True, exist_ok=True)
+    table, page, run = output / "samples.csv", output / "samples.html", output / DEMO_RUN
+    files.check_writable(table, page)
+    texts = [text for _, text in read_texts(bundled(DEMO_DATA))]
+    held_out = texts[-DEMO_HELD_OUT:]
+    files.note(f"training on {len(texts) - len(held_out):,} molecules for {DEMO_SECONDS / 60:g} minutes")
+    model = grammar_rae.train(
+        texts[:-DEMO_HELD_OUT], recipe=DEMO_RECIPE, folder=run, time_limit=DEMO_SECONDS, progress=not quiet
+    )
+    stop_if_interrupted(model, run)
+    result = model.sample(DEMO_SAMPLES, seed=0)
+    exact = are_exact(model.codec, held_out, model.reconstruct(held_out))
+    files.write_frame(table, result.to_frame(scores=DEMO_SCORES))
+    write_page(page, result, model)
+    typer.echo(
+        f"""
+raw validity          {100 * result.validity:.1f} %  ({result.attempts:,} drawn for {len(result.smiles):,} valid ones)
+uniqueness            {100 * len(set(result.smiles)) / max(1, len(result.smiles)):.1f} %
+exact reconstruction  {share(exact)}, none of them seen in training
+
+{table}  {page}  {run}/
+
+What to do next:
+  open {page} in a browser
+  grammar-rae sample -m {run} -n 10000 -o more.csv --scores qed,logp,sa
+  grammar-rae train YOUR_MOLECULES.smi -o run --time-limit 20m"""
+    )
+
+
+def refuse_to_replace(run: Path, *, resume: bool, overwrite: bool) -> None:
+    """Raise CheckpointError when a training into this folder would replace a model that nobody said to replace."""
+    from grammar_rae import checkpoint
+
+    if resume or overwrite or not checkpoint.exists(run):
+        return
+    raise CheckpointError(
+        "the folder holds a model already",
+        where=str(run),
+        remedy="Continue it with --resume, replace it with --overwrite, or choose another folder.",
+    )
+
+
+def conclude(model: "GenerativeModel", run: Path) -> None:
+    """Say what the training came to."""
+    stop_if_interrupted(model, run)
+    best: dict[str, Any] = model.history.best or {}
+    figures = "".join(
+        f", {name} {best[key]:.4g}"
+        for name, key in (("validation loss", "validation_loss"), ("exact", "validation_exact"))
+        if best.get(key) is not None
+    )
+    files.note(f"trained (stopped by {model.history.stopped}){figures}; the model is in {run}")
+    files.note(f"next: grammar-rae sample -m {run} -n 1000 -o out.csv")
+
+
+def stop_if_interrupted(model: "GenerativeModel", run: Path) -> None:
+    """After Ctrl-C the model is saved; the exit code still says that the training was cut short."""
+    if model.history.stopped == "interrupted":
+        files.note(f"interrupted; the model so far is in {run}, and --resume continues the training")
+        raise typer.Exit(INTERRUPTED)

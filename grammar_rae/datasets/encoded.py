@@ -1,0 +1,278 @@
+"""The encoded data set: flat codes, offsets and a description, in a memory-mapped folder or in memory."""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+
+import numpy as np
+import numpy.typing as npt
+
+from grammar_rae.errors import DataError, InputError
+
+if TYPE_CHECKING:  # torch takes seconds to import, and the worker processes that encode have no use for it
+    import torch
+
+    from grammar_rae.codecs import Codec
+
+FORMAT = 1
+KIND = "grammar_rae encoded data set"
+META, CODES, OFFSETS, LINES, REJECTED = "meta.json", "codes.bin", "offsets.bin", "lines.bin", "rejected.csv"
+REJECTED_COLUMNS = ("line", "text", "reason", "position")
+CODE_TYPE, OFFSET_TYPE = np.dtype("<u2"), np.dtype("<i8")
+PADDING = -1
+
+Indices = npt.ArrayLike
+
+
+class Rejected(NamedTuple):
+    """A row that was not encoded: its line (from 1), its text, why, and the offending character's index, if known.
+
+    The index, from 0, is one of the text in the codec's form: RDKit may have rewritten the row before.
+    """
+
+    line: int
+    text: str
+    reason: str
+    position: int | None = None
+
+
+def fingerprint(codec_dict: dict[str, Any]) -> str:
+    """The sha256 of a codec's description; equal for equal codecs, in whatever order the keys stand."""
+    text = json.dumps(codec_dict, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class CodeDataset:
+    """N encoded texts of different lengths, or a view of some of them. ``encode`` and ``open`` make it.
+
+    A row's codes are integers below R, the number of the codec's rules. Opened from a folder, the codes stay on disk
+    and are mapped into memory, so that the set may be larger than the memory; views share them.
+
+    Attributes
+    ----------
+    folder
+        Where the data set lies, or None where it is in memory.
+    meta
+        What ``meta.json`` holds: codec, counts, source, versions. It describes the whole set, in a view too.
+    """
+
+    def __init__(
+        self,
+        codes: npt.NDArray[np.uint16],
+        offsets: npt.NDArray[np.int64],
+        lines: npt.NDArray[np.int64],
+        meta: dict[str, Any],
+        rejected: str | None = None,
+        folder: Path | None = None,
+        rows: npt.NDArray[np.int64] | None = None,
+    ) -> None:
+        self._codes = codes
+        self._offsets = offsets
+        self._lines = lines
+        self._rejected = rejected
+        self._rows = rows
+        self.meta = meta
+        self.folder = folder
+
+    @classmethod
+    def open(cls, folder: str | PathLike[str]) -> "CodeDataset":
+        """The data set that ``encode`` wrote into a folder. Needs neither RDKit nor a grammar.
+
+        Raises DataError where the folder is no encoded data set, is of a newer format, or is damaged.
+        """
+        folder = Path(folder)
+        meta = read_meta(folder)
+        codes = _mapped(folder / CODES, CODE_TYPE, meta["codes"])
+        offsets = _mapped(folder / OFFSETS, OFFSET_TYPE, meta["accepted"] + 1)
+        lines = _mapped(folder / LINES, OFFSET_TYPE, meta["accepted"])
+        if not (folder / REJECTED).is_file():
+            raise _damaged(folder / REJECTED, "the file is missing")
+        if offsets[0] != 0 or offsets[-1] != len(codes) or (np.diff(offsets) < 0).any():
+            raise _damaged(folder / OFFSETS, "the offsets do not fit the codes")
+        if len(codes) and codes.max() >= meta["rules"]:
+            raise _damaged(folder / CODES, "a code is too large for the codec", f"{codes.max()}", f"< {meta['rules']}")
+        return cls(codes, offsets, lines, meta, folder=folder)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __repr__(self) -> str:
+        place = f"folder {str(self.folder)!r}" if self.folder else "in memory"
+        return f"<CodeDataset: {len(self)} rows, {place}>"
+
+    @cached_property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """The number of codes T of every row: (N,)."""
+        every = np.diff(self._offsets)
+        return every if self._rows is None else every[self._rows]
+
+    @cached_property
+    def lines(self) -> npt.NDArray[np.int64]:
+        """The line of the source, from 1, that every row comes from: (N,)."""
+        return np.asarray(self._lines if self._rows is None else self._lines[self._rows])
+
+    @property
+    def codec_dict(self) -> dict[str, Any]:
+        """The codec that made the codes, as ``codecs.codec_from_dict`` takes it."""
+        described: dict[str, Any] = self.meta["codec"]
+        return described
+
+    @property
+    def n_read(self) -> int:
+        """Rows of the source, ``n_accepted + n_rejected``."""
+        return int(self.meta["read"])
+
+    @property
+    def n_accepted(self) -> int:
+        return int(self.meta["accepted"])
+
+    @property
+    def n_rejected(self) -> int:
+        return int(self.meta["rejected"])
+
+    @property
+    def rejected(self) -> list[Rejected]:
+        """The rows of the source that were not encoded, in their order there. Read anew at every access."""
+        if self._rejected is not None:
+            return list(_parse_rejected(io.StringIO(self._rejected, newline="")))
+        if self.folder is None:
+            return []
+        with (self.folder / REJECTED).open(encoding="utf-8", newline="") as stream:
+            return list(_parse_rejected(stream))
+
+    def matches(self, codec: "Codec") -> bool:
+        """Whether this codec made the codes."""
+        return bool(self.meta["fingerprint"] == fingerprint(codec.to_dict()))
+
+    def codes(self, index: int) -> npt.NDArray[np.int64]:
+        """The codes of one row: (T,). Raises IndexError outside -N..N-1."""
+        row = range(len(self))[index] if self._rows is None else self._rows[index]
+        return self._codes[self._offsets[row] : self._offsets[row + 1]].astype(np.int64)
+
+    def batch(self, indices: Indices) -> "torch.Tensor":
+        """The codes of B rows: int64 (B, T), padded at the end with -1, T the longest length among them.
+
+        ``indices`` are integers, or N booleans. Raises IndexError outside -N..N-1.
+        """
+        import torch
+
+        rows = self._to_rows(indices)
+        starts = self._offsets[rows]
+        lengths = self._offsets[rows + 1] - starts
+        steps = np.arange(lengths.max(initial=0))
+        present = steps < lengths[:, None]
+        padded = np.full(present.shape, PADDING, dtype=np.int64)
+        padded[present] = self._codes[(starts[:, None] + steps)[present]]
+        return torch.from_numpy(padded)
+
+    def subset(self, indices: Indices) -> "CodeDataset":
+        """A view of some rows, in the order given; ``indices`` as for ``batch``."""
+        return CodeDataset(
+            self._codes, self._offsets, self._lines, self.meta, self._rejected, self.folder, self._to_rows(indices)
+        )
+
+    def split(self, fraction: float, seed: int, maximum: int | None = None) -> "tuple[CodeDataset, CodeDataset]":
+        """Disjoint views for training and validation; together they are the whole.
+
+        ``fraction`` of the rows, at least one and at most ``maximum``, go into the second. Which ones depends only on
+        N and the seed. Raises InputError for a fraction outside (0, 1), DataError for fewer than two rows.
+        """
+        if not 0 < fraction < 1:
+            raise InputError("a split needs a share of the rows", received=f"fraction {fraction}", expected="0 < f < 1")
+        if maximum is not None and maximum < 1:
+            raise InputError("the validation set needs a row", received=f"maximum {maximum}", expected="maximum >= 1")
+        n = len(self)
+        if n < 2:
+            raise DataError("there are too few rows to split", received=n, expected="two or more")
+        size = min(max(round(n * fraction), 1), n - 1, maximum or n)
+        order = np.random.default_rng(seed).permutation(n)
+        # Sorted, so that the rows of a view lie in the file in their order.
+        return self.subset(np.sort(order[size:])), self.subset(np.sort(order[:size]))
+
+    def _to_rows(self, indices: Indices) -> npt.NDArray[np.int64]:
+        chosen = np.asarray(indices)
+        n = len(self)
+        if chosen.dtype == np.bool_ and chosen.shape == (n,):
+            chosen = np.flatnonzero(chosen)
+        if chosen.size == 0:
+            chosen = chosen.astype(np.int64)  # numpy takes an empty list for floats
+        if chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
+            raise InputError(
+                "these are no indices of rows",
+                received=f"{chosen.dtype} of shape {chosen.shape}",
+                expected=f"integers of shape (B,) or booleans of shape ({n},)",
+            )
+        if ((chosen < -n) | (chosen >= n)).any():
+            raise IndexError(f"an index is outside -{n}..{n - 1}")
+        rows: npt.NDArray[np.int64] = np.where(chosen < 0, chosen + n, chosen).astype(np.int64)
+        return rows if self._rows is None else self._rows[rows]
+
+
+def read_meta(folder: Path) -> dict[str, Any]:
+    """The checked ``meta.json`` of an encoded data set; DataError where there is none or it cannot be used."""
+    path = folder / META
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(
+            "this is no encoded data set" if folder.is_dir() else "there is no such folder",
+            where=str(folder),
+            expected=f"a folder with {META}",
+            remedy="Encode the texts first.",
+        ) from error
+    except OSError as error:
+        raise DataError(f"the file cannot be read ({error.strerror})", where=str(path)) from error
+    except ValueError as error:
+        raise _damaged(path, "the file is no JSON") from error
+    if not isinstance(meta, dict) or meta.get("kind") != KIND:
+        raise DataError("this is no encoded data set", where=str(path), expected=f'"kind": "{KIND}"')
+    version = meta.get("format")
+    if isinstance(version, int) and version > FORMAT:
+        raise DataError(
+            "the encoded data set comes from a newer version of this package",
+            where=str(path),
+            received=f"format {version}",
+            expected=f"format {FORMAT} or older",
+            remedy="Install a newer grammar_rae, or encode the texts again.",
+        )
+    counts = [meta.get(name) for name in ("format", "read", "accepted", "rejected", "codes", "rules")]
+    sound = all(type(count) is int and count >= 0 for count in counts) and isinstance(meta.get("codec"), dict)
+    if not sound or meta["read"] != meta["accepted"] + meta["rejected"] or meta["accepted"] < 1:
+        raise _damaged(path, "counts or codec are missing or do not add up")
+    if meta.get("fingerprint") != fingerprint(meta["codec"]):
+        raise _damaged(path, "the codec is not the one that was written")
+    return meta
+
+
+def _mapped(path: Path, kind: np.dtype[Any], count: int) -> npt.NDArray[Any]:
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise _damaged(path, "the file is missing") from error
+    if size != count * kind.itemsize:
+        raise _damaged(path, "the file has the wrong size", f"{size} bytes", f"{count * kind.itemsize}")
+    # An empty file cannot be mapped.
+    return np.memmap(path, dtype=kind, mode="r") if count else np.empty(0, dtype=kind)
+
+
+def _damaged(path: Path, message: str, received: str | None = None, expected: str | None = None) -> DataError:
+    return DataError(
+        f"the encoded data set is damaged: {message}",
+        where=str(path),
+        received=received,
+        expected=expected,
+        remedy="Encode the texts again.",
+    )
+
+
+def _parse_rejected(stream: TextIO) -> Iterator[Rejected]:
+    reader = csv.reader(stream)
+    next(reader)
+    for line, text, reason, position in reader:
+        yield Rejected(int(line), text, reason, int(position) if position else None)

@@ -1,0 +1,346 @@
+"""Texts into an encoded data set, or into figures on how well a codec covers them: in parallel, in constant memory."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator, Sized
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from grammar_rae.datasets.encoded import FORMAT, KIND, CodeDataset, Rejected, fingerprint
+from grammar_rae.datasets.reading import Fields, Row, Source, read_rows
+from grammar_rae.datasets.writing import Writer, building_folder, check_replaceable, describe_source, versions
+from grammar_rae.errors import DataError, InputError, TextError
+
+if TYPE_CHECKING:
+    from grammar_rae.codecs import Codec
+
+CHUNK = 2000
+"""Texts that a worker encodes at a time: about a tenth of a second or more of work."""
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How well a codec covers the texts of a source.
+
+    Attributes
+    ----------
+    read, accepted, rejected
+        Rows; the first is the sum of the others.
+    reasons
+        Reason -> number of rejected rows.
+    unsupported
+        Character, or bracket atom, at which a text left the codec's language -> number of rejected rows.
+    examples
+        The same tokens -> the first row that was rejected for it.
+    lengths
+        The lengths T in codes of the accepted rows: min, mean, median, 99%, 99.9%, max. Empty when there is none.
+    """
+
+    read: int
+    accepted: int
+    rejected: int
+    reasons: Counter[str]
+    unsupported: Counter[str]
+    examples: dict[str, Rejected]
+    lengths: dict[str, float]
+
+    @property
+    def share(self) -> float:
+        """Accepted rows over read rows."""
+        return self.accepted / self.read
+
+
+def encode(
+    source: Source,
+    codec: "Codec",
+    folder: str | os.PathLike[str] | None = None,
+    column: str | None = None,
+    jobs: int = 1,
+    progress: bool = False,
+    *,
+    fields: Fields = "first",
+    prepared: bool = False,
+    chunk: int = CHUNK,
+) -> CodeDataset:
+    """Encode every text of a source, or list it as rejected with its line number and reason.
+
+    Parameters
+    ----------
+    source, column, fields
+        As in ``read_texts``.
+    codec
+        Turns the texts into codes.
+    folder
+        Where to write the data set; without one it stays in memory. It appears there only when it is complete, in place
+        of an encoded data set that may be there already, and after an error or Ctrl-C all is as it was before.
+    jobs
+        Worker processes, -1 for one per processor core. Their number does not change the result. More than one needs a
+        codec that ``codecs.codec_from_dict`` can build.
+    progress
+        Whether to show a progress bar.
+    prepared
+        Whether the texts are in the codec's own form already, so that RDKit is not asked.
+    chunk
+        Texts that are encoded at a time.
+
+    Raises
+    ------
+    DataError
+        As ``read_texts``; also when no row is accepted, when the folder holds something else, or cannot be written.
+    InputError
+        ``jobs`` of 0, or ``chunk`` below 1.
+    """
+    target = None if folder is None else Path(folder).resolve()
+    if target is not None:
+        check_replaceable(target)
+    rows = _Counted(read_rows(source, column, fields=fields))
+    chunks = _encoded_chunks(rows, codec, jobs, prepared, chunk)
+    tally = _Tally()
+    with ExitStack() as stack:
+        building = None if target is None else stack.enter_context(building_folder(target))
+        writer = stack.enter_context(closing(Writer(building)))
+        for encoded in stack.enter_context(closing(_with_progress(chunks, source, progress))):
+            tally.add(encoded)
+            writer.add(encoded.codes, encoded.lengths, encoded.lines, [row for row, _ in encoded.refused])
+        tally.check(rows.count)
+        tally.check_any_accepted(source)
+        meta = {
+            "kind": KIND,
+            "format": FORMAT,
+            "read": tally.read,
+            "accepted": tally.accepted,
+            "rejected": tally.rejected,
+            "codes": writer.total,
+            "rules": codec.rules.size,
+            "codec": codec.to_dict(),
+            "fingerprint": fingerprint(codec.to_dict()),
+            "reasons": dict(tally.reasons.most_common(20)),
+            "source": describe_source(source) | {"column": column, "fields": fields},
+            "versions": versions(),
+        }
+        if target is None:
+            return writer.in_memory(meta)
+        writer.finish(meta)
+    return CodeDataset.open(target)
+
+
+def coverage(
+    source: Source,
+    codec: "Codec",
+    column: str | None = None,
+    jobs: int = 1,
+    progress: bool = False,
+    *,
+    fields: Fields = "first",
+    prepared: bool = False,
+    chunk: int = CHUNK,
+) -> Coverage:
+    """How many texts of a source a codec takes, and what stops the others. Parameters and errors as ``encode``."""
+    rows = _Counted(read_rows(source, column, fields=fields))
+    chunks = _encoded_chunks(rows, codec, jobs, prepared, chunk)
+    tally = _Tally()
+    lengths: list[npt.NDArray[np.int64]] = []
+    with closing(_with_progress(chunks, source, progress)) as shown:
+        for encoded in shown:
+            tally.add(encoded)
+            lengths.append(encoded.lengths)
+    tally.check(rows.count)
+    return Coverage(
+        tally.read,
+        tally.accepted,
+        tally.rejected,
+        tally.reasons,
+        tally.unsupported,
+        tally.token_examples,
+        _summary(np.concatenate(lengths)),
+    )
+
+
+def _summary(lengths: npt.NDArray[np.int64]) -> dict[str, float]:
+    if not len(lengths):
+        return {}
+    median, high, higher = np.quantile(lengths, [0.5, 0.99, 0.999], method="inverted_cdf")
+    return {
+        "min": int(lengths.min()),
+        "mean": float(lengths.mean()),
+        "median": int(median),
+        "99%": int(high),
+        "99.9%": int(higher),
+        "max": int(lengths.max()),
+    }
+
+
+# --- chunks of rows, in this process or in others --------------------------------------------------------------------
+
+
+class _Refused(NamedTuple):
+    row: Rejected
+    token: str | None
+
+
+class _Chunk(NamedTuple):
+    """Some rows of the source: the accepted ones' codes one after another, their lengths and lines; and the others."""
+
+    read: int
+    codes: npt.NDArray[np.uint16]
+    lengths: npt.NDArray[np.int64]
+    lines: npt.NDArray[np.int64]
+    refused: list[_Refused]
+
+
+class _Counted:
+    """Rows, and how many of them have been read."""
+
+    def __init__(self, rows: Iterator[Row]) -> None:
+        self._rows = rows
+        self.count = 0
+
+    def __iter__(self) -> Iterator[Row]:
+        for row in self._rows:
+            self.count += 1
+            yield row
+
+
+def _encoded_chunks(rows: Iterable[Row], codec: "Codec", jobs: int, prepared: bool, chunk: int) -> Iterator[_Chunk]:
+    if jobs == 0 or jobs < -1:
+        raise InputError("there must be a process", received=f"jobs {jobs}", expected="jobs >= 1, or -1 for all")
+    if chunk < 1:
+        raise InputError("a chunk needs a text", received=f"chunk {chunk}", expected="chunk >= 1")
+    chunks = _chunks(iter(rows), chunk)
+    if jobs == 1:
+        return (_encode_rows(codec, some, prepared) for some in chunks)
+    return _in_processes(chunks, codec.to_dict(), jobs, prepared)
+
+
+def _in_processes(
+    chunks: Iterable[list[Row]], codec_dict: dict[str, Any], jobs: int, prepared: bool
+) -> Generator[_Chunk, None, None]:
+    from joblib import Parallel, delayed
+
+    text = json.dumps(codec_dict)
+    failures: list[Exception] = []
+
+    def tasks() -> Iterator[Any]:
+        try:
+            for rows in chunks:
+                yield delayed(_encode_rows_in_worker)(text, rows, prepared)
+        except Exception as error:  # raised below, when the workers are at rest: joblib would kill them at their work
+            failures.append(error)
+
+    # A few chunks wait for every worker, never the whole file; the results come back in the order of the file.
+    parallel = Parallel(n_jobs=jobs, return_as="generator", batch_size=1, pre_dispatch="3 * n_jobs")
+    with closing(cast(Generator[_Chunk, None, None], parallel(tasks()))) as results:
+        yield from results
+    if failures:
+        raise failures[0]
+
+
+def _encode_rows_in_worker(codec_text: str, rows: list[Row], prepared: bool) -> _Chunk:
+    return _encode_rows(_codec(codec_text), rows, prepared)
+
+
+@lru_cache(maxsize=1)
+def _codec(text: str) -> "Codec":
+    """The codec of a description; a worker process builds it once."""
+    from grammar_rae.codecs import codec_from_dict
+
+    codec: Codec = codec_from_dict(json.loads(text))
+    return codec
+
+
+def _chunks(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+    return iter(lambda: list(islice(rows, size)), [])
+
+
+def _encode_rows(codec: "Codec", rows: list[Row], prepared: bool) -> _Chunk:
+    usable = [row for row in rows if row.problem is None]
+    encoded = codec.encode_batch([row.text for row in usable], prepared=prepared)
+    errors = dict(encoded.rejected)
+    accepted = [row.line for index, row in enumerate(usable) if index not in errors]
+    lengths = np.diff(encoded.offsets)
+    assert len(accepted) == len(lengths) == len(usable) - len(errors), "the codec lost a text"
+    refused = [_refused_text(usable[index], error) for index, error in errors.items()]
+    refused += [_Refused(Rejected(row.line, row.text, row.problem), None) for row in rows if row.problem is not None]
+    refused.sort(key=lambda one: one.row.line)
+    return _Chunk(len(rows), encoded.codes, lengths, np.array(accepted, dtype=np.int64), refused)
+
+
+def _refused_text(row: Row, error: TextError) -> _Refused:
+    return _Refused(Rejected(row.line, row.text, error.message, error.position), _offending_token(error))
+
+
+def _offending_token(error: TextError) -> str | None:
+    """The character at which a text left the codec's language; inside a bracket atom, the whole atom."""
+    text, position = error.text, error.position
+    if position is None:
+        return None
+    if position >= len(text):
+        return "end of text"
+    opening = text.rfind("[", 0, position + 1)
+    closing_after = text.find("]", position)
+    if opening >= 0 and closing_after >= 0 and "]" not in text[opening:position]:
+        return text[opening : closing_after + 1]
+    return text[position]
+
+
+def _with_progress(chunks: Iterator[_Chunk], source: Source, progress: bool) -> Generator[_Chunk, None, None]:
+    if not progress:
+        yield from chunks
+        return
+    from tqdm.auto import tqdm
+
+    total = len(source) if isinstance(source, Sized) and not isinstance(source, str) else None
+    with tqdm(desc="encoding", total=total, unit=" texts", unit_scale=True) as bar:
+        for chunk in chunks:
+            yield chunk
+            bar.update(chunk.read)
+
+
+class _Tally:
+    """Counts over the chunks."""
+
+    def __init__(self) -> None:
+        self.read = self.accepted = self.rejected = 0
+        self.reasons: Counter[str] = Counter()
+        self.reason_examples: dict[str, Rejected] = {}
+        self.unsupported: Counter[str] = Counter()
+        self.token_examples: dict[str, Rejected] = {}
+
+    def add(self, chunk: _Chunk) -> None:
+        self.accepted += len(chunk.lengths)
+        self.rejected += len(chunk.refused)
+        self.read += chunk.read
+        for row, token in chunk.refused:
+            self.reasons[row.reason] += 1
+            self.reason_examples.setdefault(row.reason, row)
+            if token is not None:
+                self.unsupported[token] += 1
+                self.token_examples.setdefault(token, row)
+
+    def check(self, read: int) -> None:
+        """Every row that was read has become codes or a rejection."""
+        assert read == self.read == self.accepted + self.rejected, "a row was lost"
+
+    def check_any_accepted(self, source: Source) -> None:
+        if self.accepted:
+            return
+        told = []
+        for reason, count in self.reasons.most_common(3):
+            example = self.reason_examples[reason]
+            told.append(f"{reason} ({count} rows, e.g. {_short(example.text)!r} in line {example.line})")
+        raise DataError(
+            f"none of the {self.read} rows can be encoded: " + ", ".join(told),
+            where=str(source) if isinstance(source, str | os.PathLike) else None,
+        )
+
+
+def _short(text: str, most: int = 60) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."

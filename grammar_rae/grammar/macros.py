@@ -1,0 +1,349 @@
+"""Macro-productions: frequent runs of a leftmost derivation as single decisions.
+
+A derivation takes a hundred productions for a molecule, most of them forced or habitual. :func:`learn_macros` joins the
+most frequent pair (a rule, the rule that expands its leftmost open nonterminal), again and again, as byte-pair encoding
+does on text (Gage, 1994). In a leftmost derivation the rule after one that leaves something open always expands its
+leftmost open nonterminal, so such a pair is just two neighbours of which the first has arity > 0; and what they make
+together is a piece of a tree: its left-hand side is the first one's, what it leaves open is known. Masks, stacks and
+budgets work on macros as on productions.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from grammar_rae.errors import GrammarError, InputError
+from grammar_rae.grammar.cfg import Grammar
+from grammar_rae.grammar.rules import Rules
+
+Ints = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class MacroTable:
+    """A grammar's productions followed by its macros: the alphabet of codes.
+
+    Code ``c < P`` is production ``c``; code ``P + m`` is macro ``m``.
+
+    Attributes
+    ----------
+    grammar
+        The grammar of P productions.
+    macros
+        Each macro as the productions that it stands for, at least two, in leftmost order.
+    """
+
+    grammar: Grammar
+    macros: tuple[tuple[int, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        for index, macro in enumerate(self.macros):
+            if len(macro) < 2:
+                raise GrammarError("a macro stands for two productions or more", received=macro, where=f"macro {index}")
+            _open(self.grammar, macro)
+
+    @property
+    def size(self) -> int:
+        """R, productions and macros."""
+        return self.grammar.size + len(self.macros)
+
+    @cached_property
+    def rules(self) -> Rules:
+        """Productions and macros as the table that decoders see."""
+        productions = self.grammar.productions
+        return Rules.build(
+            [p.lhs for p in productions] + [productions[m[0]].lhs for m in self.macros],
+            [p.children for p in productions] + [_open(self.grammar, m) for m in self.macros],
+            len(self.grammar.nonterminals),
+            self.grammar.start,
+        )
+
+    def encode(self, derivations: Ints, offsets: NDArray[np.int64]) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
+        """Productions to codes, as few as can spell the derivation.
+
+        Parameters
+        ----------
+        derivations, offsets
+            Leftmost derivations end to end, int32 (sum,), and where each begins, int64 (N + 1,).
+
+        Returns
+        -------
+        Codes end to end, uint16, and where each begins, int64 (N + 1,).
+        """
+        return _encode(derivations, offsets, *self._trie)
+
+    def expand(self, codes: NDArray[np.integer]) -> Ints:
+        """Codes (T,) to productions, int32.
+
+        Raises
+        ------
+        InputError
+            For a code outside 0 ... R - 1.
+        """
+        if len(codes) and not 0 <= codes.min() <= codes.max() < self.size:
+            wrong = next(int(code) for code in codes if not 0 <= code < self.size)
+            raise InputError("there is no such code", received=wrong, expected=f"0 to {self.size - 1}")
+        starts, flat = self._expansions
+        lengths = starts[codes + 1] - starts[codes]
+        ends = np.cumsum(lengths)
+        within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)
+        return flat[np.repeat(starts[codes], lengths) + within]
+
+    def body(self, code: int) -> tuple[int, ...]:
+        """The right-hand side of a code, a macro's as if it were a production's: symbols as in a :class:`Production`."""
+        if code < self.grammar.size:
+            return self.grammar.productions[code].rhs
+        macro = self.macros[code - self.grammar.size]
+        symbols = [self.grammar.productions[macro[0]].lhs]
+        at = 0
+        for production in macro:
+            while symbols[at] < 0:
+                at += 1
+            symbols[at : at + 1] = self.grammar.productions[production].rhs
+        return tuple(symbols)
+
+    def show(self, code: int) -> str:
+        """The text that a code spells, with what it leaves open in angle brackets: ``C=<chain>``."""
+        grammar = self.grammar
+        return "".join(grammar.terminals[~s] if s < 0 else f"<{grammar.nonterminals[s]}>" for s in self.body(code))
+
+    def spell(self, codes: NDArray[np.integer]) -> list[str | None]:
+        """The text of each row of codes (B, T), padded with -1; None where a row is no complete derivation."""
+        rules = self.rules
+        buffer, ends, complete = _spell(np.ascontiguousarray(codes, dtype=np.int64), *self._bodies, rules.lhs, rules.start)
+        data = buffer.tobytes()
+        return [
+            data[ends[row] : ends[row + 1]].decode() if complete[row] else None for row in range(len(codes))
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The table as JSON can hold it."""
+        return {"grammar": self.grammar.to_dict(), "macros": [list(macro) for macro in self.macros]}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "MacroTable":
+        """The table that :meth:`to_dict` wrote.
+
+        Raises
+        ------
+        GrammarError
+            When ``data`` is of another form.
+        """
+        try:
+            grammar = Grammar.from_dict(data["grammar"])
+            macros = tuple(tuple(int(p) for p in macro) for macro in data["macros"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise GrammarError(f"these are not a macro table's data ({error!r})") from error
+        return cls(grammar, macros)
+
+    @cached_property
+    def _expansions(self) -> tuple[NDArray[np.int64], Ints]:
+        parts = [(p,) for p in range(self.grammar.size)] + list(self.macros)
+        starts = np.cumsum([0, *map(len, parts)], dtype=np.int64)
+        return starts, np.array([p for part in parts for p in part], dtype=np.int32)
+
+    @cached_property
+    def _bodies(self) -> tuple[NDArray[np.int64], Ints]:
+        """Where each code's body begins, int64 (R + 1,), and the bodies: nonterminals, and terminals as ``~byte``."""
+        terminals = [[~byte for byte in terminal.encode()] for terminal in self.grammar.terminals]
+        bodies = [
+            [item for symbol in self.body(code) for item in (terminals[~symbol] if symbol < 0 else [symbol])]
+            for code in range(self.size)
+        ]
+        starts = np.cumsum([0, *map(len, bodies)], dtype=np.int64)
+        return starts, np.array([item for body in bodies for item in body], dtype=np.int32)
+
+    @cached_property
+    def _trie(self) -> tuple[Ints, Ints]:
+        """int32 (nodes, P): the node after a production (0: none); int32 (nodes,): the code that ends there (-1)."""
+        edges: list[dict[int, int]] = [{}]
+        code_at = [-1]
+        for code in range(self.size):
+            macro = (code,) if code < self.grammar.size else self.macros[code - self.grammar.size]
+            node = 0
+            for production in macro:
+                if production not in edges[node]:
+                    edges[node][production] = len(edges)
+                    edges.append({})
+                    code_at.append(-1)
+                node = edges[node][production]
+            code_at[node] = code
+        table = np.zeros((len(edges), self.grammar.size), dtype=np.int32)
+        for node, row in enumerate(edges):
+            for production, target in row.items():
+                table[node, production] = target
+        return table, np.array(code_at, dtype=np.int32)
+
+
+def _open(grammar: Grammar, macro: Sequence[int]) -> tuple[int, ...]:
+    """What a macro leaves open, from the left.
+
+    Raises
+    ------
+    GrammarError
+        When a production does not expand the leftmost nonterminal that is open.
+    """
+    stack: list[int] = []
+    for step, production in enumerate(macro):
+        if not 0 <= production < grammar.size:
+            raise GrammarError("a macro names no production of the grammar", received=production, where=grammar.name)
+        lhs = grammar.productions[production].lhs
+        if step and (not stack or stack.pop() != lhs):
+            raise GrammarError("a macro is no run of a leftmost derivation", received=macro, where=grammar.name)
+        stack.extend(reversed(grammar.productions[production].children))
+    return tuple(reversed(stack))
+
+
+def learn_macros(
+    grammar: Grammar,
+    derivations: NDArray[np.integer],
+    offsets: NDArray[np.int64],
+    n_macros: int,
+    min_count: int = 2,
+) -> MacroTable:
+    """Learn up to ``n_macros`` macros from derivations.
+
+    Parameters
+    ----------
+    grammar
+        The grammar of the derivations.
+    derivations, offsets
+        Leftmost derivations end to end, and where each begins (N + 1,). Some 20,000 molecules are plenty.
+    n_macros
+        How many; fewer are learned when no pair is left that occurs ``min_count`` times.
+
+    Returns
+    -------
+    The table; the same derivations give the same table everywhere (ties go to the smaller codes).
+    """
+    if n_macros < 0:
+        raise InputError("the number of macros cannot be negative", received=n_macros)
+    # A separator keeps pairs inside one derivation; it is a rule that leaves nothing open.
+    codes = np.insert(derivations.astype(np.int32), offsets[1:-1], -1) if len(offsets) > 2 else derivations.astype(np.int32)
+    arity = np.zeros(grammar.size + n_macros, dtype=np.int32)
+    arity[: grammar.size] = grammar.rules.arity
+    expansions: list[tuple[int, ...]] = [(p,) for p in range(grammar.size)]
+    n = len(codes)
+    for _ in range(n_macros):
+        first, second, count = _most_frequent_pair(codes, n, arity, len(expansions))
+        if count < min_count:
+            break
+        arity[len(expansions)] = arity[first] - 1 + arity[second]
+        n = _merge(codes, n, first, second, len(expansions))
+        expansions.append(expansions[first] + expansions[second])
+    return MacroTable(grammar, tuple(expansions[grammar.size :]))
+
+
+# -- kernels --------------------------------------------------------------------------------------------------------
+
+
+@njit(cache=True, nogil=True)
+def _most_frequent_pair(codes, n, arity, n_codes):  # type: ignore[no-untyped-def]
+    counts = np.zeros((n_codes, n_codes), np.int32)
+    for i in range(n - 1):
+        a, b = codes[i], codes[i + 1]
+        if a >= 0 and b >= 0 and arity[a] > 0:
+            counts[a, b] += 1
+    best = counts.argmax()
+    return best // n_codes, best % n_codes, counts.flat[best]
+
+
+@njit(cache=True, nogil=True)
+def _merge(codes, n, first, second, merged):  # type: ignore[no-untyped-def]
+    """Replace each (first, second) by ``merged``, from the left, in place; returns the new length."""
+    out = 0
+    i = 0
+    while i < n:
+        if i + 1 < n and codes[i] == first and codes[i + 1] == second:
+            codes[out] = merged
+            i += 2
+        else:
+            codes[out] = codes[i]
+            i += 1
+        out += 1
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _encode(derivations, offsets, next_node, code_at):  # type: ignore[no-untyped-def]
+    """Shortest paths from each derivation's end to its beginning; of equally short ones, the longest first step."""
+    codes = np.empty(len(derivations), np.uint16)
+    ends = np.zeros(len(offsets), np.int64)
+    longest = 0
+    for row in range(len(offsets) - 1):
+        longest = max(longest, offsets[row + 1] - offsets[row])
+    fewest = np.empty(longest + 1, np.int64)
+    code = np.empty(longest + 1, np.int32)
+    after = np.empty(longest + 1, np.int64)
+    out = 0
+    for row in range(len(offsets) - 1):
+        begin = offsets[row]
+        n = offsets[row + 1] - begin
+        fewest[n] = 0
+        for at in range(n - 1, -1, -1):
+            fewest[at] = n + 1
+            node = 0
+            for ahead in range(at, n):
+                node = next_node[node, derivations[begin + ahead]]
+                if node == 0:
+                    break
+                if code_at[node] >= 0 and fewest[ahead + 1] + 1 <= fewest[at]:
+                    fewest[at] = fewest[ahead + 1] + 1
+                    code[at] = code_at[node]
+                    after[at] = ahead + 1
+        at = 0
+        while at < n:
+            codes[out] = code[at]
+            out += 1
+            at = after[at]
+        ends[row + 1] = out
+    return codes[:out].copy(), ends
+
+
+@njit(cache=True, nogil=True)
+def _spell(codes, starts, bodies, lhs, start):  # type: ignore[no-untyped-def]
+    """Write out every row; returns the bytes, where each row's begin, and whether the row was a complete derivation."""
+    buffer = np.empty(64 * len(codes) + 64, np.uint8)
+    ends = np.zeros(len(codes) + 1, np.int64)
+    complete = np.zeros(len(codes), np.bool_)
+    stack = np.empty(256, np.int32)
+    n = 0
+    for row in range(len(codes)):
+        stack[0] = start
+        top = 1
+        at = 0
+        while top > 0:
+            top -= 1
+            symbol = stack[top]
+            if symbol < 0:
+                if n == len(buffer):
+                    grown = np.empty(2 * n, np.uint8)
+                    grown[:n] = buffer
+                    buffer = grown
+                buffer[n] = ~symbol
+                n += 1
+                continue
+            code = codes[row, at] if at < codes.shape[1] else -1
+            if code < 0 or code >= len(lhs) or lhs[code] != symbol:
+                top = -1
+                break
+            at += 1
+            size = starts[code + 1] - starts[code]
+            if top + size > len(stack):
+                deeper = np.empty(2 * (top + size), np.int32)
+                deeper[:top] = stack[:top]
+                stack = deeper
+            for item in range(size):
+                stack[top + item] = bodies[starts[code + 1] - 1 - item]
+            top += size
+        if top == 0 and (at == codes.shape[1] or codes[row, at] < 0):
+            complete[row] = True
+        else:
+            n = ends[row]
+        ends[row + 1] = n
+    return buffer[:n].copy(), ends, complete

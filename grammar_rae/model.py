@@ -1,0 +1,535 @@
+"""The trained thing: a codec, an autoencoder, a density and a constraint behind one face."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from torch import Tensor
+
+from grammar_rae import checkpoint
+from grammar_rae.autoencoder import Autoencoder
+from grammar_rae.codecs import Codec, codec_from_dict
+from grammar_rae.datasets import CodeDataset, encode, sample_texts
+from grammar_rae.decoding import check_temperature, decode
+from grammar_rae.density import MAX_POINTS, MixtureDensity
+from grammar_rae.errors import CheckpointError, InputError, TextError, TrainingError
+from grammar_rae.recipes import (
+    Recipe,
+    build,
+    build_constraint,
+    get_recipe,
+    learn_codec,
+    training_settings,
+)
+from grammar_rae.scores import score
+from grammar_rae.training import History, ProgressBar, bfloat16_units, fit, is_main_process
+
+BATCH = 1024
+"""Rows that are encoded or decoded at once."""
+
+DATA_FOLDER = "data"
+"""Where a run keeps its encoded data set."""
+
+Codes = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class SampleResult:
+    """What :meth:`GenerativeModel.sample` drew.
+
+    Attributes
+    ----------
+    texts
+        n texts: canonical SMILES where the model writes molecules. A text that is not valid (only without
+        ``valid_only``) stands as it was decoded.
+    valid
+        Bool (n,): which of them are valid.
+    attempts, n_valid
+        How many texts were decoded for them, and how many of those were valid: nothing else was rejected.
+    latent
+        float32 (n, D): the codes that they were decoded from.
+    constraint, temperature, seed
+        How they were drawn.
+    """
+
+    texts: list[str]
+    valid: NDArray[np.bool_]
+    attempts: int
+    n_valid: int
+    latent: Codes
+    constraint: str
+    temperature: float
+    seed: int | None
+
+    @property
+    def smiles(self) -> list[str]:
+        """The texts, by the name that chemists look for."""
+        return self.texts
+
+    @property
+    def validity(self) -> float:
+        """Raw validity: the share of all decoded texts that were valid, before any rejection."""
+        return self.n_valid / self.attempts if self.attempts else float("nan")
+
+    @property
+    def uniqueness(self) -> float:
+        """The share of different texts among the valid ones that are returned."""
+        valid = [text for text, good in zip(self.texts, self.valid, strict=True) if good]
+        return len(set(valid)) / len(valid) if valid else float("nan")
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def to_frame(self, scores: Sequence[str] = ()) -> pd.DataFrame:
+        """The texts, whether each is valid, and the scores named (NaN where a text has none).
+
+        Raises
+        ------
+        UnknownNameError
+            For a score that is not in ``SCORES``.
+        """
+        frame = pd.DataFrame({"smiles": self.texts, "valid": self.valid})
+        return frame.assign(**score(self.texts, list(scores)))
+
+
+class GenerativeModel(TransformerMixin, BaseEstimator):
+    """A model of molecules, or of any texts with a grammar; a scikit-learn transformer between texts and codes z.
+
+    Parameters
+    ----------
+    recipe
+        The name of a recipe, or a :class:`Recipe`.
+    epochs, time_limit
+        How long to train (time in seconds); None leaves it to the recipe.
+    seed
+        Of the weights, the split, the order of the rows and the density.
+    overrides
+        Other choices than the recipe's: see :meth:`Recipe.replaced`.
+
+    Attributes
+    ----------
+    codec, history
+        The codec between texts and codes, and what happened in training.
+    """
+
+    def __init__(
+        self,
+        recipe: str | Recipe = "molecules",
+        epochs: int | None = None,
+        time_limit: float | None = None,
+        seed: int = 0,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.recipe = recipe
+        self.epochs = epochs
+        self.time_limit = time_limit
+        self.seed = seed
+        self.overrides = overrides
+
+    # -- training -----------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        X: Any,
+        y: None = None,
+        *,
+        column: str | None = None,
+        folder: str | PathLike[str] | None = None,
+        resume: bool = False,
+        progress: bool = False,
+        jobs: int = -1,
+    ) -> "GenerativeModel":
+        """Train on texts.
+
+        Parameters
+        ----------
+        X
+            A file (.smi, .txt, .csv, .parquet, also .gz), an iterable of texts, a :class:`CodeDataset`, or the folder
+            of one.
+        y
+            Ignored; scikit-learn's pipelines pass it.
+        column
+            The column of a table that holds the texts.
+        folder
+            Where to keep the encoded data, the training's state and the model; without one nothing is written.
+        resume
+            Go on with the training whose state is in ``folder``.
+        progress
+            Whether to show progress bars.
+        jobs
+            Processes that encode the texts; -1 for one a core.
+
+        Raises
+        ------
+        DataError, InputError, TrainingError, CheckpointError
+            For data, settings or a state that cannot be used.
+        """
+        recipe = self._resolved()
+        settings = training_settings(recipe)
+        home = None if folder is None else Path(folder)
+        if resume and home is None:
+            raise InputError("there is nothing to resume without a folder", remedy="Give the folder of the training.")
+        data = self._encoded(X, recipe, column, home, resume, progress, jobs)
+        if len(data) < 4:
+            raise InputError("there are too few rows to train on", received=len(data), expected="4 or more")
+        train_set, validation_set = data.split(recipe.validation_fraction, settings.seed, recipe.validation_maximum)
+        codec = codec_from_dict(data.codec_dict)
+        autoencoder, density = build(recipe, codec)
+        callbacks = [ProgressBar()] if progress else []
+        history = fit(autoencoder, train_set, validation_set, settings, home, callbacks, resume)
+        self._set(recipe, codec, autoencoder, density, history)
+        density.fit(self._codes_of(train_set), seed=settings.seed)
+        if home is not None and is_main_process():
+            self.save(home)
+        return self
+
+    def _resolved(self) -> Recipe:
+        chosen = {"epochs": self.epochs, "time_limit": self.time_limit}
+        chosen = {name: value for name, value in chosen.items() if value is not None}
+        return get_recipe(self.recipe).replaced(**chosen, **(self.overrides or {}), seed=self.seed)
+
+    def _encoded(
+        self, X: Any, recipe: Recipe, column: str | None, home: Path | None, resume: bool, progress: bool, jobs: int
+    ) -> CodeDataset:
+        if isinstance(X, CodeDataset):
+            return X
+        if isinstance(X, str | PathLike) and Path(X).is_dir():
+            return CodeDataset.open(X)
+        target = None if home is None else home / DATA_FOLDER
+        if resume and target is not None and target.is_dir():
+            return CodeDataset.open(target)
+        if not isinstance(X, str | PathLike):
+            X = list(X)  # it is read twice
+        fields = "line" if recipe.form == "text" else "first"
+        texts = sample_texts(X, recipe.codec_texts, self.seed, column, fields=fields)
+        codec = learn_codec(recipe, texts)
+        return encode(X, codec, target, column, jobs if len(texts) > 4000 else 1, progress, fields=fields)
+
+    def _set(
+        self, recipe: Recipe, codec: Codec, autoencoder: Autoencoder, density: MixtureDensity, history: History
+    ) -> None:
+        self.recipe_ = recipe
+        self.codec_ = codec
+        self.autoencoder_ = autoencoder.eval()
+        self.density_ = density
+        self.history_ = history
+
+    def _codes_of(self, data: CodeDataset) -> Codes:
+        """Codes of at most as many rows as a density is fitted on, chosen at random."""
+        rows = np.random.default_rng(self.seed).permutation(len(data))[:MAX_POINTS]
+        return self._encode_rows(data, rows)
+
+    def _encode_rows(self, data: CodeDataset, rows: NDArray[np.int64]) -> Codes:
+        # Rows of like length together, so that little of a batch is padding.
+        order = np.argsort(data.lengths[rows], kind="stable")
+        z = np.empty((len(rows), self.recipe_.latent), dtype=np.float32)
+        with torch.inference_mode(), self._autocast():
+            for start in range(0, len(rows), BATCH):
+                part = order[start : start + BATCH]
+                batch = data.batch(rows[part]).to(self.device)
+                z[part] = self.autoencoder_.encode(batch).float().cpu().numpy()
+        return z
+
+    # -- what was trained ---------------------------------------------------------------------------------------
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "autoencoder_")
+
+    def _check_trained(self) -> None:
+        if not self.__sklearn_is_fitted__():
+            raise TrainingError("the model is not trained", remedy="Call fit(texts), or load a saved model.")
+
+    @property
+    def codec(self) -> Codec:
+        """Between texts and integer codes."""
+        self._check_trained()
+        return self.codec_
+
+    @property
+    def history(self) -> History:
+        """What happened in training."""
+        self._check_trained()
+        return self.history_
+
+    @property
+    def device(self) -> torch.device:
+        """Where the nets are."""
+        return next(self.autoencoder_.parameters()).device
+
+    def to(self, device: str | torch.device) -> "GenerativeModel":
+        """Move the nets and the density to a device, and return the model."""
+        self._check_trained()
+        self.autoencoder_.to(device)
+        self.density_.to(device)
+        return self
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        kind = self.device.type
+        return torch.autocast(kind, dtype=torch.bfloat16, enabled=self._bfloat16)
+
+    @cached_property
+    def _bfloat16(self) -> bool:
+        return bfloat16_units(self.device.type)
+
+    # -- between texts and codes --------------------------------------------------------------------------------
+
+    def encode(self, texts: Sequence[str]) -> Codes:
+        """Latent codes of texts, float32 (N, D).
+
+        Raises
+        ------
+        TextError
+            For the first text that the codec refuses; its ``where`` says which.
+        """
+        codec = self.codec
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        batch = codec.encode_batch(texts)
+        if batch.rejected:
+            index, error = batch.rejected[0]
+            error.where = f"text {index + 1} of {len(texts)}" + (f", {error.where}" if error.where else "")
+            raise error
+        z = np.empty((len(texts), self.recipe_.latent), dtype=np.float32)
+        lengths = np.diff(batch.offsets)
+        order = np.argsort(lengths, kind="stable")
+        with torch.inference_mode(), self._autocast():
+            for start in range(0, len(texts), BATCH):
+                part = order[start : start + BATCH]
+                columns = np.arange(lengths[part].max())
+                codes = np.full((len(part), len(columns)), -1, dtype=np.int64)
+                present = columns < lengths[part, None]
+                codes[present] = batch.codes[(batch.offsets[part, None] + columns)[present]]
+                z[part] = self.autoencoder_.encode(torch.from_numpy(codes).to(self.device)).float().cpu().numpy()
+        return z
+
+    def decode(
+        self,
+        z: NDArray[Any] | Tensor,
+        *,
+        temperature: float = 0.0,
+        seed: int | None = None,
+        constraint: str | None = None,
+        canonical: bool = True,
+    ) -> list[str]:
+        """Texts of latent codes (N, D).
+
+        Parameters
+        ----------
+        z
+            Codes; one alone, (D,), is taken as (1, D).
+        temperature, seed
+            0 takes the likeliest code at each step; above that, steps are drawn, by the seed.
+        constraint
+            A row of ``CONSTRAINTS``; None for the recipe's.
+        canonical
+            Give molecules as canonical SMILES; one that is not valid stands as it was decoded. False gives all texts as
+            they were decoded, without RDKit.
+
+        Raises
+        ------
+        InputError
+            For codes of another size or not finite.
+        """
+        codec = self.codec
+        check_temperature(temperature)
+        codes = torch.as_tensor(np.atleast_2d(np.asarray(z, dtype=np.float32)))
+        if codes.ndim != 2 or codes.shape[1] != self.recipe_.latent:
+            raise InputError(
+                "these are not latent codes of this model",
+                received=f"shape {tuple(np.shape(z))}",
+                expected=f"(N, {self.recipe_.latent})",
+            )
+        if not bool(codes.isfinite().all()):
+            raise InputError("latent codes must be finite numbers", received="NaN or infinity among them")
+        generator = self._generator(seed)
+        texts: list[str] = []
+        for start in range(0, len(codes), BATCH):
+            texts += self._decode_batch(codes[start : start + BATCH], temperature, generator, constraint)
+        if not canonical:
+            return texts
+        return [spelled if (spelled := codec.canonical(text)) is not None else text for text in texts]
+
+    def _decode_batch(
+        self, z: Tensor, temperature: float, generator: torch.Generator, constraint: str | None
+    ) -> list[str]:
+        limit = self.codec_.max_length or 1024
+        rule = build_constraint(constraint or self.recipe_.constraint, self.codec_)
+        with self._autocast():
+            codes = decode(self.autoencoder_.decoder, z.to(self.device), rule, limit, temperature, generator)
+        return self.codec_.decode_batch(codes.cpu().numpy())
+
+    def _generator(self, seed: int | None) -> torch.Generator:
+        generator = torch.Generator(device=self.device)
+        generator.seed() if seed is None else generator.manual_seed(seed)
+        return generator
+
+    def reconstruct(self, texts: Sequence[str]) -> list[str]:
+        """Texts encoded and decoded again, the likeliest way.
+
+        Raises
+        ------
+        TextError
+            As :meth:`encode`.
+        """
+        return self.decode(self.encode(texts))
+
+    def interpolate(self, a: str, b: str, steps: int = 9) -> list[str]:
+        """Texts along the straight line from the code of ``a`` to that of ``b``, both ends decoded too.
+
+        Raises
+        ------
+        InputError
+            For fewer than two steps.
+        TextError
+            As :meth:`encode`.
+        """
+        if steps < 2:
+            raise InputError("an interpolation has two ends", received=f"{steps} steps", expected="2 or more")
+        ends = self.encode([a, b])
+        share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
+        return self.decode((1 - share) * ends[:1] + share * ends[1:])
+
+    def transform(self, X: Sequence[str]) -> Codes:
+        """Latent codes of texts, float32 (N, D): :meth:`encode` by scikit-learn's name."""
+        return self.encode(X)
+
+    def inverse_transform(self, X: NDArray[Any]) -> list[str]:
+        """Texts of latent codes (N, D): :meth:`decode` by scikit-learn's name."""
+        return self.decode(X)
+
+    # -- sampling -----------------------------------------------------------------------------------------------
+
+    def sample(
+        self,
+        n: int,
+        valid_only: bool = True,
+        *,
+        seed: int | None = None,
+        temperature: float = 1.0,
+        constraint: str | None = None,
+        max_attempts: int | None = None,
+    ) -> SampleResult:
+        """Draw n texts: codes from the density, decoded under the constraint.
+
+        Parameters
+        ----------
+        n
+            How many.
+        valid_only
+            Reject texts that are not valid and draw others, ``max_attempts`` at most in all. The result says how many
+            attempts it took.
+        seed
+            The same seed gives the same texts; None draws afresh.
+        temperature, constraint
+            As in :meth:`decode`.
+        max_attempts
+            At most so many texts are decoded; None allows 100 a text.
+
+        Warns
+        -----
+        UserWarning
+            When the attempts are used up: the result holds what was found.
+
+        Raises
+        ------
+        InputError
+            For n below 1, or a temperature that cannot be used.
+        UnknownNameError
+            For a constraint that does not exist.
+        """
+        codec = self.codec
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+            raise InputError("n must be a number of texts to draw", received=repr(n), expected="1 or more")
+        check_temperature(temperature)
+        constraint = constraint or self.recipe_.constraint
+        build_constraint(constraint, codec)
+        generator = self._generator(seed)
+        most = (100 * n if valid_only else n) if max_attempts is None else max_attempts
+        texts: list[str] = []
+        valid: list[bool] = []
+        latent: list[NDArray[np.float32]] = []
+        attempts = n_valid = 0
+        while len(texts) < n and attempts < most:
+            # As many as are likely to be needed: the share that was valid so far tells.
+            needed = (n - len(texts)) * (attempts + 1) / (n_valid + 1) if valid_only else n - len(texts)
+            batch = int(min(np.ceil(needed), BATCH, most - attempts))
+            z = self.density_.sample(batch, generator)
+            for text, code in zip(self._decode_batch(z, temperature, generator, constraint), z.cpu().numpy(), strict=True):
+                if len(texts) == n:
+                    break
+                spelled = codec.canonical(text)
+                attempts += 1
+                n_valid += spelled is not None
+                if spelled is not None or not valid_only:
+                    texts.append(text if spelled is None else spelled)
+                    valid.append(spelled is not None)
+                    latent.append(code)
+        if len(texts) < n:
+            warnings.warn(
+                f"only {len(texts)} of {n} texts are valid after {attempts} attempts (validity "
+                f"{n_valid / max(attempts, 1):.2%}); raise max_attempts, lower the temperature, or train longer",
+                stacklevel=2,
+            )
+        stacked = np.stack(latent) if latent else np.zeros((0, self.recipe_.latent), np.float32)
+        flags = np.array(valid, dtype=bool)
+        return SampleResult(texts, flags, attempts, n_valid, stacked, constraint, temperature, seed)
+
+    # -- on disk ------------------------------------------------------------------------------------------------
+
+    def save(self, folder: str | PathLike[str]) -> None:
+        """Write the model into a folder: weights as safetensors, all else as JSON.
+
+        Raises
+        ------
+        CheckpointError
+            When it cannot be written; what was there before is then still whole.
+        """
+        self._check_trained()
+        meta = {
+            "kind": "model",
+            "recipe": self.recipe_.to_dict(),
+            "codec": self.codec_.to_dict(),
+            "history": self.history_.to_dict(),
+            "seed": self.seed,
+            "versions": checkpoint.versions(),
+        }
+        groups = {"weights": self.autoencoder_.state_dict(), "density": self.density_.state_dict()}
+        checkpoint.save(folder, meta, groups)
+
+    @classmethod
+    def load(cls, folder: str | PathLike[str]) -> "GenerativeModel":
+        """The model that :meth:`save` wrote; needs neither RDKit nor NLTK.
+
+        Raises
+        ------
+        CheckpointError
+            When the folder holds no model, or one that is damaged or of a newer format.
+        """
+        meta, tensors = checkpoint.load(folder, require=("weights", "density"))
+        if meta.get("kind") != "model":
+            raise CheckpointError("this folder holds no model", received=repr(meta.get("kind")), where=str(folder))
+        try:
+            recipe = Recipe.from_dict(meta["recipe"])
+            codec = codec_from_dict(meta["codec"])
+            autoencoder, density = build(recipe, codec)
+            autoencoder.load_state_dict(tensors["weights"])
+            density.load_state_dict(tensors["density"])
+            history = History.from_dict(meta["history"])
+        except (KeyError, TypeError, AttributeError, RuntimeError, InputError) as error:
+            raise CheckpointError(
+                f"this model cannot be read ({error})",
+                where=str(folder),
+                remedy="Load it with the version of grammar_rae that wrote it, or train again.",
+            ) from error
+        model = cls(recipe, seed=int(meta.get("seed", 0)))
+        model._set(recipe, codec, autoencoder, density, history)
+        return model

@@ -1,0 +1,165 @@
+"""Nets over sequences of codes.
+
+Codes come as int64 (B, T), padded with -1. Encoders give h (B, H); decoders give, for each position, logits over all R
+codes, and decode step by step when there is nothing to read from yet.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from grammar_rae.grammar import Rules
+
+
+class ConvEncoder(nn.Module):
+    """Codes through same-size convolutions, then one dense layer over all positions, as in the paper's encoders.
+
+    The dense layer has its own weights for each position, so it keeps the order that a pooling would lose; positions
+    past the longest code of a batch are never computed.
+
+    Parameters
+    ----------
+    rules
+        The codec's table; only its size is used.
+    n_outputs
+        H.
+    max_length
+        The most positions that can be read.
+    embedding, channels, widths
+        Sizes of the embedding, of each convolution's output, and each convolution's width (odd).
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        n_outputs: int,
+        max_length: int,
+        embedding: int = 128,
+        channels: int = 192,
+        widths: tuple[int, ...] = (3, 3, 5),
+    ) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(rules.size + 1, embedding, padding_idx=rules.size)
+        sizes = [embedding, *[channels] * len(widths)]
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(a, b, width, padding=width // 2) for a, b, width in zip(sizes, sizes[1:], widths, strict=False)
+        )
+        self.channels = channels
+        self.dense = nn.Linear(max_length * channels, n_outputs)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Codes (B, T) to h (B, H)."""
+        present = (codes >= 0).unsqueeze(1)
+        x = self.embedding(torch.where(codes >= 0, codes, self.embedding.num_embeddings - 1)).transpose(1, 2)
+        for convolution in self.convolutions:
+            x = torch.relu(convolution(x)) * present
+        flat = x.transpose(1, 2).flatten(1)
+        return nn.functional.linear(flat, self.dense.weight[:, : flat.shape[1]], self.dense.bias)
+
+
+class GRUEncoder(nn.Module):
+    """Codes through a bidirectional GRU; h is a dense layer on both last states.
+
+    The backward direction reads each row from its own end: rows are reversed without their padding.
+
+    Parameters
+    ----------
+    rules, n_outputs, max_length
+        As for :class:`ConvEncoder`; the length is not limited here.
+    embedding, hidden
+        Sizes of the embedding and of each direction's state.
+    """
+
+    def __init__(self, rules: Rules, n_outputs: int, max_length: int, embedding: int = 128, hidden: int = 256) -> None:
+        super().__init__()
+        del max_length
+        self.embedding = nn.Embedding(rules.size + 1, embedding, padding_idx=rules.size)
+        self.onward = nn.GRU(embedding, hidden, batch_first=True)
+        self.back = nn.GRU(embedding, hidden, batch_first=True)
+        self.dense = nn.Linear(2 * hidden, n_outputs)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Codes (B, T) to h (B, H)."""
+        lengths = (codes >= 0).sum(1, keepdim=True)
+        position = torch.arange(codes.shape[1], device=codes.device)
+        reverse = (lengths - 1 - position).clamp(min=0)
+        x = self.embedding(torch.where(codes >= 0, codes, self.embedding.num_embeddings - 1))
+        last = (lengths - 1).unsqueeze(-1)
+        ends = []
+        for gru, order in ((self.onward, None), (self.back, reverse)):
+            read = x if order is None else x.gather(1, order.unsqueeze(-1).expand_as(x))
+            states, _ = gru(read)
+            ends.append(states.gather(1, last.expand(-1, 1, states.shape[-1])).squeeze(1))
+        return self.dense(torch.cat(ends, dim=-1))
+
+
+class DecoderState(NamedTuple):
+    """What an autoregressive decoder carries from step to step: ``hidden`` (B, H) and ``context`` (B, C), from z."""
+
+    hidden: Tensor
+    context: Tensor
+
+    def rows(self, keep: Tensor) -> "DecoderState":
+        """The state of some rows."""
+        return DecoderState(self.hidden[keep], self.context[keep])
+
+
+class GRUDecoder(nn.Module):
+    """An autoregressive GRU, fed at each step with the previous code, the left-hand side to expand, and z.
+
+    Parameters
+    ----------
+    rules
+        The codec's table: its size and left-hand sides.
+    latent
+        D.
+    embedding, hidden, context
+        Sizes of the code embedding, of the state, and of the view of z that every step gets.
+    """
+
+    autoregressive = True
+
+    def __init__(
+        self, rules: Rules, latent: int, max_length: int, embedding: int = 128, hidden: int = 512, context: int = 128
+    ) -> None:
+        super().__init__()
+        del max_length  # a recurrence has no longest sequence
+        self.begin_code = rules.size
+        self.register_buffer("lhs", torch.from_numpy(rules.lhs.copy()), persistent=False)
+        self.code_embedding = nn.Embedding(rules.size + 1, embedding)
+        self.lhs_embedding = nn.Embedding(rules.n_nonterminals, embedding)
+        self.from_latent = nn.Linear(latent, hidden + context)
+        self.gru = nn.GRU(embedding + context, hidden, batch_first=True)
+        self.logits = nn.Linear(hidden, rules.size)
+        self.hidden = hidden
+
+    def begin(self, z: Tensor) -> DecoderState:
+        """The state before the first step, from z (B, D)."""
+        hidden, context = self.from_latent(z).split([self.hidden, self.from_latent.out_features - self.hidden], dim=-1)
+        return DecoderState(torch.tanh(hidden), context)
+
+    def step(self, state: DecoderState, previous: Tensor | None, lhs: Tensor) -> tuple[Tensor, DecoderState]:
+        """One step: the previous codes (B,), None at first, and what is to be expanded (B,), to logits (B, R)."""
+        if previous is None:
+            previous = torch.full_like(lhs, self.begin_code)
+        x = torch.cat([self.code_embedding(previous) + self.lhs_embedding(lhs), state.context], dim=-1)
+        out, hidden = self.gru(x.unsqueeze(1), state.hidden.unsqueeze(0).to(x.dtype))
+        return self.logits(out.squeeze(1)), DecoderState(hidden.squeeze(0), state.context)
+
+    def forward(self, z: Tensor, codes: Tensor) -> Tensor:
+        """Logits (B, T, R) of every step, given z (B, D) and the true codes (B, T) of the steps before it."""
+        state = self.begin(z)
+        known = codes.clamp(min=0)
+        previous = nn.functional.pad(known[:, :-1], (1, 0), value=self.begin_code)
+        x = self.code_embedding(previous) + self.lhs_embedding(self.lhs[known])
+        x = torch.cat([x, state.context.unsqueeze(1).expand(-1, x.shape[1], -1)], dim=-1)
+        out, _ = self.gru(x, state.hidden.unsqueeze(0).to(x.dtype))
+        return self.logits(out)
+
+
+ENCODERS: dict[str, type[nn.Module]] = {"conv": ConvEncoder, "gru": GRUEncoder}
+"""Encoders of codes: ``Encoder(rules, n_outputs, max_length, **options)``."""
+
+DECODERS: dict[str, type[nn.Module]] = {"gru": GRUDecoder}
+"""Decoders of codes: ``Decoder(rules, latent, max_length, **options)``."""

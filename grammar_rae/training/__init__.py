@@ -1,0 +1,28 @@
+"""The training loop: one for every model, on Lightning Fabric (CPU, CUDA, bfloat16, one process or several).
+
+It knows of a model only ``autoencoder(x, generator) -> losses`` and of a data set only ``len``, ``batch(indices)`` and,
+where they exist, ``lengths`` and ``fingerprint``.
+"""
+
+from grammar_rae.training.batches import DataSet, plan_batches
+from grammar_rae.training.callbacks import Callback, History, ProgressBar, TrainingState
+from grammar_rae.training.loop import fit
+from grammar_rae.training.machine import bfloat16_units, is_main_process
+from grammar_rae.training.schedules import SCHEDULES
+from grammar_rae.training.settings import OPTIMIZERS, PRECISIONS, TrainingSettings
+
+__all__ = [
+    "OPTIMIZERS",
+    "PRECISIONS",
+    "SCHEDULES",
+    "Callback",
+    "DataSet",
+    "History",
+    "ProgressBar",
+    "TrainingSettings",
+    "TrainingState",
+    "bfloat16_units",
+    "fit",
+    "is_main_process",
+    "plan_batches",
+]

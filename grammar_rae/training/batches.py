@@ -1,0 +1,44 @@
+"""Which rows make up which batch."""
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+class DataSet(Protocol):
+    """What the loop needs of a data set; ``lengths`` (N,) and ``fingerprint`` (a string) are used where they exist."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: NDArray[np.int64], /) -> Tensor: ...
+
+
+def plan_batches(
+    rows: int, batch_size: int, seed: int, epoch: int, lengths: NDArray[Any] | None = None, smallest: int = 2
+) -> list[NDArray[np.int64]]:
+    """The batches of one epoch: every row once, shuffled, rows of like length together where there are lengths.
+
+    Parameters
+    ----------
+    lengths
+        (N,) Within pools of 50 batches the rows are sorted by length, so that little of a batch is padding; then the
+        batches are shuffled.
+    smallest
+        A rest of fewer rows joins another batch: batch normalisation cannot work on one row, and every process needs
+        at least one.
+    """
+    # Two draws of one generator: the order of the rows, then that of the batches.
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(rows)
+    batches: list[NDArray[np.int64]] = []
+    for start in range(0, rows, 50 * batch_size):
+        pool = order[start : start + 50 * batch_size]
+        if lengths is not None:
+            pool = pool[np.argsort(np.asarray(lengths)[pool], kind="stable")]
+        batches += [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
+    if len(batches) > 1 and len(batches[-1]) < smallest:
+        rest = batches.pop()
+        batches[-1] = np.concatenate([batches[-1], rest])
+    return [batches[i] for i in rng.permutation(len(batches))]

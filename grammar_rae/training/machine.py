@@ -1,0 +1,96 @@
+"""What depends on the machine: its bfloat16 units, Fabric, and Ctrl-C."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.precision import MixedPrecision, Precision
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+from grammar_rae.errors import InputError
+from grammar_rae.training.settings import TrainingSettings
+
+
+def bfloat16_units(accelerator: str) -> bool:
+    """Whether the machine computes in bfloat16 itself; emulating it would be slower than float32."""
+    if accelerator in ("cuda", "gpu"):
+        return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    return accelerator == "cpu" and not {"avx512_bf16", "amx_bf16"}.isdisjoint(_cpu_flags())
+
+
+def _cpu_flags() -> set[str]:
+    try:
+        return {flag for flag, there in torch.cpu.get_capabilities().items() if there is True}
+    except (AttributeError, RuntimeError):  # older versions of torch
+        try:
+            text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+        except OSError:
+            return set()
+        return {flag for line in text.splitlines() if line.startswith("flags") for flag in line.split()}
+
+
+class _Autocast(MixedPrecision):
+    """Autocast only: Fabric's own also rounds the batch, and pixels are not only inputs but targets."""
+
+    def convert_input(self, data: Any) -> Any:
+        return data
+
+
+def make_fabric(settings: TrainingSettings) -> Fabric:
+    """Fabric for these settings, with "auto" resolved.
+
+    Raises
+    ------
+    InputError
+        For an accelerator, number of devices or strategy that is not there.
+    """
+    accelerator = settings.accelerator
+    if accelerator == "auto":
+        accelerator = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    bf16 = settings.precision == "bf16-mixed" or (settings.precision == "auto" and bfloat16_units(accelerator))
+    kind = "cuda" if accelerator == "gpu" else accelerator
+    plugin: Precision = _Autocast("bf16-mixed", kind) if bf16 else Precision()
+    try:
+        return Fabric(accelerator=accelerator, devices=settings.devices, strategy=settings.strategy, plugins=[plugin])
+    except (ValueError, RuntimeError, MisconfigurationException) as error:
+        raise InputError(
+            f"this machine cannot be used so ({error})",
+            received=f"{settings.accelerator!r}, {settings.devices} devices, strategy {settings.strategy!r}",
+            remedy="Leave accelerator and strategy at 'auto' and devices at 1, or look up Lightning Fabric's names.",
+        ) from error
+
+
+def is_main_process() -> bool:
+    """Whether this process is the one that writes files and shows progress; True unless DDP runs several."""
+    return int(getattr(rank_zero_only, "rank", 0) or 0) == 0
+
+
+class Interrupt(threading.Event):
+    """Set when the training shall stop after the step at hand."""
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        if self.is_set():
+            raise KeyboardInterrupt
+        self.set()
+
+
+@contextmanager
+def ctrl_c() -> Iterator[Interrupt]:
+    """Turn the first Ctrl-C into a flag, so that no step is cut in two; the second one interrupts at once."""
+    interrupt = Interrupt()
+    # Only the main thread receives signals; a handler that ignores Ctrl-C (as under nohup) is left alone.
+    if threading.current_thread() is not threading.main_thread() or not callable(signal.getsignal(signal.SIGINT)):
+        yield interrupt
+        return
+    before = signal.signal(signal.SIGINT, interrupt.handle)
+    try:
+        yield interrupt
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,79 @@
+"""The state of a training on the disk, and whether it is the one to go on with."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from grammar_rae import checkpoint
+from grammar_rae.errors import CheckpointError, TrainingError
+from grammar_rae.training.batches import DataSet
+from grammar_rae.training.settings import FREE, TrainingSettings
+
+GROUPS = ("weights", "best", "optimizer")
+
+_REMEDY = "Resume with the same model, settings and data, or train anew in another folder."
+
+
+def identity(settings: TrainingSettings, sets: tuple[DataSet, DataSet]) -> dict[str, Any]:
+    """What must be the same when a training is resumed, as JSON can hold it."""
+    found = {name: value for name, value in asdict(settings).items() if name not in FREE}
+    for name, data in zip(("training", "validation"), sets, strict=True):
+        fingerprint = getattr(data, "fingerprint", None)
+        found |= {f"{name}_rows": len(data), f"{name}_data": None if fingerprint is None else str(fingerprint)}
+    return found
+
+
+def read(
+    folder: Path, mine: Mapping[str, Any], autoencoder: nn.Module
+) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
+    """The saved state, if it is of a training with the identity ``mine`` and of this autoencoder.
+
+    Raises
+    ------
+    TrainingError
+        When there is no training to resume, or it is another one.
+    CheckpointError
+        When the state is damaged.
+    """
+    if not checkpoint.exists(folder):
+        raise TrainingError("there is no training to resume", where=str(folder), remedy="Train without resume first.")
+    meta, tensors = checkpoint.load(folder, require=GROUPS)
+    with as_written(folder):
+        _compare(mine, meta["identity"], folder)
+        for group in ("weights", "best"):
+            if group == "weights" or tensors[group]:  # there is no best before the first validation
+                _compare(_shapes(autoencoder.state_dict()), _shapes(tensors[group]), folder)
+    return meta, tensors
+
+
+@contextmanager
+def as_written(folder: Path) -> Iterator[None]:
+    """Read what a file says; if that is not what :mod:`loop` writes, say so in a CheckpointError."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"the state of the training is not what this package writes ({type(error).__name__}: {error})",
+            where=str(folder),
+            remedy="Train again, in another folder.",
+        ) from error
+
+
+def _shapes(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in weights.items()}
+
+
+def _compare(mine: Mapping[str, Any], saved: Mapping[str, Any], folder: Path) -> None:
+    for name in sorted(mine.keys() | saved.keys()):
+        if name not in saved or name not in mine or saved[name] != mine[name]:
+            raise TrainingError(
+                f"the training to resume is another one: its {name} differs",
+                received=repr(mine.get(name, "none")),
+                expected=repr(saved.get(name, "none")),
+                where=str(folder),
+                remedy=_REMEDY,
+            )

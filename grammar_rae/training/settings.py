@@ -1,0 +1,103 @@
+"""How to train: one frozen object, checked when it is made."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from grammar_rae.errors import InputError, UnknownNameError
+from grammar_rae.training.schedules import schedule
+
+OPTIMIZERS: dict[str, type[torch.optim.Adam]] = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
+PRECISIONS = ("auto", "32-true", "bf16-mixed")
+
+# What may differ when a training is resumed: how long it goes on, where it runs, and how often it looks up.
+FREE = {
+    "epochs",
+    "time_limit",
+    "accelerator",
+    "devices",
+    "strategy",
+    "precision",
+    "validate_every",
+    "checkpoint_every",
+    "log_every",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """How to train.
+
+    Parameters
+    ----------
+    epochs, time_limit
+        When to stop: after so many passes, or so many seconds (validation included, summed over resumes), whichever
+        comes first. One of them must be given.
+    batch_size
+        Rows a step, over all processes together, so that the number of devices does not change the training.
+    learning_rate, warmup_steps, schedule, minimum_rate
+        The peak rate, reached linearly over the first steps; then a row of ``SCHEDULES`` ("cosine" follows the larger
+        of the shares of steps and time that are done); never below ``minimum_rate``.
+    plateau_factor, plateau_patience
+        For "plateau": the factor on the rate after so many validations without a better loss.
+    optimizer, weight_decay, gradient_clip
+        A row of ``OPTIMIZERS``; the decay is decoupled in "adamw", an L2 term in "adam"; the norm to which gradients
+        are clipped, or None.
+    precision
+        "32-true", "bf16-mixed" (autocast), or "auto": bf16 where the machine has units for it.
+    accelerator, devices, strategy
+        As Lightning Fabric takes them; more than one device means DDP.
+    seed
+        Of the order of the rows and the noise in the steps (0 or more).
+    validate_every, checkpoint_every, log_every
+        Seconds; ``validate_every=None`` validates once an epoch.
+    """
+
+    epochs: int | None = None
+    time_limit: float | None = None
+    batch_size: int = 512
+    learning_rate: float = 1e-3
+    warmup_steps: int = 0
+    schedule: str = "cosine"
+    minimum_rate: float = 0.0
+    plateau_factor: float = 0.5
+    plateau_patience: int = 5
+    optimizer: str = "adamw"
+    weight_decay: float = 0.0
+    gradient_clip: float | None = 1.0
+    precision: str = "auto"
+    accelerator: str = "auto"
+    devices: int = 1
+    strategy: str = "auto"
+    seed: int = 0
+    validate_every: float | None = None
+    checkpoint_every: float = 60.0
+    log_every: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.epochs is None and self.time_limit is None:
+            raise InputError("a training needs an end", expected="epochs, time_limit or both")
+        for name in ("epochs", "batch_size", "devices", "plateau_patience"):
+            self._check(name, whole=True, lowest=1)
+        for name in ("warmup_steps", "seed"):
+            self._check(name, whole=True, lowest=0)
+        for name in ("minimum_rate", "weight_decay", "checkpoint_every", "log_every", "validate_every"):
+            self._check(name, lowest=0)
+        for name in ("time_limit", "learning_rate", "gradient_clip", "plateau_factor"):
+            self._check(name, lowest=0, above=True)
+        if self.optimizer not in OPTIMIZERS:
+            raise UnknownNameError("optimizer", self.optimizer, OPTIMIZERS)
+        if self.precision not in PRECISIONS:
+            raise UnknownNameError("precision", self.precision, PRECISIONS)
+        schedule(self.schedule)
+
+    def _check(self, name: str, *, lowest: float, whole: bool = False, above: bool = False) -> None:
+        value = getattr(self, name)
+        if value is None and name in ("epochs", "time_limit", "gradient_clip", "validate_every"):
+            return
+        good = isinstance(value, int if whole else int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not good or value < lowest or (above and value == lowest):
+            kind = "a whole number" if whole else "a number"
+            limit = f"above {lowest}" if above else f"of at least {lowest}"
+            raise InputError(f"{name} cannot be used", received=repr(value), expected=f"{kind} {limit}")

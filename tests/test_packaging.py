@@ -1,0 +1,82 @@
+"""The bundled files are found alike from a checkout, an editable install and a wheel, all without the network."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+GRAMMARS = sorted(f"grammars/{path.name}" for path in (ROOT / "grammars").glob("*.cfg"))
+FILES = [*GRAMMARS, "data/moses_sample.smi.gz", "data/README.md"]
+
+# Run in an empty directory: where the package was imported from, and the sha256 of each bundled file it finds.
+REPORT = """
+import hashlib, sys
+from grammar_rae import resources
+from grammar_rae.resources import bundled, bundled_names
+print(resources.__file__)
+print(",".join(bundled_names("grammars", ".cfg")))
+for name in sys.argv[1:]:
+    print(hashlib.sha256(bundled(name).read_bytes()).hexdigest())
+"""
+
+Place = Callable[[Path], tuple[Path, dict[str, str], str]]
+
+
+def run(*command: str | Path, cwd: Path, **env: str) -> str:
+    done = subprocess.run(
+        [str(part) for part in command], cwd=cwd, env=os.environ | env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def pip(*arguments: str | Path, cwd: Path) -> str:
+    offline = ("--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check")
+    return run(sys.executable, "-m", "pip", arguments[0], *offline, *arguments[1:], cwd=cwd)
+
+
+def checkout(scratch: Path) -> tuple[Path, dict[str, str], str]:
+    return ROOT, {"PYTHONPATH": str(ROOT)}, ""
+
+
+def editable(scratch: Path) -> tuple[Path, dict[str, str], str]:
+    site = scratch / "editable"
+    pip("install", "--target", site, "--editable", ROOT, cwd=scratch)
+    # As at the start of Python: the .pth file of the install leads to the checkout.
+    return ROOT, {"PYTHONPATH": ""}, f"import site; site.addsitedir({str(site)!r})\n"
+
+
+def wheel(scratch: Path) -> tuple[Path, dict[str, str], str]:
+    site = scratch / "site"
+    pip("wheel", "--wheel-dir", scratch, ROOT, cwd=scratch)
+    (built,) = scratch.glob("*.whl")
+    pip("install", "--target", site, built, cwd=scratch)
+    return site, {"PYTHONPATH": str(site)}, ""
+
+
+@pytest.mark.parametrize("place", [checkout, editable, wheel])
+def test_bundled_files_are_found(place: Place, tmp_path: Path) -> None:
+    home, env, prelude = place(tmp_path)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    found = run(sys.executable, "-c", prelude + REPORT, *FILES, cwd=empty, **env).splitlines()
+    assert Path(found[0]).resolve().parent.parent == home.resolve()
+    assert found[1].split(",") == [Path(name).stem for name in GRAMMARS]
+    assert found[2:] == [hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in FILES]
+
+
+def test_the_source_distribution_holds_what_the_wheel_needs(tmp_path: Path) -> None:
+    run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", tmp_path, cwd=ROOT)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as tar:
+        names = {name.split("/", 1)[1] for name in tar.getnames()}
+    needed = {*FILES, "pyproject.toml", "LICENSE", "README.md", "constraints.txt", "grammar_rae/resources.py"}
+    assert needed <= names
+    # A clone's own litter stays out.
+    assert not [name for name in names if "__pycache__" in name or name.startswith((".git/", "run"))]
