@@ -206,7 +206,8 @@ class GenerativeModel(TransformerMixin, BaseEstimator):
         if isinstance(X, str | PathLike) and Path(X).is_dir():
             return CodeDataset.open(X)
         target = None if home is None else home / DATA_FOLDER
-        if resume and target is not None and target.is_dir():
+        # Under DDP the other processes start when the first one has encoded everything.
+        if target is not None and target.is_dir() and (resume or not is_main_process()):
             return CodeDataset.open(target)
         if not isinstance(X, str | PathLike):
             X = list(X)  # it is read twice

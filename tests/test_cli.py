@@ -1,11 +1,8 @@
 """The command line: what it prints, writes and refuses. Models are tiny; what they draw is not looked at."""
 
-import csv
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +13,9 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from grammar_rae.cli import app, arguments, files
+from grammar_rae.datasets import sample_texts
 from grammar_rae.errors import DataError
+from grammar_rae.resources import bundled
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -276,3 +275,183 @@ def test_pickles_and_other_files_are_no_codes(tmp_path: Path) -> None:
     for path in [*sorted(tmp_path.iterdir()), tmp_path / "absent.npy"]:
         with pytest.raises(DataError, match=path.name):
             files.read_codes(path)
+
+
+# --- with a model ----------------------------------------------------------------------------------------------------
+
+TINY = ["--recipe", "tiny", "--epochs", "2", "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def molecules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of 200 molecules, a header, a blank line and a text that is no molecule."""
+    path = tmp_path_factory.mktemp("data") / "molecules.csv"
+    texts = sample_texts(bundled("data/moses_sample.smi.gz"), 200, seed=0)
+    path.write_text(
+        "\n".join(["name,structure", *(f"m{i},{text}" for i, text in enumerate(texts)), "", "bad,C1CC", ""])
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(molecules: Path) -> Path:
+    folder = molecules.parent / "run"
+    result = grammar_rae("train", molecules, "-o", folder, "--column", "structure", *TINY)
+    assert result.exit_code == 0, result.output
+    assert str(folder) in result.stderr
+    assert result.stdout == ""
+    return folder
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_train_lists_what_it_rejected(run: Path) -> None:
+    rejected = table(run / "data" / "rejected.csv")
+    assert [row["line"] for row in rejected] == ["202", "203"]
+
+
+def test_train_does_not_replace_a_model_by_accident(run: Path, molecules: Path) -> None:
+    before = (run / "model.json").read_bytes()
+    assert "--overwrite" in refused("train", molecules, "-o", run, "--column", "structure", *TINY)
+    assert (run / "model.json").read_bytes() == before
+
+
+def test_train_overwrites_when_it_is_told_to(run: Path, molecules: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    other = ["--column", "structure", "--seed", "1", "--overwrite"]
+    assert grammar_rae("train", molecules, "-o", copy, *other, *TINY).exit_code == 0
+    assert (copy / "model.json").read_bytes() != (run / "model.json").read_bytes()
+    assert grammar_rae("sample", "-m", copy, "-n", "2", "--raw").exit_code == 0
+
+
+def test_train_resumes(run: Path, molecules: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    more = ["--column", "structure", "--recipe", "tiny", "--epochs", "3", "--resume", "-q"]
+    assert grammar_rae("train", molecules, "-o", copy, *more).exit_code == 0
+    assert max(row["epoch"] for row in history(copy)) > max(row["epoch"] for row in history(run))
+
+
+def history(folder: Path) -> list[dict[str, float]]:
+    rows: list[dict[str, float]] = json.loads((folder / "model.json").read_text())["meta"]["history"]["rows"]
+    return rows
+
+
+def test_sample_writes_a_table_and_a_page(run: Path, tmp_path: Path) -> None:
+    out, page = tmp_path / "out.csv", tmp_path / "grid.html"
+    words = ["sample", "-m", run, "-n", "20", "--raw", "--seed", "3", "--scores", "qed,logp", "--html", page]
+    result = grammar_rae(*words, "-o", out)
+    assert result.exit_code == 0, result.output
+    assert "20 texts out of 20" in result.stderr
+    rows = table(out)
+    assert list(rows[0]) == ["smiles", "valid", "qed", "logp"]
+    assert len(rows) == 20
+    assert "<svg" in page.read_text(encoding="utf-8")
+    # The same seed draws the same; the standard output is the table and nothing else.
+    again = grammar_rae(*words[:-2], "-o", "-")
+    assert again.stdout == out.read_text(encoding="utf-8")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["grid.html", "out.csv"]
+
+
+def test_samples_are_valid_unless_raw(run: Path) -> None:
+    result = grammar_rae("sample", "-m", run, "-n", "2", "--seed", "0")
+    assert result.exit_code == 0, result.output
+    rows = list(csv.DictReader(result.stdout.splitlines()))
+    assert all(row["valid"] == "True" for row in rows)
+    assert len(rows) == 2 or "warning: only" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["z.npy", "z.csv"])
+def test_encode_then_decode_is_reconstruct(name: str, run: Path, molecules: Path, tmp_path: Path) -> None:
+    z, decoded, reconstructed = tmp_path / name, tmp_path / "decoded.csv", tmp_path / "reconstructed.csv"
+    column = ["--column", "structure"]
+    encoded = grammar_rae("encode", molecules, "-m", run, "-o", z, *column)
+    assert encoded.exit_code == 0, encoded.output
+    assert grammar_rae("decode", z, "-m", run, "-o", decoded).exit_code == 0
+    told = grammar_rae("reconstruct", molecules, "-m", run, "-o", reconstructed, *column)
+    rows = table(reconstructed)
+    assert len(rows) == 200
+    assert [row["smiles"] for row in table(decoded)] == [row["reconstruction"] for row in rows]
+    share = re.search(r"\((\d+) of 200\)", told.stderr)
+    assert share is not None
+    assert int(share[1]) == sum(row["exact"] == "True" for row in rows)
+    # Every row is in the result or among the rejected ones.
+    assert [row["line"] for row in table(z.with_suffix(".rejected.csv"))] == ["202", "203"]
+    assert {int(row["line"]) for row in rows} == set(range(2, 202))
+
+
+def test_interpolate_goes_from_one_end_to_the_other(run: Path, tmp_path: Path) -> None:
+    page = tmp_path / "path.html"
+    result = grammar_rae("interpolate", "-m", run, "CCO", "c1ccccc1", "--steps", "4", "--html", page)
+    assert result.exit_code == 0, result.output
+    rows = list(csv.DictReader(result.stdout.splitlines()))
+    assert [row["step"] for row in rows] == ["1", "2", "3", "4"]
+    assert page.stat().st_size > 0
+
+
+def test_errors_of_a_model(run: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "wide.npy", np.zeros((2, 3), dtype=np.float32))
+    assert "(N, 8)" in refused("decode", tmp_path / "wide.npy", "-m", run)
+    assert "1 or more" in refused("sample", "-m", run, "-n", "0")
+    assert "grammar" in refused("sample", "-m", run, "--constraint", "gramar")
+    assert refused("interpolate", "-m", run, "CCO", "C", "--steps", "1")
+    assert "tiny" in refused("train", run / "data", "-o", tmp_path / "run", "--recipe", "tinny")
+
+
+def test_a_text_error_points_at_the_place(run: Path) -> None:
+    result = grammar_rae("interpolate", "-m", run, "CC(=O", "C")
+    assert result.exit_code == 2
+    assert "CC(=O" in result.stderr.splitlines()[0]
+    assert result.stderr.splitlines()[-1].strip() == "^"
+
+
+def test_a_damaged_model_is_refused(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    (weights,) = copy.glob("weights-*.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert "truncated" in refused("sample", "-m", copy)
+
+
+def test_train_takes_an_encoded_data_set_without_rdkit_or_nltk(run: Path, tmp_path: Path) -> None:
+    code = """
+import sys
+sys.modules["rdkit"] = sys.modules["nltk"] = None
+from grammar_rae.cli import app
+app(sys.argv[1:])
+"""
+    words = ["train", run / "data", "-o", tmp_path / "run", *TINY]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code, *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "model.json").is_file()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
+def test_ctrl_c_keeps_the_model_and_resume_continues(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "grammar_rae", "train", run / "data", "-o", folder, "--recipe", "tiny"]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([*command, "--epochs", "1000000"], stderr=subprocess.PIPE, text=True, env=env)
+    assert process.stderr is not None
+    told = ""
+    while "loss" not in told:  # the bar shows that training has begun
+        character = process.stderr.read(1)
+        assert character, told
+        told += character
+    process.send_signal(signal.SIGINT)
+    told += process.communicate()[1]
+    assert process.returncode == 130, told
+    assert "Traceback" not in told
+    assert "--resume" in told.splitlines()[-1]
+    steps = max(row["step"] for row in history(folder))
+    epochs = max(row["epoch"] for row in history(folder)) + 1
+    words = ["train", run / "data", "-o", folder, "--recipe", "tiny", "--epochs", str(int(epochs)), "--resume", "-q"]
+    result = grammar_rae(*words)
+    assert result.exit_code == 0, result.output
+    assert max(row["step"] for row in history(folder)) >= steps

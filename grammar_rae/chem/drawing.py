@@ -27,7 +27,7 @@ _MOST_ATOMS = 400  # the time of a layout grows with the cube of the atoms: 0.1 
 _COLOURS = {
     6: "#000000",
     1: "#7a7f87",
-    7: "#3373e6",
+    7: "#3f7fee",
     8: "#e0402f",
     9: "#2e9e4f",
     15: "#d0711b",
@@ -135,7 +135,7 @@ def _strokes(mol: Any, width: int, height: int) -> str:
     options.includeMetadata = False
     options.padding = 0.06
     options.fixedBondLength = 30  # pixels at most: small molecules do not fill the cell
-    options.minFontSize = 7
+    options.minFontSize = 8
     options.updateAtomPalette({number: _rgb(colour) for number, colour in _COLOURS.items()})
     try:
         rdMolDraw2D.PrepareAndDrawMolecule(canvas, mol)

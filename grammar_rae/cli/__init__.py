@@ -3,12 +3,12 @@
 Importing this module imports nothing heavy; the commands import what they need when they run.
 """
 
-import importlib.metadata
 from typing import Annotated
 
 import typer
 
-from grammar_rae.cli import catalogue, latent, sampling, training
+from grammar_rae import __version__
+from grammar_rae.cli import benchmark, catalogue, latent, sampling, training
 from grammar_rae.cli.failures import Commands
 
 HELP = "Generative models of molecules and other strings of a grammar. Start with: grammar-rae demo"
@@ -32,11 +32,12 @@ app.command()(latent.decode)
 app.command()(latent.reconstruct)
 app.command()(catalogue.recipes)
 app.add_typer(catalogue.grammar_app, name="grammar")
+app.add_typer(benchmark.benchmark_app, name="benchmark")
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"grammar-rae {importlib.metadata.version('grammar_rae')}")
+        typer.echo(f"grammar-rae {__version__}")
         raise typer.Exit
 
 

@@ -38,8 +38,10 @@ Texts = Annotated[Path, typer.Argument(help=".smi, .txt, .csv, .tsv (each also .
 Column = Annotated[
     str | None, typer.Option(help="The column of a table that holds the texts; SMILES columns are found by themselves.")
 ]
-Seed = Annotated[int | None, typer.Option(help="The same seed draws the same samples.")]
 Html = Annotated[Path | None, typer.Option(help="Also write a page with the drawn molecules.")]
 Constraint = Annotated[str | None, typer.Option(help="What every step of the decoder must obey, e.g. grammar.")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="The CSV file to write; - is the standard output.")]
-Jobs = Annotated[int | None, typer.Option(help="Processes that parse the texts; -1 for one per core.")]
+Jobs = Annotated[int, typer.Option(help="Processes that parse the texts; -1 for one per core.")]
+TimeLimit = Annotated[
+    float | None, typer.Option(parser=seconds, metavar="DURATION", help="Stop after 90, 90s, 10m or 2h.")
+]

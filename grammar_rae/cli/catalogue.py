@@ -42,14 +42,14 @@ def check(
         str, typer.Option(help="kekule or aromatic: the SMILES that RDKit writes; text: the texts as they stand.")
     ] = "kekule",
     column: arguments.Column = None,
-    jobs: arguments.Jobs = None,
+    jobs: arguments.Jobs = 1,
 ) -> None:
     """Tell how much of a file a grammar covers, and what it does not."""
     from grammar_rae.codecs import GrammarCodec
     from grammar_rae.datasets import coverage
     from grammar_rae.grammar import read_grammar
 
-    found = coverage(texts, GrammarCodec(form=form, table=read_grammar(grammar)), column, jobs or 1)
+    found = coverage(texts, GrammarCodec(form=form, table=read_grammar(grammar)), column, jobs)
     typer.echo(f"{found.accepted} of {found.read} rows are covered ({100 * found.share:.2f} %)")
     if found.lengths:
         told = ", ".join(f"{name} {value:g}" for name, value in found.lengths.items())

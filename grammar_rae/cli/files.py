@@ -127,7 +127,8 @@ def _csv_codes(path: Path) -> "npt.NDArray[Any]":
     import pandas as pd
 
     frame = pd.read_csv(path)
-    columns = [name for name in frame.columns if name.startswith("z") and name[1:].isdigit()]
+    columns = [name for name in map(str, frame.columns) if name.startswith("z") and name[1:].isdigit()]
     if not columns:
         raise ValueError(f"its columns are {', '.join(map(str, frame.columns[:8]))}")
-    return frame[sorted(columns, key=lambda name: int(name[1:]))].to_numpy(dtype="float32")
+    columns.sort(key=lambda name: int(name[1:]))
+    return frame[columns].to_numpy(dtype="float32")

@@ -44,7 +44,7 @@ def decode(
     files.check_writable(output)
     z = files.read_codes(codes)
     texts = grammar_rae.load(model).decode(z)
-    files.write_frame(output, pd.DataFrame({"text": texts}))
+    files.write_frame(output, pd.DataFrame({"smiles": texts}))
 
 
 def reconstruct(
@@ -66,7 +66,7 @@ def reconstruct(
     exact = are_exact(loaded.codec, originals, reconstructions)
     columns = {
         "line": [row.line for row in accepted],
-        "text": originals,
+        "smiles": originals,
         "reconstruction": reconstructions,
         "exact": exact,
     }
@@ -100,10 +100,10 @@ def usable_rows(codec: Any, source: Path, column: str | None) -> tuple[list["Row
 
 
 def are_exact(codec: Any, originals: list[str], reconstructions: list[str]) -> list[bool]:
-    """Whether each reconstruction is the original, both in the codec's own form."""
-    return [codec.prepare(one) == other for one, other in zip(originals, reconstructions, strict=True)]
+    """Whether each reconstruction is the original: for molecules, whether their canonical SMILES are the same."""
+    return [codec.canonical(one) == other for one, other in zip(originals, reconstructions, strict=True)]
 
 
 def share(flags: list[bool]) -> str:
-    """A share for people: ``93.4 % (467 of 500)``."""
-    return f"{100 * sum(flags) / len(flags):.1f} % ({sum(flags)} of {len(flags)})"
+    """A share for people: ``93.4% (467 of 500)``."""
+    return f"{sum(flags) / len(flags):.1%} ({sum(flags)} of {len(flags)})"

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from grammar_rae.cli import arguments, files
+from grammar_rae.cli import arguments, files, pages
 
 
 def sample(
@@ -13,11 +13,11 @@ def sample(
     output: arguments.Output = files.STDOUT,
     scores: Annotated[str, typer.Option(help="Columns to add, for example qed,logp,sa.")] = "",
     html: arguments.Html = None,
-    seed: arguments.Seed = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed draws the same samples.")] = None,
     temperature: Annotated[float, typer.Option(help="Below 1 the decoder is bolder, above 1 more varied.")] = 1.0,
     constraint: arguments.Constraint = None,
     valid_only: Annotated[
-        bool, typer.Option("--valid-only/--raw", help="Draw until n are valid, or give the first n as they come.")
+        bool, typer.Option("--valid-only/--raw", help="Draw until n are valid, or give n as they come.")
     ] = True,
 ) -> None:
     """Draw new molecules."""
@@ -26,13 +26,17 @@ def sample(
 
     files.check_writable(output, html)
     wanted = arguments.names(scores)
-    score([], wanted)  # an unknown name is told before any work
+    score([], wanted)  # so that an unknown name is told before any work
     loaded = grammar_rae.load(model)
-    result = loaded.sample(n, valid_only=valid_only, seed=seed, temperature=temperature, constraint=constraint)
-    files.write_frame(output, result.to_frame(scores=wanted))
-    files.note(summary(result))
+    result = loaded.sample(n, valid_only, seed=seed, temperature=temperature, constraint=constraint)
+    frame = result.to_frame(scores=wanted)
+    files.write_frame(output, frame)
     if html is not None:
-        write_page(html, result, loaded)
+        pages.write_samples_page(html, loaded, result, frame)
+    files.note(
+        f"{len(result)} texts out of {result.attempts} decoded: raw validity {result.validity:.1%}, "
+        f"uniqueness {result.uniqueness:.1%}"
+    )
 
 
 def interpolate(
@@ -49,12 +53,8 @@ def interpolate(
     import grammar_rae
 
     files.check_writable(output, html)
-    texts = grammar_rae.load(model).interpolate(a, b, steps=steps)
-    files.write_frame(output, pd.DataFrame({"step": range(len(texts)), "text": texts}))
+    loaded = grammar_rae.load(model)
+    texts = loaded.interpolate(a, b, steps=steps)
+    files.write_frame(output, pd.DataFrame({"step": range(1, len(texts) + 1), "smiles": texts}))
     if html is not None:
-        write_page(html, texts)
-
-
-def summary(result: "SampleResult") -> str:
-    """A line about the draws, for people."""
-    return f"{len(result.smiles)} texts out of {result.attempts} draws, of which {100 * result.validity:.1f} % were valid"
+        pages.write_path_page(html, loaded, texts)

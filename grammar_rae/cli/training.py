@@ -1,5 +1,6 @@
 """New models: ``demo`` and ``train``."""
 
+import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,16 +27,13 @@ def train(
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the run.", show_default=False)],
     column: arguments.Column = None,
     recipe: Annotated[str, typer.Option(help="What to train; `grammar-rae recipes` lists them.")] = "molecules",
-    time_limit: Annotated[
-        float | None,
-        typer.Option(parser=arguments.seconds, metavar="DURATION", help="Stop after 90, 90s, 10m or 2h."),
-    ] = None,
+    time_limit: arguments.TimeLimit = None,
     epochs: Annotated[int | None, typer.Option(help="Stop after so many passes over the data.")] = None,
     seed: Annotated[int, typer.Option(help="Of the weights, the order and the noise.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the training in this folder.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in this folder.")] = False,
     constraint: arguments.Constraint = None,
-    jobs: arguments.Jobs = None,
+    jobs: arguments.Jobs = -1,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     devices: Annotated[int | None, typer.Option(help="How many of them; several train one model together.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, 32-true or bf16-mixed.")] = None,
@@ -45,9 +43,8 @@ def train(
     refuse_to_replace(output, resume=resume, overwrite=overwrite)
     import grammar_rae
 
-    chosen = {
+    chosen: dict[str, Any] = {
         "constraint": constraint,
-        "jobs": jobs,
         "accelerator": device,
         "devices": devices,
         "precision": precision,
@@ -62,6 +59,7 @@ def train(
         seed=seed,
         resume=resume,
         progress=not quiet,
+        jobs=jobs,
         **{name: value for name, value in chosen.items() if value is not None},
     )
     conclude(model, output)
@@ -73,8 +71,8 @@ def demo(
 ) -> None:
     """Train on bundled molecules, and draw new ones."""
     import grammar_rae
+    from grammar_rae.cli import pages
     from grammar_rae.cli.latent import are_exact, share
-    from grammar_rae.cli.sampling import write_page
     from grammar_rae.datasets import read_texts
     from grammar_rae.resources import bundled
 
@@ -82,23 +80,24 @@ def demo(
     table, page, run = output / "samples.csv", output / "samples.html", output / DEMO_RUN
     files.check_writable(table, page)
     texts = [text for _, text in read_texts(bundled(DEMO_DATA))]
-    held_out = texts[-DEMO_HELD_OUT:]
-    files.note(f"training on {len(texts) - len(held_out):,} molecules for {DEMO_SECONDS / 60:g} minutes")
-    model = grammar_rae.train(
-        texts[:-DEMO_HELD_OUT], recipe=DEMO_RECIPE, folder=run, time_limit=DEMO_SECONDS, progress=not quiet
-    )
+    random.Random(0).shuffle(texts)
+    held_out, texts = texts[:DEMO_HELD_OUT], texts[DEMO_HELD_OUT:]
+    files.note(f"training on {len(texts):,} molecules for {DEMO_SECONDS / 60:g} minutes")
+    model = grammar_rae.train(texts, DEMO_RECIPE, folder=run, time_limit=DEMO_SECONDS, progress=not quiet)
     stop_if_interrupted(model, run)
+    files.note(f"drawing {DEMO_SAMPLES:,} molecules")
     result = model.sample(DEMO_SAMPLES, seed=0)
+    frame = result.to_frame(scores=DEMO_SCORES)
+    files.write_frame(table, frame)
+    pages.write_samples_page(page, model, result, frame)
     exact = are_exact(model.codec, held_out, model.reconstruct(held_out))
-    files.write_frame(table, result.to_frame(scores=DEMO_SCORES))
-    write_page(page, result, model)
     typer.echo(
         f"""
-raw validity          {100 * result.validity:.1f} %  ({result.attempts:,} drawn for {len(result.smiles):,} valid ones)
-uniqueness            {100 * len(set(result.smiles)) / max(1, len(result.smiles)):.1f} %
-exact reconstruction  {share(exact)}, none of them seen in training
+raw validity          {result.validity:.1%} (drew {result.attempts:,} for {len(result):,} valid ones)
+uniqueness            {result.uniqueness:.1%}
+exact reconstruction  {share(exact)}, molecules not seen in training
 
-{table}  {page}  {run}/
+written               {table}, {page}, and the model {run}
 
 What to do next:
   open {page} in a browser
@@ -111,10 +110,10 @@ def refuse_to_replace(run: Path, *, resume: bool, overwrite: bool) -> None:
     """Raise CheckpointError when a training into this folder would replace a model that nobody said to replace."""
     from grammar_rae import checkpoint
 
-    if resume or overwrite or not checkpoint.exists(run):
+    if resume or overwrite or not (checkpoint.exists(run) or checkpoint.exists(run / "state")):
         return
     raise CheckpointError(
-        "the folder holds a model already",
+        "the folder holds a model or a training already",
         where=str(run),
         remedy="Continue it with --resume, replace it with --overwrite, or choose another folder.",
     )

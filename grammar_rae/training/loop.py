@@ -48,7 +48,10 @@ def fit(
     train_set, validation_set
         See :class:`DataSet`.
     folder
-        Where to keep the training's state (in ``folder/state``), every ``checkpoint_every`` seconds and at the end.
+        Where to keep the training's state (in ``folder/state``), every ``checkpoint_every`` seconds and at the end,
+        so that a finished training, too, can go on with more epochs or time. An older state there is replaced.
+    callbacks
+        See :class:`Callback`; :class:`ProgressBar` is one.
     resume
         Go on from ``folder/state``: at the same place of the same epoch, with the same weights to the last bit.
         Settings other than length, machine and intervals must be the same, and so must the data.
@@ -359,8 +362,9 @@ class _Run:
                 losses = self.autoencoder(data.batch(rows).to(self.device), self.generator)
             sums += len(rows) * np.array([losses.total.item(), losses.exact.item()])
         self.autoencoder.train()
-        mean = self._mean(torch.tensor(sums, device=self.device)) * (self.processes / len(data))
-        return mean[0].item(), mean[1].item()
+        if self.processes > 1:
+            sums = self._mean(torch.tensor(sums, device=self.device)).cpu().numpy() * self.processes
+        return float(sums[0] / len(data)), float(sums[1] / len(data))
 
     def _tell(self, moment: str) -> None:
         try:

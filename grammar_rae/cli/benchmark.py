@@ -1,0 +1,65 @@
+"""Figures that anybody can measure again: ``benchmark text`` and ``benchmark training``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from grammar_rae.cli import arguments, files
+
+benchmark_app = typer.Typer(help="Measure the package.", no_args_is_help=True, rich_markup_mode=None)
+
+Results = Annotated[Path | None, typer.Option(help="Also add the rows to this file, as JSON lines.")]
+Seed = Annotated[int, typer.Option(help="Of everything that is drawn.")]
+
+
+@benchmark_app.command()
+def text(
+    texts: arguments.Texts,
+    column: arguments.Column = None,
+    agreement: Annotated[int, typer.Option(help="How many texts NLTK's slow parser reads.")] = 1000,
+    seed: Seed = 0,
+    results: Results = None,
+) -> None:
+    """Text to codes: speed against RDKit, agreement with NLTK, round trips, lengths, random decoding."""
+    from grammar_rae.benchmarks import common
+    from grammar_rae.benchmarks.text import run
+
+    rows = run(texts, column, seed, agreement)
+    if results is not None:
+        common.append(results, [{**row, **common.machine()} for row in rows])
+    typer.echo(common.figures(rows))
+
+
+@benchmark_app.command()
+def training(
+    texts: Annotated[Path, typer.Argument(help="A file, or the folder of an encoded data set.", show_default=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the run.", show_default=False)],
+    held_out: Annotated[Path | None, typer.Option(help="A file of molecules that are not trained on.")] = None,
+    column: arguments.Column = None,
+    recipe: Annotated[str, typer.Option(help="What to train.")] = "molecules",
+    time_limit: arguments.TimeLimit = None,
+    epochs: Annotated[int | None, typer.Option(help="Stop after so many passes over the data.")] = None,
+    samples: Annotated[int, typer.Option(help="How many texts are sampled.")] = 10_000,
+    test_rows: Annotated[int, typer.Option(help="How many held-out texts are reconstructed.")] = 5_000,
+    seed: Seed = 0,
+) -> None:
+    """A training: rate, memory, held-out reconstruction, raw validity and uniqueness of samples."""
+    from grammar_rae.benchmarks import common
+    from grammar_rae.benchmarks.training import run
+
+    row = run(
+        texts,
+        held_out,
+        output,
+        recipe=recipe,
+        time_limit=time_limit,
+        epochs=epochs,
+        samples=samples,
+        test_rows=test_rows,
+        seed=seed,
+        column=column,
+    )
+    common.append(output / "results.jsonl", [{**row, **common.machine()}])
+    files.note(f"added to {output / 'results.jsonl'}")
+    typer.echo(common.figures([row]))

@@ -1,0 +1,73 @@
+"""Pages with the drawn molecules, made from what the commands have at hand."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from grammar_rae.model import GenerativeModel, SampleResult
+
+MOST_DRAWN = 200
+"""A page of more molecules would be slow to open; the CSV file has them all."""
+
+CURVES = ("loss", "validation_loss", "exact", "validation_exact")
+
+
+def write_samples_page(path: Path, model: "GenerativeModel", result: "SampleResult", frame: "pd.DataFrame") -> None:
+    """A page of samples with their scores, how they were drawn, and how the model was trained."""
+    scores = list(frame.columns[2:])
+    facts: dict[str, str | int | float] = {
+        "texts": len(result),
+        "decoded for them": result.attempts,
+        "raw validity": f"{result.validity:.1%}",
+        "uniqueness": f"{result.uniqueness:.1%}",
+        "constraint": result.constraint,
+        "temperature": result.temperature,
+        "seed": "none" if result.seed is None else result.seed,
+    }
+    if len(result) > MOST_DRAWN:
+        facts["shown here"] = f"the first {MOST_DRAWN}"
+    _write(path, model, "Samples", result.texts, facts, [_legend(scores, row) for row in frame[scores].to_numpy()])
+
+
+def write_path_page(path: Path, model: "GenerativeModel", texts: Sequence[str]) -> None:
+    """A page of the texts between two others."""
+    _write(path, model, "Interpolation", texts, {"steps": len(texts)}, [f"{i + 1}" for i in range(len(texts))])
+
+
+def _write(
+    path: Path,
+    model: "GenerativeModel",
+    title: str,
+    texts: Sequence[str],
+    facts: dict[str, str | int | float],
+    legends: Sequence[str],
+) -> None:
+    from grammar_rae.report import write_report
+
+    write_report(
+        path,
+        title=title,
+        molecules=texts[:MOST_DRAWN],
+        legends=legends[:MOST_DRAWN],
+        facts=facts | {"recipe": model.recipe_.name},
+        curves=_curves(model.history.rows),
+        kind="text" if model.codec.form == "text" else "molecules",
+    )
+
+
+def _curves(rows: Sequence[dict[str, Any]]) -> dict[str, tuple[list[float], list[float]]]:
+    """The figures of a training over its seconds; a figure that was never taken has no curve."""
+    curves = {}
+    for name in CURVES:
+        points = [(row["seconds"], row[name]) for row in rows if row.get(name) is not None]
+        if points:
+            seconds, values = zip(*points, strict=True)
+            curves[name] = (list(seconds), list(values))
+    return curves
+
+
+def _legend(names: Sequence[str], values: Iterable[float]) -> str:
+    return "  ".join(f"{name} {value:.3g}" for name, value in zip(names, values, strict=True))

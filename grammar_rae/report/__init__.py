@@ -1,0 +1,156 @@
+"""One self-contained HTML file about a run: its molecules, its facts and its curves.
+
+The page asks nothing of the network, runs no script, follows the reader's light or dark theme, and prints well.
+"""
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from grammar_rae.errors import DataError, InputError, UnknownNameError
+from grammar_rae.report.charts import Curve, line_chart
+from grammar_rae.report.page import template
+
+__all__ = ["CARDS", "Card", "Curve", "line_chart", "write_report"]
+
+
+class Card(NamedTuple):
+    """One cell of the grid: the text, its picture (or the text itself again) and the line below."""
+
+    text: str
+    picture: Markup
+    legend: str
+
+
+def write_report(
+    path: str | os.PathLike[str],
+    *,
+    title: str,
+    molecules: Sequence[str],
+    legends: Sequence[str] | None = None,
+    facts: Mapping[str, str | int | float],
+    curves: Mapping[str, Curve],
+    columns: int = 5,
+    kind: str = "molecules",
+    x_label: str = "seconds",
+) -> None:
+    """Write the report; a file of this name is replaced in one step or left as it was.
+
+    Parameters
+    ----------
+    path
+        The HTML file; its folder must exist.
+    molecules
+        The texts to show, in this order; one that is no molecule is shown as such.
+    legends
+        A line under each of them.
+    facts
+        Name and value, in the order of display: draws, validity, recipe, seed, versions.
+    curves
+        Name -> (x, y). Curves whose names end in the same word share a chart: "loss" and "validation loss" are one,
+        "exact" and "validation exact" another. Values that are not finite leave a gap.
+    columns
+        The largest number of columns of the grid; a narrow window has fewer.
+    kind
+        ``"molecules"`` draws the texts as SMILES, ``"text"`` shows them as they are (expressions).
+    x_label
+        What the curves' x counts.
+
+    Raises
+    ------
+    InputError
+        When legends or curves do not fit together, or ``columns`` is below 1.
+    UnknownNameError
+        When there is no such kind.
+    DataError
+        When the folder does not exist or the file cannot be written.
+    """
+    if kind not in CARDS:
+        raise UnknownNameError("kind of report", kind, CARDS)
+    if legends is not None and len(legends) != len(molecules):
+        raise InputError(
+            "each text of a report needs one legend", received=f"{len(legends)} legends", expected=str(len(molecules))
+        )
+    if columns < 1:
+        raise InputError("a grid needs a column", received=f"columns={columns}", expected="1 or more")
+    target = Path(path)
+    _check_folder(target)
+    page = template().render(
+        title=title,
+        kind=kind,
+        cards=CARDS[kind](molecules, legends or [""] * len(molecules)),
+        facts={name: _shown(value) for name, value in facts.items()},
+        charts=_charts(curves, x_label),
+        columns=columns,
+    )
+    _replace(target, page)
+
+
+def _molecule_cards(texts: Sequence[str], legends: Sequence[str]) -> list[Card]:
+    from grammar_rae.chem import svg  # here, so that a report of expressions needs no RDKit
+
+    # The drawings come escaped from svg.
+    return [Card(text, Markup(svg(text)), legend) for text, legend in zip(texts, legends, strict=True)]
+
+
+def _text_cards(texts: Sequence[str], legends: Sequence[str]) -> list[Card]:
+    code = Markup("<code>{}</code>")
+    return [Card(text, code.format(text), legend) for text, legend in zip(texts, legends, strict=True)]
+
+
+#: kind -> (texts, legends) -> the cards of the grid.
+CARDS: dict[str, Callable[[Sequence[str], Sequence[str]], list[Card]]] = {
+    "molecules": _molecule_cards,
+    "text": _text_cards,
+}
+
+
+def _shown(value: str | int | float) -> str:
+    if isinstance(value, str | int):
+        return str(value)
+    if not math.isfinite(value):
+        return "none"
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def _charts(curves: Mapping[str, Curve], x_label: str) -> list[Markup]:
+    charts: dict[str, dict[str, Curve]] = {}
+    for name, curve in curves.items():
+        words = name.replace("_", " ").split() or [""]
+        charts.setdefault(words[-1], {})[" ".join(words)] = curve
+    return [
+        Markup(line_chart(group, title=subject[:1].upper() + subject[1:], x_label=x_label))
+        for subject, group in charts.items()
+    ]
+
+
+def _check_folder(target: Path) -> None:
+    if not target.parent.is_dir():
+        raise DataError(
+            "the folder of the report does not exist",
+            received=str(target),
+            expected="a file in an existing folder",
+            remedy=f"Make the folder first: mkdir -p {target.parent}",
+        )
+    if target.is_dir():
+        raise DataError("the report's name is that of a folder", received=str(target), expected="the name of a file")
+
+
+def _replace(target: Path, page: str) -> None:
+    """Write beside the target and rename: a reader never sees half a page, and a full disk costs nothing old."""
+    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        draft.write_text(page, encoding="utf-8", errors="replace")
+        os.replace(draft, target)
+    except OSError as error:
+        raise DataError(
+            f"the report cannot be written ({error.strerror or error})",
+            received=str(target),
+            remedy="Check the space that is left on the disk and the permissions of the folder.",
+        ) from error
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,103 @@
+"""The report's page: a Jinja template that escapes what it is given, with its style inside."""
+
+from functools import cache
+
+import jinja2
+
+
+@cache
+def template() -> jinja2.Template:
+    """Compiled on first use."""
+    return jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True).from_string(_PAGE)
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{{ title }}</title>
+<style>
+:root { color-scheme: light dark; --page: #f6f7f9; --card: #fff; --ink: #1b2330; --soft: #5c6675; --edge: #e1e5eb; }
+@media (prefers-color-scheme: dark) {
+  :root { --page: #11151b; --card: #1a2028; --ink: #e8ecf2; --soft: #9aa5b4; --edge: #2c3541; }
+}
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--ink); line-height: 1.45;
+  font-family: system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; }
+main { max-width: 1320px; margin: 0 auto; padding: 2.2rem clamp(.9rem, 3vw, 2.5rem) 3rem; }
+h1 { font-size: clamp(1.4rem, 3vw, 1.9rem); line-height: 1.2; margin: 0 0 1.4rem; overflow-wrap: anywhere; }
+h2 { font-size: 1.05rem; margin: 2.2rem 0 .8rem; }
+h2 span { color: var(--soft); font-weight: 400; margin-left: .35rem; }
+.facts { display: flex; flex-wrap: wrap; gap: 1px; margin: 0; background: var(--edge); border: 1px solid var(--edge);
+  border-radius: 12px; overflow: hidden; }
+.facts div { flex: 1 1 auto; min-width: min(100%, 8rem); max-width: 100%; padding: .75rem 1rem;
+  background: var(--card); }
+.facts dt { color: var(--soft); font-size: .8rem; }
+.facts dd { margin: .1rem 0 0; font-size: 1.12rem; font-weight: 600; font-variant-numeric: tabular-nums;
+  overflow-wrap: anywhere; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 25rem), 1fr)); gap: .9rem; }
+.charts > div, figure { background: var(--card); border: 1px solid var(--edge); border-radius: 12px; }
+.charts > div { padding: .8rem; }
+svg { display: block; max-width: 100%; height: auto; margin: 0 auto; }
+.grid { --gap: .9rem; display: grid; gap: var(--gap); grid-template-columns: repeat(auto-fill, minmax(
+  max(min(100%, 9.5rem), calc((100% - {{ columns - 1 }} * var(--gap)) / {{ columns }})), 1fr)); }
+figure { margin: 0; padding: .6rem; display: flex; flex-direction: column; min-width: 0; break-inside: avoid; }
+figure > svg { margin: auto; }
+figure > code { margin: auto 0; padding: .5rem .3rem; font-size: 1rem; overflow-wrap: anywhere; text-align: center; }
+figcaption { margin-top: .5rem; padding-top: .45rem; border-top: 1px solid var(--edge); font-size: .82rem; }
+figcaption p { margin: 0; white-space: pre-line; overflow-wrap: anywhere; }
+figcaption code { display: block; color: var(--soft); font-size: .74rem; overflow: hidden; text-overflow: ellipsis;
+  white-space: nowrap; user-select: all; }
+code { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
+.none { color: var(--soft); }
+@media print {
+  :root { --page: #fff; --card: #fff; --ink: #000; --soft: #444; --edge: #bbb; }
+  main { padding: 0; max-width: none; }
+}
+</style>
+</head>
+<body>
+<main>
+<h1>{{ title }}</h1>
+{% if facts %}
+<dl class="facts">
+{% for name, value in facts.items() %}
+<div><dt>{{ name }}</dt><dd>{{ value }}</dd></div>
+{% endfor %}
+</dl>
+{% endif %}
+{% if charts %}
+<h2>Training</h2>
+<div class="charts">
+{% for chart in charts %}
+<div>{{ chart }}</div>
+{% endfor %}
+</div>
+{% endif %}
+<h2>{{ "Molecules" if kind == "molecules" else "Texts" }}<span>{{ "{:,}".format(cards | length) }}</span></h2>
+{% if cards %}
+<div class="grid">
+{% for card in cards %}
+<figure>{{ card.picture }}
+{% if card.legend or kind == "molecules" %}
+<figcaption>
+{% if card.legend %}
+<p>{{ card.legend }}</p>
+{% endif %}
+{% if kind == "molecules" %}
+<code title="{{ card.text }}">{{ card.text }}</code>
+{% endif %}
+</figcaption>
+{% endif %}
+</figure>
+{% endfor %}
+</div>
+{% else %}
+<p class="none">There is nothing to show.</p>
+{% endif %}
+</main>
+</body>
+</html>
+"""
