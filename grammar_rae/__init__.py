@@ -20,18 +20,21 @@ __version__ = "0.1.0"
 __all__ = ["GenerativeModel", "GrammarRAEError", "Recipe", "SampleResult", "load", "sample", "train"]
 
 _LAZY = {"GenerativeModel": "model", "SampleResult": "model", "Recipe": "recipes"}
+_ROOMS = ("chem", "codecs", "datasets", "density", "grammar", "recipes", "scores", "training")
 _current: "GenerativeModel | None" = None
 
 
 def __getattr__(name: str) -> Any:
     # The face is there at once; the nets behind it are imported when they are used.
+    if name in _ROOMS:
+        return import_module(f"{__name__}.{name}")
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *_LAZY, *_ROOMS})
 
 
 def train(

@@ -1,7 +1,7 @@
 """Text to integer codes and back.
 
-Every codec has ``rules``: the table that says, for each code, which nonterminal it expands and what it leaves open. To a
-grammar codec these are productions and macros. A character codec is the right-linear case: one nonterminal, each
+Every codec has ``rules``: the table that says, for each code, which nonterminal it expands and what it leaves open. To
+a grammar codec these are productions and macros. A character codec is the right-linear case: one nonterminal, each
 character expands it and leaves it open again, and the last code ends the text. So decoders, likelihoods, constraints
 and length budgets serve both without knowing which one they have.
 """
@@ -9,13 +9,13 @@ and length budgets serve both without knowing which one they have.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from grammar_rae.errors import InputError, TextError, UnknownNameError
-from grammar_rae.grammar import Grammar, MacroTable, Rules, learn_macros, parser_for, read_grammar, spell
+from grammar_rae.grammar import MAX_CODES, Grammar, MacroTable, Rules, learn_macros, parser_for, read_grammar, spell
 
 Ints = NDArray[np.int32]
 
@@ -54,17 +54,18 @@ class Form(NamedTuple):
     """How texts go into a codec and come out of it.
 
     ``prepare(text, fragments)`` is the text that is parsed; ``canonical(text)`` the one spelling that stands for a
-    decoded text, None when it means nothing.
+    decoded text, None when it means nothing; ``fields`` says whether a text is a line of a file or its first field.
     """
 
     prepare: Callable[[str, str], str]
     canonical: Callable[[str], str | None]
+    fields: Literal["first", "line"] = "first"
 
 
 FORMS: dict[str, Form] = {
     "kekule": Form(_kekule, _canonical),
     "aromatic": Form(_aromatic, _canonical),
-    "text": Form(lambda text, fragments: text, lambda text: text),
+    "text": Form(lambda text, fragments: text, lambda text: text, "line"),
 }
 """What is parsed: RDKit's Kekulé SMILES or its canonical SMILES of a molecule, or the text as it is."""
 
@@ -76,9 +77,15 @@ class Codec(Protocol):
     """What turns text into codes; see the module's first lines."""
 
     kind: ClassVar[str]
-    form: str
-    fragments: str
-    max_length: int | None
+
+    @property
+    def form(self) -> str: ...
+
+    @property
+    def fragments(self) -> str: ...
+
+    @property
+    def max_length(self) -> int | None: ...
 
     @property
     def rules(self) -> Rules: ...
@@ -185,19 +192,26 @@ class _TextCodec:
             B texts.
         prepared
             Whether they are in the grammar's form already.
+
+        Raises
+        ------
+        InputError
+            For one text in place of a list.
         """
+        if isinstance(texts, str):
+            raise InputError("a batch is a list of texts, not one text", received=repr(texts))
+        texts = list(texts)
         rejected: list[tuple[int, TextError]] = []
-        ready: Sequence[str] = texts
-        index = list(range(len(texts)))
-        if not prepared and self.form != "text":
-            forms, index = [], []
-            for i, text in enumerate(texts):
-                try:
-                    forms.append(self.prepare(text))
-                    index.append(i)
-                except TextError as error:
-                    rejected.append((i, error))
-            ready = forms
+        ready: list[str] = []
+        index: list[int] = []
+        for i, text in enumerate(texts):
+            try:
+                if not isinstance(text, str):
+                    raise TextError("this is no text", text=str(text), received=f"{text!r}, a {type(text).__name__}")
+                ready.append(text if prepared else self.prepare(text))
+                index.append(i)
+            except TextError as error:
+                rejected.append((i, error))
         batch = self._codes(ready)
         refused = {i for i, _ in batch.rejected}
         accepted = [i for i in range(len(ready)) if i not in refused] if refused else range(len(ready))
@@ -207,13 +221,13 @@ class _TextCodec:
             kept = lengths <= self.max_length
             for row in np.flatnonzero(~kept):
                 i = index[accepted[row]]
-                error = TextError(
+                too_long = TextError(
                     "the text is too long",
                     text=texts[i],
                     received=f"{lengths[row]} codes",
                     expected=f"at most {self.max_length}",
                 )
-                rejected.append((i, error))
+                rejected.append((i, too_long))
             codes = batch.codes[np.repeat(kept, lengths)]
             batch = EncodedBatch(codes, np.concatenate(([0], np.cumsum(lengths[kept]))).astype(np.int64), [])
         return EncodedBatch(batch.codes, batch.offsets, sorted(rejected, key=lambda pair: pair[0]))
@@ -307,6 +321,9 @@ class GrammarCodec(_TextCodec):
     def _codes(self, texts: Sequence[str]) -> EncodedBatch:
         derivations = parser_for(self.grammar).parse_batch(texts)
         codes, offsets = self.macros.encode(derivations.codes, derivations.offsets)
+        for _, error in derivations.rejected:
+            if self.fragments != "keep" and error.position is not None and error.text[error.position :][:1] == ".":
+                error.remedy = _FRAGMENTS_REMEDY
         return EncodedBatch(codes, offsets, derivations.rejected)
 
     def decode(self, codes: NDArray[np.integer] | Sequence[int]) -> str:
@@ -320,7 +337,7 @@ class GrammarCodec(_TextCodec):
         return spell(self.grammar, self.macros.expand(np.asarray(codes, dtype=np.int64)))
 
     def decode_batch(self, codes: NDArray[np.integer]) -> list[str]:
-        """The texts of codes (B, T), padded with -1.
+        """The texts of codes (B, T); a row ends at its first -1.
 
         Raises
         ------
@@ -328,10 +345,8 @@ class GrammarCodec(_TextCodec):
             When a row is not a complete derivation.
         """
         texts = self.macros.spell(codes)
-        for row, text in enumerate(texts):
-            if text is None:
-                self.decode(codes[row][codes[row] >= 0])  # raises, and says why
-        return [text for text in texts if text is not None]
+        # Where a row spells nothing, decode raises, and says why.
+        return [self.decode(_unpadded(codes[row])) if text is None else text for row, text in enumerate(texts)]
 
     def to_dict(self) -> dict[str, Any]:
         """The codec as JSON can hold it."""
@@ -343,6 +358,14 @@ class GrammarCodec(_TextCodec):
         """The codec that :meth:`to_dict` wrote."""
         settings = {name: data[name] for name in ("form", "fragments", "max_length")}
         return cls(table=MacroTable.from_dict(data), **settings)
+
+
+_FRAGMENTS_REMEDY = "Molecules of several parts are read with fragments='keep', by a grammar that has '.'."
+
+
+def _unpadded(row: NDArray[np.integer]) -> NDArray[np.integer]:
+    padding = np.flatnonzero(row < 0)
+    return row[: padding[0]] if len(padding) else row
 
 
 def _without_fragments(table: MacroTable) -> MacroTable:
@@ -369,6 +392,20 @@ class CharacterCodec(_TextCodec):
 
     kind: ClassVar[str] = "characters"
 
+    def __post_init__(self) -> None:
+        wrong = [c for c in self.characters if not isinstance(c, str) or len(c) != 1]
+        if wrong or len(set(self.characters)) < len(self.characters):
+            raise InputError(
+                "these cannot be a codec's characters",
+                received=wrong or "one of them twice",
+                expected="single characters, each once",
+            )
+        if len(self.characters) >= MAX_CODES:
+            raise InputError(
+                "there are too many characters", received=len(self.characters), expected=f"fewer than {MAX_CODES}"
+            )
+        super().__post_init__()
+
     @classmethod
     def learn(
         cls,
@@ -389,7 +426,7 @@ class CharacterCodec(_TextCodec):
         return cls(form=form, fragments=fragments, max_length=max_length, characters=tuple(sorted(seen)))
 
     @cached_property
-    def rules(self) -> Rules:  # type: ignore[override]
+    def rules(self) -> Rules:
         """The table of the codes: text -> character text, and text -> nothing."""
         return Rules.build([0] * (len(self.characters) + 1), [[0]] * len(self.characters) + [[]], 1, 0)
 
@@ -441,8 +478,14 @@ class CharacterCodec(_TextCodec):
         return "".join(self.characters[code] for code in listed[:-1])
 
     def decode_batch(self, codes: NDArray[np.integer]) -> list[str]:
-        """The texts of codes (B, T), padded with -1."""
-        return [self.decode(row[row >= 0]) for row in codes]
+        """The texts of codes (B, T); a row ends at its first -1.
+
+        Raises
+        ------
+        InputError
+            When a row is no text.
+        """
+        return [self.decode(_unpadded(row)) for row in codes]
 
     def to_dict(self) -> dict[str, Any]:
         """The codec as JSON can hold it."""
@@ -470,10 +513,10 @@ def codec_from_dict(data: Mapping[str, Any]) -> Codec:
     InputError
         When ``data`` is no codec.
     """
-    kind = data.get("kind")
-    if kind not in CODECS:
-        raise UnknownNameError("kind of codec", kind, CODECS)
     try:
+        kind = data["kind"]
+        if kind not in CODECS:
+            raise UnknownNameError("kind of codec", kind, CODECS)
         return CODECS[kind].from_dict(data)
     except (KeyError, TypeError) as error:
         raise InputError(f"these are not a codec's data ({error!r})") from error

@@ -4,6 +4,7 @@ A density is made for D latent dimensions, fitted on codes (N, D), and then samp
 Its tensors are its whole state, so ``state_dict`` saves it.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from grammar_rae.errors import InputError
 MAX_POINTS = 50_000
 """Codes that a mixture is fitted on at most; a random part of more (10 components of 64 dimensions have 21,000
 parameters)."""
+_CHUNK = 8192  # codes whose log-density is computed at once: K times D numbers each
 
 
 class MixtureDensity(nn.Module):
@@ -28,6 +30,10 @@ class MixtureDensity(nn.Module):
     n_components
         K; the paper has 10.
     """
+
+    weights: Tensor
+    means: Tensor
+    scales: Tensor
 
     def __init__(self, latent: int, n_components: int = 10) -> None:
         super().__init__()
@@ -61,16 +67,28 @@ class MixtureDensity(nn.Module):
         Raises
         ------
         InputError
-            Before a fit.
+            Before a fit, or for a negative number.
         """
         self._check_fitted()
+        if n < 0:
+            raise InputError("the number of samples cannot be negative", received=n)
         component = torch.multinomial(self.weights, max(n, 1), replacement=True, generator=generator)[:n]
         noise = torch.randn(n, self.means.shape[1], generator=generator, device=self.means.device)
         return self.means[component] + (self.scales[component] @ noise.unsqueeze(-1)).squeeze(-1)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """log q(z) of codes (N, D), in nats (N,), float64."""
+        """log q(z) of codes (N, D), in nats (N,), float64.
+
+        Raises
+        ------
+        InputError
+            Before a fit, or for codes of another size.
+        """
         self._check_fitted()
+        self._check_size(z.shape)
+        return torch.cat([self._log_prob(part) for part in torch.split(z, _CHUNK)])
+
+    def _log_prob(self, z: Tensor) -> Tensor:
         scales = self.scales.double()
         centred = z.double().unsqueeze(0) - self.means.double().unsqueeze(1)  # (K, N, D)
         whitened = torch.linalg.solve_triangular(scales, centred.transpose(1, 2), upper=False)
@@ -80,19 +98,27 @@ class MixtureDensity(nn.Module):
 
     def _checked(self, z: Tensor | NDArray[Any]) -> NDArray[np.float64]:
         codes = np.asarray(z.detach().cpu() if isinstance(z, Tensor) else z, dtype=np.float64)
-        latent = self.means.shape[1]
-        if codes.ndim != 2 or codes.shape[1] != latent:
-            raise InputError("these are not latent codes", received=f"shape {codes.shape}", expected=f"(N, {latent})")
-        if len(codes) < max(2, self.n_components):
-            raise InputError(
-                "there are too few codes to fit a density",
-                received=len(codes),
-                expected=f"{max(2, self.n_components)} or more",
-                remedy="Train on more data, or use fewer components.",
-            )
+        self._check_size(codes.shape)
+        self.check_count(len(codes))
         if not np.isfinite(codes).all():
             raise InputError("latent codes are not finite", remedy="The encoder diverged: lower the learning rate.")
         return codes
+
+    def check_count(self, n: int) -> None:
+        """Raise an InputError when n codes are too few to fit; a training asks before it begins."""
+        least = max(2, self.n_components)
+        if n < least:
+            raise InputError(
+                "there are too few codes to fit a density",
+                received=n,
+                expected=f"{least} or more",
+                remedy="Train on more data, or use fewer components.",
+            )
+
+    def _check_size(self, shape: Sequence[int]) -> None:
+        latent = self.means.shape[1]
+        if len(shape) != 2 or shape[1] != latent:
+            raise InputError("these are not latent codes", received=f"shape {tuple(shape)}", expected=f"(N, {latent})")
 
     def _check_fitted(self) -> None:
         if not self.weights.sum() > 0:

@@ -22,6 +22,9 @@ class MaskedCategorical(nn.Module):
         The codec's table.
     """
 
+    mask: Tensor
+    lhs: Tensor
+
     def __init__(self, rules: Rules) -> None:
         super().__init__()
         mask = torch.zeros(rules.n_nonterminals, rules.size)

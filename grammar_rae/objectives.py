@@ -36,8 +36,8 @@ class RAE(AE):
 
     def __init__(self, beta: float = 0.01) -> None:
         super().__init__()
-        if not beta >= 0:
-            raise InputError("the weight of the latent cost cannot be negative", received=beta)
+        if not 0 <= beta < float("inf"):
+            raise InputError("beta cannot be used", received=beta, expected="0 or more, and finite")
         self.beta = beta
 
     def forward(self, h: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:

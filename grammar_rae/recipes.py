@@ -1,5 +1,7 @@
 """Recipes: every choice of a model and its training in one frozen object, and the one place that builds from it."""
 
+import inspect
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, NamedTuple
@@ -7,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 
 from grammar_rae.autoencoder import Autoencoder
-from grammar_rae.codecs import CODECS, Codec
+from grammar_rae.codecs import CODECS, FORMS, Codec
 from grammar_rae.decoding import CONSTRAINTS, Constraint
 from grammar_rae.density import DENSITIES, MixtureDensity
 from grammar_rae.errors import InputError, UnknownNameError
@@ -72,6 +74,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         tables: dict[str, Mapping[str, Any]] = {
+            "form": FORMS,
             "codec": CODECS,
             "encoder": ENCODERS,
             "decoder": DECODERS,
@@ -82,12 +85,34 @@ class Recipe:
             "constraint": CONSTRAINTS,
         }
         for kind, table in tables.items():
-            if getattr(self, kind) not in table:
-                raise UnknownNameError(kind, getattr(self, kind), table)
-        if not isinstance(self.latent, int) or self.latent < 1:
-            raise InputError("the latent space needs a dimension", received=self.latent, expected="1 or more")
-        if not 0 < self.validation_fraction < 1:
-            raise InputError("validation_fraction cannot be used", received=self.validation_fraction, expected="in (0, 1)")
+            name = getattr(self, kind)
+            if not isinstance(name, str) or name not in table:
+                raise UnknownNameError(kind, name, table)
+        counts = {name: getattr(self, name) for name in ("latent", "codec_texts", "validation_maximum")}
+        if self.max_length is not None:
+            counts["max_length"] = self.max_length
+        for name, count in counts.items():
+            if type(count) is not int or count < 1:
+                raise InputError(f"{name} cannot be used", received=repr(count), expected="a whole number, 1 or more")
+        fraction = self.validation_fraction
+        if not isinstance(fraction, int | float) or not 0 < fraction < 1:
+            raise InputError("validation_fraction cannot be used", received=repr(fraction), expected="in (0, 1)")
+        self._check_options()
+
+    def _check_options(self) -> None:
+        for name in [one.name for one in fields(self) if one.type == Options]:
+            options = getattr(self, name)
+            if not isinstance(options, Mapping):
+                raise InputError(f"{name} must be a mapping", received=repr(options), expected="{name: value, ...}")
+            try:
+                json.dumps(dict(options), allow_nan=False)
+            except (TypeError, ValueError, RecursionError) as error:
+                # Found now: after the training it could not be saved.
+                raise InputError(
+                    f"{name} cannot be written as JSON ({error})",
+                    received=repr(options),
+                    expected="names, numbers, texts and lists",
+                ) from error
 
     def replaced(self, **overrides: Any) -> "Recipe":
         """The same recipe with other choices: fields of this class, or of :class:`TrainingSettings`.
@@ -196,7 +221,7 @@ def get_recipe(recipe: "str | Recipe") -> Recipe:
     """
     if isinstance(recipe, Recipe):
         return recipe
-    if recipe not in RECIPES:
+    if not isinstance(recipe, str) or recipe not in RECIPES:
         raise UnknownNameError("recipe", recipe, RECIPES)
     return RECIPES[recipe]
 
@@ -210,7 +235,7 @@ class Parts(NamedTuple):
 
 def learn_codec(recipe: Recipe, texts: Iterable[str]) -> Codec:
     """The recipe's codec, learned from texts."""
-    return _made(
+    codec: Codec = _made(
         CODECS[recipe.codec].learn,
         recipe.codec_options,
         texts,
@@ -218,6 +243,7 @@ def learn_codec(recipe: Recipe, texts: Iterable[str]) -> Codec:
         fragments=recipe.fragments,
         max_length=recipe.max_length,
     )
+    return codec
 
 
 def build(recipe: Recipe, codec: Codec) -> Parts:
@@ -251,7 +277,7 @@ def build_density(recipe: Recipe) -> MixtureDensity:
     return density
 
 
-def build_constraint(name: str, codec: Codec) -> Constraint:
+def build_constraint(name: str, codec: Codec) -> Constraint[Any]:
     """The constraint of that name for a codec.
 
     Raises
@@ -278,10 +304,9 @@ def training_settings(recipe: Recipe) -> TrainingSettings:
 def _made(make: Callable[..., Any], options: Options, *arguments: Any, **keywords: Any) -> Any:
     """Call ``make``; a wrong option becomes an error that names it."""
     try:
-        return make(*arguments, **keywords, **options)
+        # Only a mistaken keyword is looked for; what goes wrong inside keeps its traceback.
+        inspect.signature(make).bind(*arguments, **keywords, **options)
     except TypeError as error:
-        # Only a mistaken keyword is the recipe's mistake; anything else is ours and keeps its traceback.
-        if "unexpected keyword argument" not in str(error):
-            raise
         name = getattr(make, "__qualname__", str(make))
         raise InputError(f"{name} takes no such option ({error})", received=dict(options)) from error
+    return make(*arguments, **keywords, **options)

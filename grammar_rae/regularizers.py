@@ -33,8 +33,8 @@ class L2(NoRegularizer):
     """
 
     def __init__(self, weight: float = 1e-6) -> None:
-        if not weight >= 0:
-            raise InputError("the weight of a regulariser cannot be negative", received=weight)
+        if not 0 <= weight < float("inf"):
+            raise InputError("a regulariser's weight cannot be used", received=weight, expected="finite, 0 or more")
         self.weight = weight
 
     def penalty(self, decoder: nn.Module, z: Tensor, out: Tensor) -> Tensor:

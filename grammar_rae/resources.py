@@ -33,5 +33,9 @@ def bundled(name: str) -> Path:
 
 def bundled_names(folder: str, suffix: str) -> list[str]:
     """The stems of the bundled files of one folder, for example ``bundled_names("grammars", ".cfg")``."""
-    stems = {path.name.removesuffix(suffix) for root in (_PACKAGE, _PACKAGE.parent) for path in (root / folder).glob("*" + suffix)}
+    stems = {
+        path.name.removesuffix(suffix)
+        for root in (_PACKAGE, _PACKAGE.parent)
+        for path in (root / folder).glob("*" + suffix)
+    }
     return sorted(stems)

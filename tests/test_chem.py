@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -241,7 +242,7 @@ def test_rdkits_log_is_silent_inside_and_untouched_outside(capfd: pytest.Capture
 
 
 def test_the_reason_is_this_texts_though_another_is_read_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    read = Chem.MolFromSmiles
+    read: Any = Chem.MolFromSmiles
 
     def meanwhile(text: str, **options: bool) -> object:
         read("hello")  # as if by another thread, into the same log

@@ -1,6 +1,11 @@
 """The command line: what it prints, writes and refuses. Models are tiny; what they draw is not looked at."""
 
+import csv
+import json
 import os
+import re
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +23,7 @@ from grammar_rae.errors import DataError
 from grammar_rae.resources import bundled
 
 ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 
 
 def grammar_rae(*words: str | Path) -> Result:
@@ -25,11 +31,11 @@ def grammar_rae(*words: str | Path) -> Result:
     return CliRunner().invoke(app, [str(word) for word in words], prog_name="grammar-rae")
 
 
-def outside(*words: str | Path, **options: object) -> "subprocess.CompletedProcess[str]":
-    """A command in a process of its own."""
-    command = [sys.executable, "-m", "grammar_rae", *map(str, words)]
-    env = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=env, **options)  # type: ignore[call-overload, no-any-return]
+def outside(*words: str | Path, code: str = "") -> "subprocess.CompletedProcess[str]":
+    """A command (or code) in a process of its own."""
+    how = ["-c", code] if code else ["-m", "grammar_rae"]
+    command = [sys.executable, *how, *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
 
 
 def refused(*words: str | Path) -> str:
@@ -53,7 +59,11 @@ def smiles(tmp_path: Path) -> Path:
 # --- without a model -------------------------------------------------------------------------------------------------
 
 
-COMMANDS = ["demo", "train", "sample", "encode", "decode", "reconstruct", "interpolate", "recipes", "grammar"]
+COMMANDS = [
+    *("demo", "train", "sample", "interpolate"),
+    *("encode", "decode", "reconstruct"),
+    *("recipes", "grammar", "benchmark"),
+]
 
 
 @pytest.mark.parametrize("words", [[], *([command] for command in COMMANDS), ["grammar", "list"], ["grammar", "check"]])
@@ -75,9 +85,7 @@ from grammar_rae.cli import app
 assert CliRunner().invoke(app, ["train", "--help"]).exit_code == 0
 print({"torch", "numpy", "pandas", "rdkit", "nltk", "numba"} & set(sys.modules))
 """
-    env = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
-    assert done.stdout == "set()\n"
+    assert outside(code=code).stdout == "set()\n"
 
 
 def test_version() -> None:
@@ -155,6 +163,11 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "model.json").exists()
 
 
+def test_there_must_be_something_to_resume(smiles: Path) -> None:
+    assert "no training to resume" in refused("train", smiles, "-o", smiles.parent / "run", "--resume")
+    assert not (smiles.parent / "run").exists()
+
+
 def test_a_wrong_column_lists_the_columns(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("name,structure\nethanol,CCO\n")
@@ -166,7 +179,7 @@ def test_a_wrong_column_lists_the_columns(tmp_path: Path) -> None:
 def test_a_file_without_a_usable_row(content: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.smi"
     path.write_text(content)
-    assert "bad.smi" in refused("train", path, "-o", tmp_path / "run", "--epochs", "1")
+    assert "bad.smi" in refused("train", path, "-o", tmp_path / "run", "--epochs", "1", "-q")
     assert not (tmp_path / "run" / "model.json").exists()
 
 
@@ -204,9 +217,8 @@ def test_a_closed_pipe_ends_quietly() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "grammar_rae", "grammar", "list"]
-    env = os.environ | {"PYTHONPATH": str(ROOT)}
     with os.fdopen(writing, "w") as pipe:
-        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True, check=False, env=env)
+        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True, check=False, env=ENVIRONMENT)
     assert done.returncode == 1
     assert done.stderr == ""
 
@@ -287,9 +299,8 @@ def molecules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of 200 molecules, a header, a blank line and a text that is no molecule."""
     path = tmp_path_factory.mktemp("data") / "molecules.csv"
     texts = sample_texts(bundled("data/moses_sample.smi.gz"), 200, seed=0)
-    path.write_text(
-        "\n".join(["name,structure", *(f"m{i},{text}" for i, text in enumerate(texts)), "", "bad,C1CC", ""])
-    )
+    rows = [f"m{i},{text}" for i, text in enumerate(texts)]
+    path.write_text("\n".join(["name,structure", *rows, "", "bad,C1CC", ""]))
     return path
 
 
@@ -298,7 +309,7 @@ def run(molecules: Path) -> Path:
     folder = molecules.parent / "run"
     result = grammar_rae("train", molecules, "-o", folder, "--column", "structure", *TINY)
     assert result.exit_code == 0, result.output
-    assert str(folder) in result.stderr
+    assert f"2 of 202 rows were left out; {folder / 'data' / 'rejected.csv'} says why" in result.stderr
     assert result.stdout == ""
     return folder
 
@@ -424,10 +435,7 @@ sys.modules["rdkit"] = sys.modules["nltk"] = None
 from grammar_rae.cli import app
 app(sys.argv[1:])
 """
-    words = ["train", run / "data", "-o", tmp_path / "run", *TINY]
-    env = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", code, *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    done = outside("train", run / "data", "-o", tmp_path / "run", *TINY, code=code)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "model.json").is_file()
 
@@ -435,23 +443,25 @@ app(sys.argv[1:])
 @pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
 def test_ctrl_c_keeps_the_model_and_resume_continues(run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    command = [sys.executable, "-m", "grammar_rae", "train", run / "data", "-o", folder, "--recipe", "tiny"]
-    env = os.environ | {"PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen([*command, "--epochs", "1000000"], stderr=subprocess.PIPE, text=True, env=env)
-    assert process.stderr is not None
-    told = ""
-    while "loss" not in told:  # the bar shows that training has begun
-        character = process.stderr.read(1)
-        assert character, told
-        told += character
-    process.send_signal(signal.SIGINT)
-    told += process.communicate()[1]
+    train = ["train", str(run / "data"), "-o", str(folder), "--recipe", "tiny"]
+    command = [sys.executable, "-m", "grammar_rae", *train, "--epochs", "1000000"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    try:
+        assert process.stderr is not None
+        told = ""
+        while "loss" not in told:  # the bar shows that training has begun
+            character = process.stderr.read(1)
+            assert character, told
+            told += character
+        process.send_signal(signal.SIGINT)
+        told += process.communicate()[1]
+    finally:
+        process.kill()
     assert process.returncode == 130, told
     assert "Traceback" not in told
     assert "--resume" in told.splitlines()[-1]
     steps = max(row["step"] for row in history(folder))
     epochs = max(row["epoch"] for row in history(folder)) + 1
-    words = ["train", run / "data", "-o", folder, "--recipe", "tiny", "--epochs", str(int(epochs)), "--resume", "-q"]
-    result = grammar_rae(*words)
+    result = grammar_rae(*train, "--epochs", str(int(epochs)), "--resume", "-q")
     assert result.exit_code == 0, result.output
     assert max(row["step"] for row in history(folder)) >= steps

@@ -487,7 +487,7 @@ def test_real_molecules_with_the_real_codec(tmp_path):
     texts = [text for _, text in rows]
     path = tmp_path / "molecules.smi"
     path.write_text("smiles\n" + "\n".join([*texts, "c1ccccc", "[U]=[Xx]"]))
-    codec = GrammarCodec.learn(read_grammar("smiles"), texts[:100], 50, form="kekule", max_length=100)
+    codec = GrammarCodec.learn(texts[:100], n_macros=50, form="kekule", max_length=100)
     dataset = encode(path, codec, tmp_path / "set")
     assert (dataset.n_read, dataset.n_accepted, dataset.n_rejected) == (503, 500, 3)
     assert [row.line for row in dataset.rejected] == [1, 502, 503]

@@ -95,4 +95,3 @@ def sampling(model: GenerativeModel, n: int, seed: int = 0) -> Row:
         "raw_validity": result.validity,
         "uniqueness_of_valid": len(set(valid)) / max(1, len(valid)),
     }
-

@@ -1,7 +1,7 @@
-"""Figures that anybody can measure again: ``benchmark text`` and ``benchmark training``."""
+"""Figures that anybody can measure again: ``benchmark text``, ``benchmark training``, ``benchmark profile``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,13 +22,9 @@ def text(
     results: Results = None,
 ) -> None:
     """Text to codes: speed against RDKit, agreement with NLTK, round trips, lengths, random decoding."""
-    from grammar_rae.benchmarks import common
     from grammar_rae.benchmarks.text import run
 
-    rows = run(texts, column, seed, agreement)
-    if results is not None:
-        common.append(results, [{**row, **common.machine()} for row in rows])
-    typer.echo(common.figures(rows))
+    _conclude(run(texts, column, seed, agreement), results)
 
 
 @benchmark_app.command()
@@ -45,7 +41,6 @@ def training(
     seed: Seed = 0,
 ) -> None:
     """A training: rate, memory, held-out reconstruction, raw validity and uniqueness of samples."""
-    from grammar_rae.benchmarks import common
     from grammar_rae.benchmarks.training import run
 
     row = run(
@@ -60,6 +55,28 @@ def training(
         seed=seed,
         column=column,
     )
-    common.append(output / "results.jsonl", [{**row, **common.machine()}])
-    files.note(f"added to {output / 'results.jsonl'}")
-    typer.echo(common.figures([row]))
+    _conclude([row], output / "results.jsonl")
+
+
+@benchmark_app.command()
+def profile(
+    data: Annotated[Path, typer.Argument(help="The folder of an encoded data set.", show_default=False)],
+    recipe: Annotated[str, typer.Option(help="What is trained.")] = "molecules",
+    steps: Annotated[int, typer.Option(help="How many steps are timed.")] = 60,
+    seed: Seed = 0,
+    results: Results = None,
+) -> None:
+    """Where the time of a training step goes, on the CPU."""
+    from grammar_rae.benchmarks.profile import run
+
+    _conclude(run(data, recipe, steps, seed), results)
+
+
+def _conclude(rows: list[dict[str, Any]], results: Path | None) -> None:
+    """Print the figures, and keep them beside the machine that they were measured on."""
+    from grammar_rae.benchmarks import common
+
+    if results is not None:
+        common.append(results, [{**row, **common.machine()} for row in rows])
+        files.note(f"added to {results}")
+    typer.echo(common.figures(rows))

@@ -120,7 +120,7 @@ def read_codes(path: Path) -> "npt.NDArray[Any]":
     return codes.astype(np.float32)
 
 
-_CODES = "an array (N, D) of numbers in a .npy file, or a CSV file with the columns z0, z1, ..."
+_CODES = "an array (N, D) of numbers in a .npy file, or a CSV file with the columns z0, z1 and so on"
 
 
 def _csv_codes(path: Path) -> "npt.NDArray[Any]":

@@ -17,9 +17,11 @@ DEMO_DATA = "data/moses_sample.smi.gz"
 DEMO_RECIPE = "molecules"
 DEMO_SECONDS = 210.0
 DEMO_SAMPLES = 1000
+DEMO_ATTEMPTS = 20_000
 DEMO_HELD_OUT = 500
 DEMO_RUN = "demo-run"
 DEMO_SCORES = ["qed", "logp", "sa"]
+STATE = "state"  # where in its folder a training keeps what --resume needs
 
 
 def train(
@@ -40,7 +42,7 @@ def train(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")] = False,
 ) -> None:
     """Train a model on a file."""
-    refuse_to_replace(output, resume=resume, overwrite=overwrite)
+    check_run(output, resume=resume, overwrite=overwrite)
     import grammar_rae
 
     chosen: dict[str, Any] = {
@@ -62,6 +64,7 @@ def train(
         jobs=jobs,
         **{name: value for name, value in chosen.items() if value is not None},
     )
+    tell_rejected(texts, output)
     conclude(model, output)
 
 
@@ -86,7 +89,7 @@ def demo(
     model = grammar_rae.train(texts, DEMO_RECIPE, folder=run, time_limit=DEMO_SECONDS, progress=not quiet)
     stop_if_interrupted(model, run)
     files.note(f"drawing {DEMO_SAMPLES:,} molecules")
-    result = model.sample(DEMO_SAMPLES, seed=0)
+    result = model.sample(DEMO_SAMPLES, seed=0, max_attempts=DEMO_ATTEMPTS)
     frame = result.to_frame(scores=DEMO_SCORES)
     files.write_frame(table, frame)
     pages.write_samples_page(page, model, result, frame)
@@ -106,17 +109,39 @@ What to do next:
     )
 
 
-def refuse_to_replace(run: Path, *, resume: bool, overwrite: bool) -> None:
-    """Raise CheckpointError when a training into this folder would replace a model that nobody said to replace."""
+def check_run(run: Path, *, resume: bool, overwrite: bool) -> None:
+    """Raise before any work when there is nothing to resume, or something that nobody said to replace.
+
+    Raises
+    ------
+    CheckpointError
+        See above.
+    """
     from grammar_rae import checkpoint
 
-    if resume or overwrite or not (checkpoint.exists(run) or checkpoint.exists(run / "state")):
-        return
-    raise CheckpointError(
-        "the folder holds a model or a training already",
-        where=str(run),
-        remedy="Continue it with --resume, replace it with --overwrite, or choose another folder.",
-    )
+    begun = checkpoint.exists(run / STATE)
+    if resume and not begun:
+        raise CheckpointError("there is no training to resume", where=str(run), remedy="Train without --resume first.")
+    if not (resume or overwrite) and (begun or checkpoint.exists(run)):
+        raise CheckpointError(
+            "the folder holds a model or a training already",
+            where=str(run),
+            remedy="Continue it with --resume, replace it with --overwrite, or choose another folder.",
+        )
+
+
+def tell_rejected(texts: Path, run: Path) -> None:
+    """Say how many rows of a file were left out."""
+    from grammar_rae.datasets import CodeDataset
+    from grammar_rae.datasets.encoded import REJECTED
+    from grammar_rae.model import DATA_FOLDER
+
+    if texts.is_dir():
+        return  # encoded before: whoever did that was told
+    folder = run / DATA_FOLDER
+    data = CodeDataset.open(folder)
+    if data.n_rejected:
+        files.note(f"{data.n_rejected} of {data.n_read} rows were left out; {folder / REJECTED} says why")
 
 
 def conclude(model: "GenerativeModel", run: Path) -> None:

@@ -5,10 +5,11 @@
 Nothing here imports RDKit or NLTK; a codec may, when it prepares or parses a text.
 """
 
-from grammar_rae.datasets.encoded import CodeDataset, Rejected
+from grammar_rae.datasets.encoded import CodeDataset, Rejected, padded
 from grammar_rae.datasets.encoding import Coverage, coverage, encode
 from grammar_rae.datasets.fetching import SOURCES, fetch
 from grammar_rae.datasets.reading import Row, read_rows, read_texts, sample_texts
+from grammar_rae.datasets.writing import comes_from
 
 __all__ = [
     "SOURCES",
@@ -16,9 +17,11 @@ __all__ = [
     "Coverage",
     "Rejected",
     "Row",
+    "comes_from",
     "coverage",
     "encode",
     "fetch",
+    "padded",
     "read_rows",
     "read_texts",
     "sample_texts",

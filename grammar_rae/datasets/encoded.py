@@ -48,6 +48,19 @@ def fingerprint(codec_dict: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def padded(
+    codes: npt.NDArray[np.uint16], offsets: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Some rows of codes that lie end to end: int64 (B, T), padded at the end with -1, T the longest length."""
+    starts = offsets[rows]
+    lengths = offsets[rows + 1] - starts
+    steps = np.arange(lengths.max(initial=0))
+    present = steps < lengths[:, None]
+    table = np.full(present.shape, PADDING, dtype=np.int64)
+    table[present] = codes[(starts[:, None] + steps)[present]]
+    return table
+
+
 class CodeDataset:
     """N encoded texts of different lengths, or a view of some of them. ``encode`` and ``open`` make it.
 
@@ -150,6 +163,14 @@ class CodeDataset:
         """Whether this codec made the codes."""
         return bool(self.meta["fingerprint"] == fingerprint(codec.to_dict()))
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """The sha256 of the codec and of every row's codes: the same for two sets that train alike."""
+        digest = hashlib.sha256(self.meta["fingerprint"].encode())
+        for part in (self._offsets, self._codes, np.zeros(0, np.int64) if self._rows is None else self._rows):
+            digest.update(np.ascontiguousarray(part).data)
+        return digest.hexdigest()
+
     def codes(self, index: int) -> npt.NDArray[np.int64]:
         """The codes of one row: (T,). Raises IndexError outside -N..N-1."""
         row = range(len(self))[index] if self._rows is None else self._rows[index]
@@ -162,14 +183,7 @@ class CodeDataset:
         """
         import torch
 
-        rows = self._to_rows(indices)
-        starts = self._offsets[rows]
-        lengths = self._offsets[rows + 1] - starts
-        steps = np.arange(lengths.max(initial=0))
-        present = steps < lengths[:, None]
-        padded = np.full(present.shape, PADDING, dtype=np.int64)
-        padded[present] = self._codes[(starts[:, None] + steps)[present]]
-        return torch.from_numpy(padded)
+        return torch.from_numpy(padded(self._codes, self._offsets, self._to_rows(indices)))
 
     def subset(self, indices: Indices) -> "CodeDataset":
         """A view of some rows, in the order given; ``indices`` as for ``batch``."""

@@ -147,6 +147,12 @@ def describe_source(source: object) -> dict[str, Any]:
         return {"name": path.name, "bytes": path.stat().st_size, "sha256": file_digest(stream, "sha256").hexdigest()}
 
 
+def comes_from(data: CodeDataset, source: str | os.PathLike[str]) -> bool:
+    """Whether this file, as it is now, is what a data set was encoded from."""
+    path = Path(source)
+    return path.is_file() and describe_source(path)["sha256"] == data.meta["source"].get("sha256")
+
+
 def versions() -> dict[str, str]:
     """Versions that may change what a text is encoded to. Imports none of these packages."""
     found = {"python": platform.python_version()}

@@ -6,7 +6,7 @@ Bool (B, R); ``advance(state, choice)`` takes one code a row. A state knows the 
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -28,19 +28,22 @@ class State(Protocol):
         """Bool (B,): the rows that are not complete."""
         ...
 
-    def rows(self, keep: Tensor) -> "State":
+    def rows(self, keep: Tensor) -> Self:
         """The state of some rows, by their indices."""
         ...
 
 
-class Constraint(Protocol):
+D = TypeVar("D", bound=State)
+
+
+class Constraint(Protocol[D]):
     """What may come next; see the module's first lines."""
 
-    def start(self, batch: int, limit: int, device: torch.device | str = "cpu") -> State: ...
+    def start(self, batch: int, limit: int, device: torch.device | str = "cpu") -> D: ...
 
-    def allowed(self, state: State) -> Tensor: ...
+    def allowed(self, state: D) -> Tensor: ...
 
-    def advance(self, state: State, choice: Tensor) -> State: ...
+    def advance(self, state: D, choice: Tensor) -> D: ...
 
 
 @dataclass
@@ -74,9 +77,9 @@ class Stacks:
         """Bool (B,): the rows that are not complete."""
         return self.height > 0
 
-    def rows(self, keep: Tensor) -> "Stacks":
+    def rows(self, keep: Tensor) -> Self:
         """The state of some rows, by their indices."""
-        return Stacks(self.stack[keep], self.height[keep], self.owed[keep], self.left[keep])
+        return type(self)(self.stack[keep], self.height[keep], self.owed[keep], self.left[keep])
 
 
 class GrammarConstraint:

@@ -1,6 +1,6 @@
 """From latent codes to codes: one step for the whole batch, under a constraint, until every row is complete."""
 
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -30,7 +30,7 @@ class StepDecoder(Protocol[S]):
 def decode(
     decoder: StepDecoder[S],
     z: Tensor,
-    constraint: Constraint,
+    constraint: Constraint[Any],
     limit: int,
     temperature: float = 0.0,
     generator: torch.Generator | None = None,
@@ -59,12 +59,12 @@ def decode(
     InputError
         For a temperature below 0 or not finite.
     DecodingError
-        When logits are NaN or infinite, or nothing is allowed.
+        When logits are NaN or infinite, nothing is allowed, or no derivation is as short as the limit.
     """
     check_temperature(temperature)
+    state, derivations = decoder.begin(z), constraint.start(len(z), limit, z.device)
     codes = torch.full((len(z), limit), -1, dtype=torch.int64, device=z.device)
     alive = torch.arange(len(z), device=z.device)
-    state, derivations = decoder.begin(z), constraint.start(len(z), limit, z.device)
     previous: Tensor | None = None
     step = 0
     while len(alive):
@@ -104,8 +104,10 @@ def draw(logits: Tensor, allowed: Tensor, temperature: float, generator: torch.G
     if temperature == 0:
         return likeliest
     # The likeliest code has probability 1 before normalisation: nothing underflows to an empty row.
-    totals = ((masked - best.unsqueeze(1)) / temperature).exp().cumsum(dim=1)
+    weights = ((masked - best.unsqueeze(1)) / temperature).exp()
+    totals = weights.cumsum(dim=1)
     level = torch.rand(len(totals), 1, generator=generator, device=totals.device) * totals[:, -1:]
-    # The first code whose running total exceeds the level: never one of probability 0, whose total only repeats.
-    drawn = torch.searchsorted(totals, level, right=True).squeeze(1)
-    return torch.where(drawn < totals.shape[1], drawn, likeliest)
+    # The first code whose running total exceeds the level. On the way rounding can do two things: lift the level to the
+    # last total, and (where sums are taken in parallel, on a GPU) lift the total at a code that is not allowed.
+    drawn = torch.searchsorted(totals, level, right=True).clamp(max=totals.shape[1] - 1)
+    return torch.where(weights.gather(1, drawn) > 0, drawn, likeliest.unsqueeze(1)).squeeze(1)

@@ -5,6 +5,7 @@ after that needs NLTK: a :class:`Grammar` goes to and from JSON by itself.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,7 +36,7 @@ class Grammar:
     Attributes
     ----------
     name
-        What people call it; not part of its identity.
+        What people call it; not part of its fingerprint.
     nonterminals, terminals
         The names, in the order of their numbers.
     productions
@@ -62,19 +63,24 @@ class Grammar:
         Raises
         ------
         GrammarError
-            For no production at all, one listed twice, an empty terminal, or a start symbol that derives no text.
+            For no production at all, one listed twice, a terminal that is empty, a symbol that UTF-8 cannot hold, or a
+            start symbol that derives no text.
         """
         listed = [(lhs, tuple(rhs)) for lhs, rhs in productions]
         if not listed:
             raise GrammarError("a grammar needs at least one production", where=name)
-        for index, production in enumerate(listed):
-            if production in listed[:index]:
+        for production, times in Counter(listed).items():
+            if times > 1:
                 raise GrammarError("a production is listed twice", received=_show(*production), where=name)
         nonterminals = dict.fromkeys(lhs for lhs, _ in listed)
         nonterminals.update(dict.fromkeys(symbol for _, rhs in listed for terminal, symbol in rhs if not terminal))
         terminals = dict.fromkeys(symbol for _, rhs in listed for terminal, symbol in rhs if terminal)
         if "" in terminals:
             raise GrammarError("a terminal is the empty string", where=name, remedy="Write an empty right-hand side.")
+        try:
+            "".join((*nonterminals, *terminals)).encode()
+        except UnicodeEncodeError as error:
+            raise GrammarError(f"a symbol cannot be written as UTF-8 ({error.reason})", where=name) from error
         if start not in nonterminals:
             raise GrammarError("the start symbol has no production", received=start, where=name)
         number = {symbol: index for index, symbol in enumerate(nonterminals)}
@@ -219,13 +225,20 @@ def read_grammar(source: str | Path) -> Grammar:
         For a file that holds no grammar.
     """
     path = Path(source)
-    if path.suffix != ".cfg" and not path.is_file():
+    if path.suffix != ".cfg" and not _is_file(path):
         names = bundled_names("grammars", ".cfg")
         if str(source) not in names:
             raise UnknownNameError("grammar", str(source), names)
         path = bundled(f"grammars/{source}.cfg")
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:  # bytes that are not UTF-8, a path that no file can have
         raise GrammarError(f"this grammar file cannot be read ({error})", where=str(path)) from error
     return Grammar.from_text(text, name=path.stem)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # longer than a name can be: a grammar's text in place of its name, for one
+        return False

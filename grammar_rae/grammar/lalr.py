@@ -19,6 +19,9 @@ from grammar_rae.errors import GrammarError
 from grammar_rae.grammar.cfg import Grammar
 
 MAX_LOOKAHEAD = 3
+MAX_STRINGS = 200_000
+"""How many lookahead strings of two tokens or more an automaton may carry: some seconds' worth. A grammar of 40
+terminals has millions of three tokens."""
 
 # An action is one integer: its kind in the two lowest bits, its target above them.
 ERROR, SHIFT, REDUCE, LOOK = 0, 1, 2, 3
@@ -58,23 +61,36 @@ def compile_tables(grammar: Grammar) -> ParseTables:
     Raises
     ------
     GrammarError
-        When the grammar is not LALR(k) for any k up to ``MAX_LOOKAHEAD``; an ambiguous grammar never is.
+        When the grammar is not LALR(k) for any k up to ``MAX_LOOKAHEAD``, or the tables would be too large; an
+        ambiguous grammar never has one.
     """
-    conflict = ""
+    tried, conflict = 0, ""
     for k in range(1, MAX_LOOKAHEAD + 1):
-        automaton = _Automaton(grammar, k)
+        try:
+            automaton = _Automaton(grammar, k)
+        except _TooLargeError:
+            break
+        tried = k
         action, conflict = automaton.actions()
         if not conflict:
             return ParseTables(action, automaton.goto(), automaton.lhs(), automaton.lengths(), k)
+    beyond = "" if tried == MAX_LOOKAHEAD else f", and the tables for more lookahead than {tried} would be too large"
     raise GrammarError(
-        f"the grammar is not LALR({MAX_LOOKAHEAD}): {conflict}",
+        f"the grammar is not LALR({tried}): {conflict}{beyond}",
         where=grammar.name,
         remedy="An ambiguous grammar has no such table; NLTK's chart parser can still read it.",
     )
 
 
+class _TooLargeError(Exception):
+    """More lookahead strings than ``MAX_STRINGS``."""
+
+
 class _Automaton:
-    """The LR(0) automaton of the grammar with a fresh start production, and its lookaheads of length k."""
+    """The LR(0) automaton of the grammar with a fresh start production, and its lookaheads of length k.
+
+    Productions that can never be completed are left out: each state then begins some text of the language.
+    """
 
     def __init__(self, grammar: Grammar, k: int) -> None:
         self.grammar = grammar
@@ -83,14 +99,14 @@ class _Automaton:
         # Symbols as in the grammar: s >= 0 a nonterminal, ~s a terminal. The accepting production comes last.
         self.rhs = [p.rhs for p in grammar.productions] + [(grammar.start,)]
         self.of_nonterminal: dict[int, list[int]] = defaultdict(list)
-        for index, production in enumerate(grammar.productions):
-            self.of_nonterminal[production.lhs].append(index)
+        for index in np.flatnonzero(grammar.rules.usable).tolist():
+            self.of_nonterminal[grammar.productions[index].lhs].append(index)
         self.first = self._first_sets()
         self._suffix_first: dict[tuple[int, ...], frozenset[Lookahead]] = {}
         self.kernels: list[frozenset[Item]] = []
         self.moves: list[dict[int, int]] = []
         self._build_states()
-        self.lookaheads: list[dict[Item, set[Lookahead]]] = [{item: set() for item in kernel} for kernel in self.kernels]
+        self.lookaheads: list[dict[Item, set[Lookahead]]] = [{item: set() for item in items} for items in self.kernels]
         self._propagate()
 
     # -- FIRST sets ---------------------------------------------------------------------------------------------
@@ -100,14 +116,19 @@ class _Automaton:
         changed = True
         while changed:
             changed = False
-            for production in self.grammar.productions:
+            for lhs, index in [(lhs, index) for lhs, indices in self.of_nonterminal.items() for index in indices]:
                 strings: frozenset[Lookahead] = frozenset({()})
-                for symbol in production.rhs:
+                for symbol in self.rhs[index]:
                     strings = self._join(strings, first[symbol] if symbol >= 0 else frozenset({(~symbol,)}))
-                if not strings <= first[production.lhs]:
-                    first[production.lhs] |= strings
+                if not strings <= first[lhs]:
+                    first[lhs] |= strings
                     changed = True
+            self._check_size(sum(map(len, first)))
         return first
+
+    def _check_size(self, n_strings: int) -> None:
+        if self.k > 1 and n_strings > MAX_STRINGS:
+            raise _TooLargeError
 
     def _join(self, left: frozenset[Lookahead], right: frozenset[Lookahead]) -> frozenset[Lookahead]:
         """Every string of ``left`` continued by every string of ``right``, cut to k tokens."""
@@ -175,8 +196,9 @@ class _Automaton:
 
     def _propagate(self) -> None:
         self.lookaheads[0][(len(self.rhs) - 1, 0)].add((self.end,) * self.k)
-        waiting = {0}
+        waiting, carried = {0}, 0
         while waiting:
+            self._check_size(carried)
             state = waiting.pop()
             for (production, dot), strings in self._closed(state).items():
                 if dot == len(self.rhs[production]):
@@ -184,7 +206,9 @@ class _Automaton:
                 target = self.moves[state][self.rhs[production][dot]]
                 known = self.lookaheads[target][production, dot + 1]
                 if not strings <= known:
+                    carried -= len(known)
                     known |= strings
+                    carried += len(known)
                     waiting.add(target)
 
     # -- tables -------------------------------------------------------------------------------------------------
@@ -227,9 +251,11 @@ class _Automaton:
         seen = " ".join(repr(names[token]) for token in string)
 
         def told(action: int) -> str:
-            return "read on" if action & 3 == SHIFT else f"complete {self.grammar.show(action >> 2)}"
+            if action & 3 == SHIFT:
+                return "read on"
+            return f"complete {self.grammar.show(action >> 2)}" if action >> 2 < self.grammar.size else "end"
 
-        return f"before {seen} it could {told(one)} or {told(other)}"
+        return f"before {seen} it could " + " or ".join(sorted(map(told, (one, other))))
 
     def goto(self) -> NDArray[np.int32]:
         table = np.full((len(self.kernels), len(self.grammar.nonterminals)), -1, dtype=np.int32)

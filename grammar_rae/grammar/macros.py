@@ -23,6 +23,9 @@ from grammar_rae.grammar.rules import Rules
 
 Ints = NDArray[np.int32]
 
+MAX_CODES = 1 << 16
+"""Codes are stored as uint16."""
+
 
 @dataclass(frozen=True)
 class MacroTable:
@@ -42,6 +45,8 @@ class MacroTable:
     macros: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
+        if self.size > MAX_CODES:
+            raise GrammarError("there are too many codes", received=self.size, expected=f"at most {MAX_CODES}")
         for index, macro in enumerate(self.macros):
             if len(macro) < 2:
                 raise GrammarError("a macro stands for two productions or more", received=macro, where=f"macro {index}")
@@ -74,8 +79,15 @@ class MacroTable:
         Returns
         -------
         Codes end to end, uint16, and where each begins, int64 (N + 1,).
+
+        Raises
+        ------
+        InputError
+            For a production outside 0 ... P - 1.
         """
-        return _encode(derivations, offsets, *self._trie)
+        _check_range(derivations, self.grammar.size, "production")
+        encoded: tuple[NDArray[np.uint16], NDArray[np.int64]] = _encode(derivations, offsets, *self._trie)
+        return encoded
 
     def expand(self, codes: NDArray[np.integer]) -> Ints:
         """Codes (T,) to productions, int32.
@@ -85,17 +97,17 @@ class MacroTable:
         InputError
             For a code outside 0 ... R - 1.
         """
-        if len(codes) and not 0 <= codes.min() <= codes.max() < self.size:
-            wrong = next(int(code) for code in codes if not 0 <= code < self.size)
-            raise InputError("there is no such code", received=wrong, expected=f"0 to {self.size - 1}")
+        _check_range(codes, self.size, "code")
+        codes = codes.astype(np.int64)
         starts, flat = self._expansions
         lengths = starts[codes + 1] - starts[codes]
         ends = np.cumsum(lengths)
         within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)
-        return flat[np.repeat(starts[codes], lengths) + within]
+        productions: Ints = flat[np.repeat(starts[codes], lengths) + within]
+        return productions
 
     def body(self, code: int) -> tuple[int, ...]:
-        """The right-hand side of a code, a macro's as if it were a production's: symbols as in a :class:`Production`."""
+        """The right-hand side of a code, a macro's as a production's, in the symbols of :class:`Production`."""
         if code < self.grammar.size:
             return self.grammar.productions[code].rhs
         macro = self.macros[code - self.grammar.size]
@@ -113,13 +125,12 @@ class MacroTable:
         return "".join(grammar.terminals[~s] if s < 0 else f"<{grammar.nonterminals[s]}>" for s in self.body(code))
 
     def spell(self, codes: NDArray[np.integer]) -> list[str | None]:
-        """The text of each row of codes (B, T), padded with -1; None where a row is no complete derivation."""
+        """The text of each row of codes (B, T), which ends at its first -1; None where it is no complete derivation."""
         rules = self.rules
-        buffer, ends, complete = _spell(np.ascontiguousarray(codes, dtype=np.int64), *self._bodies, rules.lhs, rules.start)
+        rows = np.ascontiguousarray(codes, dtype=np.int64)
+        buffer, ends, complete = _spell(rows, *self._bodies, rules.lhs, rules.start)
         data = buffer.tobytes()
-        return [
-            data[ends[row] : ends[row + 1]].decode() if complete[row] else None for row in range(len(codes))
-        ]
+        return [data[ends[row] : ends[row + 1]].decode() if complete[row] else None for row in range(len(rows))]
 
     def to_dict(self) -> dict[str, Any]:
         """The table as JSON can hold it."""
@@ -180,6 +191,13 @@ class MacroTable:
         return table, np.array(code_at, dtype=np.int32)
 
 
+def _check_range(codes: NDArray[np.integer], size: int, what: str) -> None:
+    """Raise an InputError for a code outside 0 ... size - 1."""
+    if len(codes) and not 0 <= codes.min() <= codes.max() < size:
+        wrong = next(int(code) for code in codes if not 0 <= code < size)
+        raise InputError(f"there is no such {what}", received=wrong, expected=f"0 to {size - 1}")
+
+
 def _open(grammar: Grammar, macro: Sequence[int]) -> tuple[int, ...]:
     """What a macro leaves open, from the left.
 
@@ -224,14 +242,14 @@ def learn_macros(
     if n_macros < 0:
         raise InputError("the number of macros cannot be negative", received=n_macros)
     # A separator keeps pairs inside one derivation; it is a rule that leaves nothing open.
-    codes = np.insert(derivations.astype(np.int32), offsets[1:-1], -1) if len(offsets) > 2 else derivations.astype(np.int32)
+    codes = np.insert(derivations.astype(np.int32), offsets[1:-1], -1)
     arity = np.zeros(grammar.size + n_macros, dtype=np.int32)
     arity[: grammar.size] = grammar.rules.arity
     expansions: list[tuple[int, ...]] = [(p,) for p in range(grammar.size)]
     n = len(codes)
     for _ in range(n_macros):
         first, second, count = _most_frequent_pair(codes, n, arity, len(expansions))
-        if count < min_count:
+        if count < max(min_count, 1):
             break
         arity[len(expansions)] = arity[first] - 1 + arity[second]
         n = _merge(codes, n, first, second, len(expansions))

@@ -5,6 +5,7 @@ compiled kernel: linear in the text, no Python object a token. :class:`ChartPars
 have no such table, the ambiguous ones among them; of several derivations it takes the first that NLTK finds.
 """
 
+import warnings
 from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple, Protocol
@@ -15,10 +16,11 @@ from numpy.typing import NDArray
 
 from grammar_rae.errors import GrammarError, InputError, TextError
 from grammar_rae.grammar.cfg import Grammar
-from grammar_rae.grammar.lalr import ERROR, LOOK, REDUCE, SHIFT, ParseTables, compile_tables
+from grammar_rae.grammar.lalr import ERROR, LOOK, REDUCE, SHIFT, compile_tables
 from grammar_rae.grammar.tokens import terminal_trie, tokenize
 
 Ints = NDArray[np.int32]
+_Stack = tuple[int, "_Stack | None"]  # a state and the stack below it: a push or pop copies nothing
 _SHOWN = 8  # how many of the legal terminals an error message lists
 
 
@@ -56,10 +58,11 @@ class Parser(Protocol):
 
 @cache
 def parser_for(grammar: Grammar) -> Parser:
-    """The compiled parser where the grammar has one, else NLTK's chart parser."""
+    """The compiled parser where the grammar has one, else NLTK's chart parser, with a warning that says why."""
     try:
         return CompiledParser(grammar)
-    except GrammarError:
+    except GrammarError as error:
+        warnings.warn(f"NLTK's chart parser reads the texts, hundreds of times slower. {error}", stacklevel=2)
         return ChartParser(grammar)
 
 
@@ -87,7 +90,7 @@ class CompiledParser:
         encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
         ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
         tables = self.tables
-        codes, lengths, bad_token, bad_byte = _parse_all(
+        codes, lengths = _parse_all(
             np.frombuffer(b"".join(encoded), dtype=np.uint8),
             ends,
             *self._trie,
@@ -96,26 +99,28 @@ class CompiledParser:
             tables.lhs,
             tables.length,
         )
-        wrong = np.flatnonzero(lengths < 0)
-        rejected = [
-            (int(i), self._error(texts[i], int(bad_token[i]), int(bad_byte[i]), encoded[i])) for i in wrong
-        ]
+        rejected = [(i, self._error(texts[i])) for i in np.flatnonzero(lengths < 0).tolist()]
         kept = lengths[lengths >= 0]
         return Derivations(codes, np.concatenate(([0], np.cumsum(kept))).astype(np.int64), rejected)
 
-    def _error(self, text: str, bad_token: int, bad_byte: int, encoded: bytes) -> TextError:
-        """A text that failed, as a sentence: where, what stands there, and what could have stood there."""
-        if bad_token < 0:
-            return _no_terminal(self.grammar, text, bad_byte)
-        position = _position(text, bad_byte)
+    def _error(self, text: str) -> TextError:
+        """A text that failed, as a sentence: where, what stands there, and what could have stood there.
+
+        The tables notice an error at a token or, where they look further ahead, some tokens behind it; walking through
+        the text again finds the first token that no text of the language has there.
+        """
+        tokens, begins, bad = _tokens(self.grammar, text)
+        if bad >= 0:
+            return _no_terminal(self.grammar, text, bad)
+        stacks, n = self._walk(tokens)
+        position = len(text) if n == len(tokens) else _position(text, int(begins[n]))
         if not text:
             message, where = "the text is empty", None
-        elif bad_byte == len(encoded):
+        elif n == len(tokens):
             message, where = "the text ends too early", "end of text"
         else:
-            token = max((t for t in self.grammar.terminals if text.startswith(t, position)), key=len)
-            message, where = f"{token!r} cannot stand here", f"character {position + 1}"
-        legal = self.expected(text[:position])
+            message, where = f"{self.grammar.terminals[tokens[n]]!r} cannot stand here", f"character {position + 1}"
+        legal = self._legal(stacks)
         shown = ", ".join(legal[:_SHOWN]) + (f" or {len(legal) - _SHOWN} others" if len(legal) > _SHOWN else "")
         return TextError(message, text=text, position=position, where=where, expected=shown)
 
@@ -127,33 +132,56 @@ class CompiledParser:
         TextError
             When the prefix cannot be continued to a text of the language.
         """
-        tokens, bad = _tokens(self.grammar, prefix)
-        stacks = [[0]]
-        for token in tokens:
-            stacks = self._shifted(stacks, int(token))
-        if bad >= 0 or not stacks:
+        tokens, _, bad = _tokens(self.grammar, prefix)
+        stacks, n = self._walk(tokens)
+        if bad >= 0 or n < len(tokens):
             raise TextError(f"no text of the grammar {self.grammar.name!r} begins so", text=prefix)
+        return self._legal(stacks)
+
+    def _legal(self, stacks: list[_Stack]) -> list[str]:
         names = [*self.grammar.terminals, "end of text"]
         return [name for token, name in enumerate(names) if self._shifted(stacks, token)]
 
-    def _shifted(self, stacks: list[list[int]], token: int) -> list[list[int]]:
+    def _walk(self, tokens: Ints) -> tuple[list[_Stack], int]:
+        """The stacks behind the longest part of the tokens that begins a text of the language, and its length."""
+        stacks: list[_Stack] = [(0, None)]
+        for n, token in enumerate(tokens.tolist()):
+            after = self._shifted(stacks, token)
+            if not after:
+                return stacks, n
+            stacks = after
+        return stacks, len(tokens)
+
+    def _shifted(self, stacks: list[_Stack], token: int) -> list[_Stack]:
         """Every stack that one more token can lead to. Where the tables ask for the token behind it, each answer is
         followed: this is for messages, not for speed."""
-        tables, found = self.tables, []
-        todo = [(stack, int(tables.action[stack[-1], token])) for stack in stacks]
+        tables = self.tables
+        found: list[_Stack] = []
+        todo = [(stack, int(tables.action[stack[0], token])) for stack in stacks]
         while todo:
             stack, action = todo.pop()
             target = action >> 2
             if action & 3 == LOOK:
-                todo.extend((stack, int(behind)) for behind in np.unique(tables.action[target]))
+                todo.extend((stack, behind) for behind in self._answers(target))
             elif action & 3 == SHIFT:
-                found.append([*stack, target])
+                found.append((target, stack))
             elif action & 3 == REDUCE and tables.lhs[target] < 0:
                 found.append(stack)
             elif action & 3 == REDUCE:
-                kept = stack[: len(stack) - int(tables.length[target])]
-                kept.append(int(tables.goto[kept[-1], tables.lhs[target]]))
-                todo.append((kept, int(tables.action[kept[-1], token])))
+                kept: _Stack | None = stack
+                for _ in range(int(tables.length[target])):
+                    assert kept is not None
+                    kept = kept[1]
+                assert kept is not None
+                state = int(tables.goto[kept[0], tables.lhs[target]])
+                todo.append(((state, kept), int(tables.action[state, token])))
+        return found
+
+    def _answers(self, row: int) -> set[int]:
+        """The actions that a lookahead row can lead to, whatever the tokens behind it are."""
+        found: set[int] = set()
+        for action in np.unique(self.tables.action[row]).tolist():
+            found |= self._answers(action >> 2) if action & 3 == LOOK else {action}
         return found
 
 
@@ -175,10 +203,13 @@ class ChartParser:
         self._parser = NltkChartParser(CFG(names[grammar.start], productions))
 
     def parse(self, text: str) -> Ints:
-        tokens, bad = _tokens(self.grammar, text)
+        tokens, _, bad = _tokens(self.grammar, text)
         if bad >= 0:
             raise _no_terminal(self.grammar, text, bad)
-        tree = next(iter(self._parser.parse([self.grammar.terminals[t] for t in tokens])), None)
+        try:
+            tree = next(iter(self._parser.parse([self.grammar.terminals[t] for t in tokens])), None)
+        except (ValueError, RecursionError) as error:
+            raise TextError(f"the text is too much for NLTK's chart parser ({error})", text=text) from error
         if tree is None:
             raise TextError(f"the grammar {self.grammar.name!r} does not derive this text", text=text)
         return np.array([self._number[production] for production in tree.productions()], dtype=np.int32)
@@ -194,12 +225,12 @@ class ChartParser:
         return Derivations(np.concatenate([np.zeros(0, np.int32), *codes]), offsets, rejected)
 
 
-def _tokens(grammar: Grammar, text: str) -> tuple[Ints, int]:
-    """The tokens of one text, and the byte that no terminal matches (-1 when all match)."""
+def _tokens(grammar: Grammar, text: str) -> tuple[Ints, Ints, int]:
+    """The tokens of one text, the byte where each begins, and the byte that no terminal matches (-1: all match)."""
     encoded = np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8)
     tokens, begins = np.zeros(len(encoded), np.int32), np.zeros(len(encoded), np.int32)
     n, bad = tokenize(encoded, *terminal_trie(grammar), tokens, begins)
-    return tokens[:n], bad
+    return tokens[:n], begins[:n], bad
 
 
 def _position(text: str, byte: int) -> int:
@@ -258,7 +289,7 @@ def spell(grammar: Grammar, derivation: NDArray[np.integer]) -> str:
 def _parse_all(  # type: ignore[no-untyped-def]
     buffer, ends, next_node, token_of, action, goto, lhs, length
 ):
-    """Parse every text of a buffer; returns codes, their number (-1: failed), and where a failure is.
+    """Parse every text of a buffer; returns the codes end to end and how many each text has (-1: it failed).
 
     The automaton meets productions in the order of a bottom-up parse. Each symbol on its stack carries the list of the
     productions below it in leftmost order (first and last node of a linked list), so that a reduction only joins the
@@ -268,8 +299,6 @@ def _parse_all(  # type: ignore[no-untyped-def]
     codes = np.empty(max(64, 8 * len(buffer)), np.int32)
     n_codes = 0
     lengths = np.empty(n_texts, np.int64)
-    bad_token = np.full(n_texts, -1, np.int64)
-    bad_byte = np.full(n_texts, -1, np.int64)
     end_token = action.shape[1] - 1
     accepting = len(lhs) - 1
     longest = 0
@@ -286,9 +315,7 @@ def _parse_all(  # type: ignore[no-untyped-def]
         lengths[text] = -1
         n, bad = tokenize(buffer[ends[text] : ends[text + 1]], next_node, token_of, tokens, begins)
         if bad >= 0:
-            bad_byte[text] = bad
             continue
-        begins[n] = ends[text + 1] - ends[text]
         for extra in range(4):
             tokens[n + extra] = end_token
         top = 0
@@ -300,9 +327,9 @@ def _parse_all(  # type: ignore[no-untyped-def]
         while True:
             ahead = at
             act = action[state[top], tokens[at]]
-            while act & 3 == LOOK:
+            while act & 3 == LOOK:  # at most MAX_LOOKAHEAD - 1 times
                 ahead += 1
-                act = action[act >> 2, tokens[min(ahead, n + 3)]]
+                act = action[act >> 2, tokens[ahead]]
             target = act >> 2
             if top + 2 >= len(state):
                 state, head, tail = _doubled(state), _doubled(head), _doubled(tail)
@@ -330,8 +357,6 @@ def _parse_all(  # type: ignore[no-untyped-def]
             else:
                 break
         if act & 3 == ERROR:
-            bad_token[text] = ahead if ahead < n else n
-            bad_byte[text] = begins[bad_token[text]]
             continue
         if n_codes + n_nodes > len(codes):
             grown = np.empty(2 * (n_codes + n_nodes), np.int32)
@@ -343,7 +368,7 @@ def _parse_all(  # type: ignore[no-untyped-def]
             n_codes += 1
             node = node_next[node]
         lengths[text] = n_nodes
-    return codes[:n_codes].copy(), lengths, bad_token, bad_byte
+    return codes[:n_codes].copy(), lengths
 
 
 @njit(cache=True, nogil=True)

@@ -73,19 +73,20 @@ class Rules:
 
     @property
     def usable(self) -> NDArray[np.bool_]:
-        """Bool (R,): the rules that some complete derivation can use."""
+        """Bool (R,): the rules that can be completed."""
         return self.cost < NEVER
 
     @property
     def lhs_mask(self) -> NDArray[np.bool_]:
         """Bool (L, R): the usable rules of each nonterminal."""
-        return (self.lhs[None, :] == np.arange(self.n_nonterminals)[:, None]) & self.usable[None, :]
+        mask: NDArray[np.bool_] = self.lhs == np.arange(self.n_nonterminals)[:, None]
+        return mask & self.usable
 
 
 def _least_costs(
     lhs: NDArray[np.int64], children: NDArray[np.int64], n_nonterminals: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Bellman-Ford over the rules; it settles within L rounds, as a cheapest derivation nests no nonterminal in itself."""
+    """Bellman-Ford over the rules; it settles within L rounds: a cheapest derivation nests no nonterminal in itself."""
     steps = np.full(n_nonterminals + 1, NEVER, dtype=np.int64)
     steps[-1] = 0  # what the padding -1 picks
     for _ in range(n_nonterminals + 1):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from grammar_rae.errors import InputError
 from grammar_rae.grammar import Rules
 
 
@@ -40,16 +41,25 @@ class ConvEncoder(nn.Module):
         widths: tuple[int, ...] = (3, 3, 5),
     ) -> None:
         super().__init__()
+        if not all(width % 2 for width in widths):
+            raise InputError("a convolution that keeps the length has an odd width", received=widths)
         self.embedding = nn.Embedding(rules.size + 1, embedding, padding_idx=rules.size)
         sizes = [embedding, *[channels] * len(widths)]
         self.convolutions = nn.ModuleList(
             nn.Conv1d(a, b, width, padding=width // 2) for a, b, width in zip(sizes, sizes[1:], widths, strict=False)
         )
-        self.channels = channels
+        self.max_length = max_length
         self.dense = nn.Linear(max_length * channels, n_outputs)
 
     def forward(self, codes: Tensor) -> Tensor:
-        """Codes (B, T) to h (B, H)."""
+        """Codes (B, T) to h (B, H); InputError for more positions than there are weights."""
+        if codes.shape[1] > self.max_length:
+            raise InputError(
+                "the codes are longer than this encoder reads",
+                received=f"{codes.shape[1]} codes",
+                expected=f"at most {self.max_length}",
+                remedy="Train with a max_length, or with an encoder that has none.",
+            )
         present = (codes >= 0).unsqueeze(1)
         x = self.embedding(torch.where(codes >= 0, codes, self.embedding.num_embeddings - 1)).transpose(1, 2)
         for convolution in self.convolutions:
@@ -91,7 +101,8 @@ class GRUEncoder(nn.Module):
             read = x if order is None else x.gather(1, order.unsqueeze(-1).expand_as(x))
             states, _ = gru(read)
             ends.append(states.gather(1, last.expand(-1, 1, states.shape[-1])).squeeze(1))
-        return self.dense(torch.cat(ends, dim=-1))
+        h: Tensor = self.dense(torch.cat(ends, dim=-1))
+        return h
 
 
 class DecoderState(NamedTuple):
@@ -118,7 +129,7 @@ class GRUDecoder(nn.Module):
         Sizes of the code embedding, of the state, and of the view of z that every step gets.
     """
 
-    autoregressive = True
+    lhs: Tensor
 
     def __init__(
         self, rules: Rules, latent: int, max_length: int, embedding: int = 128, hidden: int = 512, context: int = 128
@@ -155,7 +166,8 @@ class GRUDecoder(nn.Module):
         x = self.code_embedding(previous) + self.lhs_embedding(self.lhs[known])
         x = torch.cat([x, state.context.unsqueeze(1).expand(-1, x.shape[1], -1)], dim=-1)
         out, _ = self.gru(x, state.hidden.unsqueeze(0).to(x.dtype))
-        return self.logits(out)
+        logits: Tensor = self.logits(out)
+        return logits
 
 
 ENCODERS: dict[str, type[nn.Module]] = {"conv": ConvEncoder, "gru": GRUEncoder}

@@ -7,9 +7,10 @@ nothing had happened, with no generator's state on the disk.
 import hashlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 import numpy as np
@@ -36,6 +37,7 @@ def fit(
     folder: str | Path | None = None,
     callbacks: Sequence[Callback] = (),
     resume: bool = False,
+    same: Mapping[str, Any] = MappingProxyType({}),
 ) -> History:
     """Train in place; afterwards the autoencoder holds the weights of the lowest validation loss, in evaluation mode.
 
@@ -55,6 +57,8 @@ def fit(
     resume
         Go on from ``folder/state``: at the same place of the same epoch, with the same weights to the last bit.
         Settings other than length, machine and intervals must be the same, and so must the data.
+    same
+        What else must be the same when this training is resumed, such as the weights of its costs: as JSON holds it.
 
     Ctrl-C ends the training after the step at hand: the state is saved, ``history.stopped`` is ``"interrupted"``, and
     ``fit`` returns normally, so that a notebook keeps its model. A second Ctrl-C raises KeyboardInterrupt at once; what
@@ -84,7 +88,7 @@ def fit(
     state_folder = None if folder is None else Path(folder) / "state"
     try:
         history, weights = make_fabric(settings).launch(
-            _work, autoencoder, sets, settings, state_folder, callbacks, resume
+            _work, autoencoder, sets, settings, state_folder, callbacks, resume, dict(same)
         )
     finally:
         autoencoder.to(home).eval()
@@ -119,10 +123,11 @@ class _Run:
         folder: Path | None,
         callbacks: Sequence[Callback],
         go_on: bool,
+        same: Mapping[str, Any],
     ) -> None:
         self.fabric, self.settings, self.folder, self.go_on = fabric, settings, folder, go_on
         self.train_set, self.validation_set = sets
-        self.identity = resume.identity(settings, sets)
+        self.identity = resume.identity(settings, sets, same)
         self.interrupt = Interrupt()
         self.callbacks = callbacks if fabric.is_global_zero else ()
         self.rank, self.processes, self.device = fabric.global_rank, fabric.world_size, fabric.device

@@ -1,5 +1,6 @@
 """The state of a training on the disk, and whether it is the one to go on with."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -18,9 +19,12 @@ GROUPS = ("weights", "best", "optimizer")
 _REMEDY = "Resume with the same model, settings and data, or train anew in another folder."
 
 
-def identity(settings: TrainingSettings, sets: tuple[DataSet, DataSet]) -> dict[str, Any]:
-    """What must be the same when a training is resumed, as JSON can hold it."""
-    found = {name: value for name, value in asdict(settings).items() if name not in FREE}
+def identity(settings: TrainingSettings, sets: tuple[DataSet, DataSet], same: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be the same when a training is resumed, as JSON holds it."""
+    agreed: dict[str, Any] = json.loads(json.dumps(dict(same)))
+    found = agreed | {
+        name: value for name, value in asdict(settings).items() if name not in FREE
+    }
     for name, data in zip(("training", "validation"), sets, strict=True):
         fingerprint = getattr(data, "fingerprint", None)
         found |= {f"{name}_rows": len(data), f"{name}_data": None if fingerprint is None else str(fingerprint)}

@@ -1,16 +1,14 @@
 """The trained thing: a codec, an autoencoder, a density and a constraint behind one face."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -18,11 +16,12 @@ from torch import Tensor
 
 from grammar_rae import checkpoint
 from grammar_rae.autoencoder import Autoencoder
-from grammar_rae.codecs import Codec, codec_from_dict
-from grammar_rae.datasets import CodeDataset, encode, sample_texts
+from grammar_rae.codecs import FORMS, Codec, codec_from_dict
+from grammar_rae.datasets import CodeDataset, comes_from, encode, padded, sample_texts
 from grammar_rae.decoding import check_temperature, decode
 from grammar_rae.density import MAX_POINTS, MixtureDensity
-from grammar_rae.errors import CheckpointError, InputError, TextError, TrainingError
+from grammar_rae.errors import CheckpointError, InputError, TrainingError
+from grammar_rae.model.samples import SampleResult
 from grammar_rae.recipes import (
     Recipe,
     build,
@@ -31,7 +30,6 @@ from grammar_rae.recipes import (
     learn_codec,
     training_settings,
 )
-from grammar_rae.scores import score
 from grammar_rae.training import History, ProgressBar, bfloat16_units, fit, is_main_process
 
 BATCH = 1024
@@ -43,66 +41,7 @@ DATA_FOLDER = "data"
 Codes = NDArray[np.float32]
 
 
-@dataclass(frozen=True, eq=False)
-class SampleResult:
-    """What :meth:`GenerativeModel.sample` drew.
-
-    Attributes
-    ----------
-    texts
-        n texts: canonical SMILES where the model writes molecules. A text that is not valid (only without
-        ``valid_only``) stands as it was decoded.
-    valid
-        Bool (n,): which of them are valid.
-    attempts, n_valid
-        How many texts were decoded for them, and how many of those were valid: nothing else was rejected.
-    latent
-        float32 (n, D): the codes that they were decoded from.
-    constraint, temperature, seed
-        How they were drawn.
-    """
-
-    texts: list[str]
-    valid: NDArray[np.bool_]
-    attempts: int
-    n_valid: int
-    latent: Codes
-    constraint: str
-    temperature: float
-    seed: int | None
-
-    @property
-    def smiles(self) -> list[str]:
-        """The texts, by the name that chemists look for."""
-        return self.texts
-
-    @property
-    def validity(self) -> float:
-        """Raw validity: the share of all decoded texts that were valid, before any rejection."""
-        return self.n_valid / self.attempts if self.attempts else float("nan")
-
-    @property
-    def uniqueness(self) -> float:
-        """The share of different texts among the valid ones that are returned."""
-        valid = [text for text, good in zip(self.texts, self.valid, strict=True) if good]
-        return len(set(valid)) / len(valid) if valid else float("nan")
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def to_frame(self, scores: Sequence[str] = ()) -> pd.DataFrame:
-        """The texts, whether each is valid, and the scores named (NaN where a text has none).
-
-        Raises
-        ------
-        UnknownNameError
-            For a score that is not in ``SCORES``.
-        """
-        frame = pd.DataFrame({"smiles": self.texts, "valid": self.valid})
-        return frame.assign(**score(self.texts, list(scores)))
-
-
-class GenerativeModel(TransformerMixin, BaseEstimator):
+class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """A model of molecules, or of any texts with a grammar; a scikit-learn transformer between texts and codes z.
 
     Parameters
@@ -184,9 +123,15 @@ class GenerativeModel(TransformerMixin, BaseEstimator):
             raise InputError("there are too few rows to train on", received=len(data), expected="4 or more")
         train_set, validation_set = data.split(recipe.validation_fraction, settings.seed, recipe.validation_maximum)
         codec = codec_from_dict(data.codec_dict)
+        # An encoded data set brings its own codec, whatever the recipe would have learned.
+        recipe = replace(
+            recipe, codec=codec.kind, form=codec.form, fragments=codec.fragments, max_length=codec.max_length
+        )
         autoencoder, density = build(recipe, codec)
+        density.check_count(len(train_set))
         callbacks = [ProgressBar()] if progress else []
-        history = fit(autoencoder, train_set, validation_set, settings, home, callbacks, resume)
+        same = {name: value for name, value in recipe.to_dict().items() if name not in ("training", "density_options")}
+        history = fit(autoencoder, train_set, validation_set, settings, home, callbacks, resume, same)
         self._set(recipe, codec, autoencoder, density, history)
         density.fit(self._codes_of(train_set), seed=settings.seed)
         if home is not None and is_main_process():
@@ -194,9 +139,14 @@ class GenerativeModel(TransformerMixin, BaseEstimator):
         return self
 
     def _resolved(self) -> Recipe:
-        chosen = {"epochs": self.epochs, "time_limit": self.time_limit}
-        chosen = {name: value for name, value in chosen.items() if value is not None}
-        return get_recipe(self.recipe).replaced(**chosen, **(self.overrides or {}), seed=self.seed)
+        given = {"epochs": self.epochs, "time_limit": self.time_limit, "seed": self.seed}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        overrides = self.overrides or {}
+        if twice := sorted(chosen.keys() & overrides.keys()):
+            raise InputError(
+                f"{', '.join(twice)} cannot be an override too", remedy="Give it as an argument of its own only."
+            )
+        return get_recipe(self.recipe).replaced(**chosen, **overrides)
 
     def _encoded(
         self, X: Any, recipe: Recipe, column: str | None, home: Path | None, resume: bool, progress: bool, jobs: int
@@ -208,10 +158,19 @@ class GenerativeModel(TransformerMixin, BaseEstimator):
         target = None if home is None else home / DATA_FOLDER
         # Under DDP the other processes start when the first one has encoded everything.
         if target is not None and target.is_dir() and (resume or not is_main_process()):
-            return CodeDataset.open(target)
-        if not isinstance(X, str | PathLike):
+            data = CodeDataset.open(target)
+            if isinstance(X, str | PathLike) and not comes_from(data, X):
+                raise TrainingError(
+                    "the training to resume has other data",
+                    received=str(X),
+                    expected=str(data.meta["source"].get("name", "texts given in Python")),
+                    where=str(home),
+                    remedy="Resume with the same file, or train anew in another folder.",
+                )
+            return data
+        if isinstance(X, Iterator):
             X = list(X)  # it is read twice
-        fields = "line" if recipe.form == "text" else "first"
+        fields = FORMS[recipe.form].fields
         texts = sample_texts(X, recipe.codec_texts, self.seed, column, fields=fields)
         codec = learn_codec(recipe, texts)
         return encode(X, codec, target, column, jobs if len(texts) > 4000 else 1, progress, fields=fields)
@@ -228,17 +187,17 @@ class GenerativeModel(TransformerMixin, BaseEstimator):
     def _codes_of(self, data: CodeDataset) -> Codes:
         """Codes of at most as many rows as a density is fitted on, chosen at random."""
         rows = np.random.default_rng(self.seed).permutation(len(data))[:MAX_POINTS]
-        return self._encode_rows(data, rows)
+        return self._encode_rows(data.lengths[rows], lambda part: data.batch(rows[part]))
 
-    def _encode_rows(self, data: CodeDataset, rows: NDArray[np.int64]) -> Codes:
+    def _encode_rows(self, lengths: NDArray[np.int64], batch: Callable[[NDArray[np.int64]], Tensor]) -> Codes:
+        """z of rows of these lengths; ``batch`` gives the codes of some of them."""
         # Rows of like length together, so that little of a batch is padding.
-        order = np.argsort(data.lengths[rows], kind="stable")
-        z = np.empty((len(rows), self.recipe_.latent), dtype=np.float32)
+        order = np.argsort(lengths, kind="stable")
+        z = np.empty((len(lengths), self.recipe_.latent), dtype=np.float32)
         with torch.inference_mode(), self._autocast():
-            for start in range(0, len(rows), BATCH):
+            for start in range(0, len(lengths), BATCH):
                 part = order[start : start + BATCH]
-                batch = data.batch(rows[part]).to(self.device)
-                z[part] = self.autoencoder_.encode(batch).float().cpu().numpy()
+                z[part] = self.autoencoder_.encode(batch(part).to(self.device)).float().cpu().numpy()
         return z
 
     # -- what was trained ---------------------------------------------------------------------------------------
@@ -265,6 +224,7 @@ class GenerativeModel(TransformerMixin, BaseEstimator):
     @property
     def device(self) -> torch.device:
         """Where the nets are."""
+        self._check_trained()
         return next(self.autoencoder_.parameters()).device
 
     def to(self, device: str | torch.device) -> "GenerativeModel":
@@ -276,11 +236,9 @@ class GenerativeModel(TransformerMixin, BaseEstimator):
 
     def _autocast(self) -> AbstractContextManager[Any]:
         kind = self.device.type
-        return torch.autocast(kind, dtype=torch.bfloat16, enabled=self._bfloat16)
-
-    @cached_property
-    def _bfloat16(self) -> bool:
-        return bfloat16_units(self.device.type)
+        # Who trains in float32 wants float32 everywhere.
+        enabled = self.recipe_.training.get("precision") != "32-true" and bfloat16_units(kind)
+        return torch.autocast(kind, dtype=torch.bfloat16, enabled=enabled)
 
     # -- between texts and codes --------------------------------------------------------------------------------
 
@@ -289,28 +247,21 @@ class GenerativeModel(TransformerMixin, BaseEstimator):
 
         Raises
         ------
+        InputError
+            For what is no list, array or Series of texts.
         TextError
             For the first text that the codec refuses; its ``where`` says which.
         """
         codec = self.codec
-        texts = [texts] if isinstance(texts, str) else list(texts)
+        texts = _listed(texts)
         batch = codec.encode_batch(texts)
         if batch.rejected:
             index, error = batch.rejected[0]
             error.where = f"text {index + 1} of {len(texts)}" + (f", {error.where}" if error.where else "")
             raise error
-        z = np.empty((len(texts), self.recipe_.latent), dtype=np.float32)
-        lengths = np.diff(batch.offsets)
-        order = np.argsort(lengths, kind="stable")
-        with torch.inference_mode(), self._autocast():
-            for start in range(0, len(texts), BATCH):
-                part = order[start : start + BATCH]
-                columns = np.arange(lengths[part].max())
-                codes = np.full((len(part), len(columns)), -1, dtype=np.int64)
-                present = columns < lengths[part, None]
-                codes[present] = batch.codes[(batch.offsets[part, None] + columns)[present]]
-                z[part] = self.autoencoder_.encode(torch.from_numpy(codes).to(self.device)).float().cpu().numpy()
-        return z
+        return self._encode_rows(
+            np.diff(batch.offsets), lambda part: torch.from_numpy(padded(batch.codes, batch.offsets, part))
+        )
 
     def decode(
         self,
@@ -342,7 +293,11 @@ class GenerativeModel(TransformerMixin, BaseEstimator):
         """
         codec = self.codec
         check_temperature(temperature)
-        codes = torch.as_tensor(np.atleast_2d(np.asarray(z, dtype=np.float32)))
+        try:
+            values = z.detach().float().cpu().numpy() if isinstance(z, Tensor) else z
+            codes = torch.from_numpy(np.array(values, dtype=np.float32, ndmin=2))
+        except (TypeError, ValueError) as error:
+            raise InputError("latent codes are numbers", received=type(z).__name__, expected="(N, D)") from error
         if codes.ndim != 2 or codes.shape[1] != self.recipe_.latent:
             raise InputError(
                 "these are not latent codes of this model",
@@ -363,14 +318,20 @@ class GenerativeModel(TransformerMixin, BaseEstimator):
         self, z: Tensor, temperature: float, generator: torch.Generator, constraint: str | None
     ) -> list[str]:
         limit = self.codec_.max_length or 1024
-        rule = build_constraint(constraint or self.recipe_.constraint, self.codec_)
+        rule = build_constraint(self.recipe_.constraint if constraint is None else constraint, self.codec_)
+        decoder = cast(Any, self.autoencoder_.decoder)
         with self._autocast():
-            codes = decode(self.autoencoder_.decoder, z.to(self.device), rule, limit, temperature, generator)
+            codes = decode(decoder, z.to(self.device), rule, limit, temperature, generator)
         return self.codec_.decode_batch(codes.cpu().numpy())
 
     def _generator(self, seed: int | None) -> torch.Generator:
         generator = torch.Generator(device=self.device)
-        generator.seed() if seed is None else generator.manual_seed(seed)
+        if seed is None:
+            generator.seed()
+        elif isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
+            raise InputError("the seed cannot be used", received=repr(seed), expected="0 to 2**64 - 1, or None")
+        else:
+            generator.manual_seed(int(seed))
         return generator
 
     def reconstruct(self, texts: Sequence[str]) -> list[str]:
@@ -393,8 +354,8 @@ class GenerativeModel(TransformerMixin, BaseEstimator):
         TextError
             As :meth:`encode`.
         """
-        if steps < 2:
-            raise InputError("an interpolation has two ends", received=f"{steps} steps", expected="2 or more")
+        if not isinstance(steps, int | np.integer) or steps < 2:
+            raise InputError("an interpolation has two ends", received=f"{steps!r} steps", expected="2 or more")
         ends = self.encode([a, b])
         share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
         return self.decode((1 - share) * ends[:1] + share * ends[1:])
@@ -443,15 +404,17 @@ class GenerativeModel(TransformerMixin, BaseEstimator):
         Raises
         ------
         InputError
-            For n below 1, or a temperature that cannot be used.
+            For n or max_attempts below 1, or a temperature or seed that cannot be used.
         UnknownNameError
             For a constraint that does not exist.
         """
         codec = self.codec
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-            raise InputError("n must be a number of texts to draw", received=repr(n), expected="1 or more")
+        for name, number in (("n", n), ("max_attempts", 1 if max_attempts is None else max_attempts)):
+            if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
+                raise InputError(f"{name} must be a number of texts", received=repr(number), expected="1 or more")
+        n = int(n)  # a NumPy integer may be too small for what is computed from it
         check_temperature(temperature)
-        constraint = constraint or self.recipe_.constraint
+        constraint = self.recipe_.constraint if constraint is None else constraint
         build_constraint(constraint, codec)
         generator = self._generator(seed)
         most = (100 * n if valid_only else n) if max_attempts is None else max_attempts
@@ -464,7 +427,8 @@ class GenerativeModel(TransformerMixin, BaseEstimator):
             needed = (n - len(texts)) * (attempts + 1) / (n_valid + 1) if valid_only else n - len(texts)
             batch = int(min(np.ceil(needed), BATCH, most - attempts))
             z = self.density_.sample(batch, generator)
-            for text, code in zip(self._decode_batch(z, temperature, generator, constraint), z.cpu().numpy(), strict=True):
+            drawn = self._decode_batch(z, temperature, generator, constraint)
+            for text, code in zip(drawn, z.cpu().numpy(), strict=True):
                 if len(texts) == n:
                     break
                 spelled = codec.canonical(text)
@@ -504,7 +468,7 @@ class GenerativeModel(TransformerMixin, BaseEstimator):
             "versions": checkpoint.versions(),
         }
         groups = {"weights": self.autoencoder_.state_dict(), "density": self.density_.state_dict()}
-        checkpoint.save(folder, meta, groups)
+        checkpoint.save(Path(folder), meta, groups)
 
     @classmethod
     def load(cls, folder: str | PathLike[str]) -> "GenerativeModel":
@@ -515,7 +479,7 @@ class GenerativeModel(TransformerMixin, BaseEstimator):
         CheckpointError
             When the folder holds no model, or one that is damaged or of a newer format.
         """
-        meta, tensors = checkpoint.load(folder, require=("weights", "density"))
+        meta, tensors = checkpoint.load(Path(folder), require=("weights", "density"))
         if meta.get("kind") != "model":
             raise CheckpointError("this folder holds no model", received=repr(meta.get("kind")), where=str(folder))
         try:
@@ -525,12 +489,30 @@ class GenerativeModel(TransformerMixin, BaseEstimator):
             autoencoder.load_state_dict(tensors["weights"])
             density.load_state_dict(tensors["density"])
             history = History.from_dict(meta["history"])
-        except (KeyError, TypeError, AttributeError, RuntimeError, InputError) as error:
+            seed = int(meta["seed"])
+        except (KeyError, IndexError, TypeError, AttributeError, RuntimeError, ValueError) as error:
             raise CheckpointError(
                 f"this model cannot be read ({error})",
                 where=str(folder),
                 remedy="Load it with the version of grammar_rae that wrote it, or train again.",
             ) from error
-        model = cls(recipe, seed=int(meta.get("seed", 0)))
+        model = cls(recipe, seed=seed)
         model._set(recipe, codec, autoencoder, density, history)
         return model
+
+
+def _listed(texts: Any) -> list[str]:
+    if isinstance(texts, str):
+        return [texts]
+    if hasattr(texts, "columns") or isinstance(texts, Mapping) or not isinstance(texts, Iterable):
+        raise InputError(
+            "these are no texts",
+            received=type(texts).__name__,
+            expected="a list, array or Series of texts",
+            remedy="Take one column of the table." if hasattr(texts, "columns") else None,
+        )
+    listed = list(texts)
+    for index, text in enumerate(listed, start=1):
+        if not isinstance(text, str):
+            raise InputError(f"text {index} of {len(listed)} is no text", received=type(text).__name__)
+    return listed

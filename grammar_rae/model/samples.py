@@ -1,0 +1,73 @@
+"""What a model drew, with the figures that say how."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from grammar_rae.scores import score
+
+
+@dataclass(frozen=True, eq=False)
+class SampleResult:
+    """What :meth:`GenerativeModel.sample` drew.
+
+    Attributes
+    ----------
+    texts
+        n texts: canonical SMILES where the model writes molecules. A text that is not valid (only without
+        ``valid_only``) stands as it was decoded.
+    valid
+        Bool (n,): which of them are valid.
+    attempts, n_valid
+        How many texts were decoded for them, and how many of those were valid: nothing else was rejected.
+    latent
+        float32 (n, D): the codes that they were decoded from.
+    constraint, temperature, seed
+        How they were drawn.
+    """
+
+    texts: list[str]
+    valid: NDArray[np.bool_]
+    attempts: int
+    n_valid: int
+    latent: NDArray[np.float32]
+    constraint: str
+    temperature: float
+    seed: int | None
+
+    @property
+    def smiles(self) -> list[str]:
+        """The texts, by the name that chemists look for."""
+        return self.texts
+
+    @property
+    def validity(self) -> float:
+        """Raw validity: the share of all decoded texts that were valid, before any rejection."""
+        return self.n_valid / self.attempts if self.attempts else float("nan")
+
+    @property
+    def uniqueness(self) -> float:
+        """The share of different texts among the valid ones that are returned."""
+        valid = [text for text, good in zip(self.texts, self.valid, strict=True) if good]
+        return len(set(valid)) / len(valid) if valid else float("nan")
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __repr__(self) -> str:
+        shown = ", ".join([*map(repr, self.texts[:3]), *(["..."] if len(self) > 3 else [])])
+        return f"<SampleResult: {len(self)} texts of {self.attempts} decoded, validity {self.validity:.1%}: [{shown}]>"
+
+    def to_frame(self, scores: Sequence[str] = ()) -> pd.DataFrame:
+        """The texts, whether each is valid, and the scores named (NaN where a text has none).
+
+        Raises
+        ------
+        UnknownNameError
+            For a score that is not in ``SCORES``.
+        """
+        frame = pd.DataFrame({"smiles": self.texts, "valid": self.valid})
+        return frame.assign(**score(self.texts, scores))

@@ -1,0 +1,328 @@
+"""What every row of every table must do. A new row is tested here without a change to this file."""
+
+import ast
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import grammar_rae
+from grammar_rae import checkpoint
+from grammar_rae.autoencoder import Autoencoder
+from grammar_rae.codecs import CODECS, Codec, codec_from_dict
+from grammar_rae.decoding import CONSTRAINTS, Constraint, decode
+from grammar_rae.density import DENSITIES
+from grammar_rae.likelihoods import LIKELIHOODS
+from grammar_rae.nets.sequence import DECODERS, ENCODERS
+from grammar_rae.objectives import OBJECTIVES
+from grammar_rae.recipes import RECIPES, Recipe, build, build_constraint, learn_codec, training_settings
+from grammar_rae.regularizers import REGULARIZERS
+from grammar_rae.scores import SCORES, score
+from grammar_rae.training import OPTIMIZERS, SCHEDULES
+from grammar_rae.training.schedules import schedule
+
+MOLECULES = ["CCO", "c1ccccc1", "CC(=O)Oc1ccccc1C(=O)O", "CN1CCC[C@H]1c1cccnc1", "N#CC1CC1", "FC(F)(F)Cl", "CCS"]
+EXPRESSIONS = ["x", "x+1", "sin(x*2)", "exp(x)/3", "(x+1)*x", "2*exp(sin(x))", "3"]
+
+# The rows of these tables are the values of a recipe's axis of this name.
+AXES: dict[str, Mapping[str, Any]] = {
+    "encoder": ENCODERS,
+    "decoder": DECODERS,
+    "objective": OBJECTIVES,
+    "likelihood": LIKELIHOODS,
+    "regularizer": REGULARIZERS,
+    "density": DENSITIES,
+    "constraint": CONSTRAINTS,
+    "codec": CODECS,
+}
+TABLES = {**AXES, "score": SCORES, "recipe": RECIPES, "schedule": SCHEDULES, "optimizer": OPTIMIZERS}
+TRAINED = [
+    (axis, name)
+    for axis in ("encoder", "decoder", "objective", "likelihood", "regularizer", "codec")
+    for name in AXES[axis]
+]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Nets as small as these are slower on several threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def texts_for(recipe: Recipe) -> list[str]:
+    return EXPRESSIONS if recipe.form == "text" else MOLECULES
+
+
+def tiny(axis: str, name: str) -> Recipe:
+    """The smallest recipe, with this row on this axis and the row's own options."""
+    chosen: dict[str, Any] = {axis: name}
+    if f"{axis}_options" in RECIPES["tiny"].to_dict():
+        chosen[f"{axis}_options"] = {}
+    return RECIPES["tiny"].replaced(**chosen)
+
+
+def prepared(recipe: Recipe) -> tuple[Codec, torch.Tensor]:
+    """A codec learned from a few texts, and their codes (B, T)."""
+    codec = learn_codec(recipe, texts_for(recipe))
+    batch = codec.encode_batch(texts_for(recipe))
+    assert not batch.rejected
+    rows = [torch.from_numpy(part.astype(np.int64)) for part in np.split(batch.codes, batch.offsets[1:-1])]
+    return codec, torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1)
+
+
+def one_step(autoencoder: Autoencoder, codes: torch.Tensor) -> float:
+    """Train one step and return the loss before it."""
+    optimizer = torch.optim.SGD(autoencoder.parameters(), lr=1e-3)
+    losses = autoencoder.train()(codes, torch.Generator().manual_seed(0))
+    assert all(bool(part.isfinite()) and part.dtype == torch.float32 for part in losses)
+    losses.total.backward()
+    for part in (autoencoder.encoder, autoencoder.decoder):
+        for label, parameter in part.named_parameters():
+            gradient = parameter.grad
+            assert gradient is not None and gradient.isfinite().all() and gradient.abs().sum() > 0, label
+    optimizer.step()
+    return losses.total.item()
+
+
+def check_trains_and_saves(recipe: Recipe, folder: Path) -> None:
+    codec, codes = prepared(recipe)
+    autoencoder, _ = build(recipe, codec)
+    before = {name: value.clone() for name, value in autoencoder.state_dict().items()}
+    one_step(autoencoder, codes)
+    after = autoencoder.eval().state_dict()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    checkpoint.save(folder, {"recipe": recipe.to_dict(), "codec": codec.to_dict()}, {"weights": after})
+    meta, tensors = checkpoint.load(folder)
+    again, _ = build(Recipe.from_dict(meta["recipe"]), codec_from_dict(meta["codec"]))
+    again.eval().load_state_dict(tensors["weights"])
+    assert again.state_dict().keys() == after.keys()
+    assert all(torch.equal(value, after[name]) for name, value in again.state_dict().items())
+    with torch.no_grad():
+        costs = [model(codes, torch.Generator().manual_seed(0)).total.item() for model in (autoencoder, again)]
+        assert costs[0] == costs[1]
+        z = autoencoder.encode(codes)
+        assert z.shape == (len(codes), recipe.latent)
+        assert torch.equal(again.encode(codes), z)
+
+
+# --- every row -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_names_are_plain(kind: str) -> None:
+    for name in TABLES[kind]:
+        assert name == name.strip().lower() and name.replace("-", "").replace("_", "").isalnum()
+
+
+@pytest.mark.parametrize(("axis", "name"), TRAINED)
+def test_trains_and_saves(axis: str, name: str, tmp_path: Path) -> None:
+    check_trains_and_saves(tiny(axis, name), tmp_path)
+
+
+@pytest.mark.parametrize(("axis", "name"), [(axis, name) for axis in AXES for name in AXES[axis]])
+def test_says_what_it_is(axis: str, name: str) -> None:
+    assert (AXES[axis][name].__doc__ or "").strip()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipe(name: str, tmp_path: Path) -> None:
+    recipe = RECIPES[name]
+    assert recipe.name == name
+    assert recipe.description
+    assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+    assert all(getattr(recipe, axis) in table for axis, table in AXES.items())
+    assert training_settings(recipe).batch_size >= 1
+    check_trains_and_saves(recipe, tmp_path)
+
+
+@pytest.mark.parametrize("name", DENSITIES)
+def test_density(name: str, tmp_path: Path) -> None:
+    z = torch.randn(100, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([0.1, 1, 10]) + 5
+    density = DENSITIES[name](3).fit(z, seed=0)
+    drawn = density.sample(500, torch.Generator().manual_seed(1))
+    assert (drawn.shape, drawn.dtype) == ((500, 3), torch.float32)
+    assert ((drawn.mean(0) - z.mean(0)).abs() < z.std(0)).all()
+    assert ((drawn.std(0) / z.std(0) - 1).abs() < 0.5).all()
+    assert not torch.equal(density.sample(500, torch.Generator().manual_seed(2)), drawn)
+    checkpoint.save(tmp_path, {}, {"density": density.state_dict()})
+    again = DENSITIES[name](3)
+    again.load_state_dict(checkpoint.load(tmp_path)[1]["density"])
+    assert torch.equal(again.sample(500, torch.Generator().manual_seed(1)), drawn)
+
+
+class RandomDecoder:
+    """Logits from nowhere: what any net may come to say."""
+
+    def __init__(self, size: int, scale: float) -> None:
+        self.size, self.scale = size, scale
+        self.generator = torch.Generator().manual_seed(0)
+
+    def begin(self, z: torch.Tensor) -> "RandomDecoder":
+        return self
+
+    def rows(self, keep: torch.Tensor) -> "RandomDecoder":
+        return self
+
+    def step(
+        self, state: "RandomDecoder", previous: torch.Tensor | None, lhs: torch.Tensor
+    ) -> tuple[torch.Tensor, "RandomDecoder"]:
+        return self.scale * torch.randn(len(lhs), self.size, generator=self.generator), state
+
+
+@pytest.mark.parametrize("name", CONSTRAINTS)
+@pytest.mark.parametrize("kind", CODECS)
+@pytest.mark.parametrize(("temperature", "scale"), [(0.0, 1.0), (1.0, 1.0), (1.0, 30.0), (5.0, 1e4)])
+def test_constraint_gives_texts_of_the_codec(name: str, kind: str, temperature: float, scale: float) -> None:
+    recipe = tiny("codec", kind)
+    codec, _ = prepared(recipe)
+    limit = 20
+    constraint: Constraint = build_constraint(name, codec)
+    decoder = RandomDecoder(codec.rules.size, scale)
+    codes = decode(decoder, torch.zeros(40, 2), constraint, limit, temperature, torch.Generator().manual_seed(0))
+    assert codes.shape[1] <= limit
+    texts = codec.decode_batch(codes.numpy())
+    assert len(texts) == 40
+    for text in texts:
+        assert codec.decode(codec.encode_text(text)) == text
+
+
+@pytest.mark.parametrize("name", CONSTRAINTS)
+@pytest.mark.parametrize("kind", CODECS)
+def test_constraint_allows_what_is_real(name: str, kind: str) -> None:
+    codec, codes = prepared(tiny("codec", kind))
+    constraint: Any = build_constraint(name, codec)
+    for row in codes:
+        row = row[row >= 0]
+        state = constraint.start(1, len(row))
+        for code in row:
+            assert constraint.allowed(state)[0, code]
+            state = constraint.advance(state, code[None])
+        assert not state.alive.any()
+
+
+@pytest.mark.parametrize("kind", CODECS)
+def test_codec(kind: str) -> None:
+    codec = learn_codec(tiny("codec", kind), MOLECULES)
+    again = codec_from_dict(json.loads(json.dumps(codec.to_dict())))
+    assert again.to_dict() == codec.to_dict()
+    for text in MOLECULES:
+        codes = codec.encode(text)
+        assert codec.decode(codes) == codec.prepare(text)
+        assert codec.canonical(codec.decode(codes)) == codec.canonical(text)
+        assert again.encode(text).tolist() == codes.tolist()
+        assert "".join(codec.show(int(code)) for code in codes)
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_score(name: str) -> None:
+    row = SCORES[name]
+    assert row.name == name
+    assert row.description
+    assert isinstance(row.higher_is_better, bool)
+    values = score([*MOLECULES, "no molecule"], [name])[name]
+    assert np.isfinite(values[:-1]).all()
+    assert np.isnan(values[-1])
+    assert len(set(values[:-1].tolist())) > 1
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedule(name: str) -> None:
+    one = schedule(name)
+    for loss in (3.0, 2.0, 2.5, 2.5, 2.5, 2.5, 2.5, 2.5):
+        one.validated(loss)
+    again = schedule(name)
+    again.load_state_dict(json.loads(json.dumps(one.state_dict())))
+    for progress in (0.0, 0.3, 1.0):
+        assert 0 <= one.factor(progress) <= 1
+        assert again.factor(progress) == one.factor(progress)
+    one.validated(2.5)
+    again.validated(2.5)
+    assert again.factor(0.5) == one.factor(0.5)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizer(name: str) -> None:
+    parameter = torch.nn.Parameter(torch.ones(3))
+    optimizer = OPTIMIZERS[name]([parameter], lr=0.1)
+    parameter.square().sum().backward()
+    optimizer.step()
+    assert (parameter < 1).all()
+    tensors, packed = checkpoint.pack_optimizer(optimizer.state_dict())
+    again = OPTIMIZERS[name]([parameter], lr=0.5)
+    again.load_state_dict(checkpoint.unpack_optimizer(tensors, json.loads(json.dumps(packed))))
+    assert again.param_groups[0]["lr"] == 0.1
+
+
+# --- changing one axis touches one file ------------------------------------------------------------------------------
+
+
+SOURCE = Path(grammar_rae.__file__).parent
+DEFINED_IN = {
+    "encoder": "nets/sequence.py",
+    "decoder": "nets/sequence.py",
+    "objective": "objectives.py",
+    "likelihood": "likelihoods.py",
+    "regularizer": "regularizers.py",
+    "density": "density.py",
+    "constraint": "decoding/constraints.py",
+    "codec": "codecs.py",
+    "score": "scores.py",
+    "recipe": "recipes.py",
+    "schedule": "training/schedules.py",
+    "optimizer": "training/settings.py",
+}
+
+
+def compared_texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """The texts that a module compares something with, and in which line."""
+    for node in ast.walk(tree):
+        sides: list[ast.expr] = []
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+        elif isinstance(node, ast.MatchValue):
+            sides = [node.value]
+        for side in sides:
+            parts = side.elts if isinstance(side, ast.Tuple | ast.List | ast.Set) else [side]
+            for part in parts:
+                if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                    yield part.lineno, part.value
+
+
+def forks(tables: Mapping[str, Mapping[str, Any]], read: Callable[[Path], str]) -> list[str]:
+    """Where a module other than the table's own asks for a row by its name."""
+    found = []
+    for path in sorted(SOURCE.rglob("*.py")):
+        place = path.relative_to(SOURCE).as_posix()
+        foreign = {name for kind, table in tables.items() if DEFINED_IN[kind] != place for name in table}
+        found += [
+            f"{place}:{line}: {text!r}" for line, text in compared_texts(ast.parse(read(path))) if text in foreign
+        ]
+    return found
+
+
+def test_no_other_module_asks_for_a_row_by_name() -> None:
+    assert forks(TABLES, Path.read_text) == []
+
+
+def test_such_a_question_would_be_found() -> None:
+    code = 'def f(n):\n    if n == "gmm":\n        pass\n    if n in ("x", "rae"):\n        pass\n'
+    found = forks(TABLES, lambda path: code if path.name == "generative.py" else "")
+    assert found == ["model/generative.py:2: 'gmm'", "model/generative.py:4: 'rae'"]
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_tables_lie_where_this_file_says(kind: str) -> None:
+    text = (SOURCE / DEFINED_IN[kind]).read_text()
+    tables = [
+        target.id
+        for node in ast.parse(text).body
+        if isinstance(node, ast.AnnAssign) and isinstance(target := node.target, ast.Name) and target.id.isupper()
+    ]
+    assert (kind.upper() + "S" if kind[-1] != "y" else kind[:-1].upper() + "IES") in tables

@@ -1,0 +1,110 @@
+"""The masked categorical against sums by hand."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grammar_rae.grammar import Rules
+from grammar_rae.likelihoods import MaskedCategorical
+
+# Rule 5 leaves open nonterminal 3, which nothing completes: it can never be used.
+RULES = Rules.build([0, 0, 1, 1, 1, 1, 2], [[1, 0], [], [2], [], [1, 2], [3], []], 4, 0)
+SAME = {rule: [r for r in range(RULES.size) if RULES.lhs[r] == RULES.lhs[rule] and r != 5] for rule in range(7)}
+USABLE = [0, 1, 2, 3, 4, 6]
+CODES = torch.tensor([[0, 2, 6, 1], [1, -1, -1, -1]])
+
+derivations = st.lists(st.lists(st.sampled_from(USABLE), max_size=6), min_size=1, max_size=5)
+
+
+def by_hand(logits: list[list[float]], codes: list[int]) -> float:
+    cost = 0.0
+    for row, code in zip(logits, codes, strict=False):
+        if code >= 0:
+            cost += math.log(sum(math.exp(row[r]) for r in SAME[code])) - row[code]
+    return cost
+
+
+def random_logits(*shape: int, seed: int = 0) -> torch.Tensor:
+    return 3 * torch.randn(*shape, RULES.size, generator=torch.Generator().manual_seed(seed))
+
+
+@given(rows=derivations, seed=st.integers(0, 2**32))
+def test_cost_is_the_log_softmax_over_the_rules_of_the_same_left_hand_side(rows: list[list[int]], seed: int) -> None:
+    width = max(map(len, rows))
+    codes = torch.tensor([row + [-1] * (width - len(row)) for row in rows], dtype=torch.int64).reshape(len(rows), width)
+    logits = random_logits(*codes.shape, seed=seed)
+    cost, exact = MaskedCategorical(RULES)(logits, codes)
+    assert cost.shape == exact.shape == (len(rows),)
+    expected = [by_hand(a, b) for a, b in zip(logits.tolist(), codes.tolist(), strict=True)]
+    torch.testing.assert_close(cost, torch.tensor(expected), atol=1e-4, rtol=1e-4)
+    best = [
+        all(row[code] == max(row[r] for r in SAME[code]) for row, code in zip(a, b, strict=True) if code >= 0)
+        for a, b in zip(logits.tolist(), codes.tolist(), strict=True)
+    ]
+    assert exact.tolist() == best
+
+
+def test_other_rules_get_no_gradient() -> None:
+    logits = random_logits(*CODES.shape).requires_grad_()
+    cost, _ = MaskedCategorical(RULES)(logits, CODES)
+    cost.sum().backward()
+    assert logits.grad is not None
+    for row, steps in enumerate(CODES.tolist()):
+        for t, code in enumerate(steps):
+            touched = {r for r, g in enumerate(logits.grad[row, t].tolist()) if g != 0}
+            assert touched == (set() if code < 0 or len(SAME[code]) == 1 else set(SAME[code]))
+
+
+def test_a_forced_step_costs_nothing() -> None:
+    cost, exact = MaskedCategorical(RULES)(random_logits(1, 1), torch.tensor([[6]]))
+    assert cost.item() == 0
+    assert exact.item()
+
+
+def test_what_stands_at_padded_positions_does_not_matter() -> None:
+    likelihood, logits = MaskedCategorical(RULES), random_logits(*CODES.shape)
+    cost, exact = likelihood(logits, CODES)
+    logits[1, 1:] = math.nan
+    again, exact_again = likelihood(logits, CODES)
+    assert again.tolist() == cost.tolist()
+    assert exact_again.tolist() == exact.tolist()
+
+
+def test_exactness_asks_for_every_step() -> None:
+    likelihood, logits = MaskedCategorical(RULES), torch.zeros(*CODES.shape, RULES.size)
+    logits.scatter_(2, CODES.clamp(min=0).unsqueeze(2), 1.0)
+    # A likelier rule of another left-hand side is no mistake: it could not be chosen there.
+    logits[0, 0, 3] = 9.0
+    assert likelihood(logits, CODES)[1].tolist() == [True, True]
+    logits[0, 1, 4] = 2.0
+    assert likelihood(logits, CODES)[1].tolist() == [False, True]
+
+
+def test_a_row_of_padding_costs_nothing() -> None:
+    cost, exact = MaskedCategorical(RULES)(random_logits(1, 3), torch.full((1, 3), -1))
+    assert cost.tolist() == [0]
+    assert exact.tolist() == [True]
+
+
+@pytest.mark.parametrize("scale", [1e4, 1e30])
+def test_extreme_logits_stay_finite(scale: float) -> None:
+    logits = (scale * random_logits(*CODES.shape)).requires_grad_()
+    cost, _ = MaskedCategorical(RULES)(logits, CODES)
+    cost.sum().backward()
+    assert cost.isfinite().all()
+    assert logits.grad is not None and logits.grad.isfinite().all()
+
+
+def test_rounded_logits_are_summed_in_float32() -> None:
+    logits = random_logits(*CODES.shape).bfloat16()
+    likelihood = MaskedCategorical(RULES)
+    cost, _ = likelihood(logits, CODES)
+    assert cost.dtype == torch.float32
+    assert cost.tolist() == likelihood(logits.float(), CODES)[0].tolist()
+
+
+def test_the_table_is_no_part_of_the_saved_weights() -> None:
+    assert MaskedCategorical(RULES).state_dict() == {}
