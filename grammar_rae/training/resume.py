@@ -22,9 +22,7 @@ _REMEDY = "Resume with the same model, settings and data, or train anew in anoth
 def identity(settings: TrainingSettings, sets: tuple[DataSet, DataSet], same: Mapping[str, Any]) -> dict[str, Any]:
     """What must be the same when a training is resumed, as JSON holds it."""
     agreed: dict[str, Any] = json.loads(json.dumps(dict(same)))
-    found = agreed | {
-        name: value for name, value in asdict(settings).items() if name not in FREE
-    }
+    found = agreed | {name: value for name, value in asdict(settings).items() if name not in FREE}
     for name, data in zip(("training", "validation"), sets, strict=True):
         fingerprint = getattr(data, "fingerprint", None)
         found |= {f"{name}_rows": len(data), f"{name}_data": None if fingerprint is None else str(fingerprint)}
