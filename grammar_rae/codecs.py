@@ -54,18 +54,20 @@ class Form(NamedTuple):
     """How texts go into a codec and come out of it.
 
     ``prepare(text, fragments)`` is the text that is parsed; ``canonical(text)`` the one spelling that stands for a
-    decoded text, None when it means nothing; ``fields`` says whether a text is a line of a file or its first field.
+    decoded text, None when it means nothing; ``fields`` says whether a text is a line of a file or its first field, and
+    ``molecules`` whether "." joins separate molecules.
     """
 
     prepare: Callable[[str, str], str]
     canonical: Callable[[str], str | None]
     fields: Literal["first", "line"] = "first"
+    molecules: bool = True
 
 
 FORMS: dict[str, Form] = {
     "kekule": Form(_kekule, _canonical),
     "aromatic": Form(_aromatic, _canonical),
-    "text": Form(lambda text, fragments: text, lambda text: text, "line"),
+    "text": Form(lambda text, fragments: text, lambda text: text, "line", False),
 }
 """What is parsed: RDKit's Kekulé SMILES or its canonical SMILES of a molecule, or the text as it is."""
 
@@ -130,16 +132,19 @@ class _TextCodec:
     kind: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
-        if self.form not in FORMS:
-            raise UnknownNameError("form", self.form, FORMS)
-        if self.fragments not in FRAGMENTS:
-            raise UnknownNameError("way with fragments", self.fragments, FRAGMENTS)
+        self._check_names()
         if self.max_length is not None and self.max_length < self.rules.shortest:
             raise InputError(
                 "the length limit is below the shortest text",
                 received=self.max_length,
                 expected=f"{self.rules.shortest} codes or more",
             )
+
+    def _check_names(self) -> None:
+        if self.form not in FORMS:
+            raise UnknownNameError("form", self.form, FORMS)
+        if self.fragments not in FRAGMENTS:
+            raise UnknownNameError("way with fragments", self.fragments, FRAGMENTS)
 
     @property
     def rules(self) -> Rules:
@@ -272,7 +277,8 @@ class GrammarCodec(_TextCodec):
             object.__setattr__(self, "table", MacroTable(self.table))
         if not isinstance(self.table, MacroTable):
             raise InputError("a grammar codec needs a grammar", received=type(self.table).__name__)
-        if self.fragments != "keep" and "." in self.grammar.terminals:
+        self._check_names()
+        if self._refuses_fragments and "." in self.grammar.terminals:
             # What the codec refuses to read it should not be able to write either.
             object.__setattr__(self, "table", _without_fragments(self.table))
         super().__post_init__()
@@ -318,11 +324,15 @@ class GrammarCodec(_TextCodec):
         """What a code spells."""
         return self.macros.show(code)
 
+    @property
+    def _refuses_fragments(self) -> bool:
+        return self.fragments != "keep" and FORMS[self.form].molecules
+
     def _codes(self, texts: Sequence[str]) -> EncodedBatch:
         derivations = parser_for(self.grammar).parse_batch(texts)
         codes, offsets = self.macros.encode(derivations.codes, derivations.offsets)
         for _, error in derivations.rejected:
-            if self.fragments != "keep" and error.position is not None and error.text[error.position :][:1] == ".":
+            if self._refuses_fragments and error.position is not None and error.text[error.position :][:1] == ".":
                 error.remedy = _FRAGMENTS_REMEDY
         return EncodedBatch(codes, offsets, derivations.rejected)
 

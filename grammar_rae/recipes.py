@@ -168,13 +168,13 @@ RECIPES: dict[str, Recipe] = _recipes(
     Recipe(
         name="molecules",
         description="molecules in Kekulé form, 512 macros, bidirectional GRU encoder, autoregressive GRU decoder",
-        training={**_FAST, "epochs": 60, "time_limit": 1200.0, "validate_every": 60.0},
+        training={**_FAST, "time_limit": 1200.0, "validate_every": 60.0},
     ),
     Recipe(
         name="molecules-conv",
         description="the same with a convolutional encoder",
         encoder="conv",
-        training={**_FAST, "epochs": 60, "time_limit": 1200.0, "validate_every": 60.0},
+        training={**_FAST, "time_limit": 1200.0, "validate_every": 60.0},
     ),
     Recipe(
         name="expressions",
@@ -194,7 +194,7 @@ RECIPES: dict[str, Recipe] = _recipes(
         max_length=128,
         codec="characters",
         codec_options={},
-        training={**_FAST, "epochs": 60, "time_limit": 1200.0, "validate_every": 60.0},
+        training={**_FAST, "time_limit": 1200.0, "validate_every": 60.0},
     ),
     Recipe(
         name="tiny",

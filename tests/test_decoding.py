@@ -158,7 +158,7 @@ def test_the_constraint_is_the_one_of_the_table():
 
 @pytest.mark.parametrize("name", [name for name in CODECS if name != "expressions" and name != "expressions, macros"])
 def test_real_derivations_are_never_masked(name):
-    """With the limit at a molecule's own length each of its codes is allowed, and the row is complete after the last."""
+    """With the limit at a molecule's own length each of its codes is allowed, and the last completes the row."""
     codec = codec_of(name)
     texts = [chem.kekule(text, fragments="largest") for text in molecules(300)]
     if name == "characters":

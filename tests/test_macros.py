@@ -140,6 +140,9 @@ def test_a_pair_never_reaches_over_the_end_of_a_derivation():
     assert learn_macros(grammar, derivations, offsets, 9, min_count=1).macros == ((0, 2), (1, 2))
     assert learn_macros(grammar, derivations, offsets, 9, min_count=3).macros == ()
     assert learn_macros(grammar, derivations, offsets, 9, min_count=0).macros == ((0, 2), (1, 2))
+    cut_off = np.zeros(6, np.int32)  # derivations that end before they are complete: the next begins anew
+    assert learn_macros(grammar, cut_off, np.arange(7), 9).macros == ()
+    assert learn_macros(grammar, cut_off, np.array([0, 3, 6]), 9).macros == ((0, 0), (0, 0, 0))
 
 
 @pytest.mark.parametrize("name", BUNDLED)

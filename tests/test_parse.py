@@ -383,13 +383,17 @@ def test_messages_list_some_of_many():
         parser_for(read_grammar("smiles")).parse("C=")
 
 
-def test_errors_of_expected_prefixes_do_not_grow_with_lookahead():
-    # With three tokens of lookahead several readings stay open; they may not multiply with the text.
-    grammar = Grammar.from_text("S -> A 'b' 'b' 'c' S | B 'b' 'b' 'd' S | 'e'\nA -> 'a'\nB -> 'a'")
+def test_readings_of_a_prefix_do_not_multiply_with_its_length():
+    # After "ab", one more token or two tell A from B; A comes out of both, and counts once.
+    grammar = Grammar.from_text("S -> A 'b' 'c' S | A 'b' 'b' 'c' S | B 'b' 'b' 'd' S | 'e'\nA -> 'a'\nB -> 'a'")
     parser = CompiledParser(grammar)
     assert parser.tables.k == 3
-    assert parser.expected("abbc" * 200 + "abb") == ["c", "d"]
-    assert parser.expected("abbc" * 200) == ["e", "a"]
+    assert parser.expected("abcabbdabbc" * 60 + "abb") == ["c", "d"]
+    assert parser.expected("abc" * 60 + "ab") == ["b", "c"]
+    assert parser.expected("abc" * 60) == ["e", "a"]
+    with pytest.raises(TextError, match="'e' cannot stand here") as caught:
+        parser.parse("abc" * 60 + "abe")
+    assert caught.value.position == 182
 
 
 # -- batches --------------------------------------------------------------------------------------------------------
@@ -458,6 +462,18 @@ def test_very_long_texts(name, text):
         assert [index for index, _ in batch.rejected if index] == [1]
         assert position is None or batch.rejected[-1][1].position == position
     assert sys.getrecursionlimit() == depth
+
+
+@pytest.mark.parametrize("n", [1, 2, 100])
+def test_many_productions_a_character(n):
+    """Empty sides and unit productions make derivations and stacks far longer than the text."""
+    sides = [*(f"U{i} -> U{i + 1}" for i in range(40)), "U40 -> 'a'"]
+    grammar = Grammar.from_text("S -> " + "E " * 150 + "U0 S |\nE ->\n" + "\n".join(sides))
+    parser = CompiledParser(grammar)
+    once = [0, *[2] * 150, *range(3, 44)]
+    assert parser.parse("a" * n).tolist() == once * n + [1]
+    batch = parser.parse_batch(["", "a" * n, "a"])
+    assert batch.codes.tolist() == [1, *once * n, 1, *once, 1]
 
 
 # -- spelling -------------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import resource
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +33,11 @@ def _processor() -> str:
 
 
 def peak_memory() -> float:
-    """The most memory that this process has held, in megabytes."""
+    """The most memory that this process has held, in megabytes; NaN where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return float("nan")
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most / (1024 * 1024 if sys.platform == "darwin" else 1024)
 

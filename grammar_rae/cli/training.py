@@ -145,7 +145,11 @@ def tell_rejected(texts: Path, run: Path) -> None:
 
 
 def conclude(model: "GenerativeModel", run: Path) -> None:
-    """Say what the training came to."""
+    """Say what the training came to; of several processes, the first one does."""
+    from grammar_rae.training import is_main_process
+
+    if not is_main_process():
+        return
     stop_if_interrupted(model, run)
     best: dict[str, Any] = model.history.best or {}
     figures = "".join(
