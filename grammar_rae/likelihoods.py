@@ -27,7 +27,7 @@ class MaskedCategorical(nn.Module):
 
     def __init__(self, rules: Rules) -> None:
         super().__init__()
-        mask = torch.zeros(rules.n_nonterminals, rules.size)
+        mask = torch.zeros(rules.n_nonterminals, rules.size, dtype=torch.bfloat16)  # which holds 0 and -inf as well
         mask.masked_fill_(~torch.from_numpy(rules.lhs_mask), -torch.inf)
         self.register_buffer("mask", mask, persistent=False)
         self.register_buffer("lhs", torch.from_numpy(rules.lhs.copy()), persistent=False)
@@ -36,7 +36,8 @@ class MaskedCategorical(nn.Module):
         """Logits (B, T, R) and codes (B, T), padded with -1, to cost (B,) and exactness (B,)."""
         present = codes >= 0
         chosen = codes[present]
-        masked = logits[present].float() + self.mask[self.lhs[chosen]]
+        masked = logits[present].float()
+        masked += self.mask[self.lhs[chosen]]  # in place: at a thousand rules this is the step's largest tensor
         cost = torch.zeros(codes.shape, device=codes.device)
         cost[present] = nn.functional.cross_entropy(masked, chosen, reduction="none")
         with torch.no_grad():

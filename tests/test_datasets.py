@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from grammar_rae.codecs import CharacterCodec, GrammarCodec, codec_from_dict
 from grammar_rae.datasets import CodeDataset, coverage, encode, read_rows, read_texts, writing
 from grammar_rae.errors import DataError, InputError, TextError
-from grammar_rae.grammar import read_grammar
 from grammar_rae.resources import bundled
 
 ALPHABET = "CNO()=1c[]H"

@@ -25,7 +25,6 @@ from sklearn.preprocessing import StandardScaler
 
 import grammar_rae
 from grammar_rae import checkpoint, chem, datasets
-from grammar_rae.model import generative as model_module
 from grammar_rae.codecs import CharacterCodec, Codec, GrammarCodec
 from grammar_rae.errors import (
     CheckpointError,
@@ -37,6 +36,7 @@ from grammar_rae.errors import (
     UnknownNameError,
 )
 from grammar_rae.model import GenerativeModel, SampleResult
+from grammar_rae.model import generative as model_module
 from grammar_rae.recipes import RECIPES, Recipe
 from grammar_rae.resources import bundled
 from grammar_rae.training import Callback, History, TrainingState

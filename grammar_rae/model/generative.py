@@ -30,7 +30,7 @@ from grammar_rae.recipes import (
     learn_codec,
     training_settings,
 )
-from grammar_rae.training import History, ProgressBar, bfloat16_units, fit, is_main_process
+from grammar_rae.training import History, ProgressBar, bfloat16_units, fit, is_main_process, release_memory
 
 BATCH = 1024
 """Rows that are encoded or decoded at once."""
@@ -129,6 +129,7 @@ class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         )
         autoencoder, density = build(recipe, codec)
         density.check_count(len(train_set))
+        release_memory()  # of the encoding
         callbacks = [ProgressBar()] if progress else []
         same = {name: value for name, value in recipe.to_dict().items() if name not in ("training", "density_options")}
         history = fit(autoencoder, train_set, validation_set, settings, home, callbacks, resume, same)

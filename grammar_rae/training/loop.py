@@ -24,7 +24,7 @@ from grammar_rae.errors import InputError, TrainingError
 from grammar_rae.training import resume
 from grammar_rae.training.batches import DataSet, plan_batches
 from grammar_rae.training.callbacks import LOSSES, Callback, History, Row, TrainingState
-from grammar_rae.training.machine import Interrupt, ctrl_c, make_fabric
+from grammar_rae.training.machine import Interrupt, ctrl_c, make_fabric, release_memory
 from grammar_rae.training.schedules import schedule
 from grammar_rae.training.settings import OPTIMIZERS, TrainingSettings
 
@@ -382,6 +382,7 @@ class _Run:
         return {name: value.detach().to("cpu", copy=True) for name, value in self.autoencoder.state_dict().items()}
 
     def _save(self) -> None:
+        release_memory()
         self._read_losses()
         self.saved_at = self.state.seconds
         if self.folder is None or self.rank != 0:
