@@ -272,7 +272,7 @@ DEFINED_IN = {
     "regularizer": "regularizers.py",
     "density": "density.py",
     "constraint": "decoding/constraints.py",
-    "codec": "codecs.py",
+    "codec": "codecs/__init__.py",
     "score": "scores.py",
     "recipe": "recipes.py",
     "schedule": "training/schedules.py",

@@ -1,7 +1,7 @@
 """The trained thing: a codec, an autoencoder, a density and a constraint behind one face."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from os import PathLike
@@ -16,27 +16,18 @@ from torch import Tensor
 
 from grammar_rae import checkpoint
 from grammar_rae.autoencoder import Autoencoder
-from grammar_rae.codecs import FORMS, Codec, codec_from_dict
-from grammar_rae.datasets import CodeDataset, comes_from, encode, padded, sample_texts
+from grammar_rae.codecs import Codec, codec_from_dict
+from grammar_rae.datasets import CodeDataset, padded
 from grammar_rae.decoding import check_temperature, decode
 from grammar_rae.density import MAX_POINTS, MixtureDensity
 from grammar_rae.errors import CheckpointError, InputError, TrainingError
 from grammar_rae.model.samples import SampleResult
-from grammar_rae.recipes import (
-    Recipe,
-    build,
-    build_constraint,
-    get_recipe,
-    learn_codec,
-    training_settings,
-)
+from grammar_rae.model.sources import encoded, listed
+from grammar_rae.recipes import Recipe, build, build_constraint, get_recipe, training_settings
 from grammar_rae.training import History, ProgressBar, bfloat16_units, fit, is_main_process, release_memory
 
 BATCH = 1024
 """Rows that are encoded or decoded at once."""
-
-DATA_FOLDER = "data"
-"""Where a run keeps its encoded data set."""
 
 Codes = NDArray[np.float32]
 
@@ -118,7 +109,7 @@ class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         home = None if folder is None else Path(folder)
         if resume and home is None:
             raise InputError("there is nothing to resume without a folder", remedy="Give the folder of the training.")
-        data = self._encoded(X, recipe, column, home, resume, progress, jobs)
+        data = encoded(X, recipe, column, home, resume, progress, jobs)
         if len(data) < 4:
             raise InputError("there are too few rows to train on", received=len(data), expected="4 or more")
         train_set, validation_set = data.split(recipe.validation_fraction, settings.seed, recipe.validation_maximum)
@@ -148,33 +139,6 @@ class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 f"{', '.join(twice)} cannot be an override too", remedy="Give it as an argument of its own only."
             )
         return get_recipe(self.recipe).replaced(**chosen, **overrides)
-
-    def _encoded(
-        self, X: Any, recipe: Recipe, column: str | None, home: Path | None, resume: bool, progress: bool, jobs: int
-    ) -> CodeDataset:
-        if isinstance(X, CodeDataset):
-            return X
-        if isinstance(X, str | PathLike) and Path(X).is_dir():
-            return CodeDataset.open(X)
-        target = None if home is None else home / DATA_FOLDER
-        # Under DDP the other processes start when the first one has encoded everything.
-        if target is not None and target.is_dir() and (resume or not is_main_process()):
-            data = CodeDataset.open(target)
-            if isinstance(X, str | PathLike) and not comes_from(data, X):
-                raise TrainingError(
-                    "the training to resume has other data",
-                    received=str(X),
-                    expected=str(data.meta["source"].get("name", "texts given in Python")),
-                    where=str(home),
-                    remedy="Resume with the same file, or train anew in another folder.",
-                )
-            return data
-        if isinstance(X, Iterator):
-            X = list(X)  # it is read twice
-        fields = FORMS[recipe.form].fields
-        texts = sample_texts(X, recipe.codec_texts, self.seed, column, fields=fields)
-        codec = learn_codec(recipe, texts)
-        return encode(X, codec, target, column, jobs if len(texts) > 4000 else 1, progress, fields=fields)
 
     def _set(
         self, recipe: Recipe, codec: Codec, autoencoder: Autoencoder, density: MixtureDensity, history: History
@@ -254,7 +218,7 @@ class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             For the first text that the codec refuses; its ``where`` says which.
         """
         codec = self.codec
-        texts = _listed(texts)
+        texts = listed(texts)
         batch = codec.encode_batch(texts)
         if batch.rejected:
             index, error = batch.rejected[0]
@@ -500,20 +464,3 @@ class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         model = cls(recipe, seed=seed)
         model._set(recipe, codec, autoencoder, density, history)
         return model
-
-
-def _listed(texts: Any) -> list[str]:
-    if isinstance(texts, str):
-        return [texts]
-    if hasattr(texts, "columns") or isinstance(texts, Mapping) or not isinstance(texts, Iterable):
-        raise InputError(
-            "these are no texts",
-            received=type(texts).__name__,
-            expected="a list, array or Series of texts",
-            remedy="Take one column of the table." if hasattr(texts, "columns") else None,
-        )
-    listed = list(texts)
-    for index, text in enumerate(listed, start=1):
-        if not isinstance(text, str):
-            raise InputError(f"text {index} of {len(listed)} is no text", received=type(text).__name__)
-    return listed

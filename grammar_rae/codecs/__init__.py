@@ -1,0 +1,50 @@
+"""Text to integer codes and back.
+
+Every codec has ``rules``: the table that says, for each code, which nonterminal it expands and what it leaves open. To
+a grammar codec these are productions and macros. A character codec is the right-linear case: one nonterminal, each
+character expands it and leaves it open again, and the last code ends the text. So decoders, likelihoods, constraints
+and length budgets serve both without knowing which one they have.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from grammar_rae.codecs.base import Codec, EncodedBatch
+from grammar_rae.codecs.characters import CharacterCodec
+from grammar_rae.codecs.forms import FORMS, FRAGMENTS, Form
+from grammar_rae.codecs.grammatical import GrammarCodec
+from grammar_rae.errors import InputError, UnknownNameError
+
+__all__ = [
+    "CODECS",
+    "FORMS",
+    "FRAGMENTS",
+    "CharacterCodec",
+    "Codec",
+    "EncodedBatch",
+    "Form",
+    "GrammarCodec",
+    "codec_from_dict",
+]
+
+CODECS: dict[str, type[GrammarCodec] | type[CharacterCodec]] = {
+    codec.kind: codec for codec in (GrammarCodec, CharacterCodec)
+}
+"""The codecs by the name that their saved form carries."""
+
+
+def codec_from_dict(data: Mapping[str, Any]) -> Codec:
+    """The codec that a ``to_dict`` wrote; needs neither RDKit nor NLTK.
+
+    Raises
+    ------
+    InputError
+        When ``data`` is no codec.
+    """
+    try:
+        kind = data["kind"]
+        if kind not in CODECS:
+            raise UnknownNameError("kind of codec", kind, CODECS)
+        return CODECS[kind].from_dict(data)
+    except (KeyError, TypeError) as error:
+        raise InputError(f"these are not a codec's data ({error!r})") from error

@@ -1,0 +1,214 @@
+"""What every codec is, and what the codecs share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grammar_rae.codecs.forms import FORMS, FRAGMENTS
+from grammar_rae.errors import InputError, TextError, UnknownNameError
+from grammar_rae.grammar import Rules
+
+Ints = NDArray[np.int32]
+
+
+class EncodedBatch(NamedTuple):
+    """The codes of the accepted texts of a batch, end to end.
+
+    ``codes`` uint16 (sum of lengths,); ``offsets`` int64 (accepted + 1,); ``rejected`` the index and the error of each
+    other text.
+    """
+
+    codes: NDArray[np.uint16]
+    offsets: NDArray[np.int64]
+    rejected: list[tuple[int, TextError]]
+
+
+class Codec(Protocol):
+    """What turns text into codes; see the module's first lines."""
+
+    kind: ClassVar[str]
+
+    @property
+    def form(self) -> str: ...
+
+    @property
+    def fragments(self) -> str: ...
+
+    @property
+    def max_length(self) -> int | None: ...
+
+    @property
+    def rules(self) -> Rules: ...
+
+    def show(self, code: int) -> str: ...
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+    def prepare(self, text: str) -> str: ...
+
+    def canonical(self, text: str) -> str | None: ...
+
+    def encode(self, text: str) -> Ints: ...
+
+    def encode_text(self, text: str) -> Ints: ...
+
+    def encode_batch(self, texts: Sequence[str], prepared: bool = False) -> EncodedBatch: ...
+
+    def decode(self, codes: NDArray[np.integer] | Sequence[int]) -> str: ...
+
+    def decode_batch(self, codes: NDArray[np.integer]) -> list[str]: ...
+
+    def one_hot(self, codes: NDArray[np.integer] | Sequence[int]) -> NDArray[np.float32]: ...
+
+
+@dataclass(frozen=True)
+class TextCodec:
+    """What the codecs share.
+
+    Attributes
+    ----------
+    form, fragments
+        A row of :data:`FORMS` and one of :data:`FRAGMENTS`.
+    max_length
+        The most codes that a text may take; None for no limit.
+    """
+
+    form: str = "text"
+    fragments: str = "refuse"
+    max_length: int | None = None
+
+    kind: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        self._check_names()
+        if self.max_length is not None and self.max_length < self.rules.shortest:
+            raise InputError(
+                "the length limit is below the shortest text",
+                received=self.max_length,
+                expected=f"{self.rules.shortest} codes or more",
+            )
+
+    def _check_names(self) -> None:
+        if self.form not in FORMS:
+            raise UnknownNameError("form", self.form, FORMS)
+        if self.fragments not in FRAGMENTS:
+            raise UnknownNameError("way with fragments", self.fragments, FRAGMENTS)
+
+    @property
+    def rules(self) -> Rules:
+        raise NotImplementedError
+
+    def _codes(self, texts: Sequence[str]) -> EncodedBatch:
+        """Codes of texts that are in the grammar's form."""
+        raise NotImplementedError
+
+    def prepare(self, text: str) -> str:
+        """The text in the form that is parsed.
+
+        Raises
+        ------
+        TextError
+            When RDKit refuses the molecule, or it has several parts and that was not asked for.
+        """
+        return FORMS[self.form].prepare(text, self.fragments)
+
+    def canonical(self, text: str) -> str | None:
+        """The one spelling of a decoded text (RDKit's canonical SMILES for a molecule), None when it means nothing."""
+        return FORMS[self.form].canonical(text)
+
+    def encode(self, text: str) -> Ints:
+        """Codes of a text, int32 (T,).
+
+        Raises
+        ------
+        TextError
+            When RDKit or the grammar refuses the text, or it is too long.
+        """
+        return self._only(self.encode_batch([text]))
+
+    def encode_text(self, text: str) -> Ints:
+        """Codes of a text that is in the grammar's form already, int32 (T,); RDKit is not needed.
+
+        Raises
+        ------
+        TextError
+            When the grammar refuses the text, or it is too long.
+        """
+        return self._only(self.encode_batch([text], prepared=True))
+
+    def encode_batch(self, texts: Sequence[str], prepared: bool = False) -> EncodedBatch:
+        """Codes of many texts; what is refused stands in ``rejected`` instead of raising.
+
+        Parameters
+        ----------
+        texts
+            B texts.
+        prepared
+            Whether they are in the grammar's form already.
+
+        Raises
+        ------
+        InputError
+            For one text in place of a list.
+        """
+        if isinstance(texts, str):
+            raise InputError("a batch is a list of texts, not one text", received=repr(texts))
+        texts = list(texts)
+        rejected: list[tuple[int, TextError]] = []
+        ready: list[str] = []
+        index: list[int] = []
+        for i, text in enumerate(texts):
+            try:
+                if not isinstance(text, str):
+                    raise TextError("this is no text", text=str(text), received=f"{text!r}, a {type(text).__name__}")
+                ready.append(text if prepared else self.prepare(text))
+                index.append(i)
+            except TextError as error:
+                rejected.append((i, error))
+        batch = self._codes(ready)
+        refused = {i for i, _ in batch.rejected}
+        accepted = [i for i in range(len(ready)) if i not in refused] if refused else range(len(ready))
+        rejected += [(index[i], error) for i, error in batch.rejected]
+        lengths = np.diff(batch.offsets)
+        if self.max_length is not None and (lengths > self.max_length).any():
+            kept = lengths <= self.max_length
+            for row in np.flatnonzero(~kept):
+                i = index[accepted[row]]
+                too_long = TextError(
+                    "the text is too long",
+                    text=texts[i],
+                    received=f"{lengths[row]} codes",
+                    expected=f"at most {self.max_length}",
+                )
+                rejected.append((i, too_long))
+            codes = batch.codes[np.repeat(kept, lengths)]
+            batch = EncodedBatch(codes, np.concatenate(([0], np.cumsum(lengths[kept]))).astype(np.int64), [])
+        return EncodedBatch(batch.codes, batch.offsets, sorted(rejected, key=lambda pair: pair[0]))
+
+    def one_hot(self, codes: NDArray[np.integer] | Sequence[int]) -> NDArray[np.float32]:
+        """Codes (T,) as rows of zeros with a one, float32 (T, R); nothing in this package needs it.
+
+        Raises
+        ------
+        InputError
+            For a code outside 0 ... R - 1.
+        """
+        chosen = np.asarray(codes, dtype=np.int64)
+        if len(chosen) and not 0 <= chosen.min() <= chosen.max() < self.rules.size:
+            raise InputError("a code is out of range", received=chosen.tolist(), expected=f"0 to {self.rules.size - 1}")
+        rows = np.zeros((len(chosen), self.rules.size), dtype=np.float32)
+        rows[np.arange(len(chosen)), chosen] = 1
+        return rows
+
+    def _only(self, batch: EncodedBatch) -> Ints:
+        if batch.rejected:
+            raise batch.rejected[0][1]
+        return batch.codes.astype(np.int32)
+
+
+def unpadded(row: NDArray[np.integer]) -> NDArray[np.integer]:
+    padding = np.flatnonzero(row < 0)
+    return row[: padding[0]] if len(padding) else row

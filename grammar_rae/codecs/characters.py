@@ -1,0 +1,134 @@
+"""Text as characters: the rival without a grammar."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grammar_rae.codecs.base import EncodedBatch, TextCodec, unpadded
+from grammar_rae.errors import InputError, TextError
+from grammar_rae.grammar import MAX_CODES, Rules
+
+
+@dataclass(frozen=True)
+class CharacterCodec(TextCodec):
+    """Text as characters; the last code ends it.
+
+    Attributes
+    ----------
+    characters
+        The characters that have a code, in the order of their codes.
+    """
+
+    characters: tuple[str, ...] = ()
+
+    kind: ClassVar[str] = "characters"
+
+    def __post_init__(self) -> None:
+        wrong = [c for c in self.characters if not isinstance(c, str) or len(c) != 1]
+        if wrong or len(set(self.characters)) < len(self.characters):
+            raise InputError(
+                "these cannot be a codec's characters",
+                received=wrong or "one of them twice",
+                expected="single characters, each once",
+            )
+        if len(self.characters) >= MAX_CODES:
+            raise InputError(
+                "there are too many characters", received=len(self.characters), expected=f"fewer than {MAX_CODES}"
+            )
+        super().__post_init__()
+
+    @classmethod
+    def learn(
+        cls,
+        texts: Iterable[str],
+        *,
+        form: str = "text",
+        fragments: str = "refuse",
+        max_length: int | None = None,
+    ) -> "CharacterCodec":
+        """A codec for the characters that occur in texts; those that the form refuses teach nothing."""
+        bare = cls(form=form, fragments=fragments)
+        seen: set[str] = set()
+        for text in texts:
+            try:
+                seen.update(bare.prepare(text))
+            except TextError:
+                continue
+        return cls(form=form, fragments=fragments, max_length=max_length, characters=tuple(sorted(seen)))
+
+    @cached_property
+    def rules(self) -> Rules:
+        """The table of the codes: text -> character text, and text -> nothing."""
+        return Rules.build([0] * (len(self.characters) + 1), [[0]] * len(self.characters) + [[]], 1, 0)
+
+    @property
+    def end(self) -> int:
+        """The code that ends a text."""
+        return len(self.characters)
+
+    @cached_property
+    def _number(self) -> dict[str, int]:
+        return {character: code for code, character in enumerate(self.characters)}
+
+    def show(self, code: int) -> str:
+        """What a code spells."""
+        return "" if code == self.end else self.characters[code]
+
+    def _codes(self, texts: Sequence[str]) -> EncodedBatch:
+        codes: list[int] = []
+        offsets = [0]
+        rejected = []
+        for index, text in enumerate(texts):
+            unknown = next((i for i, character in enumerate(text) if character not in self._number), None)
+            if unknown is not None:
+                error = TextError(
+                    f"{text[unknown]!r} is no character of this codec",
+                    text=text,
+                    position=unknown,
+                    where=f"character {unknown + 1}",
+                    expected="one of " + "".join(self.characters),
+                )
+                rejected.append((index, error))
+                continue
+            codes.extend(self._number[character] for character in text)
+            codes.append(self.end)
+            offsets.append(len(codes))
+        return EncodedBatch(np.array(codes, dtype=np.uint16), np.array(offsets, dtype=np.int64), rejected)
+
+    def decode(self, codes: NDArray[np.integer] | Sequence[int]) -> str:
+        """The text of codes (T,).
+
+        Raises
+        ------
+        InputError
+            When they do not end in the end code, hold it earlier, or hold no code.
+        """
+        listed = np.asarray(codes, dtype=np.int64).tolist()
+        if listed.count(self.end) != 1 or listed[-1] != self.end or not all(0 <= c <= self.end for c in listed):
+            raise InputError("these codes are no text", received=listed, expected=f"characters, then {self.end}")
+        return "".join(self.characters[code] for code in listed[:-1])
+
+    def decode_batch(self, codes: NDArray[np.integer]) -> list[str]:
+        """The texts of codes (B, T); a row ends at its first -1.
+
+        Raises
+        ------
+        InputError
+            When a row is no text.
+        """
+        return [self.decode(unpadded(row)) for row in codes]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The codec as JSON can hold it."""
+        settings = {"form": self.form, "fragments": self.fragments, "max_length": self.max_length}
+        return {"kind": self.kind, **settings, "characters": list(self.characters)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "CharacterCodec":
+        """The codec that :meth:`to_dict` wrote."""
+        settings = {name: data[name] for name in ("form", "fragments", "max_length")}
+        return cls(characters=tuple(data["characters"]), **settings)

@@ -1,0 +1,47 @@
+"""How texts go into a codec and come out of it: the forms of a molecule, and texts as they are."""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+
+def _kekule(text: str, fragments: str) -> str:
+    from grammar_rae import chem
+
+    return chem.kekule(text, fragments=fragments)
+
+
+def _aromatic(text: str, fragments: str) -> str:
+    from grammar_rae import chem
+
+    return chem.aromatic(text, fragments=fragments)
+
+
+def _canonical(text: str) -> str | None:
+    from grammar_rae import chem
+
+    return chem.canonical_or_none(text)
+
+
+class Form(NamedTuple):
+    """How texts go into a codec and come out of it.
+
+    ``prepare(text, fragments)`` is the text that is parsed; ``canonical(text)`` the one spelling that stands for a
+    decoded text, None when it means nothing; ``fields`` says whether a text is a line of a file or its first field, and
+    ``molecules`` whether "." joins separate molecules.
+    """
+
+    prepare: Callable[[str, str], str]
+    canonical: Callable[[str], str | None]
+    fields: Literal["first", "line"] = "first"
+    molecules: bool = True
+
+
+FORMS: dict[str, Form] = {
+    "kekule": Form(_kekule, _canonical),
+    "aromatic": Form(_aromatic, _canonical),
+    "text": Form(lambda text, fragments: text, lambda text: text, "line", False),
+}
+"""What is parsed: RDKit's Kekulé SMILES or its canonical SMILES of a molecule, or the text as it is."""
+
+FRAGMENTS = ("refuse", "largest", "keep")
+"""What is done with a molecule of several parts ("." in SMILES)."""

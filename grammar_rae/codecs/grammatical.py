@@ -1,0 +1,138 @@
+"""Text as a leftmost derivation."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grammar_rae.codecs.base import EncodedBatch, TextCodec, unpadded
+from grammar_rae.codecs.forms import FORMS
+from grammar_rae.errors import InputError
+from grammar_rae.grammar import Grammar, MacroTable, Rules, learn_macros, parser_for, read_grammar, spell
+
+
+@dataclass(frozen=True)
+class GrammarCodec(TextCodec):
+    """Text as the leftmost derivation by a grammar, written in productions and macros.
+
+    Attributes
+    ----------
+    table
+        The grammar and its macros; a bare :class:`Grammar` stands for one without macros.
+    """
+
+    table: MacroTable | Grammar = None  # type: ignore[assignment]
+
+    kind: ClassVar[str] = "grammar"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.table, Grammar):
+            object.__setattr__(self, "table", MacroTable(self.table))
+        if not isinstance(self.table, MacroTable):
+            raise InputError("a grammar codec needs a grammar", received=type(self.table).__name__)
+        self._check_names()
+        if self._refuses_fragments and "." in self.grammar.terminals:
+            # What the codec refuses to read it should not be able to write either.
+            object.__setattr__(self, "table", _without_fragments(self.table))
+        super().__post_init__()
+
+    @classmethod
+    def learn(
+        cls,
+        texts: Iterable[str],
+        *,
+        grammar: Grammar | str = "smiles",
+        n_macros: int = 512,
+        form: str = "text",
+        fragments: str = "refuse",
+        max_length: int | None = None,
+    ) -> "GrammarCodec":
+        """A codec whose macros are learned from texts; those that are refused teach nothing.
+
+        ``grammar`` is one, or what :func:`read_grammar` takes.
+        """
+        grammar = grammar if isinstance(grammar, Grammar) else read_grammar(grammar)
+        bare = cls(form=form, fragments=fragments, table=MacroTable(grammar))
+        batch = bare.encode_batch(list(texts))
+        table = learn_macros(bare.grammar, batch.codes.astype(np.int32), batch.offsets, n_macros)
+        return replace(bare, table=table, max_length=max_length)
+
+    @property
+    def grammar(self) -> Grammar:
+        """The grammar whose productions are the first codes."""
+        return self.table.grammar if isinstance(self.table, MacroTable) else self.table
+
+    @property
+    def macros(self) -> MacroTable:
+        """The table of productions and macros."""
+        assert isinstance(self.table, MacroTable)
+        return self.table
+
+    @property
+    def rules(self) -> Rules:
+        """The table of the codes."""
+        return self.macros.rules
+
+    def show(self, code: int) -> str:
+        """What a code spells."""
+        return self.macros.show(code)
+
+    @property
+    def _refuses_fragments(self) -> bool:
+        return self.fragments != "keep" and FORMS[self.form].molecules
+
+    def _codes(self, texts: Sequence[str]) -> EncodedBatch:
+        derivations = parser_for(self.grammar).parse_batch(texts)
+        codes, offsets = self.macros.encode(derivations.codes, derivations.offsets)
+        for _, error in derivations.rejected:
+            if self._refuses_fragments and error.position is not None and error.text[error.position :][:1] == ".":
+                error.remedy = _FRAGMENTS_REMEDY
+        return EncodedBatch(codes, offsets, derivations.rejected)
+
+    def decode(self, codes: NDArray[np.integer] | Sequence[int]) -> str:
+        """The text of codes (T,).
+
+        Raises
+        ------
+        InputError
+            When they are not a complete derivation.
+        """
+        return spell(self.grammar, self.macros.expand(np.asarray(codes, dtype=np.int64)))
+
+    def decode_batch(self, codes: NDArray[np.integer]) -> list[str]:
+        """The texts of codes (B, T); a row ends at its first -1.
+
+        Raises
+        ------
+        InputError
+            When a row is not a complete derivation.
+        """
+        texts = self.macros.spell(codes)
+        # Where a row spells nothing, decode raises, and says why.
+        return [self.decode(unpadded(codes[row])) if text is None else text for row, text in enumerate(texts)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The codec as JSON can hold it."""
+        settings = {"form": self.form, "fragments": self.fragments, "max_length": self.max_length}
+        return {"kind": self.kind, **settings, **self.macros.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "GrammarCodec":
+        """The codec that :meth:`to_dict` wrote."""
+        settings = {name: data[name] for name in ("form", "fragments", "max_length")}
+        return cls(table=MacroTable.from_dict(data), **settings)
+
+
+_FRAGMENTS_REMEDY = "Molecules of several parts are read with fragments='keep', by a grammar that has '.'."
+
+
+def _without_fragments(table: MacroTable) -> MacroTable:
+    if table.macros:
+        raise InputError(
+            "these macros were learned with '.' in the grammar",
+            received="fragments other than 'keep'",
+            remedy="Use fragments='keep', or learn the macros again.",
+        )
+    return MacroTable(table.grammar.without("."))
