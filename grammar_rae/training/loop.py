@@ -28,6 +28,9 @@ from grammar_rae.training.machine import Interrupt, ctrl_c, make_fabric, release
 from grammar_rae.training.schedules import schedule
 from grammar_rae.training.settings import OPTIMIZERS, TrainingSettings
 
+RELEASE_EVERY = 15.0
+"""Seconds after which unused memory goes back to the system."""
+
 
 def fit(
     autoencoder: nn.Module,
@@ -147,14 +150,14 @@ class _Run:
         self.window = _Window()
         self.pending: list[tuple[Tensor, int]] = []
         self.validated, self.validated_at, self.validation_seconds = -1, 0.0, 0.0
-        self.saved_at, self.origin, self.stop = 0.0, 0.0, False
+        self.saved_at, self.released_at, self.origin, self.stop = 0.0, 0.0, 0.0, False
 
     def run(self) -> tuple[History, dict[str, Tensor]]:
         if self.go_on:
             self._restore()
         state = self.state
         self.origin = time.monotonic() - state.seconds
-        self.saved_at = state.seconds
+        self.saved_at = self.released_at = state.seconds
         cuda = [self.device.index or 0] if self.device.type == "cuda" else []
         # Layers such as dropout draw from the global generators; the caller's are given back as they were.
         with ctrl_c() as self.interrupt, torch.random.fork_rng(devices=cuda):
@@ -312,6 +315,9 @@ class _Run:
             self._validate()
         if seconds - self.saved_at >= settings.checkpoint_every:
             self._save()
+        if seconds - self.released_at >= RELEASE_EVERY:
+            self.released_at = seconds
+            release_memory()
 
     def _add_row(self, validation: tuple[float, float] | None = None) -> None:
         self._read_losses()
@@ -382,7 +388,6 @@ class _Run:
         return {name: value.detach().to("cpu", copy=True) for name, value in self.autoencoder.state_dict().items()}
 
     def _save(self) -> None:
-        release_memory()
         self._read_losses()
         self.saved_at = self.state.seconds
         if self.folder is None or self.rank != 0:

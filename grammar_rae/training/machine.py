@@ -77,7 +77,7 @@ def release_memory() -> None:
     """Give memory that nothing uses back to the system, where the C library can (glibc).
 
     Every batch has another length, so its tensors fit badly into the gaps that earlier ones left, and the heap grows to
-    a multiple of what is in use. Takes some 40 ms, so it is for every minute, not for every step.
+    a multiple of what is in use. Takes some 40 ms, so it is not for every step.
     """
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
