@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -227,6 +228,7 @@ def test_ctrl_c_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> list[str]:
         raise KeyboardInterrupt
 
+    import_module("grammar_rae.grammar")  # or it would keep the patched function for good
     monkeypatch.setattr("grammar_rae.resources.bundled_names", interrupt)
     result = grammar_rae("grammar", "list")
     assert result.exit_code == 130
