@@ -13,6 +13,7 @@ from grammar_rae.errors import GrammarRAEError, MissingModelError
 if TYPE_CHECKING:
     from os import PathLike
 
+    from grammar_rae.decoding import Choice
     from grammar_rae.model import GenerativeModel, SampleResult
     from grammar_rae.recipes import Recipe
 
@@ -82,7 +83,8 @@ def sample(
     model: "GenerativeModel | str | PathLike[str] | None" = None,
     seed: int | None = None,
     temperature: float = 1.0,
-    constraint: str | None = None,
+    top_p: float = 1.0,
+    constraint: "str | Choice | None" = None,
 ) -> "SampleResult":
     """Draw n texts from a model, from a saved model, or from the one trained or loaded last in this process.
 
@@ -105,7 +107,7 @@ def sample(
         )
     if not isinstance(model, GenerativeModel):
         model = GenerativeModel.load(model)
-    return model.sample(n, valid_only, seed=seed, temperature=temperature, constraint=constraint)
+    return model.sample(n, valid_only, seed=seed, temperature=temperature, top_p=top_p, constraint=constraint)
 
 
 def _remember(model: "GenerativeModel") -> "GenerativeModel":

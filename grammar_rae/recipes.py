@@ -10,7 +10,7 @@ import torch
 
 from grammar_rae.autoencoder import Autoencoder
 from grammar_rae.codecs import CODECS, FORMS, Codec
-from grammar_rae.decoding import CONSTRAINTS, Constraint
+from grammar_rae.decoding import Choice, Constraint, choice_of
 from grammar_rae.density import DENSITIES, MixtureDensity
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.likelihoods import LIKELIHOODS
@@ -38,9 +38,11 @@ class Recipe:
         How many texts, drawn at random, the codec learns from.
     encoder, decoder, latent
         Rows of ``ENCODERS`` and ``DECODERS``, and D.
-    objective, likelihood, regularizer, density, constraint
-        Rows of the tables of those names. The density is fitted after training; the constraint is the default when
-        sampling.
+    objective, likelihood, regularizer, density
+        Rows of the tables of those names. The density is fitted after training.
+    constraint
+        The default when sampling, as a text: ``"grammar"``, or ``"chemistry; max-heavy-atoms=38"``. It can be given as
+        an object of :mod:`grammar_rae.decoding.choices` too.
     training
         Keyword arguments of :class:`TrainingSettings`.
     validation_fraction, validation_maximum
@@ -82,12 +84,12 @@ class Recipe:
             "likelihood": LIKELIHOODS,
             "regularizer": REGULARIZERS,
             "density": DENSITIES,
-            "constraint": CONSTRAINTS,
         }
         for kind, table in tables.items():
             name = getattr(self, kind)
             if not isinstance(name, str) or name not in table:
                 raise UnknownNameError(kind, name, table)
+        object.__setattr__(self, "constraint", str(choice_of(self.constraint)))
         counts = {name: getattr(self, name) for name in ("latent", "codec_texts", "validation_maximum")}
         if self.max_length is not None:
             counts["max_length"] = self.max_length
@@ -277,17 +279,25 @@ def build_density(recipe: Recipe) -> MixtureDensity:
     return density
 
 
-def build_constraint(name: str, codec: Codec) -> Constraint[Any]:
-    """The constraint of that name for a codec.
+def build_constraint(choice: str | Choice, codec: Codec, atoms: Mapping[str, int]) -> Constraint[Any]:
+    """A constraint for a codec.
+
+    Parameters
+    ----------
+    choice
+        What is asked for, as a text or an object of :mod:`grammar_rae.decoding.choices`.
+    codec
+        What the codes mean.
+    atoms
+        The atoms of the data and the bonds that each can take, as of :attr:`CodeDataset.atoms`; only constraints on
+        molecules look at them.
 
     Raises
     ------
-    UnknownNameError
-        For a name that is not in ``CONSTRAINTS``.
+    InputError
+        For a text that names no constraint, or a constraint that the codec or the atoms cannot serve.
     """
-    if name not in CONSTRAINTS:
-        raise UnknownNameError("constraint", name, CONSTRAINTS)
-    return CONSTRAINTS[name](codec.rules)
+    return choice_of(choice).bind(codec, atoms)
 
 
 def training_settings(recipe: Recipe) -> TrainingSettings:

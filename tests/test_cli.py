@@ -18,8 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
+from grammar_rae import chem
 from grammar_rae.cli import app, arguments, files
 from grammar_rae.datasets import sample_texts
+from grammar_rae.decoding import CONSTRAINTS
 from grammar_rae.errors import DataError
 from grammar_rae.resources import bundled
 
@@ -63,7 +65,7 @@ def smiles(tmp_path: Path) -> Path:
 COMMANDS = [
     *("demo", "train", "sample", "interpolate"),
     *("encode", "decode", "reconstruct"),
-    *("recipes", "grammar", "benchmark"),
+    *("recipes", "constraints", "grammar", "benchmark"),
 ]
 
 
@@ -123,6 +125,21 @@ def test_recipes() -> None:
     assert result.exit_code == 0
     assert "molecules" in [line.split()[0] for line in result.stdout.splitlines()]
     assert all(len(line.split()) > 2 for line in result.stdout.splitlines())
+
+
+def test_constraints() -> None:
+    result = grammar_rae("constraints")
+    assert result.exit_code == 0
+    assert {line.split()[0] for line in result.stdout.splitlines()} == set(CONSTRAINTS)
+    assert all(len(line.split()) > 2 for line in result.stdout.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("rules", "text"),
+    [(None, None), ([], None), (["grammar"], "grammar"), (["chemistry", "elements=CNO"], "chemistry; elements=CNO")],
+)
+def test_rules_are_one_text(rules: list[str] | None, text: str | None) -> None:
+    assert arguments.constraint_text(rules) == text
 
 
 def test_grammar_list() -> None:
@@ -359,7 +376,7 @@ def test_sample_writes_a_table_and_a_page(run: Path, tmp_path: Path) -> None:
     words = ["sample", "-m", run, "-n", "20", "--raw", "--seed", "3", "--scores", "qed,logp", "--html", page]
     result = grammar_rae(*words, "-o", out)
     assert result.exit_code == 0, result.output
-    assert "20 texts out of 20" in result.stderr
+    assert re.search(r'20 texts out of 20 decoded: raw validity [0-9.]+% under "grammar"', result.stderr)
     rows = table(out)
     assert list(rows[0]) == ["smiles", "valid", "qed", "logp"]
     assert len(rows) == 20
@@ -404,6 +421,53 @@ def test_interpolate_goes_from_one_end_to_the_other(run: Path, tmp_path: Path) -
     rows = list(csv.DictReader(result.stdout.splitlines()))
     assert [row["step"] for row in rows] == ["1", "2", "3", "4"]
     assert page.stat().st_size > 0
+
+
+def test_constrained_samples_are_valid_as_they_come(run: Path) -> None:
+    rules = ["--constraint", "chemistry", "--constraint", "max-heavy-atoms=9; elements=CNO"]
+    result = grammar_rae("sample", "-m", run, "-n", "30", "--raw", "--scores", "heavy_atoms", "--top-p", "0.9", *rules)
+    assert result.exit_code == 0, result.output
+    assert 'raw validity 100.0% under "chemistry; max-heavy-atoms=9; elements=CNO"' in result.stderr
+    rows = list(csv.DictReader(result.stdout.splitlines()))
+    assert len(rows) == 30
+    assert all(row["valid"] == "True" and float(row["heavy_atoms"]) <= 9 for row in rows)
+
+
+def test_decode_takes_what_the_model_takes(run: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "z.npy", np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32))
+
+    def decoded(*words: str) -> list[str]:
+        result = grammar_rae("decode", tmp_path / "z.npy", "-m", run, *words)
+        assert result.exit_code == 0, result.output
+        return [row["smiles"] for row in csv.DictReader(result.stdout.splitlines())]
+
+    greedy = decoded()
+    assert decoded("--beam", "1") == greedy != decoded("--beam", "6")
+    drawn = decoded("--temperature", "1", "--seed", "1")
+    assert decoded("--temperature", "1", "--seed", "1") == drawn != decoded("--temperature", "1", "--seed", "2")
+    assert decoded("--temperature", "1", "--seed", "1", "--top-p", "1e-9") == greedy
+    hot = ["--temperature", "3", "--seed", "1", "--constraint"]
+    assert not all(chem.is_valid(text) for text in decoded(*hot, "grammar"))
+    assert all(chem.is_valid(text) for text in decoded(*hot, "chemistry"))
+    assert "draws nothing" in refused("decode", tmp_path / "z.npy", "-m", run, "--beam", "3", "--temperature", "1")
+
+
+def test_constraints_of_other_commands(run: Path, molecules: Path) -> None:
+    path = grammar_rae("interpolate", "-m", run, "CCO", "c1ccccc1", "--constraint", "chemistry")
+    texts = [row["smiles"] for row in csv.DictReader(path.stdout.splitlines())]
+    assert len(texts) == 9 and all(map(chem.is_valid, texts))
+    again = grammar_rae("reconstruct", molecules, "-m", run, "--column", "structure", "--constraint", "chemistry")
+    texts = [row["reconstruction"] for row in csv.DictReader(again.stdout.splitlines())]
+    assert len(texts) == 200 and all(map(chem.is_valid, texts))
+
+
+def test_train_keeps_a_constraint(run: Path, tmp_path: Path) -> None:
+    rules = ["--constraint", "chemistry", "--constraint", "max-heavy-atoms=20"]
+    result = grammar_rae("train", run / "data", "-o", tmp_path / "run", *TINY, *rules)
+    assert result.exit_code == 0, result.output
+    sampled = grammar_rae("sample", "-m", tmp_path / "run", "-n", "10", "--raw")
+    assert 'raw validity 100.0% under "chemistry; max-heavy-atoms=20"' in sampled.stderr
+    assert "no constraint" in refused("train", run / "data", "-o", tmp_path / "no", *TINY, "--constraint", "chemisty")
 
 
 def test_errors_of_a_model(run: Path, tmp_path: Path) -> None:

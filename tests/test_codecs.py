@@ -139,6 +139,35 @@ def test_rejected_texts_keep_their_index(kind, form):
                 codec.encode(text)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("prepared", [False, True])
+def test_bracket_atoms_of_accepted_texts(kind, prepared):
+    molecules = ["CC[NH+](C)C", "CC(=O)[O-]", "C[C@@H](N)O", "[13CH3]O", "[CH4:2]"]
+    texts = [chem.kekule(text) for text in molecules]
+    data = CODECS[kind].learn(texts, form="kekule").to_dict()
+    limit = max(len(codec_from_dict(data).encode_text(text)) for text in texts)
+    codec = codec_from_dict({**data, "max_length": limit})
+    # Refused for their brackets, as no texts, for their length.
+    refused = ["[Si", None, "[Si]]", "CO" * 60 + "[NH3+]", "[Zn"]
+    batch = codec.encode_batch([text for pair in zip(refused, texts, strict=True) for text in pair], prepared=prepared)
+    assert [index for index, _ in batch.rejected] == [0, 2, 4, 6, 8]
+    assert batch.atoms == {"[NH+]", "[O-]", "[C@@H]", "[13CH3]", "[CH4:2]"} and isinstance(batch.atoms, frozenset)
+    assert codec.encode_batch(texts[4:], prepared=prepared).atoms == {"[CH4:2]"}
+    assert codec.encode_batch(refused, prepared=prepared).atoms == codec.encode_batch([]).atoms == frozenset()
+
+
+def test_bracket_atoms_are_those_of_the_prepared_form():
+    source = ["c1cc[nH]c1", "[CH3][CH2:1]O", "[Na+].[O-]C"]
+    codec = CharacterCodec.learn(source, form="kekule", fragments="largest")
+    assert codec.encode_batch(source).atoms == {"[CH2:1]", "[O-]"}
+
+
+@pytest.mark.parametrize("form", sorted({*FORMS} - {"kekule"}))
+def test_forms_without_valences_collect_no_atoms(form):
+    codec = CharacterCodec.learn(["C[NH3+]"], form=form)
+    assert codec.encode_batch(["C[NH3+]"]).atoms == frozenset()
+
+
 @every_codec
 def test_what_is_no_list_of_texts(kind, form):
     codec = learned(kind, form)

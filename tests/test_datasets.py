@@ -7,6 +7,7 @@ import sys
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grammar_rae.codecs import CharacterCodec, GrammarCodec, codec_from_dict
+from grammar_rae import chem
+from grammar_rae.codecs import CharacterCodec, EncodedBatch, GrammarCodec, codec_from_dict
 from grammar_rae.datasets import CodeDataset, coverage, encode, read_rows, read_texts, writing
 from grammar_rae.errors import DataError, InputError, TextError
 from grammar_rae.resources import bundled
@@ -25,6 +27,8 @@ FILES = {"codes.bin", "offsets.bin", "lines.bin", "meta.json", "rejected.csv"}
 
 class Letters:
     """A codec by the book, in few lines: a code a character. ``at_batch`` is called before every batch."""
+
+    form = "text"
 
     def __init__(self, alphabet=ALPHABET, max_length=20, at_batch=lambda number: None):
         self.alphabet, self.max_length, self.at_batch = alphabet, max_length, at_batch
@@ -48,7 +52,7 @@ class Letters:
                 rows.append([self.alphabet.index(letter) for letter in text])
         codes = np.array([code for row in rows for code in row], dtype=np.uint16)
         offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
-        return SimpleNamespace(codes=codes, offsets=offsets, rejected=rejected)
+        return EncodedBatch(codes, offsets, rejected)
 
 
 def spelled(dataset, alphabet=ALPHABET):
@@ -165,6 +169,53 @@ class TestEncode:
         }
         assert meta["versions"]["numpy"] == np.__version__
         assert encode(TEXTS, Letters()).meta["source"]["name"] == "list"
+
+
+class TestAtoms:
+    """The atoms that the molecules of a set are written with, and how much bonding each takes."""
+
+    # The texts that are refused, for their syntax, their valence, their length, would bring atoms of their own.
+    TEXTS = ("CCO", "C[NH3+]", "[Si", "C[Si](C)(C)(C)C", "c1cc[nH]c1", "C" * 40 + "[S-]", "C[C@@H](N)O", "CC[O-]")
+    CAPACITIES: ClassVar = {"[C@@H]": 3, "[NH3+]": 1, "[O-]": 1}
+
+    def codec(self, form="kekule"):
+        return CharacterCodec.learn(self.TEXTS, form=form, max_length=40)
+
+    @pytest.mark.parametrize("chunk", [1, 3, 100])
+    def test_the_organic_subset_and_the_bracket_atoms_of_accepted_rows(self, chunk):
+        dataset = encode(self.TEXTS, self.codec(), chunk=chunk)
+        assert dataset.n_accepted == 5
+        assert dataset.atoms == dataset.meta["atoms"] == chem.capacities(chem.ORGANIC) | self.CAPACITIES
+        assert list(dataset.meta["atoms"]) == sorted(dataset.meta["atoms"])
+        assert dataset.subset([0]).atoms == dataset.atoms
+
+    def test_prepared_rows_that_are_no_molecules(self):
+        """RDKit has not read these: what it would refuse gets no capacity."""
+        texts = ["C[NH3+]", "[nH]", "[CH5]", "[]", "C[", "N][13CH3]"]
+        codec = CharacterCodec(form="kekule", characters=tuple(sorted({*"".join(texts)})))
+        dataset = encode(texts, codec, prepared=True)
+        assert dataset.n_accepted == 6 and {*dataset.atoms} == {*chem.ORGANIC, "[13CH3]", "[NH3+]"}
+
+    @pytest.mark.parametrize("form", ["text", "aromatic"])
+    def test_other_forms_have_none(self, form):
+        assert encode(self.TEXTS, self.codec(form)).meta["atoms"] == {}
+
+    def test_worker_processes_find_the_same(self, tmp_path):
+        one, two = (encode(self.TEXTS * 9, self.codec(), tmp_path / f"{n}", jobs=n, chunk=5) for n in (1, 2))
+        assert one.atoms == two.atoms == chem.capacities(chem.ORGANIC) | self.CAPACITIES
+        assert (one.folder / "meta.json").read_bytes() == (two.folder / "meta.json").read_bytes()
+
+    def test_a_set_written_before_they_were_collected(self, tmp_path):
+        folder = encode(self.TEXTS, self.codec(), tmp_path / "set").folder
+        meta = json.loads((folder / "meta.json").read_text())
+        del meta["atoms"]
+        (folder / "meta.json").write_text(json.dumps(meta))
+        assert CodeDataset.open(folder).atoms == {}
+
+    def test_the_set_keeps_its_own(self):
+        dataset = encode(self.TEXTS, self.codec())
+        dataset.atoms.clear()
+        assert dataset.atoms
 
 
 class TestFolder:
@@ -313,6 +364,9 @@ class TestOpen:
             {"codec": {"kind": "letters"}},
             {"format": "1"},
             {"rules": True},
+            {"atoms": ["C"]},
+            {"atoms": {"C": "4"}},
+            {"atoms": {"C": -1}},
         ],
     )
     def test_a_description_that_was_tampered_with(self, folder, changes):
@@ -469,7 +523,7 @@ class TestCoverage:
         class Impatient(Letters):
             def encode_batch(self, texts, prepared=False):
                 error = TextError("the text ends too early", text=texts[0], position=len(texts[0]))
-                return SimpleNamespace(codes=np.empty(0, np.uint16), offsets=np.zeros(1, int), rejected=[(0, error)])
+                return EncodedBatch(np.empty(0, np.uint16), np.zeros(1, int), [(0, error)])
 
         assert coverage(["C("], Impatient()).unsupported == {"end of text": 1}
 
@@ -494,3 +548,4 @@ def test_real_molecules_with_the_real_codec(tmp_path):
     batch = dataset.batch(range(500)).numpy()
     assert codec.decode_batch(batch) == [codec.prepare(text) for text in texts]
     assert coverage(path, codec).accepted == 500
+    assert dataset.atoms == chem.capacities(chem.ORGANIC)  # MOSES has no charges and no stereochemistry

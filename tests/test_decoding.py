@@ -14,7 +14,7 @@ from scipy.stats import chi2
 
 from grammar_rae import chem
 from grammar_rae.codecs import CharacterCodec, GrammarCodec
-from grammar_rae.decoding import CONSTRAINTS, GrammarConstraint, decode, draw
+from grammar_rae.decoding import Free, GrammarConstraint, beam_search, decode, draw
 from grammar_rae.errors import DecodingError, InputError
 from grammar_rae.grammar import Grammar, MacroTable, Rules, read_grammar
 
@@ -147,10 +147,6 @@ def test_limits_below_the_shortest_are_refused(name):
     for limit in (rules.shortest - 1, 0, -3):
         with pytest.raises(DecodingError, match=f"limit {limit}; expected {rules.shortest} or more"):
             decode(table_of(torch.zeros(1, 1, rules.size)), torch.zeros(1, 2), GrammarConstraint(rules), limit)
-
-
-def test_the_constraint_is_the_one_of_the_table():
-    assert CONSTRAINTS["grammar"] is GrammarConstraint
 
 
 # -- the mask -------------------------------------------------------------------------------------------------------
@@ -388,6 +384,486 @@ def test_half_precision_logits():
     logits = torch.randn(20, 5, codec.rules.size, generator=seeded(0)).bfloat16()
     codes = decode(table_of(logits), torch.zeros(5, 1), GrammarConstraint(codec.rules), 20, 1.0, seeded(0))
     complete(codec, codes)
+
+
+# -- a constraint that is dear to ask -------------------------------------------------------------------------------
+
+
+class Picky(GrammarConstraint):
+    """Refuses most of the grammar's codes, which ones depends on the place; never all. Counts how often it is asked."""
+
+    def __init__(self, rules, share=0.6, seed=0):
+        super().__init__(rules)
+        self.banned = torch.rand(100, rules.size, generator=seeded(seed)) < share
+        self.calls = Counter()
+        self.asked = []
+
+    def allowed(self, state, among=None):
+        fits = self.candidates(state)
+        mask = fits & ~self.banned[state.left]
+        mask = torch.where(mask.any(1, keepdim=True), mask, fits)
+        self.calls["allowed"] += 1
+        self.asked.append(among)
+        return mask if among is None else mask & among
+
+    def refused(self, state, choice):
+        self.calls["refused"] += 1
+        calls, asked = self.calls["allowed"], len(self.asked)
+        refused = ~self.allowed(state).gather(1, choice.unsqueeze(1)).squeeze(1)
+        self.calls["allowed"] = calls
+        del self.asked[asked:]
+        return refused
+
+
+class OnlyAt(GrammarConstraint):
+    """One step over R codes of one nonterminal, of which a few are allowed."""
+
+    def __init__(self, allowed):
+        super().__init__(Rules.build([0] * len(allowed), [[]] * len(allowed), 1, 0))
+        self.mask, self.calls, self.asked = torch.tensor(allowed).bool(), Counter(), []
+
+    def allowed(self, state, among=None):
+        self.calls["allowed"] += 1
+        mask = self.mask.expand(len(state.height), -1)
+        self.asked.append(mask if among is None else among)
+        return mask if among is None else mask & among
+
+    def refused(self, state, choice):
+        self.calls["refused"] += 1
+        return ~self.mask[choice]
+
+
+def one_step(logits, constraint, n, temperature=1.0, seed=0, **options):
+    """n codes drawn from the same logits (R,)."""
+    decoder = Scripted(lambda row, step, previous, lhs: logits.expand(len(row), -1))
+    return decode(decoder, torch.zeros(n, 1), constraint, 1, temperature, seeded(seed), **options).squeeze(1)
+
+
+def agrees(drawn, shares):
+    """Whether codes follow shares (R,), by the chi-square test; a code of share 0 must not occur."""
+    counts, expected = drawn.bincount(minlength=len(shares)), shares.double() * len(drawn)
+    possible = shares > 0
+    statistic = ((counts - expected).square() / expected)[possible].sum()
+    return counts[~possible].sum() == 0 and statistic < chi2.ppf(1 - 1e-6, max(1, int(possible.sum()) - 1))
+
+
+FEW = [0, 1, 0, 0, 1, 0, 0, 1, 0, 1, 0, 1]
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_drawing_lazily_is_drawing_under_the_mask(temperature, seed):
+    logits, allowed = 2 * torch.randn(12, generator=seeded(seed)), torch.tensor(FEW).bool()
+    logits[0] = 3  # refused, and often drawn
+    constraint = OnlyAt(FEW)
+    drawn = one_step(logits, constraint, 20_000, temperature, seed)
+    assert constraint.calls["refused"] == 1 <= constraint.calls["allowed"] <= 2  # 4 codes, and 4 more
+    assert agrees(drawn, (logits / temperature).masked_fill(~allowed, -torch.inf).softmax(0))
+    assert drawn.equal(one_step(logits, constraint, 20_000, temperature, seed))
+    assert not drawn.equal(one_step(logits, constraint, 20_000, temperature, seed + 1))
+
+
+def test_the_other_test_can_fail():
+    logits = 2 * torch.randn(12, generator=seeded(0))
+    shares = logits.masked_fill(~torch.tensor(FEW).bool(), -torch.inf).softmax(0)
+    assert not agrees(one_step(logits, OnlyAt(FEW), 20_000, 1.2), shares)
+    assert not agrees(one_step(logits, OnlyAt([1] * 12), 20_000), shares)
+
+
+def test_rows_of_one_batch_are_redrawn_for_themselves():
+    logits = torch.full((1000, 12), -50.0)
+    own = torch.tensor(FEW).nonzero().squeeze(1)[torch.arange(1000) % 5]
+    logits[torch.arange(1000), own] = 0
+    logits[::2, 0] = 100  # refused: every other row needs a second draw
+    logits[::3, 2] = 200
+    logits[::4, 3] = 150
+    for temperature in (0.0, 1.0):
+        constraint = OnlyAt(FEW)
+        codes = decode(table_of(logits[None]), torch.zeros(1000, 1), constraint, 1, temperature, seeded(0))
+        assert codes.squeeze(1).equal(own)
+        refused = (logits.argmax(1) != own).sum()
+        assert [len(mask) for mask in constraint.asked] == [refused]
+        assert constraint.asked[0].sum(1).tolist() == [4] * refused
+
+
+def brute(rules, constraint, limit, logits):
+    """Each string that a constraint admits with the sum of its log-probabilities, under its mask and the grammar's."""
+    found = {}
+
+    def follow(state, codes, under_mask, under_grammar):
+        if not state.alive[0]:
+            found[tuple(codes)] = (under_mask, under_grammar)
+            return
+        steps = logits[len(codes)].double()
+        allowed, candidates = constraint.allowed(state)[0], constraint.candidates(state)[0]
+        gains = steps - steps[allowed].logsumexp(0), steps - steps[candidates].logsumexp(0)
+        for code in allowed.nonzero().flatten().tolist():
+            after = constraint.advance(state, torch.tensor([code]))
+            follow(after, [*codes, code], under_mask + gains[0][code].item(), under_grammar + gains[1][code].item())
+
+    follow(constraint.start(1, limit), [], 0.0, 0.0)
+    return found
+
+
+SMALL = Grammar.from_text("S -> 'a' S | 'b' | 'c' S S | 'd' T | 'e'\nT -> 'f' | 'g' T | 'h' S").rules
+
+
+def same_for_all(logits):
+    """A decoder of logits (T, R) that are the same for every row."""
+    return Scripted(lambda row, step, previous, lhs: logits[step].expand(len(row), -1))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whole_strings_follow_the_model_under_a_picky_constraint(seed):
+    limit, n = 5, 30_000
+    constraint = Picky(SMALL, share=0.4, seed=seed)
+    logits = torch.randn(limit, SMALL.size, generator=seeded(seed))
+    chances = {
+        string: np.exp(under_mask) for string, (under_mask, _) in brute(SMALL, constraint, limit, logits).items()
+    }
+    assert sum(chances.values()) == pytest.approx(1) and len(chances) > 5
+    assert len(chances) < len(brute(SMALL, GrammarConstraint(SMALL), limit, logits))
+    codes = decode(same_for_all(logits), torch.zeros(n, 1), constraint, limit, 1.0, seeded(seed))
+    counts = Counter(tuple(code for code in row if code >= 0) for row in codes.tolist())
+    assert set(counts) <= set(chances)
+    statistic = sum((counts[string] - n * p) ** 2 / (n * p) for string, p in chances.items())
+    assert statistic < chi2.ppf(1 - 1e-6, len(chances) - 1)
+
+
+def obeys(constraint, codes, limit):
+    """Whether each step of each row was allowed, and the last completed it."""
+    for row in codes:
+        state = constraint.start(1, limit)
+        for code in row[row >= 0]:
+            if not constraint.allowed(state)[0, code]:
+                return False
+            state = constraint.advance(state, code[None])
+        if state.alive[0]:
+            return False
+    return True
+
+
+@every_codec
+@settings(max_examples=3)
+@given(seed=st.integers(0, 2**32), spare=st.integers(0, 40), share=st.sampled_from([0.0, 0.5, 0.95, 1.0]))
+def test_a_constraint_is_obeyed_in_few_questions(name, seed, spare, share):
+    codec = codec_of(name)
+    limit, batch = codec.rules.shortest + spare, 6
+    constraint = Picky(codec.rules, share, seed)
+    for label, logits in scripts(codec.rules, seed, limit, batch).items():
+        for options in ({"temperature": 0.0}, {"temperature": 1.0}, {"temperature": 1.0, "top_p": 0.8}):
+            constraint.calls.clear()
+            codes = decode(
+                table_of(logits), torch.zeros(batch, 1), constraint, limit, generator=seeded(seed), **options
+            )
+            doublings = 1 + np.ceil(np.log2(codec.rules.size / 4))
+            assert constraint.calls["refused"] <= codes.shape[1], label
+            assert constraint.calls["allowed"] <= max(1, doublings) * codes.shape[1], label
+            assert obeys(constraint, codes, limit), label
+            complete(codec, codes)
+
+
+@every_codec
+def test_what_refuses_nothing_changes_nothing(name):
+    codec = codec_of(name)
+    limit = codec.rules.shortest + 30
+    logits = torch.randn(limit, 20, codec.rules.size, generator=seeded(0))
+    lenient = Picky(codec.rules, share=0.0)
+
+    def drawn(constraint, temperature, top_p):
+        return decode(table_of(logits), torch.zeros(20, 1), constraint, limit, temperature, seeded(1), top_p)
+
+    for temperature, top_p in ((0.0, 1.0), (1.0, 1.0), (1.0, 0.7)):
+        codes = drawn(GrammarConstraint(codec.rules), temperature, top_p)
+        assert drawn(lenient, temperature, top_p).equal(codes)
+    assert lenient.calls["refused"] > 0
+
+
+@pytest.mark.parametrize("options", [{}, {"temperature": 0.0}, {"top_p": 0.5}])
+def test_a_constraint_without_a_way_on(options):
+    with pytest.raises(DecodingError, match="nothing is allowed"):
+        one_step(torch.zeros(5), OnlyAt([0] * 5), 4, **options)
+    logits = torch.tensor([0.0, -torch.inf, 0, 0, 0])  # what is allowed has no probability
+    with pytest.raises(DecodingError, match="logits are not finite"):
+        one_step(logits, OnlyAt([0, 1, 0, 0, 0]), 4, **options)
+    assert (one_step(logits, OnlyAt([0, 1, 1, 0, 0]), 4, **options) == 2).all()
+
+
+# -- the nucleus ----------------------------------------------------------------------------------------------------
+
+
+def nucleus(logits, allowed, temperature, top_p):
+    """Shares (R,) in plain Python."""
+    shares = (logits / temperature).masked_fill(~allowed, -torch.inf).softmax(0)
+    kept, mass = [], 0.0
+    for code in shares.argsort(descending=True).tolist():
+        if mass < top_p:
+            kept.append(code)
+        mass += shares[code].item()
+    cut = torch.zeros_like(shares)
+    cut[kept] = shares[kept]
+    return cut / cut.sum()
+
+
+@pytest.mark.parametrize("top_p", [0.3, 0.7, 0.95])
+@pytest.mark.parametrize("temperature", [0.7, 1.5])
+@pytest.mark.parametrize("allowed", [[1] * 12, FEW], ids=["all", "few"])
+def test_the_nucleus(top_p, temperature, allowed):
+    for seed in range(3):
+        logits = 2 * torch.randn(12, generator=seeded(seed))
+        logits[0] = 4
+        shares = nucleus(logits, torch.tensor(allowed).bool(), temperature, top_p)
+        assert (shares > 0).sum() < sum(allowed) or top_p > 0.9
+        assert agrees(one_step(logits, OnlyAt(allowed), 20_000, temperature, seed, top_p=top_p), shares)
+
+
+def test_each_row_has_a_nucleus_of_its_own():
+    logits = torch.zeros(2, 3000, 6)
+    logits[:, :, 0] = 10.0  # row 0: one code; row 1: the other five, of which four are enough
+    logits[:, 1500:, 0] = -10.0
+    decoder = table_of(logits)
+    codes = decode(decoder, torch.zeros(3000, 1), OnlyAt([1] * 6), 1, 1.0, seeded(0), top_p=0.79).squeeze(1)
+    assert (codes[:1500] == 0).all()
+    assert len(set(codes[1500:].tolist())) == 4 and 0 not in codes[1500:]
+
+
+def test_the_smallest_nucleus_is_the_likeliest_code():
+    logits = torch.randn(40, 12, generator=seeded(0))
+    logits[:, 0] = 9
+    for top_p in (1e-9, 1e-300):
+        codes = decode(table_of(logits[None]), torch.zeros(40, 1), OnlyAt(FEW), 1, 1.0, seeded(0), top_p=top_p)
+        greedy = decode(table_of(logits[None]), torch.zeros(40, 1), OnlyAt(FEW), 1)
+        assert codes.equal(greedy)
+
+
+def test_a_nucleus_is_asked_about_only_until_it_is_certain():
+    logits = torch.linspace(20, -20, 100)
+    logits[[10, 30, 60]] = torch.tensor([40.0, 30, 29.9])
+    allowed = [0 if code in (10, 0, 1, 2, 3) else 1 for code in range(100)]
+    constraint = OnlyAt(allowed)
+    drawn = one_step(logits, constraint, 2_000, top_p=0.8)
+    assert set(drawn.tolist()) == {30, 60}
+    assert [mask.sum(1).unique().tolist() for mask in constraint.asked] == [[8]]
+    assert not torch.stack(constraint.asked)[..., 11:30].any()
+    # The likeliest allowed code comes late, and no code is asked about twice.
+    constraint = OnlyAt([int(code == 25) for code in range(100)])
+    assert set(one_step(logits, constraint, 5, top_p=0.8).tolist()) == {25}
+    assert torch.stack(constraint.asked).sum(0).max() == 1
+    # A nucleus that is sure only when all is known.
+    constraint = OnlyAt([1] * 100)
+    assert len(set(one_step(torch.zeros(100), constraint, 20_000, top_p=0.995).tolist())) == 100
+    assert torch.stack(constraint.asked).sum(0).min() == 1
+    for temperature in (1e-30, 1e-300):
+        assert (one_step(logits, OnlyAt(allowed), 5, temperature, top_p=0.9) == 30).all()
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_no_code_is_asked_about_twice(temperature):
+    constraint = OnlyAt([0] * 99 + [1])
+    assert one_step(torch.linspace(9, 0, 100), constraint, 1, temperature).tolist() == [99]
+    asked = torch.cat(constraint.asked).sum(0)  # beside the one that was drawn at first
+    assert asked.max() == 1 and asked[99] == 1 and len(constraint.asked) <= 6
+
+
+@pytest.mark.parametrize("top_p", [0.0, -0.5, 1.0001, float("nan"), float("inf")])
+def test_no_nucleus(top_p):
+    with pytest.raises(InputError, match="top_p"):
+        one_step(torch.zeros(3), OnlyAt([1, 1, 1]), 2, top_p=top_p)
+
+
+# -- beams ----------------------------------------------------------------------------------------------------------
+
+
+@every_codec
+@pytest.mark.parametrize("share", [0.0, 0.7])
+def test_one_beam_is_greedy(name, share):
+    rules = codec_of(name).rules
+    for spare in (0, 5, 30):
+        limit = rules.shortest + spare
+        logits = torch.randn(limit, 9, rules.size, generator=seeded(spare))
+        constraint = Picky(rules, share)
+        for these in (logits, logits.round()):  # rounded, many are equal, as they are in half precision
+            greedy = decode(table_of(these), torch.zeros(9, 1), constraint, limit)
+            assert beam_search(table_of(these), torch.zeros(9, 1), constraint, limit, 1).equal(greedy)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6])
+@pytest.mark.parametrize("seed", range(3))
+def test_enough_beams_find_the_likeliest_string(share, seed):
+    limit = 5
+    constraint = Picky(SMALL, share, seed)
+    logits = 2 * torch.randn(limit, 4, SMALL.size, generator=seeded(seed))
+    codes = beam_search(table_of(logits), torch.zeros(4, 1), constraint, limit, 300)
+    for row in range(4):
+        scores = {string: score for string, (_, score) in brute(SMALL, constraint, limit, logits[:, row]).items()}
+        assert tuple(code for code in codes[row].tolist() if code >= 0) == max(scores, key=scores.__getitem__)
+
+
+def test_more_beams_find_likelier_strings():
+    """What beams gain over greed, and that a row's beams are nobody else's."""
+    codec = codec_of("expressions, macros")
+    limit, batch = 12, 8
+    logits = torch.randn(limit, batch, codec.rules.size, generator=seeded(1))
+    constraint = Picky(codec.rules, 0.3)
+
+    def score(row, codes):
+        state, total = constraint.start(1, limit), 0.0
+        for step, code in enumerate(codes[codes >= 0]):
+            steps = logits[step, row].double()
+            total += (steps[code] - steps[constraint.candidates(state)[0]].logsumexp(0)).item()
+            state = constraint.advance(state, code[None])
+        return total
+
+    scores = []
+    for width in (1, 2, 8, 64):
+        codes = beam_search(table_of(logits), torch.zeros(batch, 1), constraint, limit, width)
+        assert obeys(constraint, codes, limit)
+        complete(codec, codes)
+        for row in range(batch):
+            alone = beam_search(table_of(logits[:, row : row + 1]), torch.zeros(1, 1), constraint, limit, width)
+            assert alone[0].tolist() == [code for code in codes[row].tolist() if code >= 0]
+        scores.append([score(row, codes[row]) for row in range(batch)])
+    assert np.mean(scores[0]) < np.mean(scores[1]) < np.mean(scores[3])
+    assert (np.array(scores[3]) >= np.array(scores[0]) - 1e-6).all()
+
+
+def test_a_beam_that_has_ended_stays_in_the_race():
+    # b at once has 0.4; a (0.6) leads first, and then falls behind: everything after it is improbable.
+    rules = Grammar.from_text("S -> 'a' T | 'b'\nT -> 'c' | 'd' | 'e'").rules
+    logits = torch.tensor([[0.6, 0.4, 1, 1, 1], [1, 1, 1, 1, 1]]).log()
+    assert decode(same_for_all(logits), torch.zeros(1, 1), GrammarConstraint(rules), 2).tolist() == [[0, 2]]
+    decoder = same_for_all(logits)
+    assert beam_search(decoder, torch.zeros(3, 1), GrammarConstraint(rules), 2, 2).tolist() == [[1]] * 3
+    # Where the ended beam leads at once, nobody looks further.
+    decoder = same_for_all(logits.flip(0) + torch.tensor([0, 1.0, 0, 0, 0]))
+    assert beam_search(decoder, torch.zeros(3, 1), GrammarConstraint(rules), 2, 2).tolist() == [[1]] * 3
+    assert len(decoder.seen) == 1
+
+
+def test_equal_beams_are_not_mixed_up():
+    codec = codec_of("smiles")
+    limit = codec.rules.shortest + 6
+    codes = beam_search(
+        table_of(torch.zeros(limit, 5, codec.rules.size)), torch.zeros(5, 1), Picky(codec.rules), limit, 7
+    )
+    complete(codec, codes)
+
+
+def test_beams_ask_for_more_only_where_they_must():
+    logits = torch.linspace(0, -1, 64).expand(1, 3, 64)
+    ask = OnlyAt([0] * 40 + [1] * 24)
+    assert beam_search(table_of(logits), torch.zeros(3, 1), ask, 1, 2).tolist() == [[40]] * 3
+    assert [int(mask.sum(1).max()) for mask in ask.asked] == [4, 4, 8, 16, 32]
+    ask = OnlyAt([1] * 64)
+    assert beam_search(table_of(logits), torch.zeros(3, 1), ask, 1, 2).tolist() == [[0]] * 3
+    assert [int(mask.sum(1).max()) for mask in ask.asked] == [4]
+    with pytest.raises(DecodingError, match="nothing is allowed"):
+        beam_search(table_of(logits), torch.zeros(3, 1), OnlyAt([0] * 64), 1, 2)
+
+
+def test_beams_that_cannot_be():
+    rules = codec_of("expressions").rules
+    logits, z = torch.zeros(9, 2, rules.size), torch.zeros(2, 1)
+    for width in (0, -1, 2.0, True, None):
+        with pytest.raises(InputError, match="number of beams"):
+            beam_search(table_of(logits), z, GrammarConstraint(rules), 9, width)
+    for value in (torch.nan, torch.inf, -torch.inf):
+        with pytest.raises(DecodingError, match="logits are not finite"):
+            beam_search(table_of(logits.index_fill(0, torch.tensor(1), value)), z, GrammarConstraint(rules), 9, 3)
+    with pytest.raises(DecodingError, match="limit"):
+        beam_search(table_of(logits), z, GrammarConstraint(rules), rules.shortest - 1, 3)
+
+    class Endless(GrammarConstraint):
+        def advance(self, state, choice):
+            return state
+
+    with pytest.raises(DecodingError, match="not complete at the limit; received 6 beams"):
+        beam_search(table_of(logits), z, Endless(rules), 9, 3)
+    assert beam_search(table_of(logits[:, :0]), z[:0], GrammarConstraint(rules), 9, 3).shape == (0, 0)
+
+
+# -- without a constraint -------------------------------------------------------------------------------------------
+
+
+@every_codec
+@settings(max_examples=8)
+@given(seed=st.integers(0, 2**32), limit=st.integers(1, 30))
+def test_without_a_constraint_rows_end_as_they_happen_to(name, seed, limit):
+    codec = codec_of(name)
+    rules = codec.rules
+    batch = 12
+    logits = torch.randn(limit, batch, rules.size, generator=seeded(seed))
+    for shift in (0, 4):  # by the second one, most codes are those that the grammar wants
+        wanted = Scripted(lambda row, step, previous, lhs, s=shift: logits[step, row] + s * rule_mask(rules)[lhs])
+        codes = decode(wanted, torch.zeros(batch, 1), Free(rules), limit, 1.0, seeded(seed))
+        texts = codec.spell_batch(codes.numpy())
+        for row, text in zip(codes.tolist(), texts, strict=True):
+            spelled = [code for code in row if code >= 0]
+            ending = followed(rules, spelled, limit)
+            assert ending == ("complete" if text is not None else "failed")
+            if text is not None:
+                assert codec.decode(spelled) == text
+            else:
+                with pytest.raises(InputError):
+                    codec.decode(spelled)
+
+
+def rule_mask(rules):
+    return torch.from_numpy(rules.lhs_mask)
+
+
+def followed(rules, codes, limit):
+    """How a row of an unconstrained decoding ended; it must have ended as soon as it could and no sooner."""
+    stack = [rules.start]
+    for taken, code in enumerate(codes, start=1):
+        if rules.lhs[code] != stack.pop():
+            assert taken == len(codes)
+            return "failed"
+        stack += reversed(rules.children[code, : rules.arity[code]].tolist())
+        if sum(int(rules.min_steps[symbol]) for symbol in stack) > limit - taken:
+            assert taken == len(codes)
+            return "failed"
+    assert codes and not stack
+    return "complete"
+
+
+def test_nothing_forces_what_is_unconstrained():
+    rules = SMALL
+    logits = torch.zeros(6, rules.size)
+    logits[:, 7] = 50  # T -> 'h' S at the beginning, where S is to be expanded
+    assert decode(same_for_all(logits), torch.zeros(2, 1), Free(rules), 6).tolist() == [[7], [7]]
+    assert beam_search(same_for_all(logits), torch.zeros(2, 1), Free(rules), 6, 3).tolist() == [[7], [7]]
+    logits[0, 3] = 99  # 'd' T first: then 'h' fits, and then it does not
+    assert decode(same_for_all(logits), torch.zeros(2, 1), Free(rules), 6).tolist() == [[3, 7, 7]] * 2
+    logits[:, 7] = 0
+    logits[1:, 0] = 99
+    logits[0, 0] = 150  # 'a' S for ever: nothing owed fits behind the last but one
+    assert decode(same_for_all(logits), torch.zeros(1, 1), Free(rules), 4).tolist() == [[0, 0, 0, 0]]
+
+
+def test_a_limit_too_small_without_a_constraint():
+    codec = codec_of("smiles")
+    assert codec.rules.shortest > 1
+    codes = decode(table_of(torch.zeros(1, 3, codec.rules.size)), torch.zeros(3, 1), Free(codec.rules), 1)
+    assert codec.spell_batch(codes.numpy()) == [None] * 3
+    for limit in (0, -1):
+        with pytest.raises(InputError, match="1 or more"):
+            Free(codec.rules).start(3, limit)
+    with pytest.raises(InputError, match="batch cannot be negative"):
+        Free(codec.rules).start(-1, 3)
+
+
+def test_rows_may_be_repeated():
+    rules = codec_of("expressions").rules
+    for constraint in (GrammarConstraint(rules), Free(rules)):
+        state = constraint.start(2, 9)
+        state = constraint.advance(state, constraint.allowed(state).int().argmax(1))
+        twice = state.rows(torch.tensor([1, 1, 0]))
+        assert twice.lhs.tolist() == [state.lhs[1], state.lhs[1], state.lhs[0]]
+        choice = torch.stack([row.nonzero()[i % 2, 0] for i, row in enumerate(GrammarConstraint(rules).allowed(twice))])
+        after = constraint.advance(twice, choice)
+        assert after.height[0] != after.height[1] or after.lhs[0] != after.lhs[1] or choice[0] != choice[1]
+        assert twice.lhs.tolist() == [state.lhs[1], state.lhs[1], state.lhs[0]]  # no state is changed
 
 
 # -- what cannot be done --------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -26,6 +27,7 @@ from sklearn.preprocessing import StandardScaler
 import grammar_rae
 from grammar_rae import checkpoint, chem, datasets
 from grammar_rae.codecs import CharacterCodec, Codec, GrammarCodec
+from grammar_rae.decoding import choice_of
 from grammar_rae.errors import (
     CheckpointError,
     DataError,
@@ -37,8 +39,9 @@ from grammar_rae.errors import (
 )
 from grammar_rae.model import GenerativeModel, SampleResult
 from grammar_rae.model import generative as model_module
-from grammar_rae.recipes import RECIPES, Recipe
+from grammar_rae.recipes import RECIPES, Recipe, build_constraint
 from grammar_rae.resources import bundled
+from grammar_rae.scores import score
 from grammar_rae.training import Callback, History, TrainingState
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -394,12 +397,150 @@ def test_unusable_seed(model: GenerativeModel, seed: Any) -> None:
         model.sample(1, seed=seed)
 
 
-@pytest.mark.parametrize("constraint", ["gramar", "", "none"])
-def test_unknown_constraint(model: GenerativeModel, constraint: str) -> None:
-    with pytest.raises(UnknownNameError, match=r"expected one of.*grammar"):
+@pytest.mark.parametrize("top_p", [0, -1, 1.5, math.nan])
+def test_unusable_top_p(model: GenerativeModel, top_p: float) -> None:
+    with pytest.raises(InputError, match="top_p"):
+        model.decode(np.zeros((1, LATENT)), temperature=1, top_p=top_p)
+    with pytest.raises(InputError, match="top_p"):
+        model.sample(1, top_p=top_p)
+
+
+@pytest.mark.parametrize("constraint", ["gramar", "", "chemistry; gramar", 3])
+def test_unknown_constraint(model: GenerativeModel, constraint: Any) -> None:
+    with pytest.raises(InputError):
         model.sample(1, constraint=constraint)
-    with pytest.raises(UnknownNameError):
+    with pytest.raises(InputError):
         model.decode(np.zeros((1, LATENT)), constraint=constraint)
+    with pytest.raises(InputError):
+        model.reconstruct(["CCO"], constraint)
+    with pytest.raises(UnknownNameError, match=r"expected one of.*grammar"):
+        model.interpolate("CCO", "CCN", constraint="gramar")
+
+
+def test_decode_with_a_nucleus(model: GenerativeModel) -> None:
+    z = np.zeros((40, LATENT))
+    narrow, wide = (model.decode(z, temperature=1.0, top_p=top_p, seed=1) for top_p in (0.2, 0.9))
+    assert len(set(narrow)) < len(set(wide))
+    assert model.decode(z, temperature=1.0, top_p=1e-9, seed=1) == model.decode(z)
+    assert model.decode(z, temperature=1.0, top_p=0.9, seed=1) == wide
+    assert model.decode(z, temperature=1.0, top_p=0.9, seed=2) != wide
+
+
+def test_decode_with_beams(model: GenerativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    z = model.encode(TEXTS[:20])
+    assert model.decode(z, beam=1) == model.decode(z)
+    found = model.decode(z, beam=5)
+    assert len(found) == 20 and found != model.decode(z)
+    monkeypatch.setattr(model_module, "BATCH", 7)  # so that no batch has place for two rows
+    assert model.decode(z, beam=5) == found
+    for options in ({"temperature": 1.0}, {"top_p": 0.5}):
+        with pytest.raises(InputError, match="draws nothing"):
+            model.decode(z, beam=5, **options)
+    for beam in (0, -1, 1.5, True, "3"):
+        with pytest.raises(InputError, match="number of beams"):
+            model.decode(z, beam=beam)  # type: ignore[arg-type]
+
+
+def test_without_a_constraint_what_is_no_text_is_empty(model: GenerativeModel) -> None:
+    # The hotter, the less often a derivation happens to come out.
+    result = model.sample(300, valid_only=False, seed=0, temperature=3.0, constraint="none")
+    broken = [text == "" for text in result.texts]
+    assert sum(broken) > 0 and result.constraint == "none"
+    assert not result.valid[broken].any()
+    assert result.n_valid == result.valid.sum() < 300
+    assert all(model.codec.encode_text(text).size for text in result.texts if text)
+    z = result.latent[:50]
+    texts = model.decode(z, temperature=3.0, constraint="none", seed=1)
+    assert "" in texts and len(texts) == 50
+    assert "" not in model.decode(z, temperature=3.0, constraint="grammar", seed=1)
+
+
+def test_the_empty_text_is_no_expression_unless_it_is_one() -> None:
+    """Texts as they stand are all valid; what was no derivation is not."""
+    model = GenerativeModel("expressions", epochs=1, overrides={"batch_size": 64}).fit(["x", "x+1", "sin(x*2)"] * 10)
+    result = model.sample(100, valid_only=False, seed=0, temperature=9.0, constraint="none")
+    assert [text != "" for text in result.texts] == result.valid.tolist()
+    assert 0 < result.n_valid < 100
+    with pytest.warns(UserWarning, match="texts are valid after 50 attempts"):
+        kept = model.sample(50, seed=0, temperature=9.0, constraint="none", max_attempts=50)
+    assert "" not in kept.texts
+
+
+def test_a_constraint_is_bound_once_a_call(model: GenerativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def counted(choice: Any, *arguments: Any) -> Any:
+        asked.append(str(choice))
+        return build_constraint(choice, *arguments)
+
+    monkeypatch.setattr(model_module, "build_constraint", counted)
+    monkeypatch.setattr(model_module, "BATCH", 7)
+    model.sample(20, valid_only=False, constraint="chemistry")
+    assert asked == ["chemistry"]
+    model.decode(np.zeros((20, LATENT)))
+    assert asked == ["chemistry", "grammar"]
+
+
+def test_a_constraint_is_a_text_or_an_object(model: GenerativeModel) -> None:
+    rules = "chemistry; max-heavy-atoms=9"
+    by_text = model.sample(30, valid_only=False, seed=0, constraint=rules)
+    by_object = model.sample(30, valid_only=False, seed=0, constraint=choice_of(rules))
+    assert by_text.texts == by_object.texts
+    assert by_text.constraint == by_object.constraint == rules
+
+
+def test_the_recipes_constraint_is_the_default(model: GenerativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    z = np.zeros((30, LATENT))
+    expected = model.decode(z, temperature=1, seed=0, constraint="chemistry")
+    monkeypatch.setattr(model, "recipe_", model.recipe_.replaced(constraint="chemistry"))
+    assert model.decode(z, temperature=1, seed=0) == expected
+    assert model.sample(5, seed=0).constraint == "chemistry"
+    assert model.sample(5, seed=0, constraint="grammar").constraint == "grammar"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"temperature": 0.0}, {"temperature": 1.0}, {"temperature": 3.0}, {"temperature": 1.0, "top_p": 0.8}, {"beam": 3}],
+)
+def test_chemistry_cannot_fail(model: GenerativeModel, options: dict[str, Any]) -> None:
+    z = 3 * np.random.default_rng(0).normal(size=(150, LATENT))
+    texts = model.decode(z, constraint="chemistry", seed=0, canonical=False, **options)
+    assert all(chem.is_valid(text) and model.codec.encode_text(text).size for text in texts)
+    rules = "chemistry; max-heavy-atoms=7; elements=CNO"
+    for text in model.decode(z, constraint=rules, seed=0, **options):
+        assert chem.is_valid(text) and set(re.sub(r"[^A-Z]", "", text.upper())) <= set("CNOH")
+    counts = score(model.decode(z, constraint=rules, seed=0, **options), ["heavy_atoms"])["heavy_atoms"]
+    assert counts.max() <= 7
+
+
+def test_samples_of_chemistry_need_no_rejection(model: GenerativeModel) -> None:
+    result = model.sample(200, seed=0, temperature=2.0, constraint="chemistry")
+    assert (len(result), result.attempts, result.validity) == (200, 200, 1.0)
+    assert result.uniqueness > 0.5
+    again = model.sample(200, seed=0, temperature=2.0, constraint="chemistry")
+    assert again.texts == result.texts
+
+
+def test_a_constraint_that_the_codec_cannot_serve_is_told_before_training(tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        GenerativeModel("characters", epochs=1, overrides={"constraint": "chemistry"}).fit(FEW, folder=tmp_path)
+    assert not (tmp_path / "state").exists()
+
+
+def test_the_model_knows_the_atoms_of_its_data(
+    model: GenerativeModel, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert {"C": 4, "N": 3, "O": 2}.items() <= model.atoms_.items()
+    assert GenerativeModel.load(saved).atoms_ == model.atoms_
+    # A model of an earlier version knows none; its texts are those of its grammar as ever.
+    folder = tmp_path / "old"
+    shutil.copytree(saved, folder)
+    edit(lambda index: index["meta"].pop("atoms"))(folder)
+    old = GenerativeModel.load(folder)
+    assert old.atoms_ == {}
+    assert old.sample(3, False, seed=0).texts == model.sample(3, False, seed=0).texts
+    with pytest.raises(InputError, match="atoms"):
+        old.sample(1, constraint="chemistry")
 
 
 def test_reconstruct(learned: GenerativeModel) -> None:
@@ -422,7 +563,7 @@ def test_interpolate(learned: GenerativeModel) -> None:
 
 def test_interpolation_is_a_straight_line(model: GenerativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = model.encode(TEXTS[:2])
-    monkeypatch.setattr(GenerativeModel, "decode", lambda self, z: z)
+    monkeypatch.setattr(GenerativeModel, "decode", lambda self, z, constraint: z)
     line: Any = model.interpolate(TEXTS[0], TEXTS[1], steps=5)
     assert np.allclose(line, [a + share * (b - a) for share in (0, 0.25, 0.5, 0.75, 1)], atol=1e-5)
 
@@ -446,7 +587,7 @@ def test_sample(model: GenerativeModel) -> None:
     assert result.n_valid == 15 <= result.attempts
     assert result.validity == 15 / result.attempts
     assert (result.latent.shape, result.latent.dtype) == ((15, LATENT), np.float32)
-    assert (result.constraint, result.temperature, result.seed) == ("grammar", 1.0, 3)
+    assert (result.constraint, result.temperature, result.seed, result.top_p) == ("grammar", 1.0, 3, 1.0)
 
 
 def test_sample_as_it_comes(model: GenerativeModel) -> None:
@@ -625,6 +766,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "unknown codec": (edit(lambda index: index["meta"]["codec"].update(kind="selfies")), "cannot be read"),
     "no codec": (edit(lambda index: index["meta"].pop("codec")), "cannot be read"),
     "no history": (edit(lambda index: index["meta"].update(history=[])), "cannot be read"),
+    "no atoms": (edit(lambda index: index["meta"].update(atoms=["C"])), "cannot be read"),
     "no seed": (edit(lambda index: index["meta"].update(seed="x")), "cannot be read"),
     "macros out of range": (edit(lambda index: index["meta"]["codec"]["macros"].append([10**6, 0])), "cannot be read"),
 }
@@ -851,9 +993,10 @@ def test_train_remembers_the_model(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_current")
 def test_sample_from_a_named_model(model: GenerativeModel, saved: Path) -> None:
-    expected = model.sample(4, valid_only=False, seed=1, temperature=0.5, constraint="grammar").texts
+    options: dict[str, Any] = {"seed": 1, "temperature": 0.5, "top_p": 0.9, "constraint": "chemistry"}
+    expected = model.sample(4, valid_only=False, **options).texts
     for one in (model, saved, str(saved)):
-        drawn = grammar_rae.sample(4, valid_only=False, model=one, seed=1, temperature=0.5, constraint="grammar")
+        drawn = grammar_rae.sample(4, valid_only=False, model=one, **options)
         assert drawn.texts == expected
     with pytest.raises(MissingModelError):
         grammar_rae.sample(4)

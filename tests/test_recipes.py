@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from grammar_rae.codecs import CODECS, Codec, GrammarCodec
-from grammar_rae.decoding import GrammarConstraint
+from grammar_rae.decoding import Free, GrammarConstraint, choice_of
 from grammar_rae.density import GaussianDensity, MixtureDensity
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.nets.sequence import ConvEncoder, GRUEncoder
@@ -96,9 +96,7 @@ def test_no_recipe_at_all(recipe: Any) -> None:
         get_recipe(recipe)
 
 
-@pytest.mark.parametrize(
-    "axis", ["codec", "encoder", "decoder", "objective", "likelihood", "regularizer", "density", "constraint"]
-)
+@pytest.mark.parametrize("axis", ["codec", "encoder", "decoder", "objective", "likelihood", "regularizer", "density"])
 @pytest.mark.parametrize("name", ["nonsense", None, ["gru"]])
 def test_unknown_row(axis: str, name: Any) -> None:
     with pytest.raises(UnknownNameError, match=f"no {axis} of this name"):
@@ -159,9 +157,28 @@ def test_unusable_training() -> None:
         training_settings(Recipe(name="r", description=""))
 
 
+def test_the_constraint_is_a_text() -> None:
+    rules = "chemistry; max-heavy-atoms=38"
+    assert TINY.constraint == "grammar"
+    assert TINY.replaced(constraint=rules).constraint == rules
+    assert TINY.replaced(constraint=choice_of(rules)).constraint == rules
+    assert TINY.replaced(constraint=" max-heavy-atoms=38").constraint == str(choice_of("max-heavy-atoms=38"))
+    assert Recipe.from_dict(json.loads(json.dumps(TINY.replaced(constraint=rules).to_dict()))).constraint == rules
+
+
+@pytest.mark.parametrize(
+    "constraint", ["gramar", "", "chemistry; gramar", "max-heavy-atoms=many", None, ["grammar"], 3]
+)
+def test_no_constraint(constraint: Any, codec: Codec) -> None:
+    with pytest.raises(InputError):
+        TINY.replaced(constraint=constraint)
+    with pytest.raises(InputError):
+        build_constraint(constraint, codec, {})
+
+
 def test_unknown_constraint(codec: Codec) -> None:
     with pytest.raises(UnknownNameError, match="grammar"):
-        build_constraint("gramar", codec)
+        build_constraint("gramar", codec, {})
 
 
 # --- JSON ------------------------------------------------------------------------------------------------------------
@@ -218,7 +235,8 @@ def test_build_takes_what_the_recipe_names(codec: Codec) -> None:
     other = TINY.replaced(encoder="gru", encoder_options={}, density="gaussian", density_options={})
     assert isinstance(build(other, codec).autoencoder.encoder, GRUEncoder)
     assert isinstance(build_density(other), GaussianDensity)
-    assert isinstance(build_constraint("grammar", codec), GrammarConstraint)
+    assert isinstance(build_constraint("grammar", codec, {}), GrammarConstraint)
+    assert isinstance(build_constraint("none", codec, {}), Free)
 
 
 def test_without_a_limit_there_is_still_a_longest_text() -> None:

@@ -1,4 +1,4 @@
-"""Everything that needs RDKit: reading SMILES, their canonical, Kekulé and aromatic forms, descriptors, drawing.
+"""Everything that needs RDKit: SMILES, their canonical, Kekulé and aromatic forms, valences, descriptors, drawing.
 
 No other part of the package imports rdkit. All functions take and give plain text and numbers, raise
 :class:`~grammar_rae.errors.TextError` where RDKit refuses a text, and keep RDKit's log silent while they run.
@@ -15,19 +15,28 @@ from grammar_rae.chem.smiles import (
     is_valid,
     kekule,
 )
+from grammar_rae.chem.topology import Ring, ring_list
+from grammar_rae.chem.valence import LARGEST_CAPACITY, ORGANIC, capacities
+from grammar_rae.chem.writing import kekule_as_written
 
 __all__ = [
     "DESCRIPTORS",
     "FRAGMENTS",
+    "LARGEST_CAPACITY",
     "MAX_CHARACTERS",
+    "ORGANIC",
+    "Ring",
     "aromatic",
     "canonical",
     "canonical_or_none",
+    "capacities",
     "heavy_atoms",
     "is_valid",
     "kekule",
+    "kekule_as_written",
     "logp",
     "qed",
+    "ring_list",
     "rings",
     "sa",
     "svg",

@@ -31,6 +31,7 @@ app.command()(latent.encode)
 app.command()(latent.decode)
 app.command()(latent.reconstruct)
 app.command()(catalogue.recipes)
+app.command()(catalogue.constraints)
 app.add_typer(catalogue.grammar_app, name="grammar")
 app.add_typer(benchmark.benchmark_app, name="benchmark")
 

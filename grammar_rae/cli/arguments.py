@@ -33,13 +33,33 @@ def names(text: str) -> list[str]:
     return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
+def constraint_text(rules: list[str] | None) -> str | None:
+    """The rules of a constraint, each given for itself or several in one text, as one text.
+
+    >>> constraint_text(["chemistry", "max-heavy-atoms=38; elements=CNO"])
+    'chemistry; max-heavy-atoms=38; elements=CNO'
+    """
+    return "; ".join(rules) if rules else None
+
+
 Model = Annotated[Path, typer.Option("-m", "--model", help="The folder of a trained model.", show_default=False)]
 Texts = Annotated[Path, typer.Argument(help=".smi, .txt, .csv, .tsv (each also .gz) or .parquet.", show_default=False)]
 Column = Annotated[
     str | None, typer.Option(help="The column of a table that holds the texts; SMILES columns are found by themselves.")
 ]
 Html = Annotated[Path | None, typer.Option(help="Also write a page with the drawn molecules.")]
-Constraint = Annotated[str | None, typer.Option(help="What every step of the decoder must obey, e.g. grammar.")]
+Constraint = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="RULES",
+        help='What every step of the decoder must obey, for example "chemistry; max-heavy-atoms=38"; may be given once '
+        "for each rule; `grammar-rae constraints` lists them. Without it, what the model was trained with.",
+        show_default=False,
+    ),
+]
+TopP = Annotated[
+    float, typer.Option(help="Below 1, draw only from the likeliest codes that have this share of the probability.")
+]
 Output = Annotated[Path, typer.Option("-o", "--output", help="The CSV file to write; - is the standard output.")]
 Jobs = Annotated[int, typer.Option(help="Processes that parse the texts; -1 for one per core.")]
 TimeLimit = Annotated[

@@ -1,4 +1,4 @@
-"""Figures that anybody can measure again: ``benchmark text``, ``benchmark training``, ``benchmark profile``."""
+"""Figures that anybody can measure again: ``benchmark text``, ``training``, ``profile`` and ``constraints``."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -70,6 +70,31 @@ def profile(
     from grammar_rae.benchmarks.profile import run
 
     _conclude(run(data, recipe, steps, seed), results)
+
+
+@benchmark_app.command()
+def constraints(
+    texts: arguments.Texts,
+    column: arguments.Column = None,
+    constraint: Annotated[str, typer.Option(help="What is measured, against the grammar alone.")] = "chemistry",
+    parts: Annotated[str, typer.Option(help="Only some of the parts, for example random-logits,cost.")] = "",
+    model: Annotated[Path | None, typer.Option("-m", "--model", help="The folder of a trained model.")] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="A file of molecules that the model was not trained on; TEXTS are those it was.")
+    ] = None,
+    draws: Annotated[int, typer.Option(help="Decodings of senseless logits.")] = 100_000,
+    samples: Annotated[int, typer.Option(help="Samples of the model under each constraint.")] = 10_000,
+    seed: Seed = 0,
+    results: Results = None,
+) -> None:
+    """A constraint: what it guarantees, whether it forbids real molecules, what it costs, what it does to samples."""
+    import grammar_rae
+    from grammar_rae.benchmarks.constraints import Setting, run
+
+    trained = None if model is None else grammar_rae.load(model)
+    setting = Setting(texts, column, constraint, trained, reference, draws, samples, seed)
+    for rows in run(setting, arguments.names(parts)):
+        _conclude(rows, results)
 
 
 def _conclude(rows: list[dict[str, Any]], results: Path | None) -> None:

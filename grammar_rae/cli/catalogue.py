@@ -1,5 +1,6 @@
-"""What exists and what fits: ``recipes``, ``grammar list``, ``grammar check``."""
+"""What exists and what fits: ``recipes``, ``constraints``, ``grammar list``, ``grammar check``."""
 
+import inspect
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +20,13 @@ def recipes() -> None:
     from grammar_rae.recipes import RECIPES
 
     _two_columns({name: recipe.description for name, recipe in RECIPES.items()})
+
+
+def constraints() -> None:
+    """List the constraints that sample, decode and train know."""
+    from grammar_rae.decoding import CONSTRAINTS
+
+    _two_columns({name: (inspect.getdoc(row) or name).partition("\n")[0] for name, row in CONSTRAINTS.items()})
 
 
 @grammar_app.command("list")

@@ -35,6 +35,13 @@ def decode(
     codes: Annotated[Path, typer.Argument(help="z.npy or z.csv, as encode writes them.", show_default=False)],
     model: arguments.Model,
     output: arguments.Output = files.STDOUT,
+    temperature: Annotated[
+        float, typer.Option(help="0 takes the likeliest code at each step; above that, codes are drawn.")
+    ] = 0.0,
+    top_p: arguments.TopP = 1.0,
+    beam: Annotated[int | None, typer.Option(help="Search for the likeliest text with so many beams instead.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed draws the same texts.")] = None,
+    constraint: arguments.Constraint = None,
 ) -> None:
     """Decode latent codes to texts."""
     import pandas as pd
@@ -43,7 +50,10 @@ def decode(
 
     files.check_writable(output)
     z = files.read_codes(codes)
-    texts = grammar_rae.load(model).decode(z)
+    rules = arguments.constraint_text(constraint)
+    texts = grammar_rae.load(model).decode(
+        z, temperature=temperature, top_p=top_p, beam=beam, seed=seed, constraint=rules
+    )
     files.write_frame(output, pd.DataFrame({"smiles": texts}))
 
 
@@ -52,6 +62,7 @@ def reconstruct(
     model: arguments.Model,
     output: arguments.Output = files.STDOUT,
     column: arguments.Column = None,
+    constraint: arguments.Constraint = None,
 ) -> None:
     """Encode and decode a file; tell how much comes back."""
     import pandas as pd
@@ -62,7 +73,7 @@ def reconstruct(
     loaded = grammar_rae.load(model)
     accepted, rejected = usable_rows(loaded.codec, texts, column)
     originals = [row.text for row in accepted]
-    reconstructions = loaded.reconstruct(originals)
+    reconstructions = loaded.reconstruct(originals, arguments.constraint_text(constraint))
     exact = are_exact(loaded.codec, originals, reconstructions)
     columns = {
         "line": [row.line for row in accepted],

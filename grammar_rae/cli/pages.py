@@ -25,6 +25,7 @@ def write_samples_page(path: Path, model: "GenerativeModel", result: "SampleResu
         "uniqueness": f"{result.uniqueness:.1%}",
         "constraint": result.constraint,
         "temperature": result.temperature,
+        "top-p": result.top_p,
         "seed": "none" if result.seed is None else result.seed,
     }
     if len(result) > MOST_DRAWN:

@@ -15,6 +15,7 @@ def sample(
     html: arguments.Html = None,
     seed: Annotated[int | None, typer.Option(help="The same seed draws the same samples.")] = None,
     temperature: Annotated[float, typer.Option(help="Below 1 the decoder is bolder, above 1 more varied.")] = 1.0,
+    top_p: arguments.TopP = 1.0,
     constraint: arguments.Constraint = None,
     valid_only: Annotated[
         bool, typer.Option("--valid-only/--raw", help="Draw until n are valid, or give n as they come.")
@@ -28,14 +29,15 @@ def sample(
     wanted = arguments.names(scores)
     score([], wanted)  # so that an unknown name is told before any work
     loaded = grammar_rae.load(model)
-    result = loaded.sample(n, valid_only, seed=seed, temperature=temperature, constraint=constraint)
+    rules = arguments.constraint_text(constraint)
+    result = loaded.sample(n, valid_only, seed=seed, temperature=temperature, top_p=top_p, constraint=rules)
     frame = result.to_frame(scores=wanted)
     files.write_frame(output, frame)
     if html is not None:
         pages.write_samples_page(html, loaded, result, frame)
     files.note(
-        f"{len(result)} texts out of {result.attempts} decoded: raw validity {result.validity:.1%}, "
-        f"uniqueness {result.uniqueness:.1%}"
+        f"{len(result)} texts out of {result.attempts} decoded: raw validity {result.validity:.1%} "
+        f'under "{result.constraint}", uniqueness {result.uniqueness:.1%}'
     )
 
 
@@ -44,6 +46,7 @@ def interpolate(
     a: Annotated[str, typer.Argument(help="The text to start from.", show_default=False)],
     b: Annotated[str, typer.Argument(help="The text to end at.", show_default=False)],
     steps: Annotated[int, typer.Option(help="Texts on the way, both ends included.")] = 9,
+    constraint: arguments.Constraint = None,
     output: arguments.Output = files.STDOUT,
     html: arguments.Html = None,
 ) -> None:
@@ -54,7 +57,7 @@ def interpolate(
 
     files.check_writable(output, html)
     loaded = grammar_rae.load(model)
-    texts = loaded.interpolate(a, b, steps=steps)
+    texts = loaded.interpolate(a, b, steps=steps, constraint=arguments.constraint_text(constraint))
     files.write_frame(output, pd.DataFrame({"step": range(1, len(texts) + 1), "smiles": texts}))
     if html is not None:
         pages.write_path_page(html, loaded, texts)

@@ -46,7 +46,7 @@ def train(
     import grammar_rae
 
     chosen: dict[str, Any] = {
-        "constraint": constraint,
+        "constraint": arguments.constraint_text(constraint),
         "accelerator": device,
         "devices": devices,
         "precision": precision,

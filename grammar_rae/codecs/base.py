@@ -1,6 +1,7 @@
 """What every codec is, and what the codecs share."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -13,17 +14,21 @@ from grammar_rae.grammar import Rules
 
 Ints = NDArray[np.int32]
 
+_BRACKET_ATOM = re.compile(r"\[[^\[\]\n]*\]")
+
 
 class EncodedBatch(NamedTuple):
     """The codes of the accepted texts of a batch, end to end.
 
     ``codes`` uint16 (sum of lengths,); ``offsets`` int64 (accepted + 1,); ``rejected`` the index and the error of each
-    other text.
+    other text; ``atoms`` the bracket atoms ("[NH3+]") of the accepted texts as they were parsed, where their form has
+    ``valences``.
     """
 
     codes: NDArray[np.uint16]
     offsets: NDArray[np.int64]
     rejected: list[tuple[int, TextError]]
+    atoms: frozenset[str] = frozenset()
 
 
 class Codec(Protocol):
@@ -60,6 +65,8 @@ class Codec(Protocol):
     def decode(self, codes: NDArray[np.integer] | Sequence[int]) -> str: ...
 
     def decode_batch(self, codes: NDArray[np.integer]) -> list[str]: ...
+
+    def spell_batch(self, codes: NDArray[np.integer]) -> list[str | None]: ...
 
     def one_hot(self, codes: NDArray[np.integer] | Sequence[int]) -> NDArray[np.float32]: ...
 
@@ -170,7 +177,7 @@ class TextCodec:
                 rejected.append((i, error))
         batch = self._codes(ready)
         refused = {i for i, _ in batch.rejected}
-        accepted = [i for i in range(len(ready)) if i not in refused] if refused else range(len(ready))
+        accepted = [i for i in range(len(ready)) if i not in refused]
         rejected += [(index[i], error) for i, error in batch.rejected]
         lengths = np.diff(batch.offsets)
         if self.max_length is not None and (lengths > self.max_length).any():
@@ -186,7 +193,9 @@ class TextCodec:
                 rejected.append((i, too_long))
             codes = batch.codes[np.repeat(kept, lengths)]
             batch = EncodedBatch(codes, np.concatenate(([0], np.cumsum(lengths[kept]))).astype(np.int64), [])
-        return EncodedBatch(batch.codes, batch.offsets, sorted(rejected, key=lambda pair: pair[0]))
+            accepted = [accepted[row] for row in np.flatnonzero(kept)]
+        atoms = _bracket_atoms(ready[i] for i in accepted) if FORMS[self.form].valences else frozenset()
+        return EncodedBatch(batch.codes, batch.offsets, sorted(rejected, key=lambda pair: pair[0]), atoms)
 
     def one_hot(self, codes: NDArray[np.integer] | Sequence[int]) -> NDArray[np.float32]:
         """Codes (T,) as rows of zeros with a one, float32 (T, R); nothing in this package needs it.
@@ -207,6 +216,11 @@ class TextCodec:
         if batch.rejected:
             raise batch.rejected[0][1]
         return batch.codes.astype(np.int32)
+
+
+def _bracket_atoms(texts: Iterable[str]) -> frozenset[str]:
+    # One search for all of them; the line breaks keep a bracket that one text leaves open out of the next.
+    return frozenset(_BRACKET_ATOM.findall("\n".join(text for text in texts if "[" in text)))
 
 
 def unpadded(row: NDArray[np.integer]) -> NDArray[np.integer]:

@@ -108,9 +108,15 @@ class CharacterCodec(TextCodec):
             When they do not end in the end code, hold it earlier, or hold no code.
         """
         listed = np.asarray(codes, dtype=np.int64).tolist()
-        if listed.count(self.end) != 1 or listed[-1] != self.end or not all(0 <= c <= self.end for c in listed):
+        text = self._spelled(listed)
+        if text is None:
             raise InputError("these codes are no text", received=listed, expected=f"characters, then {self.end}")
-        return "".join(self.characters[code] for code in listed[:-1])
+        return text
+
+    def _spelled(self, codes: list[int]) -> str | None:
+        if codes.count(self.end) != 1 or codes[-1] != self.end or not all(0 <= code <= self.end for code in codes):
+            return None
+        return "".join(self.characters[code] for code in codes[:-1])
 
     def decode_batch(self, codes: NDArray[np.integer]) -> list[str]:
         """The texts of codes (B, T); a row ends at its first -1.
@@ -121,6 +127,10 @@ class CharacterCodec(TextCodec):
             When a row is no text.
         """
         return [self.decode(unpadded(row)) for row in codes]
+
+    def spell_batch(self, codes: NDArray[np.integer]) -> list[str | None]:
+        """The texts of codes (B, T), as of :meth:`decode_batch`; None for a row that is no text."""
+        return [self._spelled(unpadded(row).tolist()) for row in codes]
 
     def to_dict(self) -> dict[str, Any]:
         """The codec as JSON can hold it."""

@@ -26,18 +26,20 @@ class Form(NamedTuple):
     """How texts go into a codec and come out of it.
 
     ``prepare(text, fragments)`` is the text that is parsed; ``canonical(text)`` the one spelling that stands for a
-    decoded text, None when it means nothing; ``fields`` says whether a text is a line of a file or its first field, and
-    ``molecules`` whether "." joins separate molecules.
+    decoded text, None when it means nothing; ``fields`` says whether a text is a line of a file or its first field,
+    ``molecules`` whether "." joins separate molecules, and ``valences`` whether a text is valid when its atoms keep to
+    their valences and its rings are closed (aromatic atoms also need a ring system that has a Kekulé structure).
     """
 
     prepare: Callable[[str, str], str]
     canonical: Callable[[str], str | None]
     fields: Literal["first", "line"] = "first"
     molecules: bool = True
+    valences: bool = False
 
 
 FORMS: dict[str, Form] = {
-    "kekule": Form(_kekule, _canonical),
+    "kekule": Form(_kekule, _canonical, valences=True),
     "aromatic": Form(_aromatic, _canonical),
     "text": Form(lambda text, fragments: text, lambda text: text, "line", False),
 }

@@ -109,9 +109,13 @@ class GrammarCodec(TextCodec):
         InputError
             When a row is not a complete derivation.
         """
-        texts = self.macros.spell(codes)
+        texts = self.spell_batch(codes)
         # Where a row spells nothing, decode raises, and says why.
         return [self.decode(unpadded(codes[row])) if text is None else text for row, text in enumerate(texts)]
+
+    def spell_batch(self, codes: NDArray[np.integer]) -> list[str | None]:
+        """The texts of codes (B, T), as of :meth:`decode_batch`; None for a row that is not a complete derivation."""
+        return self.macros.spell(codes)
 
     def to_dict(self) -> dict[str, Any]:
         """The codec as JSON can hold it."""

@@ -137,6 +137,15 @@ class CodeDataset:
         return described
 
     @property
+    def atoms(self) -> dict[str, int]:
+        """The atoms that its molecules are written with -> the largest sum of bond orders that each takes.
+
+        These are the organic subset and every bracket atom of the accepted rows, as of ``chem.capacities``. {} where
+        the codec's form is not the Kekulé form, or the data set was written before they were collected.
+        """
+        return dict(self.meta.get("atoms", {}))
+
+    @property
     def n_read(self) -> int:
         """Rows of the source, ``n_accepted + n_rejected``."""
         return int(self.meta["read"])
@@ -257,11 +266,16 @@ def read_meta(folder: Path) -> dict[str, Any]:
         )
     counts = [meta.get(name) for name in ("format", "read", "accepted", "rejected", "codes", "rules")]
     sound = all(type(count) is int and count >= 0 for count in counts) and isinstance(meta.get("codec"), dict)
+    sound = sound and _are_capacities(meta.get("atoms", {}))
     if not sound or meta["read"] != meta["accepted"] + meta["rejected"] or meta["accepted"] < 1:
-        raise _damaged(path, "counts or codec are missing or do not add up")
+        raise _damaged(path, "counts, codec or atoms are missing or do not add up")
     if meta.get("fingerprint") != fingerprint(meta["codec"]):
         raise _damaged(path, "the codec is not the one that was written")
     return meta
+
+
+def _are_capacities(atoms: object) -> bool:
+    return isinstance(atoms, dict) and all(type(most) is int and most >= 0 for most in atoms.values())
 
 
 def _mapped(path: Path, kind: np.dtype[Any], count: int) -> npt.NDArray[Any]:

@@ -87,7 +87,7 @@ def encode(
     progress
         Whether to show a progress bar.
     prepared
-        Whether the texts are in the codec's own form already, so that RDKit is not asked.
+        Whether the texts are in the codec's own form already, so that RDKit need not read them.
     chunk
         Texts that are encoded at a time.
 
@@ -122,6 +122,7 @@ def encode(
             "rules": codec.rules.size,
             "codec": codec.to_dict(),
             "fingerprint": fingerprint(codec.to_dict()),
+            "atoms": _capacities(codec, tally.atoms),
             "reasons": dict(tally.reasons.most_common(20)),
             "source": describe_source(source) | {"column": column, "fields": fields},
             "versions": versions(),
@@ -178,6 +179,21 @@ def _summary(lengths: npt.NDArray[np.int64]) -> dict[str, float]:
     }
 
 
+def _capacities(codec: "Codec", bracket_atoms: Iterable[str]) -> dict[str, int]:
+    """The capacities of the atoms that the texts may be written with, {} where the form follows no valences.
+
+    What has none is left out: RDKit read every row in this form, so it can only come out of rows that were passed as
+    prepared and are no molecules.
+    """
+    from grammar_rae.codecs import FORMS
+
+    if not FORMS[codec.form].valences:
+        return {}
+    from grammar_rae import chem
+
+    return chem.capacities([*chem.ORGANIC, *bracket_atoms])
+
+
 # --- chunks of rows, in this process or in others --------------------------------------------------------------------
 
 
@@ -187,12 +203,13 @@ class _Refused(NamedTuple):
 
 
 class _Chunk(NamedTuple):
-    """Some rows of the source: the accepted ones' codes one after another, their lengths and lines; and the others."""
+    """Some rows of the source: the accepted ones' codes one after another, lengths, lines, atoms; and the others."""
 
     read: int
     codes: npt.NDArray[np.uint16]
     lengths: npt.NDArray[np.int64]
     lines: npt.NDArray[np.int64]
+    atoms: frozenset[str]
     refused: list[_Refused]
 
 
@@ -270,7 +287,7 @@ def _encode_rows(codec: "Codec", rows: list[Row], prepared: bool) -> _Chunk:
     refused = [_refused_text(usable[index], error) for index, error in errors.items()]
     refused += [_Refused(Rejected(row.line, row.text, row.problem), None) for row in rows if row.problem is not None]
     refused.sort(key=lambda one: one.row.line)
-    return _Chunk(len(rows), encoded.codes, lengths, np.array(accepted, dtype=np.int64), refused)
+    return _Chunk(len(rows), encoded.codes, lengths, np.array(accepted, dtype=np.int64), encoded.atoms, refused)
 
 
 def _refused_text(row: Row, error: TextError) -> _Refused:
@@ -305,7 +322,7 @@ def _with_progress(chunks: Iterator[_Chunk], source: Source, progress: bool) -> 
 
 
 class _Tally:
-    """Counts over the chunks."""
+    """Counts over the chunks, and the bracket atoms of their accepted rows."""
 
     def __init__(self) -> None:
         self.read = self.accepted = self.rejected = 0
@@ -313,11 +330,13 @@ class _Tally:
         self.reason_examples: dict[str, Rejected] = {}
         self.unsupported: Counter[str] = Counter()
         self.token_examples: dict[str, Rejected] = {}
+        self.atoms: set[str] = set()
 
     def add(self, chunk: _Chunk) -> None:
         self.accepted += len(chunk.lengths)
         self.rejected += len(chunk.refused)
         self.read += chunk.read
+        self.atoms |= chunk.atoms
         for row, token in chunk.refused:
             self.reasons[row.reason] += 1
             self.reason_examples.setdefault(row.reason, row)

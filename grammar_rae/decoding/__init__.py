@@ -1,15 +1,47 @@
-"""Decoding: constraints on what may come next, and the loop that draws it."""
+"""Decoding: constraints on what may come next, and the loops that draw it or search for it."""
 
-from grammar_rae.decoding.constraints import CONSTRAINTS, Constraint, GrammarConstraint, Stacks, State
-from grammar_rae.decoding.sampling import check_temperature, decode, draw
+from grammar_rae.decoding.beam import beam_search, check_width
+from grammar_rae.decoding.chemistry import Limits, MoleculeConstraint
+from grammar_rae.decoding.choices import (
+    CONSTRAINTS,
+    AllOf,
+    Chemistry,
+    Choice,
+    Elements,
+    Grammatical,
+    MaxHeavyAtoms,
+    RingSizes,
+    ScaffoldPrefix,
+    Unconstrained,
+    choice_of,
+)
+from grammar_rae.decoding.constraints import Constraint, Free, GrammarConstraint, Stacks, State
+from grammar_rae.decoding.sampling import StepDecoder, check_temperature, check_top_p, decode, draw
 
 __all__ = [
     "CONSTRAINTS",
+    "AllOf",
+    "Chemistry",
+    "Choice",
     "Constraint",
+    "Elements",
+    "Free",
     "GrammarConstraint",
+    "Grammatical",
+    "Limits",
+    "MaxHeavyAtoms",
+    "MoleculeConstraint",
+    "RingSizes",
+    "ScaffoldPrefix",
     "Stacks",
     "State",
+    "StepDecoder",
+    "Unconstrained",
+    "beam_search",
     "check_temperature",
+    "check_top_p",
+    "check_width",
+    "choice_of",
     "decode",
     "draw",
 ]

@@ -1,12 +1,13 @@
 """Constraints: what a derivation may do next, for a whole batch at once.
 
-A constraint is asked in turn: ``start(batch, limit)`` gives a state; ``allowed(state)`` says which codes may come next,
-Bool (B, R); ``advance(state, choice)`` takes one code a row. A state knows the nonterminal that is expanded next
-(``lhs``), which rows go on (``alive``), and can be cut to some rows (``rows``).
+``start(batch, limit)`` gives a state, ``advance(state, choice)`` takes one code a row. In between a constraint is asked
+what may come next. Some answers are dear, so there are three questions: ``candidates(state)`` is a cheap mask that
+leaves out nothing allowed; ``refused(state, choice)`` says of one candidate a row whether it is not allowed after all;
+``allowed(state, among)`` is the exact mask, as far as somebody needs to know it.
 """
 
-from dataclasses import dataclass
-from typing import Protocol, Self, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -25,11 +26,11 @@ class State(Protocol):
 
     @property
     def alive(self) -> Tensor:
-        """Bool (B,): the rows that are not complete."""
+        """Bool (B,): the rows that go on: neither complete nor, where nothing is forced, failed."""
         ...
 
     def rows(self, keep: Tensor) -> Self:
-        """The state of some rows, by their indices."""
+        """The state of some rows, by their indices; a row may be taken more than once."""
         ...
 
 
@@ -37,13 +38,36 @@ D = TypeVar("D", bound=State)
 
 
 class Constraint(Protocol[D]):
-    """What may come next; see the module's first lines."""
+    """What may come next; see the module's first lines. States are never changed, only made anew."""
 
-    def start(self, batch: int, limit: int, device: torch.device | str = "cpu") -> D: ...
+    def start(self, batch: int, limit: int, device: torch.device | str = "cpu") -> D:
+        """The state before the first code; each derivation will take ``limit`` codes at most."""
+        ...
 
-    def allowed(self, state: D) -> Tensor: ...
+    def candidates(self, state: D) -> Tensor:
+        """Bool (B, R): codes among which are all that are allowed."""
+        ...
 
-    def advance(self, state: D, choice: Tensor) -> D: ...
+    def refused(self, state: D, choice: Tensor) -> Tensor:
+        """Bool (B,): which of these candidates (B,), one a row, are not allowed."""
+        ...
+
+    def allowed(self, state: D, among: Tensor | None = None) -> Tensor:
+        """Bool (B, R): the codes that are allowed; with ``among`` (B, R) those of them that are also in there."""
+        ...
+
+    def advance(self, state: D, choice: Tensor) -> D:
+        """The state after one code (B,) a row; every row must be alive and every code allowed."""
+        ...
+
+
+@runtime_checkable
+class Draws(Protocol):
+    """A constraint that has a faster way to draw an allowed code than to be asked about it."""
+
+    def draw(self, state: Any, logits: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
+        """One allowed code a row, int64 (B,), from float32 logits (B, R), in the distribution of ``decode``."""
+        ...
 
 
 @dataclass
@@ -74,11 +98,11 @@ class Stacks:
 
     @property
     def alive(self) -> Tensor:
-        """Bool (B,): the rows that are not complete."""
+        """Bool (B,): the rows that go on."""
         return self.height > 0
 
     def rows(self, keep: Tensor) -> Self:
-        """The state of some rows, by their indices."""
+        """The state of some rows, by their indices; a row may be taken more than once."""
         return type(self)(self.stack[keep], self.height[keep], self.owed[keep], self.left[keep])
 
 
@@ -122,28 +146,41 @@ class GrammarConstraint:
         DecodingError
             When no derivation is as short as the limit.
         """
-        if batch < 0:
-            raise InputError("a batch cannot be negative", received=batch)
         if limit < self.rules.shortest:
             raise DecodingError(
                 "no derivation is as short as the limit",
                 received=f"limit {limit}",
                 expected=f"{self.rules.shortest} or more",
             )
+        return self._started(batch, limit, device)
+
+    def _started(self, batch: int, limit: int, device: torch.device | str) -> Stacks:
+        if batch < 0:
+            raise InputError("a batch cannot be negative", received=batch)
         self._to(torch.device(device))
         stack = torch.zeros((batch, limit + self._pushed.shape[1]), dtype=torch.int64, device=device)
         stack[:, 0] = self.rules.start
         ones = torch.ones(batch, dtype=torch.int64, device=device)
         return Stacks(stack, ones, ones * self.rules.shortest, ones * limit)
 
-    def allowed(self, state: Stacks) -> Tensor:
-        """Bool (B, R): the codes that may come next."""
+    def candidates(self, state: Stacks) -> Tensor:
+        """Bool (B, R): exactly the codes that are allowed, for they cost no more to find."""
         top = state.lhs
         mask = self._of_lhs[top]
         spare = state.left - 1 - (state.owed - self._min_steps[top])
         if bool((spare < self._dearest).any()):
             mask = mask & (self._cost <= spare.unsqueeze(1))
         return mask
+
+    def refused(self, state: Stacks, choice: Tensor) -> Tensor:
+        """Bool (B,): no candidate is refused."""
+        del state
+        return torch.zeros_like(choice, dtype=torch.bool)
+
+    def allowed(self, state: Stacks, among: Tensor | None = None) -> Tensor:
+        """Bool (B, R): the codes that may come next."""
+        mask = self.candidates(state)
+        return mask if among is None else mask & among
 
     def advance(self, state: Stacks, choice: Tensor) -> Stacks:
         """The state after one code (B,) a row; every row must be alive and every code allowed."""
@@ -155,5 +192,40 @@ class GrammarConstraint:
         return Stacks(stack, base + self._arity[choice], owed, state.left - 1)
 
 
-CONSTRAINTS: dict[str, type[GrammarConstraint]] = {"grammar": GrammarConstraint}
-"""Constraints: ``Constraint(rules)``."""
+class Free(GrammarConstraint):
+    """Every code may come at any time: what a decoder writes when nothing holds it.
+
+    The stack is followed as long as a row is a derivation. A row ends when it is complete, when its code does not
+    expand the nonterminal on top of the stack, or when what is owed no longer fits into the codes that are left, so
+    that the limit would cut it off. Rows that ended in the latter two ways are no derivations.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        super().__init__(rules)
+        self._lhs = torch.from_numpy(rules.lhs.copy())
+
+    def _to(self, device: torch.device) -> None:
+        super()._to(device)
+        self._lhs = self._lhs.to(device)
+
+    def start(self, batch: int, limit: int, device: torch.device | str = "cpu") -> Stacks:
+        """Fresh derivations.
+
+        Raises
+        ------
+        InputError
+            For a negative batch, or a limit below 1.
+        """
+        if limit < 1:
+            raise InputError("a row takes one code or more", received=f"limit {limit}", expected="1 or more")
+        return self._started(batch, limit, device)
+
+    def candidates(self, state: Stacks) -> Tensor:
+        """Bool (B, R): all codes."""
+        return torch.ones((len(state.height), self.rules.size), dtype=torch.bool, device=state.height.device)
+
+    def advance(self, state: Stacks, choice: Tensor) -> Stacks:
+        """The state after one code (B,) a row; every row must be alive."""
+        strange = self._lhs[choice] != state.lhs
+        after = super().advance(state, choice)
+        return replace(after, height=after.height.masked_fill(strange | (after.owed > after.left), 0))

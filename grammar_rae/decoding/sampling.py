@@ -1,12 +1,27 @@
-"""From latent codes to codes: one step for the whole batch, under a constraint, until every row is complete."""
+"""From latent codes to codes: one step for the whole batch, under a constraint, until every row has ended.
 
+A constraint may be dear to ask. So a code is drawn from its candidates, and only that one is asked about. Where it is
+refused it is struck out, the others are put in a random order, and the first of them that is allowed is taken; four are
+asked about, then as many again, until one is. In that order each is drawn, as softmax(logits) has it, from what those
+before it leave: exponential noise on the logits gives it at once. What is struck out leaves the proportions of the
+others as they are, so the code that is taken has the distribution that a mask of everything allowed would have given,
+and no code is asked about twice.
+"""
+
+from math import log
 from typing import Any, Protocol, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from grammar_rae.decoding.constraints import Constraint
+from grammar_rae.decoding.asking import Answers, ask_in_order, check_best
+from grammar_rae.decoding.constraints import Constraint, Draws
 from grammar_rae.errors import DecodingError, InputError
+
+LOG2_E = 1 / log(2)
+
+HOTTEST = 1e30
+"""The temperature, and the inverse of one, above which nothing changes that float32 could tell."""
 
 
 class Rows(Protocol):
@@ -34,6 +49,7 @@ def decode(
     limit: int,
     temperature: float = 0.0,
     generator: torch.Generator | None = None,
+    top_p: float = 1.0,
 ) -> Tensor:
     """Decode z (B, D).
 
@@ -46,46 +62,89 @@ def decode(
     limit
         The most codes that a row may take.
     temperature
-        0 takes the likeliest allowed code; above that, codes are drawn from softmax(logits / temperature).
+        0 takes the likeliest allowed code; above that, codes are drawn from softmax(logits / temperature), cut to what
+        is allowed.
     generator
         The source of randomness; not used at temperature 0.
+    top_p
+        Below 1, codes are drawn from the nucleus: the fewest likeliest codes that have this share of the probability of
+        all allowed codes at this temperature, always one at least. It takes more questions than drawing from all.
 
     Returns
     -------
-    int64 (B, T), each row a complete derivation, padded with -1; T is the longest row's length.
+    int64 (B, T), padded with -1; T is the longest row's length. Each row is a complete derivation where the constraint
+    allows nothing else (only :class:`~grammar_rae.decoding.constraints.Free` does).
 
     Raises
     ------
     InputError
-        For a temperature below 0 or not finite.
+        For a temperature below 0 or not finite, or top_p outside (0, 1].
     DecodingError
         When logits are NaN or infinite, nothing is allowed, or no derivation is as short as the limit.
     """
     check_temperature(temperature)
+    check_top_p(top_p)
     state, derivations = decoder.begin(z), constraint.start(len(z), limit, z.device)
     codes = torch.full((len(z), limit), -1, dtype=torch.int64, device=z.device)
     alive = torch.arange(len(z), device=z.device)
     previous: Tensor | None = None
     step = 0
-    while len(alive):
+    while True:
+        going = derivations.alive.nonzero().squeeze(1)
+        if len(going) < len(alive):
+            alive, previous = alive[going], None if previous is None else previous[going]
+            state, derivations = state.rows(going), derivations.rows(going)
+        if not len(alive):
+            return codes[:, :step]
         if step == limit:
             raise DecodingError("a derivation is not complete at the limit", received=f"{len(alive)} rows")
         logits, state = decoder.step(state, previous, derivations.lhs)
-        previous = draw(logits.float(), constraint.allowed(derivations), temperature, generator)
+        previous = choose(logits.float(), constraint, derivations, temperature, generator, top_p)
         codes[alive, step] = previous
         derivations = constraint.advance(derivations, previous)
         step += 1
-        going = derivations.alive.nonzero().squeeze(1)
-        if len(going) < len(alive):
-            alive, previous = alive[going], previous[going]
-            state, derivations = state.rows(going), derivations.rows(going)
-    return codes[:, :step]
 
 
 def check_temperature(temperature: float) -> None:
     """Raise an InputError for a temperature that cannot be used."""
     if not 0 <= temperature < float("inf"):
         raise InputError("the temperature cannot be used", received=temperature, expected="0 or more, and finite")
+
+
+def check_top_p(top_p: float) -> None:
+    """Raise an InputError for a share that no nucleus can have."""
+    if not 0 < top_p <= 1:
+        raise InputError("top_p cannot be used", received=top_p, expected="above 0, at most 1")
+
+
+def choose(
+    logits: Tensor,
+    constraint: Constraint[Any],
+    state: Any,
+    temperature: float,
+    generator: torch.Generator | None,
+    top_p: float = 1.0,
+) -> Tensor:
+    """One allowed code a row, int64 (B,), from float32 logits (B, R); parameters and errors as of :func:`decode`."""
+    if isinstance(constraint, Draws) and (temperature == 0 or top_p == 1):
+        return constraint.draw(state, logits, temperature, generator)
+    candidates = constraint.candidates(state)
+    if temperature > 0 and top_p < 1:
+        return _drawn_from_nucleus(logits, candidates, constraint, state, temperature, generator, top_p)
+    choice = draw(logits, candidates, temperature, generator)
+    refused = constraint.refused(state, choice).nonzero().squeeze(1)
+    if len(refused):
+        left = candidates[refused].scatter_(1, choice[refused].unsqueeze(1), False)
+        ranks = logits[refused].masked_fill_(~left, -torch.inf)
+        if temperature > 0:
+            noise = torch.rand(ranks.shape, generator=generator, device=ranks.device)
+            exponential = noise.clamp_(min=torch.finfo(noise.dtype).tiny).log_().neg_()
+            ranks -= min(temperature, HOTTEST) * exponential.log_()
+        answers = ask_in_order(ranks, constraint, state.rows(refused), 4, lambda found, _: found.allowed.any(dim=1))
+        codes, best = answers.first()
+        check_best(best, logits[refused])
+        choice = choice.index_copy(0, refused, codes[:, 0])
+    return choice
 
 
 def draw(logits: Tensor, allowed: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
@@ -97,17 +156,68 @@ def draw(logits: Tensor, allowed: Tensor, temperature: float, generator: torch.G
         When a row has no allowed code of finite logit, or a NaN.
     """
     masked = logits.masked_fill(~allowed, -torch.inf)
-    best, likeliest = masked.max(dim=1)
-    if not bool(best.isfinite().all()):
-        reason = "the logits are not finite" if not bool(logits.isfinite().all()) else "nothing is allowed"
-        raise DecodingError(f"a step cannot be decoded: {reason}", remedy="The decoder diverged: train again.")
+    best = masked.amax(dim=1, keepdim=True)
+    check_best(best, logits)
     if temperature == 0:
-        return likeliest
-    # The likeliest code has probability 1 before normalisation: nothing underflows to an empty row.
-    weights = ((masked - best.unsqueeze(1)) / temperature).exp()
+        return masked.argmax(dim=1)
+    # The likeliest code has weight 1: nothing underflows to an empty row.
+    return _drawn(_weights(masked, best, temperature), generator)
+
+
+def _weights(masked: Tensor, best: Tensor, temperature: float) -> Tensor:
+    """exp((masked - best) / temperature), in place."""
+    # A power of 2, for on many CPUs exp is slower by an order of magnitude where it meets -inf. The bound keeps 0 * inf
+    # from arising; beyond it, only what equals the best has any weight.
+    return masked.sub_(best).mul_(min(LOG2_E / temperature, HOTTEST)).exp2_()
+
+
+def _drawn(weights: Tensor, generator: torch.Generator | None) -> Tensor:
+    """One column a row, int64 (B,), with probabilities in proportion to weights (B, R)."""
     totals = weights.cumsum(dim=1)
     level = torch.rand(len(totals), 1, generator=generator, device=totals.device) * totals[:, -1:]
-    # The first code whose running total exceeds the level. On the way rounding can do two things: lift the level to the
-    # last total, and (where sums are taken in parallel, on a GPU) lift the total at a code that is not allowed.
-    drawn = torch.searchsorted(totals, level, right=True).clamp(max=totals.shape[1] - 1)
-    return torch.where(weights.gather(1, drawn) > 0, drawn, likeliest.unsqueeze(1)).squeeze(1)
+    # The first column whose running total exceeds the level. On the way rounding can do two things: lift the level to
+    # the last total, and (where sums are taken in parallel, on a GPU) lift the total at a column of no weight.
+    drawn = torch.searchsorted(totals, level, right=True).clamp_(max=totals.shape[1] - 1)
+    real = weights.gather(1, drawn) > 0
+    if not bool(real.all()):
+        drawn = torch.where(real, drawn, weights.argmax(dim=1, keepdim=True))
+    return drawn.squeeze(1)
+
+
+def _drawn_from_nucleus(
+    logits: Tensor,
+    candidates: Tensor,
+    constraint: Constraint[Any],
+    state: Any,
+    temperature: float,
+    generator: torch.Generator | None,
+    top_p: float,
+) -> Tensor:
+    """One code a row, int64 (B,), of the nucleus of what is allowed.
+
+    Candidates are asked about from the likeliest downward until the nucleus is certain: until it is the same whether
+    all of the others are allowed or none.
+    """
+    masked = logits.masked_fill(~candidates, -torch.inf)
+    check_best(masked.amax(dim=1), logits)
+    top_p = max(top_p, torch.finfo(masked.dtype).tiny)  # so that the first one is always inside
+
+    def nucleus(found: Answers, others: Tensor | float = 0.0) -> Tensor:
+        """Which of the known codes are inside, when that much weight (B, 1) is allowed besides them."""
+        totals = weights(found).cumsum(dim=1)
+        before = nn.functional.pad(totals[:, :-1], (1, 0))
+        return found.allowed & (before < top_p * (totals[:, -1:] + others))
+
+    def weights(found: Answers) -> Tensor:
+        return _weights(found.ranks.clone(), found.first()[1], temperature).masked_fill_(~found.allowed, 0)
+
+    def certain(found: Answers, ranks: Tensor) -> Tensor:
+        others = _weights(ranks.scatter(1, found.codes, -torch.inf), found.first()[1], temperature).sum(1, keepdim=True)
+        known = weights(found).sum(1, keepdim=True)
+        same = (nucleus(found) == nucleus(found, others)).all(dim=1)
+        return same & (known >= top_p * (known + others)).squeeze(1)
+
+    answers = ask_in_order(masked, constraint, state, 8, certain)
+    check_best(answers.first()[1], logits)
+    drawn = _drawn(weights(answers).masked_fill_(~nucleus(answers), 0), generator)
+    return answers.codes.gather(1, drawn.unsqueeze(1)).squeeze(1)

@@ -86,7 +86,7 @@ class MacroTable:
             For a production outside 0 ... P - 1.
         """
         _check_range(derivations, self.grammar.size, "production")
-        encoded: tuple[NDArray[np.uint16], NDArray[np.int64]] = _encode(derivations, offsets, *self._trie)
+        encoded: tuple[NDArray[np.uint16], NDArray[np.int64]] = _encode(derivations, offsets, *self.trie)
         return encoded
 
     def expand(self, codes: NDArray[np.integer]) -> Ints:
@@ -99,7 +99,7 @@ class MacroTable:
         """
         _check_range(codes, self.size, "code")
         codes = codes.astype(np.int64)
-        starts, flat = self._expansions
+        starts, flat = self.expansions
         lengths = starts[codes + 1] - starts[codes]
         ends = np.cumsum(lengths)
         within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)
@@ -153,7 +153,8 @@ class MacroTable:
         return cls(grammar, macros)
 
     @cached_property
-    def _expansions(self) -> tuple[NDArray[np.int64], Ints]:
+    def expansions(self) -> tuple[NDArray[np.int64], Ints]:
+        """Where each code's productions begin, int64 (R + 1,), and the productions of all codes."""
         parts = [(p,) for p in range(self.grammar.size)] + list(self.macros)
         starts = np.cumsum([0, *map(len, parts)], dtype=np.int64)
         return starts, np.array([p for part in parts for p in part], dtype=np.int32)
@@ -170,7 +171,7 @@ class MacroTable:
         return starts, np.array([item for body in bodies for item in body], dtype=np.int32)
 
     @cached_property
-    def _trie(self) -> tuple[Ints, Ints]:
+    def trie(self) -> tuple[Ints, Ints]:
         """int32 (nodes, P): the node after a production (0: none); int32 (nodes,): the code that ends there (-1)."""
         edges: list[dict[int, int]] = [{}]
         code_at = [-1]

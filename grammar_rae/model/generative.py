@@ -18,9 +18,10 @@ from grammar_rae import checkpoint
 from grammar_rae.autoencoder import Autoencoder
 from grammar_rae.codecs import Codec, codec_from_dict
 from grammar_rae.datasets import CodeDataset, padded
-from grammar_rae.decoding import check_temperature, decode
+from grammar_rae.decoding import Choice, Constraint, choice_of
 from grammar_rae.density import MAX_POINTS, MixtureDensity
 from grammar_rae.errors import CheckpointError, InputError, TrainingError
+from grammar_rae.model.drawing import Drawing, latent_codes
 from grammar_rae.model.samples import SampleResult
 from grammar_rae.model.sources import encoded, listed
 from grammar_rae.recipes import Recipe, build, build_constraint, get_recipe, training_settings
@@ -118,13 +119,14 @@ class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         recipe = replace(
             recipe, codec=codec.kind, form=codec.form, fragments=codec.fragments, max_length=codec.max_length
         )
+        build_constraint(recipe.constraint, codec, data.atoms)  # told now rather than after the training
         autoencoder, density = build(recipe, codec)
         density.check_count(len(train_set))
         release_memory()  # of the encoding
         callbacks = [ProgressBar()] if progress else []
         same = {name: value for name, value in recipe.to_dict().items() if name not in ("training", "density_options")}
         history = fit(autoencoder, train_set, validation_set, settings, home, callbacks, resume, same)
-        self._set(recipe, codec, autoencoder, density, history)
+        self._set(recipe, codec, data.atoms, autoencoder, density, history)
         density.fit(self._codes_of(train_set), seed=settings.seed)
         if home is not None and is_main_process():
             self.save(home)
@@ -141,10 +143,17 @@ class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return get_recipe(self.recipe).replaced(**chosen, **overrides)
 
     def _set(
-        self, recipe: Recipe, codec: Codec, autoencoder: Autoencoder, density: MixtureDensity, history: History
+        self,
+        recipe: Recipe,
+        codec: Codec,
+        atoms: Mapping[str, int],
+        autoencoder: Autoencoder,
+        density: MixtureDensity,
+        history: History,
     ) -> None:
         self.recipe_ = recipe
         self.codec_ = codec
+        self.atoms_ = dict(atoms)
         self.autoencoder_ = autoencoder.eval()
         self.density_ = density
         self.history_ = history
@@ -233,8 +242,10 @@ class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         z: NDArray[Any] | Tensor,
         *,
         temperature: float = 0.0,
+        top_p: float = 1.0,
+        beam: int | None = None,
         seed: int | None = None,
-        constraint: str | None = None,
+        constraint: str | Choice | None = None,
         canonical: bool = True,
     ) -> list[str]:
         """Texts of latent codes (N, D).
@@ -243,10 +254,15 @@ class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         ----------
         z
             Codes; one alone, (D,), is taken as (1, D).
-        temperature, seed
-            0 takes the likeliest code at each step; above that, steps are drawn, by the seed.
+        temperature, top_p, seed
+            Temperature 0 takes the likeliest code at each step; above that, steps are drawn, by the seed. Below 1,
+            ``top_p`` leaves out the unlikeliest codes of each step: see :func:`grammar_rae.decoding.decode`.
+        beam
+            Search for the likeliest text with so many beams instead: see :func:`grammar_rae.decoding.beam_search`.
         constraint
-            A row of ``CONSTRAINTS``; None for the recipe's.
+            What every step must obey, for example ``"chemistry; max-heavy-atoms=38"``: a text or an object of
+            :mod:`grammar_rae.decoding.choices`; None for the recipe's. Under ``"none"``, what is no text of the codec
+            becomes "".
         canonical
             Give molecules as canonical SMILES; one that is not valid stands as it was decoded. False gives all texts as
             they were decoded, without RDKit.
@@ -254,40 +270,38 @@ class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         InputError
-            For codes of another size or not finite.
+            For codes of another size or not finite, settings that cannot be used or not together, or a constraint that
+            does not exist or that the model cannot serve.
+        DecodingError
+            For a constraint that no text within the model's length limit is sure to obey.
         """
         codec = self.codec
-        check_temperature(temperature)
-        try:
-            values = z.detach().float().cpu().numpy() if isinstance(z, Tensor) else z
-            codes = torch.from_numpy(np.array(values, dtype=np.float32, ndmin=2))
-        except (TypeError, ValueError) as error:
-            raise InputError("latent codes are numbers", received=type(z).__name__, expected="(N, D)") from error
-        if codes.ndim != 2 or codes.shape[1] != self.recipe_.latent:
-            raise InputError(
-                "these are not latent codes of this model",
-                received=f"shape {tuple(np.shape(z))}",
-                expected=f"(N, {self.recipe_.latent})",
-            )
-        if not bool(codes.isfinite().all()):
-            raise InputError("latent codes must be finite numbers", received="NaN or infinity among them")
+        drawing = Drawing(temperature, top_p, beam)
+        codes = latent_codes(z, self.recipe_.latent)
         generator = self._generator(seed)
-        texts: list[str] = []
-        for start in range(0, len(codes), BATCH):
-            texts += self._decode_batch(codes[start : start + BATCH], temperature, generator, constraint)
+        _, bound = self._bound(constraint)
+        rows = max(1, BATCH // drawing.width)
+        found: list[str | None] = []
+        for start in range(0, len(codes), rows):
+            found += self._texts(codes[start : start + rows], drawing, bound, generator)
+        texts = ["" if text is None else text for text in found]
         if not canonical:
             return texts
         return [spelled if (spelled := codec.canonical(text)) is not None else text for text in texts]
 
-    def _decode_batch(
-        self, z: Tensor, temperature: float, generator: torch.Generator, constraint: str | None
-    ) -> list[str]:
+    def _bound(self, constraint: str | Choice | None) -> tuple[str, Constraint[Any]]:
+        """The text of a constraint, and the constraint for this model's codec."""
+        choice = choice_of(self.recipe_.constraint if constraint is None else constraint)
+        return str(choice), build_constraint(choice, self.codec_, self.atoms_)
+
+    def _texts(
+        self, z: Tensor, drawing: Drawing, bound: Constraint[Any], generator: torch.Generator
+    ) -> list[str | None]:
+        """Texts of z (B, D); None for what is no text, as can be without a constraint."""
         limit = self.codec_.max_length or 1024
-        rule = build_constraint(self.recipe_.constraint if constraint is None else constraint, self.codec_)
-        decoder = cast(Any, self.autoencoder_.decoder)
         with self._autocast():
-            codes = decode(decoder, z.to(self.device), rule, limit, temperature, generator)
-        return self.codec_.decode_batch(codes.cpu().numpy())
+            codes = drawing.codes(cast(Any, self.autoencoder_.decoder), z.to(self.device), bound, limit, generator)
+        return self.codec_.spell_batch(codes.cpu().numpy())
 
     def _generator(self, seed: int | None) -> torch.Generator:
         generator = torch.Generator(device=self.device)
@@ -299,18 +313,20 @@ class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             generator.manual_seed(int(seed))
         return generator
 
-    def reconstruct(self, texts: Sequence[str]) -> list[str]:
-        """Texts encoded and decoded again, the likeliest way.
+    def reconstruct(self, texts: Sequence[str], constraint: str | Choice | None = None) -> list[str]:
+        """Texts encoded and decoded again, the likeliest code at each step; the constraint is :meth:`decode`'s.
 
         Raises
         ------
         TextError
             As :meth:`encode`.
         """
-        return self.decode(self.encode(texts))
+        return self.decode(self.encode(texts), constraint=constraint)
 
-    def interpolate(self, a: str, b: str, steps: int = 9) -> list[str]:
+    def interpolate(self, a: str, b: str, steps: int = 9, constraint: str | Choice | None = None) -> list[str]:
         """Texts along the straight line from the code of ``a`` to that of ``b``, both ends decoded too.
+
+        The constraint is :meth:`decode`'s.
 
         Raises
         ------
@@ -323,7 +339,7 @@ class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError("an interpolation has two ends", received=f"{steps!r} steps", expected="2 or more")
         ends = self.encode([a, b])
         share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
-        return self.decode((1 - share) * ends[:1] + share * ends[1:])
+        return self.decode((1 - share) * ends[:1] + share * ends[1:], constraint=constraint)
 
     def transform(self, X: Sequence[str]) -> Codes:
         """Latent codes of texts, float32 (N, D): :meth:`encode` by scikit-learn's name."""
@@ -342,7 +358,8 @@ class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         *,
         seed: int | None = None,
         temperature: float = 1.0,
-        constraint: str | None = None,
+        top_p: float = 1.0,
+        constraint: str | Choice | None = None,
         max_attempts: int | None = None,
     ) -> SampleResult:
         """Draw n texts: codes from the density, decoded under the constraint.
@@ -356,7 +373,7 @@ class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             attempts it took.
         seed
             The same seed gives the same texts; None draws afresh.
-        temperature, constraint
+        temperature, top_p, constraint
             As in :meth:`decode`.
         max_attempts
             At most so many texts are decoded; None allows 100 a text.
@@ -369,18 +386,18 @@ class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         InputError
-            For n or max_attempts below 1, or a temperature or seed that cannot be used.
-        UnknownNameError
-            For a constraint that does not exist.
+            For n or max_attempts below 1, settings that cannot be used, or a constraint that does not exist or that the
+            model cannot serve.
+        DecodingError
+            For a constraint that no text within the model's length limit is sure to obey.
         """
         codec = self.codec
         for name, number in (("n", n), ("max_attempts", 1 if max_attempts is None else max_attempts)):
             if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
                 raise InputError(f"{name} must be a number of texts", received=repr(number), expected="1 or more")
         n = int(n)  # a NumPy integer may be too small for what is computed from it
-        check_temperature(temperature)
-        constraint = self.recipe_.constraint if constraint is None else constraint
-        build_constraint(constraint, codec)
+        drawing = Drawing(temperature, top_p)
+        told, bound = self._bound(constraint)
         generator = self._generator(seed)
         most = (100 * n if valid_only else n) if max_attempts is None else max_attempts
         texts: list[str] = []
@@ -392,15 +409,15 @@ class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             needed = (n - len(texts)) * (attempts + 1) / (n_valid + 1) if valid_only else n - len(texts)
             batch = int(min(np.ceil(needed), BATCH, most - attempts))
             z = self.density_.sample(batch, generator)
-            drawn = self._decode_batch(z, temperature, generator, constraint)
+            drawn = self._texts(z, drawing, bound, generator)
             for text, code in zip(drawn, z.cpu().numpy(), strict=True):
                 if len(texts) == n:
                     break
-                spelled = codec.canonical(text)
+                spelled = None if text is None else codec.canonical(text)
                 attempts += 1
                 n_valid += spelled is not None
                 if spelled is not None or not valid_only:
-                    texts.append(text if spelled is None else spelled)
+                    texts.append(spelled if spelled is not None else text or "")
                     valid.append(spelled is not None)
                     latent.append(code)
         if len(texts) < n:
@@ -411,7 +428,7 @@ class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             )
         stacked = np.stack(latent) if latent else np.zeros((0, self.recipe_.latent), np.float32)
         flags = np.array(valid, dtype=bool)
-        return SampleResult(texts, flags, attempts, n_valid, stacked, constraint, temperature, seed)
+        return SampleResult(texts, flags, attempts, n_valid, stacked, told, temperature, seed, top_p)
 
     # -- on disk ------------------------------------------------------------------------------------------------
 
@@ -428,6 +445,7 @@ class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             "kind": "model",
             "recipe": self.recipe_.to_dict(),
             "codec": self.codec_.to_dict(),
+            "atoms": self.atoms_,
             "history": self.history_.to_dict(),
             "seed": self.seed,
             "versions": checkpoint.versions(),
@@ -450,6 +468,7 @@ class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         try:
             recipe = Recipe.from_dict(meta["recipe"])
             codec = codec_from_dict(meta["codec"])
+            atoms = {str(atom): int(capacity) for atom, capacity in meta.get("atoms", {}).items()}
             autoencoder, density = build(recipe, codec)
             autoencoder.load_state_dict(tensors["weights"])
             density.load_state_dict(tensors["density"])
@@ -462,5 +481,5 @@ class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 remedy="Load it with the version of grammar_rae that wrote it, or train again.",
             ) from error
         model = cls(recipe, seed=seed)
-        model._set(recipe, codec, autoencoder, density, history)
+        model._set(recipe, codec, atoms, autoencoder, density, history)
         return model

@@ -25,8 +25,8 @@ class SampleResult:
         How many texts were decoded for them, and how many of those were valid: nothing else was rejected.
     latent
         float32 (n, D): the codes that they were decoded from.
-    constraint, temperature, seed
-        How they were drawn.
+    constraint, temperature, seed, top_p
+        How they were drawn, the constraint as a text.
     """
 
     texts: list[str]
@@ -37,6 +37,7 @@ class SampleResult:
     constraint: str
     temperature: float
     seed: int | None
+    top_p: float = 1.0
 
     @property
     def smiles(self) -> list[str]:
@@ -45,7 +46,10 @@ class SampleResult:
 
     @property
     def validity(self) -> float:
-        """Raw validity: the share of all decoded texts that were valid, before any rejection."""
+        """Raw validity under :attr:`constraint`: the share of all decoded texts that were valid, before any rejection.
+
+        It is a figure of the model and the constraint together: 1 under a chemistry constraint, whatever the model.
+        """
         return self.n_valid / self.attempts if self.attempts else float("nan")
 
     @property

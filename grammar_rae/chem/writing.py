@@ -1,0 +1,84 @@
+"""A SMILES in Kekulé form with its atoms in the order in which they were written."""
+
+import re
+from typing import Any
+
+from rdkit import Chem
+
+from grammar_rae.chem.log import quiet
+from grammar_rae.chem.smiles import canonical
+from grammar_rae.errors import TextError
+
+_TOKEN = re.compile(r"\[[^\]]*\]|Br|Cl|[A-Za-z*]|%\d\d|.")
+_BARE = re.compile(r"\[([bcnops])H?\]")  # an aromatic atom whose hydrogen needs no brackets in Kekulé form
+_AROMATIC = re.compile(r"(\[\d*)([a-z])")
+_SYMBOLS = {1.0: "", 2.0: "=", 3.0: "#"}
+_DIRECTIONS = "/\\"
+
+
+@quiet
+def kekule_as_written(text: str) -> str:
+    """The same SMILES, atom for atom and ring number for ring number, with double bonds in place of aromatic atoms.
+
+    >>> kekule_as_written("c1ccccc1C(=O)N")
+    'C1=CC=CC=C1C(=O)N'
+
+    Raises
+    ------
+    TextError
+        When RDKit refuses the text, or it cannot be written so.
+    """
+    text = text.strip()
+    before = canonical(text)
+    settings: Any = Chem.SmilesParserParams()
+    settings.removeHs = False
+    read: Any = Chem.MolFromSmiles(text, settings)
+    Chem.Kekulize(read, clearAromaticFlags=True)
+    written = "".join(_rewritten(text, read))
+    if canonical(written) != before:
+        raise TextError("this SMILES cannot be written in Kekulé form as it stands", text=text, received=written)
+    return written
+
+
+def _rewritten(text: str, read: Any) -> list[str]:
+    out: list[str] = []
+    rings: dict[str, int] = {}
+    branches: list[int] = []
+    last, atoms, bond = -1, 0, ""
+    for token in _TOKEN.findall(text):
+        if token[0] in "-=#:$" or token in _DIRECTIONS:
+            bond = token
+        elif token == "(":
+            branches.append(last)
+            out.append(token)
+        elif token == ")":
+            last = branches.pop()
+            out.append(token)
+        elif token == ".":
+            last = -1
+            out.append(token)
+        elif token[0] == "%" or token.isdigit():
+            number = token.lstrip("%").lstrip("0") or "0"
+            opened = rings.pop(number, None)
+            if opened is None:
+                rings[number] = last
+            symbol = "" if opened is None else _symbol(read, opened, last)
+            out.append((bond if bond and bond in _DIRECTIONS else symbol) + token)
+            bond = ""
+        else:
+            if last >= 0:
+                out.append(bond if bond and bond in _DIRECTIONS else _symbol(read, last, atoms))
+            out.append(_atom(token))
+            last, atoms, bond = atoms, atoms + 1, ""
+    return out
+
+
+def _symbol(read: Any, a: int, b: int) -> str:
+    return _SYMBOLS[read.GetBondBetweenAtoms(a, b).GetBondTypeAsDouble()]
+
+
+def _atom(token: str) -> str:
+    bare = _BARE.fullmatch(token)
+    if bare:
+        return bare[1].upper()
+    return _AROMATIC.sub(lambda found: found[1] + found[2].upper(), token) if token[0] == "[" else token.capitalize()

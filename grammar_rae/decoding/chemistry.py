@@ -1,0 +1,427 @@
+"""The chemistry constraint: any logits whatever decode to a molecule that RDKit sanitises.
+
+**What is kept.** A state (``machine.py``) is what a derivation has spelled so far: what each atom can still bind, the
+bond that waits for its second atom, the branches and rings that are open, and the nonterminals to come. A production is
+*legal* when each atom stays within its capacity, a ring bond joins two different atoms that are not bonded yet and
+whose ends agree on its order, and no ring is open when nothing is left to expand. In Kekulé form that is all that
+RDKit asks of a molecule: stereo marks that make no sense are dropped, and there is no aromatic atom to kekulise.
+
+**Why there is no dead end.** A fixed policy (``finish.py``) names one production for every state. Let W(s) be the
+fewest codes in which the productions that it writes from s to the end can be written, infinite if one of them is not
+legal or the molecule does not end. A code is allowed when its productions are legal and W(state after it) is at most
+the number of codes that are left after it. Then:
+
+1. ``start`` refuses limits below W(start), so W(s) <= left holds at the beginning, and after every allowed code.
+2. While a molecule is not complete, 1 <= W(s) <= left. Take the first code c of the shortest way to write what the
+   policy writes from s. The policy depends on the state alone; so after c it writes the rest of the same productions,
+   which takes W(s) - 1 codes, and W(s) - 1 <= left - 1. So c is allowed: some code always is.
+3. ``left`` falls by one with each code, so every molecule is complete within the limit, by legal productions only.
+
+The argument asks nothing of the policy but that it looks at the state alone. Whatever else is made illegal (atoms,
+rings of some size, too many atoms, another beginning than the scaffold) keeps it true, as long as W(start) is finite;
+that is tested when a constraint is built. A better policy only forbids less. The arguments are those of a potential
+function, and the witness derivation is the policy's way to the end; as it can be found again, it is not stored.
+
+**What it costs.** Nothing is asked about codes that are not drawn (``refused``); a question copies one row of some
+hundred numbers and expands some ten to forty productions.
+
+Molecules of more than 512 atoms, 32 rings open at once or 128 ring bonds are not written.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from grammar_rae.codecs import FORMS, Codec, GrammarCodec
+from grammar_rae.decoding import finish, machine, questions
+from grammar_rae.decoding.asking import check_best
+from grammar_rae.decoding.dialects import ATOM, Atom, compiled
+from grammar_rae.decoding.machine import Row, Tables
+from grammar_rae.errors import DecodingError, InputError, TextError
+from grammar_rae.grammar import Grammar, MacroTable, parser_for
+
+MOST_ATOMS, MOST_OPEN_RINGS, MOST_RINGS = 512, 32, 128
+MOST_CODES = 4096
+"""The most codes of a molecule, and the most productions that the policy may take to the end of one."""
+
+UNLIMITED = 1 << 14
+MOST_BONDS = 8
+_ELEMENT = re.compile(r"\[?\d*([A-Z][a-z]?|\*)")
+
+
+@dataclass
+class Molecules:
+    """The molecules of a batch, as far as they are.
+
+    Attributes
+    ----------
+    table
+        int16 (B, W), on the CPU: see ``machine.py``.
+    device
+        Where the tensors of this state are made.
+    ahead
+        Codes that were drawn for it, and the state after them.
+    """
+
+    table: NDArray[np.int16]
+    device: torch.device
+    ahead: "tuple[Tensor, Molecules] | None" = None
+
+    @property
+    def lhs(self) -> Tensor:
+        """int64 (B,): the nonterminal that each row expands next; 0 where a row is complete."""
+        return torch.from_numpy(questions.seen(self.table, 0)[0]).to(self.device)
+
+    @property
+    def alive(self) -> Tensor:
+        """Bool (B,): the rows that are not complete."""
+        return torch.from_numpy(self.table[:, machine.HEIGHT] > 0).to(self.device)
+
+    def rows(self, keep: Tensor) -> Self:
+        """The state of some rows, by their indices."""
+        return type(self)(self.table[keep.cpu().numpy()], self.device)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a molecule must keep besides chemistry; None for no limit.
+
+    Attributes
+    ----------
+    heavy_atoms
+        The most atoms other than hydrogen.
+    elements
+        The elements that may be written; implicit hydrogen is always there.
+    ring_sizes
+        The sizes that the smallest rings may have.
+    scaffold
+        A Kekulé SMILES that the text begins with.
+    """
+
+    heavy_atoms: int | None = None
+    elements: frozenset[str] | None = None
+    ring_sizes: frozenset[int] | None = None
+    scaffold: str | None = None
+
+    def and_also(self, other: "Limits") -> "Limits":
+        """Both.
+
+        Raises
+        ------
+        InputError
+            For two scaffolds.
+        """
+
+        def both(combine: Callable[[Any, Any], Any], one: Any, two: Any) -> Any:
+            return two if one is None else one if two is None else combine(one, two)
+
+        def same(one: str, two: str) -> str:
+            if one != two:
+                raise InputError("a text begins with one scaffold only", received=f"{one} and {two}")
+            return one
+
+        return Limits(
+            both(min, self.heavy_atoms, other.heavy_atoms),
+            both(frozenset.intersection, self.elements, other.elements),
+            both(frozenset.intersection, self.ring_sizes, other.ring_sizes),
+            both(same, self.scaffold, other.scaffold),
+        )
+
+
+class MoleculeConstraint:
+    """Only molecules that RDKit sanitises, each complete within the limit; see the module's first lines.
+
+    Parameters
+    ----------
+    codec
+        A grammar codec of molecules in Kekulé form.
+    atoms
+        The atoms that may be written and the bonds that each can take, as an encoded data set's ``atoms``.
+    limits
+        What else must hold.
+
+    Raises
+    ------
+    InputError
+        For a codec of another form or grammar, when no atom is left, or when no molecule keeps all limits.
+
+    Attributes
+    ----------
+    shortest
+        The smallest limit, in codes, that ``start`` takes.
+    """
+
+    def __init__(self, codec: Codec, atoms: Mapping[str, int], limits: Limits | None = None) -> None:
+        limits = limits or Limits()
+        macros = _macros_of(codec)
+        if not atoms:
+            raise InputError(
+                "the atoms that molecules may be written with are not known",
+                received="no atoms",
+                expected="an encoded data set's atoms: {'C': 4, '[O-]': 1, ...}",
+                remedy="Encode the data in Kekulé form with this version of the package, and train on that.",
+            )
+        self.rules = rules = macros.rules
+        self._macros = macros
+        self._tables = _compiled(macros, atoms, limits)
+        self._most_atoms = _most_atoms(macros)
+        shortest = self._shortest()
+        if shortest is None:
+            raise _impossible(macros.grammar, atoms, limits)
+        self.shortest = shortest
+        fitting = self._find_fitting()
+        possible = rules.usable & fitting.any(axis=0)
+        fits = rules.lhs_mask[:, None] & fitting
+        self._fitting = torch.from_numpy(fits)
+        self._lists = np.cumsum([0, *fits.sum(axis=2).ravel()]), np.nonzero(fits)[2]
+        self._change = np.where(possible, rules.cost - rules.min_steps[rules.lhs], 0)
+        self._cost = torch.from_numpy(rules.cost.copy())
+        self._min_steps = torch.from_numpy(rules.min_steps.copy())
+        self._dearest = int(rules.cost[possible].max())
+
+    def start(self, batch: int, limit: int, device: torch.device | str = "cpu") -> Molecules:
+        """Molecules of which nothing is written.
+
+        Raises
+        ------
+        InputError
+            For a negative batch.
+        DecodingError
+            For a limit below :attr:`shortest`.
+        """
+        if batch < 0:
+            raise InputError("a batch cannot be negative", received=batch)
+        if limit < self.shortest:
+            raise DecodingError(
+                "no molecule of this constraint is sure to be as short as the limit",
+                received=f"limit {limit}",
+                expected=f"{self.shortest} or more",
+            )
+        return Molecules(np.repeat(self._empty(limit)[None], batch, axis=0), torch.device(device))
+
+    def candidates(self, state: Molecules) -> Tensor:
+        """Bool (B, R): the codes that may come next as far as the grammar, the atoms and the budget tell."""
+        device = state.device
+        self._to(device)
+        top, free = (torch.from_numpy(one).to(device) for one in questions.seen(state.table, MOST_BONDS))
+        mask = self._fitting[top, free]
+        left, owed = (
+            torch.from_numpy(state.table[:, column].astype(np.int64)).to(device)
+            for column in (machine.LEFT, machine.OWED)
+        )
+        spare = left - 1 - (owed - self._min_steps[top])
+        if bool((spare < self._dearest).any()):
+            mask = mask & (self._cost <= spare.unsqueeze(1))
+        return mask
+
+    def refused(self, state: Molecules, choice: Tensor) -> Tensor:
+        """Bool (B,): which of these candidates, one a row, may not come next after all."""
+        codes = choice.cpu().numpy()
+        found = questions.refusals(state.table, codes, self._tables, *self._macros.trie, _room(state.table))
+        return torch.from_numpy(found).to(choice.device)
+
+    def allowed(self, state: Molecules, among: Tensor | None = None) -> Tensor:
+        """Bool (B, R): the codes that may come next; of ``among``, Bool (B, R), where it is given."""
+        asked = self.candidates(state)
+        if among is not None:
+            asked = asked & among
+        found = questions.mask(state.table, asked.cpu().numpy(), self._tables, *self._macros.trie, _room(state.table))
+        return torch.from_numpy(found).to(asked.device)
+
+    def draw(self, state: Molecules, logits: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
+        """One allowed code a row, int64 (B,), from float32 logits (B, R), as :func:`grammar_rae.decoding.decode` draws.
+
+        All in one compiled loop, which also keeps the state after it for ``advance``.
+
+        Raises
+        ------
+        DecodingError
+            When logits are NaN or infinite, or nothing allowed has a finite one.
+        """
+        logits = logits.cpu()
+        best = logits.amax(dim=1, keepdim=True)
+        check_best(best, logits)
+        if temperature > 0:
+            factor = min(1 / (math.log(2) * temperature), 1e30)
+            weights = logits.sub(best).mul_(factor).exp2_()
+            level = torch.rand(len(logits), generator=generator, device=state.device, dtype=torch.float64).cpu()
+        else:
+            factor, weights, level = 0.0, torch.zeros_like(logits), torch.zeros(len(logits), dtype=torch.float64)
+        table = np.empty_like(state.table)
+        choice = questions.draws(
+            state.table,
+            table,
+            logits.numpy(),
+            weights.numpy(),
+            level.numpy(),
+            factor,
+            *self._lists,
+            (self._change, self.rules.min_steps, self._dearest),
+            self._tables,
+            *self._macros.trie,
+            _room(state.table),
+        )
+        if (choice < 0).any():
+            raise DecodingError("a step cannot be decoded: nothing that is allowed has a finite logit")
+        drawn = torch.from_numpy(choice).to(state.device)
+        state.ahead = drawn, Molecules(table, state.device)
+        return drawn
+
+    def advance(self, state: Molecules, choice: Tensor) -> Molecules:
+        """The state after one code (B,) a row; every row must be alive.
+
+        Raises
+        ------
+        DecodingError
+            For a code that no molecule can go on with.
+        """
+        if state.ahead is not None and choice is state.ahead[0]:
+            return state.ahead[1]
+        codes = choice.cpu().numpy()
+        table = state.table.copy()
+        table[:, machine.OWED] += self._change[codes].astype(np.int16)
+        wrong = questions.advanced(table, codes, self._tables)
+        if wrong >= 0:
+            raise DecodingError("a code is not allowed here", received=f"code {codes[wrong]} in row {wrong}")
+        return Molecules(table, state.device)
+
+    def _to(self, device: torch.device) -> None:
+        if self._fitting.device != device:
+            for name in ("_fitting", "_cost", "_min_steps"):
+                setattr(self, name, getattr(self, name).to(device))
+
+    def _empty(self, limit: int) -> Row:
+        """The state of a molecule of which nothing is written."""
+        limit = min(limit, MOST_CODES)
+        # What is still to expand is never more than the codes that are left; what else is open are ends of branches.
+        row = machine.empty_row(
+            self.rules.start,
+            stack=2 * limit + 64,
+            atoms=min(limit * self._most_atoms, MOST_ATOMS),
+            depth=limit + 64,
+            open_rings=MOST_OPEN_RINGS,
+            rings=MOST_RINGS,
+        )
+        row[[machine.LEFT, machine.OWED]] = limit, self.rules.shortest
+        return row
+
+    def _shortest(self) -> int | None:
+        """The fewest codes that the policy's first molecule takes; None where it finds none."""
+        row = self._empty(MOST_CODES)
+        _, _, written, fewest, distance = _room(row)
+        n = finish.finished(row, 0, self._tables, len(written), written, distance)
+        return None if n < 0 else int(finish.fewest_codes(written, n, *self._macros.trie, fewest))
+
+    def _find_fitting(self) -> NDArray[np.bool_]:
+        """Bool (MOST_BONDS + 2, R): the codes that can be written behind an atom that has so much capacity free."""
+        t, empty, rules = self._tables.copy(), self._empty(1 << 7), self.rules
+        t[machine.LENIENT], t[machine.N_PREFIX] = 1, 0
+        # What goes on inside of an atom depends on the codes before it, not on the atom before that.
+        within = t[t[machine.T_INSIDE] :][rules.lhs] & (t[t[machine.T_ROOT] :][rules.lhs] != machine.ATOM_ROOT)
+        rows = [
+            np.ones(MOST_BONDS + 2, np.bool_)
+            if within[code]
+            else questions.fitting(empty, rules.lhs[code], code, MOST_BONDS, t)
+            for code in range(rules.size)
+        ]
+        return np.stack(rows, axis=1)
+
+
+def _macros_of(codec: Codec) -> MacroTable:
+    """The codes of a codec that chemistry can follow."""
+    if not isinstance(codec, GrammarCodec) or not FORMS[codec.form].valences:
+        raise InputError(
+            "the chemistry constraint follows molecules in Kekulé form, written by a grammar",
+            received=f"a codec of {codec.kind} in the form {codec.form!r}",
+            expected="a codec of a grammar in the form 'kekule'",
+            remedy="Train a recipe with form='kekule', or decode with constraint='grammar' and reject what is invalid.",
+        )
+    return codec.macros
+
+
+def _compiled(macros: MacroTable, atoms: Mapping[str, int], limits: Limits) -> Tables:
+    known = {_element_of(text) for text in atoms}
+    if unknown := sorted((limits.elements or frozenset()) - known):
+        raise InputError(
+            "these elements are in no atom that may be written",
+            received=", ".join(unknown),
+            expected=f"some of {', '.join(sorted(known))}",
+        )
+    listed = [
+        Atom(text, capacity, _element_of(text) not in ("H", "*"))
+        for text, capacity in atoms.items()
+        if limits.elements is None or _element_of(text) in limits.elements
+    ]
+    return compiled(
+        macros,
+        listed,
+        "C",
+        UNLIMITED if limits.heavy_atoms is None else limits.heavy_atoms,
+        limits.ring_sizes,
+        () if limits.scaffold is None else _prefix(macros.grammar, limits.scaffold),
+    )
+
+
+def _element_of(atom: str) -> str:
+    """The element of an atom's text: ``N`` of ``[NH3+]``."""
+    found = _ELEMENT.match(atom)
+    return found[1] if found else ""
+
+
+def _prefix(grammar: Grammar, scaffold: str) -> tuple[int, ...]:
+    """The productions that every derivation of a text beginning with the scaffold begins with.
+
+    Raises
+    ------
+    InputError
+        When the grammar does not know the scaffold, or does not spell from left to right.
+    """
+
+    def spelled(text: str) -> tuple[int, ...]:
+        found = [*parser_for(grammar).parse(text)]
+        while not grammar.productions[found[-1]].rhs:
+            del found[-1]  # that nothing follows
+        return tuple(map(int, found))
+
+    try:
+        prefix, longer = spelled(scaffold), spelled(scaffold + "C")
+    except TextError as error:
+        raise InputError(f"the scaffold is not in the grammar: {error}", received=scaffold) from error
+    if longer[: len(prefix)] != prefix:
+        raise InputError(
+            "a scaffold can be the beginning only under a grammar that spells from left to right",
+            received=f"grammar {grammar.name!r}",
+            expected="for example 'smiles'",
+        )
+    return prefix
+
+
+def _impossible(grammar: Grammar, atoms: Mapping[str, int], limits: Limits) -> InputError:
+    told = [f"{field.name} {getattr(limits, field.name)}" for field in fields(limits) if getattr(limits, field.name)]
+    return InputError(
+        "no molecule keeps all of these limits together",
+        received=", ".join(told) or f"grammar {grammar.name!r}, atoms {', '.join(atoms)}",
+        remedy="Allow more: more atoms than the scaffold has, its elements, the sizes of its rings.",
+    )
+
+
+def _most_atoms(macros: MacroTable) -> int:
+    """The most atoms that one code begins."""
+    starts, productions = macros.expansions
+    atom = macros.grammar.nonterminals.index(ATOM)
+    begins = np.array([p.lhs == atom for p in macros.grammar.productions])[productions]
+    return max(1, int(np.add.reduceat(begins, starts[:-1]).max()))
+
+
+def _room(rows: NDArray[np.int16]) -> tuple[NDArray[Any], ...]:
+    """What one question needs: see ``questions.py``."""
+    states = (np.empty(rows.shape[-1], dtype=np.int16) for _ in range(2))
+    numbers = (np.empty(n, dtype=np.int32) for n in (MOST_CODES, MOST_CODES + 1, MOST_ATOMS))
+    return (*states, *numbers)
