@@ -20,7 +20,7 @@ from grammar_rae.benchmarks.original import OriginalDecoding
 from grammar_rae.cli import app
 from grammar_rae.codecs import GrammarCodec
 from grammar_rae.datasets import padded, read_texts
-from grammar_rae.decoding import GrammarConstraint, decode
+from grammar_rae.decoding import Chemistry, Draws, GrammarConstraint, decode
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.grammar import read_grammar
 from grammar_rae.nets.sequence import GRUDecoder
@@ -284,7 +284,6 @@ class TestSpeed:
         assert row["grammar_mean_codes"] == row["constraint_mean_codes"]
         assert row["ratio_batch"] == pytest.approx(row["ratio_row_step"])
         assert row["ratio_same_choices"] > 0
-        assert row["choices_refused"] == 0
 
     def test_a_script_is_followed(self, codec: GrammarCodec, decoder: GRUDecoder, forms: list[str]) -> None:
         script = codes_of(codec, forms)
@@ -292,17 +291,16 @@ class TestSpeed:
         replayed = decode(decoding._Replayed(decoder, script), z, GrammarConstraint(codec.rules), 64)
         assert torch.equal(replayed, script)
 
-    def test_refusals_are_watched(self, codec: GrammarCodec) -> None:
-        class Odd(GrammarConstraint):
-            def refused(self, state: Any, choice: torch.Tensor) -> torch.Tensor:
-                return torch.arange(len(choice)) % 2 == 1
-
-        watched = decoding.Watched(Odd(codec.rules))
-        state = watched.start(10, 20)
-        watched.refused(state, torch.zeros(10, dtype=torch.int64))
-        assert (watched.asked, watched.refusals) == (10, 5)
-        assert watched.allowed(state).shape == (10, codec.rules.size)
+    def test_what_is_watched_draws_only_where_it_can(self, codec: GrammarCodec) -> None:
+        watched = decoding.Watched(GrammarConstraint(codec.rules))
+        assert not isinstance(watched, Draws)
+        assert watched.allowed(watched.start(10, 20)).shape == (10, codec.rules.size)
         assert watched.seconds > 0
+        drawing = decoding.Watched(Chemistry().bind(codec, chem.capacities(chem.ORGANIC)))
+        assert isinstance(drawing, Draws)
+        before = drawing.seconds
+        drawing.draw(drawing.start(10, 20), torch.zeros(10, codec.rules.size), 1.0, torch.Generator())
+        assert drawing.seconds > before
 
     def test_against_the_original(self, forms: list[str]) -> None:
         codec = replace(bare("zinc"), form="kekule")

@@ -178,7 +178,7 @@ class RandomDecoder:
 
 
 def bound_example(name: str, codec: Codec) -> Constraint[Any] | None:
-    """The constraint of a row's own example; None where the row does not serve a codec, which it must say when bound."""
+    """The constraint of a row's own example; None where the row does not serve a codec, as it must say when bound."""
     choice = choice_of(CONSTRAINTS[name].example)
     assert choice_of(str(choice)) == choice
     assert repr(through_a_recipe(choice)) == repr(choice)

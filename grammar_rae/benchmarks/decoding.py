@@ -15,7 +15,7 @@ from grammar_rae.benchmarks.common import Row
 from grammar_rae.benchmarks.original import OriginalDecoding
 from grammar_rae.codecs import GrammarCodec
 from grammar_rae.datasets import padded
-from grammar_rae.decoding import Constraint, decode
+from grammar_rae.decoding import Constraint, Draws, decode
 from grammar_rae.training import bfloat16_units
 
 P = ParamSpec("P")
@@ -23,12 +23,14 @@ T = TypeVar("T")
 
 
 class Watched:
-    """A constraint, the seconds that are spent inside it, and how many choices it is asked about and refuses."""
+    """A constraint, and the seconds that are spent inside it."""
 
     def __init__(self, constraint: Constraint[Any]) -> None:
         self._constraint = constraint
         self.seconds = 0.0
-        self.asked = self.refusals = 0
+        if isinstance(constraint, Draws):
+            # Only then: decoding asks whether a constraint can draw.
+            self.draw = lambda *arguments: self._timed(constraint.draw, *arguments)
 
     def start(self, batch: int, limit: int, device: torch.device | str = "cpu") -> Any:
         return self._timed(self._constraint.start, batch, limit, device)
@@ -37,10 +39,7 @@ class Watched:
         return self._timed(self._constraint.candidates, state)
 
     def refused(self, state: Any, choice: Tensor) -> Tensor:
-        refused = self._timed(self._constraint.refused, state, choice)
-        self.asked += len(refused)
-        self.refusals += int(refused.sum())
-        return refused
+        return self._timed(self._constraint.refused, state, choice)
 
     def allowed(self, state: Any, among: Tensor | None = None) -> Tensor:
         return self._timed(self._constraint.allowed, state, among)
@@ -99,15 +98,11 @@ def cost(
     generator = torch.Generator().manual_seed(seed)
     turns: dict[str, list[_Turn]] = {name: [] for name in constraints}
     again: dict[str, list[_Turn]] = {name: [] for name in constraints}
-    refused = asked = 0
     for repeat in range(repeats + 1):
         z = draw(batch, generator)
         names = sorted(constraints, reverse=bool(repeat % 2))
         for name in names:
-            watched = Watched(constraints[name])
-            turns[name].append(_turn(decoder, z, watched, limit, 1.0, seed + repeat))
-            if name == "constraint":
-                refused, asked = refused + watched.refusals, asked + watched.asked
+            turns[name].append(_turn(decoder, z, Watched(constraints[name]), limit, 1.0, seed + repeat))
         script = turns["constraint"][-1].codes
         for name in names:
             again[name].append(_turn(_Replayed(decoder, script), z, Watched(constraints[name]), limit, 0.0, 0))
@@ -121,7 +116,6 @@ def cost(
         "ratio_batch": _ratio(turns, lambda turn: turn.seconds),
         "ratio_row_step": _ratio(turns, lambda turn: turn.seconds / turn.steps),
         "ratio_same_choices": _ratio(again, lambda turn: turn.seconds),
-        "choices_refused": refused / max(1, asked),
     }
     for name, each in turns.items():
         texts = codec.macros.spell(np.concatenate([_wide(turn.codes, limit) for turn in each]))

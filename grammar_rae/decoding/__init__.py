@@ -15,7 +15,7 @@ from grammar_rae.decoding.choices import (
     Unconstrained,
     choice_of,
 )
-from grammar_rae.decoding.constraints import Constraint, Free, GrammarConstraint, Stacks, State
+from grammar_rae.decoding.constraints import Constraint, Draws, Free, GrammarConstraint, Stacks, State
 from grammar_rae.decoding.sampling import StepDecoder, check_temperature, check_top_p, decode, draw
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Chemistry",
     "Choice",
     "Constraint",
+    "Draws",
     "Elements",
     "Free",
     "GrammarConstraint",

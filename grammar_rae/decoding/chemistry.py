@@ -364,6 +364,7 @@ def _compiled(macros: MacroTable, atoms: Mapping[str, int], limits: Limits) -> T
         listed,
         "C",
         UNLIMITED if limits.heavy_atoms is None else limits.heavy_atoms,
+        MOST_OPEN_RINGS,
         limits.ring_sizes,
         () if limits.scaffold is None else _prefix(macros.grammar, limits.scaffold),
     )

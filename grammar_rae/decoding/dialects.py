@@ -49,13 +49,13 @@ DIALECTS: dict[str, dict[str, Part]] = {
         "branched_atom": Part(
             finish.BRANCHED, ("atom", "atom RB", "atom BB", "atom RB BB"), demand=1, stops=True, places=True, steps=1
         ),
-        "RB": Part(finish.RINGS, ("ringbond", "RB ringbond"), demand=1),
-        "ringbond": Part(finish.RING, ("DIGIT",), demand=1),
+        "RB": Part(finish.RINGS, ("ringbond", "RB ringbond"), demand=1, steps=3),
+        "ringbond": Part(finish.RING, ("DIGIT",), demand=1, steps=2),
         "BB": Part(finish.ONLY, ("branch",), demand=1, places=True, steps=4),
         "branch": Part(finish.ONLY, ("( chain )",), demand=1, places=True, steps=3),
         "bond": _BOND,
         "atom": Part(finish.SPELLED, demand=1, stops=True),
-        "DIGIT": Part(finish.SPELLED, demand=1),
+        "DIGIT": Part(finish.SPELLED, demand=1, steps=1),
     },
 }
 """The grammars whose molecules can always be finished, by their nonterminals."""
@@ -162,6 +162,7 @@ def compiled(
     atoms: Sequence[Atom],
     prefer: str,
     most_heavy: int,
+    most_open: int,
     sizes: Iterable[int] | None,
     prefix: Sequence[int],
 ) -> Tables:
@@ -177,6 +178,8 @@ def compiled(
         The text of the atom that molecules are finished with, where it is among them.
     most_heavy
         The most atoms other than hydrogen.
+    most_open
+        The most rings that are open at once.
     sizes
         The sizes that rings may have; None for any.
     prefix
@@ -219,6 +222,7 @@ def compiled(
     head[machine.T_WIDTH] = tables[machine.T_WIDTH]
     head[machine.N_SIZES], head[machine.N_PREFIX] = len(allowed), len(prefix)
     head[machine.MOST_HEAVY] = most_heavy
+    head[machine.N_NUMBERS] = min(int((tables[machine.T_NUMBER] >= 0).sum()), most_open)
     head[machine.LONGEST] = int(np.diff(code_starts).max())
     return np.concatenate([head, *flat.values()])
 

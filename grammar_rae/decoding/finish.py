@@ -26,6 +26,7 @@ from grammar_rae.decoding.machine import (
     HEIGHT,
     MOST_HEAVY,
     MOST_NUMBERS,
+    N_NUMBERS,
     N_PREFIX,
     N_SIZES,
     NODE,
@@ -305,9 +306,9 @@ def later_place(row, height, t):  # type: ignore[no-untyped-def]
 def most_productions(row, t):  # type: ignore[no-untyped-def]
     """A number of productions with which variant 0 of the policy is sure to finish, without following it; -1: not sure.
 
-    For the left-recursive dialect, in which dozens of symbols may be open. What each of them takes is known as long as
-    no ring has to be begun. Each open ring is closed at the latest by the next atom whose left neighbour was added by
-    the policy, since that one has begun no ring; it takes up to four productions more.
+    For the left-recursive dialect, in which dozens of symbols may be open. What each of them takes is known. A ring
+    bond that must come closes a ring or, at worst, opens one. Each open ring is closed at the latest by the next atom
+    whose left neighbour was added by the policy without ring bonds of its own; it takes up to four productions more.
     """
     if t[N_SIZES] > 0 or row[WRITTEN] < t[N_PREFIX]:
         return -1
@@ -336,13 +337,13 @@ def most_productions(row, t):  # type: ignore[no-untyped-def]
                 return -1
         total = t[t[T_LENGTH] + leaf] - t[t[T_NODE_DEPTH] + node]
         atoms, fresh = 1, True
-    elif row[PENDING] > 0:
-        return -1
     else:
-        taken = demand(row, height, t)
+        taken = demand(row, height, t) + max(row[PENDING] - 1, 0)
+        if row[PENDING] > 1 and not t[t[T_STOPS] + row[row[STACK] + height - 1]]:
+            return -1
     if current >= 0 and row[row[FREE] + current] < taken:
         return -1
-    places, depth = 0, row[DEPTH]
+    places, rings, depth = 0, row[OPEN], row[DEPTH]
     for i in range(height - 1, -1, -1):
         symbol = row[row[STACK] + i]
         if symbol == END_BRANCH:
@@ -356,6 +357,10 @@ def most_productions(row, t):  # type: ignore[no-untyped-def]
         if steps < 0:
             return -1
         total += steps
+        role = t[t[T_ROLE] + symbol]
+        if role in (RINGS, RING, SPELLED):
+            rings += 1
+            fresh = False
         if t[t[T_PLACES] + symbol]:
             total += atom
             atoms += 1
@@ -366,13 +371,14 @@ def most_productions(row, t):  # type: ignore[no-untyped-def]
         if row[row[ORDER] + i] > 2:
             return -1
     if (
-        places < row[OPEN]
+        places < rings
+        or rings > t[N_NUMBERS]
         or row[FREE] + row[ATOMS] + atoms > row[PARENT]
         or row[HEAVY] + atoms > t[MOST_HEAVY]
-        or row[RING_A] + row[CLOSED] + row[OPEN] > row[RING_B]
+        or row[RING_A] + row[CLOSED] + rings > row[RING_B]
     ):
         return -1
-    return total + 4 * row[OPEN]
+    return total + 4 * rings
 
 
 @njit(cache=True, nogil=True)

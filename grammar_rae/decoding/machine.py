@@ -55,9 +55,10 @@ T_SIZES, T_PREFIX = 24, 25
 # Code: where its productions begin (and the next one's); the productions.
 T_CODE, T_CODE_BODY = 26, 27
 # Numbers that are no places: T_WIDTH; how many sizes, 0 where any is allowed; how many productions in the prefix; the
-# most heavy atoms; the most productions of a code; 1 to count the bonds of rings and ask no more of them.
-T_WIDTH, N_SIZES, N_PREFIX, MOST_HEAVY, LONGEST, LENIENT = range(28, 34)
-PLACES = 34
+# most heavy atoms; the most productions of a code; how many ring numbers there are; 1 to count the bonds of rings and
+# ask no more of them.
+T_WIDTH, N_SIZES, N_PREFIX, MOST_HEAVY, LONGEST, N_NUMBERS, LENIENT = range(28, 35)
+PLACES = 35
 
 MOST_NUMBERS = 100
 
