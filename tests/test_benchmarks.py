@@ -20,7 +20,7 @@ from grammar_rae.benchmarks.original import OriginalDecoding
 from grammar_rae.cli import app
 from grammar_rae.codecs import GrammarCodec
 from grammar_rae.datasets import padded, read_texts
-from grammar_rae.decoding import Chemistry, Draws, GrammarConstraint, decode
+from grammar_rae.decoding import Chemistry, Draws, GrammarConstraint, decode, decode_all
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.grammar import read_grammar
 from grammar_rae.nets.sequence import GRUDecoder
@@ -142,8 +142,7 @@ class TestOriginal:
         original = OriginalDecoding(codec.rules)
         theirs = original.decode_batch(logits, chance)
         assert theirs == [original.decode(row, chance) for row in logits]
-        table, constraint = decoding.Table(torch.from_numpy(logits)), GrammarConstraint(codec.rules)
-        ours = decode(table, torch.zeros(200, 1), constraint, 40)
+        ours = decode_all(torch.from_numpy(logits), GrammarConstraint(codec.rules))
         complete = [index for index, row in enumerate(theirs) if row is not None]
         assert len(complete) > 20
         for index in complete:

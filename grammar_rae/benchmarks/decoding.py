@@ -15,7 +15,7 @@ from grammar_rae.benchmarks.common import Row
 from grammar_rae.benchmarks.original import OriginalDecoding
 from grammar_rae.codecs import GrammarCodec
 from grammar_rae.datasets import padded
-from grammar_rae.decoding import Constraint, Draws, decode
+from grammar_rae.decoding import Constraint, Draws, decode, decode_all
 from grammar_rae.training import bfloat16_units
 
 P = ParamSpec("P")
@@ -180,19 +180,6 @@ class _Replayed:
         return logits, _At(state.row, state.step + 1, beneath)
 
 
-class Table:
-    """A decoder whose logits (B, T, R) are given, whatever was decoded before."""
-
-    def __init__(self, logits: Tensor) -> None:
-        self._logits = logits
-
-    def begin(self, z: Tensor) -> _At:
-        return _At(torch.arange(len(z)), 0)
-
-    def step(self, state: _At, previous: Tensor | None, lhs: Tensor) -> tuple[Tensor, _At]:
-        return self._logits[state.row, state.step], _At(state.row, state.step + 1)
-
-
 def against_original(
     codec: GrammarCodec,
     texts: Sequence[str],
@@ -239,26 +226,25 @@ def _race(
 ) -> Row:
     original = OriginalDecoding(codec.rules)
     array = logits.numpy()
-    z = torch.zeros(len(logits), 1)
-    table = Table(logits)
 
-    def ours(rule: Constraint[Any], seed: int) -> list[list[int] | None]:
-        codes = decode(table, z, rule, array.shape[1], 1.0, torch.Generator().manual_seed(seed))
-        return [row[row >= 0].tolist() for row in codes.numpy()]
+    def ours(rule: Constraint[Any], seed: int) -> Tensor:
+        return decode_all(logits, rule, 1.0, torch.Generator().manual_seed(seed))
 
     def one_by_one(seed: int) -> list[list[int] | None]:
         chance = np.random.default_rng(seed)
         return [original.decode(row, chance) for row in array]
 
-    rivals: dict[str, Callable[[int], list[list[int] | None]]] = {
+    # Each gives what its own next step reads: lists of productions, or a table of codes.
+    rivals: dict[str, Callable[[int], list[list[int] | None] | Tensor]] = {
         "original": one_by_one,
         "original_batch": lambda seed: original.decode_batch(array, np.random.default_rng(seed)),
         "grammar": lambda seed: ours(grammar, seed),
         "constraint": lambda seed: ours(constraint, seed),
     }
     seconds: dict[str, list[float]] = {name: [] for name in rivals}
-    drawn: dict[str, list[list[int] | None]] = {}
-    decode(table, z[:2], constraint, array.shape[1], 1.0)  # compile
+    drawn: dict[str, list[list[int] | None] | Tensor] = {}
+    for rule in (grammar, constraint):
+        decode_all(logits[:2], rule, 1.0)  # compile
     for repeat in range(repeats):
         for name in sorted(rivals, reverse=bool(repeat % 2)):
             began = time.perf_counter()
@@ -266,7 +252,8 @@ def _race(
             seconds[name].append(time.perf_counter() - began)
     found: Row = {"molecules": len(array), "positions": array.shape[1], "threads": torch.get_num_threads()}
     for name, rows in drawn.items():
-        ended = [row for row in rows if row is not None]
+        listed = [row[row >= 0].tolist() for row in rows.numpy()] if isinstance(rows, Tensor) else rows
+        ended = [row for row in listed if row is not None]
         texts = [codec.macros.spell(np.array([row]))[0] for row in ended]
         complete = [row for row, text in zip(ended, texts, strict=True) if text is not None]
         rate = len(array) / median(seconds[name])

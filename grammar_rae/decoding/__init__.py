@@ -15,8 +15,8 @@ from grammar_rae.decoding.choices import (
     Unconstrained,
     choice_of,
 )
-from grammar_rae.decoding.constraints import Constraint, Draws, Free, GrammarConstraint, Stacks, State
-from grammar_rae.decoding.sampling import StepDecoder, check_temperature, check_top_p, decode, draw
+from grammar_rae.decoding.constraints import Constraint, Draws, DrawsAll, Free, GrammarConstraint, Stacks, State
+from grammar_rae.decoding.sampling import StepDecoder, check_temperature, check_top_p, decode, decode_all, draw
 
 __all__ = [
     "CONSTRAINTS",
@@ -25,6 +25,7 @@ __all__ = [
     "Choice",
     "Constraint",
     "Draws",
+    "DrawsAll",
     "Elements",
     "Free",
     "GrammarConstraint",
@@ -44,5 +45,6 @@ __all__ = [
     "check_width",
     "choice_of",
     "decode",
+    "decode_all",
     "draw",
 ]

@@ -44,6 +44,7 @@ from grammar_rae.decoding import finish, machine, questions
 from grammar_rae.decoding.asking import check_best
 from grammar_rae.decoding.dialects import ATOM, Atom, compiled
 from grammar_rae.decoding.machine import Row, Tables
+from grammar_rae.decoding.stacks import checked_codes, in_threads, uniform_levels
 from grammar_rae.errors import DecodingError, InputError, TextError
 from grammar_rae.grammar import Grammar, MacroTable, parser_for
 
@@ -224,7 +225,9 @@ class MoleculeConstraint:
     def refused(self, state: Molecules, choice: Tensor) -> Tensor:
         """Bool (B,): which of these candidates, one a row, may not come next after all."""
         codes = choice.cpu().numpy()
-        found = questions.refusals(state.table, codes, self._tables, *self._macros.trie, _room(state.table))
+        found = questions.refusals(
+            state.table, codes, _state(state.table), self._tables, *self._macros.trie, _room(state.table)
+        )
         return torch.from_numpy(found).to(choice.device)
 
     def allowed(self, state: Molecules, among: Tensor | None = None) -> Tensor:
@@ -232,7 +235,9 @@ class MoleculeConstraint:
         asked = self.candidates(state)
         if among is not None:
             asked = asked & among
-        found = questions.mask(state.table, asked.cpu().numpy(), self._tables, *self._macros.trie, _room(state.table))
+        found = questions.mask(
+            state.table, asked.cpu().numpy(), _state(state.table), self._tables, *self._macros.trie, _room(state.table)
+        )
         return torch.from_numpy(found).to(asked.device)
 
     def draw(self, state: Molecules, logits: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
@@ -251,16 +256,16 @@ class MoleculeConstraint:
         if temperature > 0:
             factor = min(1 / (math.log(2) * temperature), 1e30)
             weights = logits.sub(best).mul_(factor).exp2_()
-            level = torch.rand(len(logits), generator=generator, device=state.device, dtype=torch.float64).cpu()
+            level = uniform_levels(len(logits), generator, state.device)
         else:
-            factor, weights, level = 0.0, torch.zeros_like(logits), torch.zeros(len(logits), dtype=torch.float64)
+            factor, weights, level = 0.0, torch.zeros_like(logits), np.zeros(len(logits))
         table = np.empty_like(state.table)
         choice = questions.draws(
             state.table,
             table,
             logits.numpy(),
             weights.numpy(),
-            level.numpy(),
+            level,
             factor,
             *self._lists,
             (self._change, self.rules.min_steps, self._dearest),
@@ -273,6 +278,24 @@ class MoleculeConstraint:
         drawn = torch.from_numpy(choice).to(state.device)
         state.ahead = drawn, Molecules(table, state.device)
         return drawn
+
+    def draw_all(self, logits: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
+        """Codes int64 (B, T) from the logits of all steps at once, float32 (B, T, R), as :func:`decode_all` draws.
+
+        Raises
+        ------
+        DecodingError
+            As :meth:`start` and :meth:`draw`.
+        """
+        empty = self.start(1, logits.shape[1]).table[0]
+        array, levels = logits.cpu().numpy(), uniform_levels(len(logits), generator, logits.device)
+        factor = min(1 / (math.log(2) * temperature), 1e30) if temperature > 0 else 0.0
+        tables = (*self._lists, (self._change, self.rules.min_steps, self._dearest), self._tables, *self._macros.trie)
+        drawn = in_threads(
+            lambda part: questions.draws_all(empty, array[part], levels[part], factor, *tables, _room(empty)),
+            len(array),
+        )
+        return checked_codes(drawn, logits.device)
 
     def advance(self, state: Molecules, choice: Tensor) -> Molecules:
         """The state after one code (B,) a row; every row must be alive.
@@ -315,7 +338,7 @@ class MoleculeConstraint:
     def _shortest(self) -> int | None:
         """The fewest codes that the policy's first molecule takes; None where it finds none."""
         row = self._empty(MOST_CODES)
-        _, _, written, fewest, distance = _room(row)
+        _, written, fewest, distance = _room(row)
         n = finish.finished(row, 0, self._tables, len(written), written, distance)
         return None if n < 0 else int(finish.fewest_codes(written, n, *self._macros.trie, fewest))
 
@@ -421,8 +444,12 @@ def _most_atoms(macros: MacroTable) -> int:
     return max(1, int(np.add.reduceat(begins, starts[:-1]).max()))
 
 
+def _state(rows: NDArray[np.int16]) -> Row:
+    """Room for a state."""
+    return np.empty(rows.shape[-1], dtype=np.int16)
+
+
 def _room(rows: NDArray[np.int16]) -> tuple[NDArray[Any], ...]:
     """What one question needs: see ``questions.py``."""
-    states = (np.empty(rows.shape[-1], dtype=np.int16) for _ in range(2))
     numbers = (np.empty(n, dtype=np.int32) for n in (MOST_CODES, MOST_CODES + 1, MOST_ATOMS))
-    return (*states, *numbers)
+    return (_state(rows), *numbers)

@@ -9,9 +9,11 @@ leaves out nothing allowed; ``refused(state, choice)`` says of one candidate a r
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from grammar_rae.decoding import stacks
 from grammar_rae.errors import DecodingError, InputError
 from grammar_rae.grammar import Rules
 
@@ -70,6 +72,15 @@ class Draws(Protocol):
         ...
 
 
+@runtime_checkable
+class DrawsAll(Protocol):
+    """A constraint that has a faster way to draw whole rows when the logits of all steps are there."""
+
+    def draw_all(self, logits: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
+        """Codes int64 (B, T) from float32 logits (B, T, R), in the distribution of ``decode_all``."""
+        ...
+
+
 @dataclass
 class Stacks:
     """The open nonterminals of a batch of derivations.
@@ -106,18 +117,8 @@ class Stacks:
         return type(self)(self.stack[keep], self.height[keep], self.owed[keep], self.left[keep])
 
 
-class GrammarConstraint:
-    """Only derivations of the grammar, each complete within the limit.
-
-    A code is allowed when it expands the nonterminal on top of the stack, and what is owed after it fits into the codes
-    that are left. Of the rules for the top, the one that set its minimal cost always fits, so no mask is ever empty and
-    no derivation is ever cut off: ``owed <= left`` holds from the start on and after every allowed code.
-
-    Parameters
-    ----------
-    rules
-        The codec's table.
-    """
+class _Followed:
+    """The stacks that the grammar and its absence have in common; ``rules`` is the codec's table."""
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
@@ -192,7 +193,42 @@ class GrammarConstraint:
         return Stacks(stack, base + self._arity[choice], owed, state.left - 1)
 
 
-class Free(GrammarConstraint):
+class GrammarConstraint(_Followed):
+    """Only derivations of the grammar, each complete within the limit.
+
+    A code is allowed when it expands the nonterminal on top of the stack, and what is owed after it fits into the codes
+    that are left. Of the rules for the top, the one that set its minimal cost always fits, so no mask is ever empty and
+    no derivation is ever cut off: ``owed <= left`` holds from the start on and after every allowed code.
+
+    Parameters
+    ----------
+    rules
+        The codec's table.
+    """
+
+    def draw_all(self, logits: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
+        """Codes int64 (B, T) from the logits of all steps at once, float32 (B, T, R), in one compiled loop.
+
+        Raises
+        ------
+        DecodingError
+            As :meth:`start`; or when nothing that is allowed has a finite logit.
+        """
+        rules, device = self.rules, logits.device
+        self.start(0, logits.shape[1])  # is there a derivation as short as the limit?
+        owners, codes = np.nonzero(rules.lhs_mask)
+        first = np.searchsorted(owners, np.arange(rules.n_nonterminals + 1))
+        change = np.where(rules.usable, rules.cost - rules.min_steps[rules.lhs], 0)
+        array, levels = logits.cpu().numpy(), stacks.uniform_levels(len(logits), generator, device)
+        factor = np.float32(min(1 / temperature, 1e30) if temperature > 0 else 0.0)
+        tables = (first, codes, rules.children, rules.arity, change, rules.shortest)
+        drawn = stacks.in_threads(
+            lambda part: stacks.draws_all(rules.start, array[part], levels[part], factor, *tables), len(array)
+        )
+        return stacks.checked_codes(drawn, device)
+
+
+class Free(_Followed):
     """Every code may come at any time: what a decoder writes when nothing holds it.
 
     The stack is followed as long as a row is a derivation. A row ends when it is complete, when its code does not

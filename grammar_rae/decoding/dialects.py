@@ -33,11 +33,11 @@ _BOND = Part(finish.BOND, ("-", "=", "#"), steps=1)
 
 DIALECTS: dict[str, dict[str, Part]] = {
     "from left to right": {
-        "smiles": Part(finish.ONLY, ("chain",), stops=True),
-        "chain": Part(finish.ONLY, ("atom tail",), demand=1, stops=True),
-        "tail": Part(finish.TAIL, ("", "chain", "ring tail"), stops=True),
-        "more": Part(finish.MORE, ("", "chain"), stops=True),
-        "branch": Part(finish.ONLY, ("( chain )",), demand=1),
+        "smiles": Part(finish.ONLY, ("chain",), stops=True, places=True, steps=3),
+        "chain": Part(finish.ONLY, ("atom tail",), demand=1, stops=True, places=True, steps=2),
+        "tail": Part(finish.TAIL, ("", "chain", "ring tail"), stops=True, steps=1),
+        "more": Part(finish.MORE, ("", "chain"), stops=True, steps=1),
+        "branch": Part(finish.ONLY, ("( chain )",), demand=1, places=True, steps=3),
         "ring": Part(finish.RING, ("number",), demand=1),
         "bond": _BOND,
         "atom": Part(finish.SPELLED, demand=1, stops=True),

@@ -1,6 +1,7 @@
 """The chemistry constraint's questions about a batch, one compiled loop over its rows for each.
 
-``work`` is room for one question: two states, what the policy writes, the fewest codes for that, a number an atom.
+``after`` is room for the state after a code; ``work`` is room for one question: a state, what the policy writes, the
+fewest codes for that, a number an atom.
 """
 
 import numpy as np
@@ -23,13 +24,16 @@ from grammar_rae.decoding.machine import (
     apply,
     copy_row,
 )
+from grammar_rae.decoding.stacks import uniform
 
 
 @njit(cache=True, nogil=True)
-def permits(row, code, t, next_node, code_at, work):  # type: ignore[no-untyped-def]
-    """Whether a code may come next: RDKit would read on, and the policy can finish in time. If so, the first state of
-    ``work`` is the one after it, but for the codes that are left and owed."""
-    after, trial, written, fewest, distance = work
+def permits(row, code, after, t, next_node, code_at, work):  # type: ignore[no-untyped-def]
+    """Whether a code may come next: RDKit would read on, and the policy can finish in time.
+
+    If so, ``after`` is the state after it, but for the codes that are left and owed.
+    """
+    trial, written, fewest, distance = work
     copy_row(row, after)
     for i in range(t[t[T_CODE] + code], t[t[T_CODE] + code + 1]):
         if not apply(after, t[t[T_CODE_BODY] + i], t):
@@ -50,38 +54,38 @@ def permits(row, code, t, next_node, code_at, work):  # type: ignore[no-untyped-
 
 
 @njit(cache=True, nogil=True)
-def refusals(rows, choice, t, next_node, code_at, work):  # type: ignore[no-untyped-def]
+def refusals(rows, choice, after, t, next_node, code_at, work):  # type: ignore[no-untyped-def]
     """Bool (B,): whether each row's code may not come next."""
     refused = np.empty(len(rows), np.bool_)
     for i in range(len(rows)):
-        refused[i] = not permits(rows[i], choice[i], t, next_node, code_at, work)
+        refused[i] = not permits(rows[i], choice[i], after, t, next_node, code_at, work)
     return refused
 
 
 @njit(cache=True, nogil=True)
-def mask(rows, among, t, next_node, code_at, work):  # type: ignore[no-untyped-def]
+def mask(rows, among, after, t, next_node, code_at, work):  # type: ignore[no-untyped-def]
     """Bool (B, R): which of these codes may come next."""
     found = np.zeros(among.shape, np.bool_)
     for i in range(len(rows)):
         for code in range(among.shape[1]):
-            found[i, code] = among[i, code] and permits(rows[i], code, t, next_node, code_at, work)
+            found[i, code] = among[i, code] and permits(rows[i], code, after, t, next_node, code_at, work)
     return found
 
 
 @njit(cache=True, nogil=True)
-def draws(rows, onto, logits, weights, level, factor, lists, codes, budget, t, next_node, code_at, work):  # type: ignore[no-untyped-def]
-    """Draw one allowed code a row, int64 (B,), and write the states after them ``onto`` other rows; -1: none is left.
+def draw_one(row, onto, logit, weight, level, turn, factor, lists, codes, budget, t, next_node, code_at, work):  # type: ignore[no-untyped-def]
+    """Draw one allowed code for a row, and write the state after it ``onto`` another; -1: none is left.
 
     A code is drawn by its weight from those that fit the current atom, and refused ones are struck out, as
     ``sampling.py`` has it.
 
     Parameters
     ----------
-    logits, weights
-        float32 (B, R): the weights are exp2(factor * (logits - the row's largest)); they are written over. A row in
-        which no weight is left (underflow) gets new ones, by the largest logit of what has not been refused.
-    level
-        float64 (B,): a uniform number a row, from which the numbers of all its draws follow.
+    logit, weight
+        float32 (R,): the weights are exp2(factor * (logits - the largest)); they are written over. Where no weight is
+        left (underflow, or zeros) new ones are made, by the largest logit of what has not been refused.
+    level, turn
+        A uniform number, and how many numbers that follow from it have been used.
     factor
         What logits are multiplied with; 0: always the likeliest code.
     lists, codes
@@ -92,68 +96,114 @@ def draws(rows, onto, logits, weights, level, factor, lists, codes, budget, t, n
     """
     change, least, dearest = budget
     classes = (len(lists) - 1) // len(least)
-    choice = np.full(len(rows), -1, np.int64)
-    for i in range(len(rows)):
-        row, weight, logit = rows[i], weights[i], logits[i]
-        top = row[row[STACK] + row[HEIGHT] - 1]
-        free = classes - 1
-        if row[CURRENT] >= 0:
-            free = min(classes - 2, row[row[FREE] + row[CURRENT]])
-        begin, end = lists[top * classes + free], lists[top * classes + free + 1]
-        spare = row[LEFT] - 1 - row[OWED]
-        tried = 0
-        if spare < dearest:
+    top = row[row[STACK] + row[HEIGHT] - 1]
+    free = classes - 1
+    if row[CURRENT] >= 0:
+        free = min(classes - 2, row[row[FREE] + row[CURRENT]])
+    begin, end = lists[top * classes + free], lists[top * classes + free + 1]
+    spare = row[LEFT] - 1 - row[OWED]
+    if spare < dearest:
+        for k in range(begin, end):
+            if change[codes[k]] > spare:
+                weight[codes[k]] = -1
+    while True:
+        drawn = -1
+        total = 0.0
+        if factor > 0:
             for k in range(begin, end):
-                if change[codes[k]] > spare:
-                    weight[codes[k]] = -1
-        while choice[i] < 0:
-            drawn = -1
-            total = 0.0
+                total += max(weight[codes[k]], np.float32(0))
+        if total > 1e-30:
+            rest = uniform(level, turn) * total
+            for k in range(begin, end):
+                if weight[codes[k]] > 0:
+                    drawn = codes[k]
+                    rest -= weight[drawn]
+                    if rest < 0:
+                        break
+        else:
+            best = np.float32(-np.inf)
+            for k in range(begin, end):
+                if not logit[codes[k]] < np.inf:  # nor is a NaN
+                    return -1
+                if weight[codes[k]] >= 0 and logit[codes[k]] > best:
+                    best = logit[codes[k]]
+                    drawn = codes[k]
+            if drawn < 0:
+                return -1
             if factor > 0:
                 for k in range(begin, end):
-                    total += max(weight[codes[k]], np.float32(0))
-            if total > 1e-30:
-                rest = uniform(level[i], tried) * total
-                for k in range(begin, end):
-                    if weight[codes[k]] > 0:
-                        drawn = codes[k]
-                        rest -= weight[drawn]
-                        if rest < 0:
-                            break
-            else:
-                best = np.float32(-np.inf)
-                for k in range(begin, end):
-                    if weight[codes[k]] >= 0 and logit[codes[k]] > best:
-                        best = logit[codes[k]]
-                        drawn = codes[k]
-                if drawn < 0:
-                    break
-                if factor > 0:
-                    for k in range(begin, end):
-                        if weight[codes[k]] >= 0:
-                            weight[codes[k]] = np.exp2((logit[codes[k]] - best) * factor)
-                    continue
-            if permits(row, drawn, t, next_node, code_at, work):
-                choice[i] = drawn
-                copy_row(work[0], onto[i])
-                onto[i, LEFT] -= 1
-                onto[i, OWED] += change[drawn]
-            else:
-                weight[drawn] = -1
-                tried += 1
+                    if weight[codes[k]] >= 0:
+                        weight[codes[k]] = np.exp2((logit[codes[k]] - best) * factor)
+                continue
+        if permits(row, drawn, onto, t, next_node, code_at, work):
+            onto[LEFT] -= 1
+            onto[OWED] += change[drawn]
+            return drawn
+        weight[drawn] = -1
+        turn += 1
+
+
+@njit(cache=True, nogil=True)
+def draws(rows, onto, logits, weights, level, factor, lists, codes, budget, t, next_node, code_at, work):  # type: ignore[no-untyped-def]
+    """int64 (B,): :func:`draw_one` for each row, of logits and weights float32 (B, R) and level float64 (B,)."""
+    choice = np.empty(len(rows), np.int64)
+    for i in range(len(rows)):
+        choice[i] = draw_one(
+            rows[i],
+            onto[i],
+            logits[i],
+            weights[i],
+            level[i],
+            0,
+            factor,
+            lists,
+            codes,
+            budget,
+            t,
+            next_node,
+            code_at,
+            work,
+        )
     return choice
 
 
 @njit(cache=True, nogil=True)
-def uniform(level, n):  # type: ignore[no-untyped-def]
-    """The n-th of the uniform numbers that follow from one, itself the first (n = 0): SplitMix64's finisher."""
-    if n == 0:
-        return level
-    z = np.uint64(level * 9007199254740992.0) + np.uint64(n) * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z = z ^ (z >> np.uint64(31))
-    return np.float64(z >> np.uint64(11)) * (1.0 / 9007199254740992.0)
+def draws_all(empty, logits, level, factor, lists, codes, budget, t, next_node, code_at, work):  # type: ignore[no-untyped-def]
+    """int64 (B, T): :func:`draw_one` step by step, of logits float32 (B, T, R); -1 after the end of a row.
+
+    A row that begins with -2 could not go on: no code that was allowed had a finite logit.
+    """
+    drawn = np.full(logits.shape[:2], -1, np.int64)
+    weight = np.zeros(logits.shape[2], np.float32)
+    row, after = empty.copy(), empty.copy()
+    for i in range(len(logits)):
+        row[:] = empty
+        for step in range(logits.shape[1]):
+            weight[:] = 0
+            code = draw_one(
+                row,
+                after,
+                logits[i, step],
+                weight,
+                level[i],
+                step << 16,
+                factor,
+                lists,
+                codes,
+                budget,
+                t,
+                next_node,
+                code_at,
+                work,
+            )
+            if code < 0:
+                drawn[i, 0] = -2
+                break
+            drawn[i, step] = code
+            row, after = after, row
+            if row[HEIGHT] == 0:
+                break
+    return drawn
 
 
 @njit(cache=True, nogil=True)

@@ -9,13 +9,13 @@ and no code is asked about twice.
 """
 
 from math import log
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from grammar_rae.decoding.asking import Answers, ask_in_order, check_best
-from grammar_rae.decoding.constraints import Constraint, Draws
+from grammar_rae.decoding.constraints import Constraint, Draws, DrawsAll
 from grammar_rae.errors import DecodingError, InputError
 
 LOG2_E = 1 / log(2)
@@ -103,6 +103,61 @@ def decode(
         codes[alive, step] = previous
         derivations = constraint.advance(derivations, previous)
         step += 1
+
+
+@torch.inference_mode()
+def decode_all(
+    logits: Tensor,
+    constraint: Constraint[Any],
+    temperature: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Decode the logits of all steps at once, float (B, T, R), as of a decoder that does not read what it wrote.
+
+    Parameters
+    ----------
+    logits
+        Of T steps; no row takes more. Those behind a row's end are not looked at.
+    constraint, temperature, generator
+        As of :func:`decode`; for one seed the two do not draw the same.
+
+    Returns
+    -------
+    int64 (B, T'), as of :func:`decode`.
+
+    Raises
+    ------
+    InputError, DecodingError
+        As :func:`decode`.
+    """
+    check_temperature(temperature)
+    logits = logits.float()
+    if isinstance(constraint, DrawsAll):
+        return constraint.draw_all(logits, temperature, generator)
+    return decode(_Given(logits), logits[:, :0, 0], constraint, logits.shape[1], temperature, generator)
+
+
+class _At(NamedTuple):
+    """Some rows of given logits, after some steps."""
+
+    logits: Tensor
+    step: int
+
+    def rows(self, keep: Tensor) -> "_At":
+        return _At(self.logits[keep], self.step)
+
+
+class _Given:
+    """A decoder whose logits (B, T, R) are given."""
+
+    def __init__(self, logits: Tensor) -> None:
+        self._logits = logits
+
+    def begin(self, z: Tensor) -> _At:
+        return _At(self._logits, 0)
+
+    def step(self, state: _At, previous: Tensor | None, lhs: Tensor) -> tuple[Tensor, _At]:
+        return state.logits[:, state.step], _At(state.logits, state.step + 1)
 
 
 def check_temperature(temperature: float) -> None:
