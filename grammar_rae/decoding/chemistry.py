@@ -18,12 +18,13 @@ the number of codes that are left after it. Then:
 3. ``left`` falls by one with each code, so every molecule is complete within the limit, by legal productions only.
 
 The argument asks nothing of the policy but that it looks at the state alone. Whatever else is made illegal (atoms,
-rings of some size, too many atoms, another beginning than the scaffold) keeps it true, as long as W(start) is finite;
-that is tested when a constraint is built. A better policy only forbids less. The arguments are those of a potential
-function, and the witness derivation is the policy's way to the end; as it can be found again, it is not stored.
+rings of some size, too many atoms, another beginning than the scaffold's) keeps it true, as long as W(start) is finite;
+that is found out when a constraint is built. It also holds for the best of several policies, of which ring sizes have
+two. A better policy only forbids less. What the policy writes is the witness that a state can be finished; it need not
+be kept beside the state, because it can be found again.
 
-**What it costs.** Nothing is asked about codes that are not drawn (``refused``); a question copies one row of some
-hundred numbers and expands some ten to forty productions.
+**What it costs.** Nothing is asked about codes that are not drawn; a question copies what is used of one row and expands
+some ten to forty productions. Where it is known beforehand how many the policy takes, it is not followed.
 
 Molecules of more than 512 atoms, 32 rings open at once or 128 ring bonds are not written.
 """
