@@ -23,8 +23,8 @@ that is found out when a constraint is built. It also holds for the best of seve
 two. A better policy only forbids less. What the policy writes is the witness that a state can be finished; it need not
 be kept beside the state, because it can be found again.
 
-**What it costs.** Nothing is asked about codes that are not drawn; a question copies what is used of one row and expands
-some ten to forty productions. Where it is known beforehand how many the policy takes, it is not followed.
+**What it costs.** Nothing is asked about codes that are not drawn; a question copies what is used of one row and
+expands some ten to forty productions. Where it is known beforehand how many the policy takes, it is not followed.
 
 Molecules of more than 512 atoms, 32 rings open at once or 128 ring bonds are not written.
 """
