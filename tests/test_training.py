@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -209,7 +210,8 @@ def test_the_rate_follows_the_clock_when_that_is_ahead() -> None:
     seen = Rates()
     _, history = train(replace(SETTINGS, epochs=10**6, time_limit=0.3), seen)
     assert history.stopped == "time limit"
-    assert seen.progress == sorted(seen.progress)
+    # The time that the next validation will take is an estimate, and may grow.
+    assert all(after > before - 0.01 for before, after in pairwise(seen.progress))
     assert seen.progress[-1] > 0.5
     assert seen.rates[-1] < 0.5 * seen.rates[0]
 

@@ -1,7 +1,7 @@
 """Decoding: constraints on what may come next, and the loops that draw it or search for it."""
 
 from grammar_rae.decoding.beam import beam_search, check_width
-from grammar_rae.decoding.chemistry import Limits, MoleculeConstraint
+from grammar_rae.decoding.chemistry import MoleculeConstraint
 from grammar_rae.decoding.choices import (
     CONSTRAINTS,
     AllOf,
@@ -16,6 +16,7 @@ from grammar_rae.decoding.choices import (
     choice_of,
 )
 from grammar_rae.decoding.constraints import Constraint, Draws, DrawsAll, Free, GrammarConstraint, Stacks, State
+from grammar_rae.decoding.limits import Limits
 from grammar_rae.decoding.sampling import StepDecoder, check_temperature, check_top_p, decode, decode_all, draw
 
 __all__ = [

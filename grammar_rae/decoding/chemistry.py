@@ -30,9 +30,8 @@ Molecules of more than 512 atoms, 32 rings open at once or 128 ring bonds are no
 """
 
 import math
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -43,19 +42,18 @@ from torch import Tensor
 from grammar_rae.codecs import FORMS, Codec, GrammarCodec
 from grammar_rae.decoding import finish, machine, questions
 from grammar_rae.decoding.asking import check_best
-from grammar_rae.decoding.dialects import ATOM, Atom, compiled
-from grammar_rae.decoding.machine import Row, Tables
+from grammar_rae.decoding.dialects import ATOM
+from grammar_rae.decoding.limits import MOST_OPEN_RINGS, Limits, impossible, tables_of
+from grammar_rae.decoding.machine import Row
 from grammar_rae.decoding.stacks import checked_codes, in_threads, uniform_levels
-from grammar_rae.errors import DecodingError, InputError, TextError
-from grammar_rae.grammar import Grammar, MacroTable, parser_for
+from grammar_rae.errors import DecodingError, InputError
+from grammar_rae.grammar import MacroTable
 
-MOST_ATOMS, MOST_OPEN_RINGS, MOST_RINGS = 512, 32, 128
+MOST_ATOMS, MOST_RINGS = 512, 128
 MOST_CODES = 4096
 """The most codes of a molecule, and the most productions that the policy may take to the end of one."""
 
-UNLIMITED = 1 << 14
 MOST_BONDS = 8
-_ELEMENT = re.compile(r"\[?\d*([A-Z][a-z]?|\*)")
 
 
 @dataclass
@@ -89,52 +87,6 @@ class Molecules:
     def rows(self, keep: Tensor) -> Self:
         """The state of some rows, by their indices."""
         return type(self)(self.table[keep.cpu().numpy()], self.device)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a molecule must keep besides chemistry; None for no limit.
-
-    Attributes
-    ----------
-    heavy_atoms
-        The most atoms other than hydrogen.
-    elements
-        The elements that may be written; implicit hydrogen is always there.
-    ring_sizes
-        The sizes that the smallest rings may have.
-    scaffold
-        A Kekulé SMILES that the text begins with.
-    """
-
-    heavy_atoms: int | None = None
-    elements: frozenset[str] | None = None
-    ring_sizes: frozenset[int] | None = None
-    scaffold: str | None = None
-
-    def and_also(self, other: "Limits") -> "Limits":
-        """Both.
-
-        Raises
-        ------
-        InputError
-            For two scaffolds.
-        """
-
-        def both(combine: Callable[[Any, Any], Any], one: Any, two: Any) -> Any:
-            return two if one is None else one if two is None else combine(one, two)
-
-        def same(one: str, two: str) -> str:
-            if one != two:
-                raise InputError("a text begins with one scaffold only", received=f"{one} and {two}")
-            return one
-
-        return Limits(
-            both(min, self.heavy_atoms, other.heavy_atoms),
-            both(frozenset.intersection, self.elements, other.elements),
-            both(frozenset.intersection, self.ring_sizes, other.ring_sizes),
-            both(same, self.scaffold, other.scaffold),
-        )
 
 
 class MoleculeConstraint:
@@ -172,11 +124,11 @@ class MoleculeConstraint:
             )
         self.rules = rules = macros.rules
         self._macros = macros
-        self._tables = _compiled(macros, atoms, limits)
+        self._tables = tables_of(macros, atoms, limits)
         self._most_atoms = _most_atoms(macros)
         shortest = self._shortest()
         if shortest is None:
-            raise _impossible(macros.grammar, atoms, limits)
+            raise impossible(macros.grammar, atoms, limits)
         self.shortest = shortest
         fitting = self._find_fitting()
         possible = rules.usable & fitting.any(axis=0)
@@ -368,73 +320,6 @@ def _macros_of(codec: Codec) -> MacroTable:
             remedy="Train a recipe with form='kekule', or decode with constraint='grammar' and reject what is invalid.",
         )
     return codec.macros
-
-
-def _compiled(macros: MacroTable, atoms: Mapping[str, int], limits: Limits) -> Tables:
-    known = {_element_of(text) for text in atoms}
-    if unknown := sorted((limits.elements or frozenset()) - known):
-        raise InputError(
-            "these elements are in no atom that may be written",
-            received=", ".join(unknown),
-            expected=f"some of {', '.join(sorted(known))}",
-        )
-    listed = [
-        Atom(text, capacity, _element_of(text) not in ("H", "*"))
-        for text, capacity in atoms.items()
-        if limits.elements is None or _element_of(text) in limits.elements
-    ]
-    return compiled(
-        macros,
-        listed,
-        "C",
-        UNLIMITED if limits.heavy_atoms is None else limits.heavy_atoms,
-        MOST_OPEN_RINGS,
-        limits.ring_sizes,
-        () if limits.scaffold is None else _prefix(macros.grammar, limits.scaffold),
-    )
-
-
-def _element_of(atom: str) -> str:
-    """The element of an atom's text: ``N`` of ``[NH3+]``."""
-    found = _ELEMENT.match(atom)
-    return found[1] if found else ""
-
-
-def _prefix(grammar: Grammar, scaffold: str) -> tuple[int, ...]:
-    """The productions that every derivation of a text beginning with the scaffold begins with.
-
-    Raises
-    ------
-    InputError
-        When the grammar does not know the scaffold, or does not spell from left to right.
-    """
-
-    def spelled(text: str) -> tuple[int, ...]:
-        found = [*parser_for(grammar).parse(text)]
-        while not grammar.productions[found[-1]].rhs:
-            del found[-1]  # that nothing follows
-        return tuple(map(int, found))
-
-    try:
-        prefix, longer = spelled(scaffold), spelled(scaffold + "C")
-    except TextError as error:
-        raise InputError(f"the scaffold is not in the grammar: {error}", received=scaffold) from error
-    if longer[: len(prefix)] != prefix:
-        raise InputError(
-            "a scaffold can be the beginning only under a grammar that spells from left to right",
-            received=f"grammar {grammar.name!r}",
-            expected="for example 'smiles'",
-        )
-    return prefix
-
-
-def _impossible(grammar: Grammar, atoms: Mapping[str, int], limits: Limits) -> InputError:
-    told = [f"{field.name} {getattr(limits, field.name)}" for field in fields(limits) if getattr(limits, field.name)]
-    return InputError(
-        "no molecule keeps all of these limits together",
-        received=", ".join(told) or f"grammar {grammar.name!r}, atoms {', '.join(atoms)}",
-        remedy="Allow more: more atoms than the scaffold has, its elements, the sizes of its rings.",
-    )
 
 
 def _most_atoms(macros: MacroTable) -> int:

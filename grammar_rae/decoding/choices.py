@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self
 
 from grammar_rae.codecs import Codec
-from grammar_rae.decoding.chemistry import Limits, MoleculeConstraint
+from grammar_rae.decoding.chemistry import MoleculeConstraint
 from grammar_rae.decoding.constraints import Constraint, Free, GrammarConstraint
+from grammar_rae.decoding.limits import Limits
 from grammar_rae.errors import InputError, TextError, UnknownNameError
 
 Atoms = Mapping[str, int]

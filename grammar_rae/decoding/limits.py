@@ -1,0 +1,130 @@
+"""What a molecule must keep besides chemistry, and the tables in which the kernels read it."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from grammar_rae.decoding.dialects import Atom, compiled
+from grammar_rae.decoding.machine import Tables
+from grammar_rae.errors import InputError, TextError
+from grammar_rae.grammar import Grammar, MacroTable, parser_for
+
+MOST_OPEN_RINGS = 32
+"""The most rings that a molecule may have open at once."""
+
+UNLIMITED = 1 << 14
+_ELEMENT = re.compile(r"\[?\d*([A-Z][a-z]?|\*)")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a molecule must keep besides chemistry; None for no limit.
+
+    Attributes
+    ----------
+    heavy_atoms
+        The most atoms other than hydrogen.
+    elements
+        The elements that may be written; implicit hydrogen is always there.
+    ring_sizes
+        The sizes that the smallest rings may have.
+    scaffold
+        A Kekulé SMILES that the text begins with.
+    """
+
+    heavy_atoms: int | None = None
+    elements: frozenset[str] | None = None
+    ring_sizes: frozenset[int] | None = None
+    scaffold: str | None = None
+
+    def and_also(self, other: "Limits") -> "Limits":
+        """Both.
+
+        Raises
+        ------
+        InputError
+            For two scaffolds.
+        """
+
+        def both(combine: Callable[[Any, Any], Any], one: Any, two: Any) -> Any:
+            return two if one is None else one if two is None else combine(one, two)
+
+        def same(one: str, two: str) -> str:
+            if one != two:
+                raise InputError("a text begins with one scaffold only", received=f"{one} and {two}")
+            return one
+
+        return Limits(
+            both(min, self.heavy_atoms, other.heavy_atoms),
+            both(frozenset.intersection, self.elements, other.elements),
+            both(frozenset.intersection, self.ring_sizes, other.ring_sizes),
+            both(same, self.scaffold, other.scaffold),
+        )
+
+
+def tables_of(macros: MacroTable, atoms: Mapping[str, int], limits: Limits) -> Tables:
+    known = {_element_of(text) for text in atoms}
+    if unknown := sorted((limits.elements or frozenset()) - known):
+        raise InputError(
+            "these elements are in no atom that may be written",
+            received=", ".join(unknown),
+            expected=f"some of {', '.join(sorted(known))}",
+        )
+    listed = [
+        Atom(text, capacity, _element_of(text) not in ("H", "*"))
+        for text, capacity in atoms.items()
+        if limits.elements is None or _element_of(text) in limits.elements
+    ]
+    return compiled(
+        macros,
+        listed,
+        "C",
+        UNLIMITED if limits.heavy_atoms is None else limits.heavy_atoms,
+        MOST_OPEN_RINGS,
+        limits.ring_sizes,
+        () if limits.scaffold is None else _prefix(macros.grammar, limits.scaffold),
+    )
+
+
+def _element_of(atom: str) -> str:
+    """The element of an atom's text: ``N`` of ``[NH3+]``."""
+    found = _ELEMENT.match(atom)
+    return found[1] if found else ""
+
+
+def _prefix(grammar: Grammar, scaffold: str) -> tuple[int, ...]:
+    """The productions that every derivation of a text beginning with the scaffold begins with.
+
+    Raises
+    ------
+    InputError
+        When the grammar does not know the scaffold, or does not spell from left to right.
+    """
+
+    def spelled(text: str) -> tuple[int, ...]:
+        found = [*parser_for(grammar).parse(text)]
+        while not grammar.productions[found[-1]].rhs:
+            del found[-1]  # that nothing follows
+        return tuple(map(int, found))
+
+    try:
+        prefix, longer = spelled(scaffold), spelled(scaffold + "C")
+    except TextError as error:
+        raise InputError(f"the scaffold is not in the grammar: {error}", received=scaffold) from error
+    if longer[: len(prefix)] != prefix:
+        raise InputError(
+            "a scaffold can be the beginning only under a grammar that spells from left to right",
+            received=f"grammar {grammar.name!r}",
+            expected="for example 'smiles'",
+        )
+    return prefix
+
+
+def impossible(grammar: Grammar, atoms: Mapping[str, int], limits: Limits) -> InputError:
+    told = [f"{field.name} {getattr(limits, field.name)}" for field in fields(limits) if getattr(limits, field.name)]
+    return InputError(
+        "no molecule keeps all of these limits together",
+        received=", ".join(told) or f"grammar {grammar.name!r}, atoms {', '.join(atoms)}",
+        remedy="Allow more: more atoms than the scaffold has, its elements, the sizes of its rings.",
+    )
