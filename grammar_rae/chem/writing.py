@@ -21,7 +21,7 @@ def kekule_as_written(text: str) -> str:
     """The same SMILES, atom for atom and ring number for ring number, with double bonds in place of aromatic atoms.
 
     >>> kekule_as_written("c1ccccc1C(=O)N")
-    'C1=CC=CC=C1C(=O)N'
+    'C1C=CC=CC=1C(=O)N'
 
     Raises
     ------
