@@ -603,6 +603,16 @@ def test_limits_of_one_kind_are_met_together():
         AllOf(ScaffoldPrefix("CC"), ScaffoldPrefix("CN")).bind(codec_of("smiles, 0"), atoms_of("smiles, 0"))
 
 
+def test_a_limit_beyond_every_number_is_no_limit():
+    constraint = bound("smiles, 0", f"max-heavy-atoms={10**12}")
+    assert constraint.shortest == bound("smiles, 0").shortest
+
+
+def test_no_rings_are_told_when_they_contradict():
+    with pytest.raises(InputError, match="ring_sizes none; scaffold"):
+        AllOf(RingSizes(), ScaffoldPrefix("C1CC1")).bind(codec_of("smiles, 0"), atoms_of("smiles, 0"))
+
+
 def test_nothing_to_combine():
     with pytest.raises(InputError, match="nothing is asked"):
         AllOf()

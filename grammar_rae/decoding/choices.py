@@ -30,46 +30,44 @@ class Choice(Protocol):
     def __str__(self) -> str: ...
 
 
+class _Named:
+    """A constraint that its name says all of."""
+
+    name: ClassVar[str]
+
+    @classmethod
+    def parse(cls, value: str) -> Self:
+        """The choice of a text that is the name."""
+        if value:
+            raise InputError(f"{cls.name} takes no value", received=f"{cls.name}={value}", expected=cls.name)
+        return cls()
+
+    def __str__(self) -> str:
+        return self.name
+
+
 @dataclass(frozen=True)
-class Unconstrained:
+class Unconstrained(_Named):
     """Nothing: any code may come at any time, and what is no derivation is an empty text."""
 
     name: ClassVar[str] = "none"
     example: ClassVar[str] = "none"
 
-    @classmethod
-    def parse(cls, value: str) -> Self:
-        """The choice of a text such as ``none``."""
-        _check_no_value(cls.name, value)
-        return cls()
-
     def bind(self, codec: Codec, atoms: Atoms) -> Constraint[Any]:
         """The constraint for a codec."""
         return Free(codec.rules)
 
-    def __str__(self) -> str:
-        return self.name
-
 
 @dataclass(frozen=True)
-class Grammatical:
+class Grammatical(_Named):
     """Derivations of the grammar, each complete within the limit."""
 
     name: ClassVar[str] = "grammar"
     example: ClassVar[str] = "grammar"
 
-    @classmethod
-    def parse(cls, value: str) -> Self:
-        """The choice of a text such as ``grammar``."""
-        _check_no_value(cls.name, value)
-        return cls()
-
     def bind(self, codec: Codec, atoms: Atoms) -> Constraint[Any]:
         """The constraint for a codec."""
         return GrammarConstraint(codec.rules)
-
-    def __str__(self) -> str:
-        return self.name
 
 
 @dataclass(frozen=True)
@@ -95,24 +93,15 @@ class _OnMolecules:
 
 
 @dataclass(frozen=True)
-class Chemistry(_OnMolecules):
+class Chemistry(_Named, _OnMolecules):
     """Molecules that RDKit sanitises, each complete within the limit."""
 
     name: ClassVar[str] = "chemistry"
     example: ClassVar[str] = "chemistry"
 
-    @classmethod
-    def parse(cls, value: str) -> Self:
-        """The choice of a text such as ``chemistry``."""
-        _check_no_value(cls.name, value)
-        return cls()
-
     def limits(self, codec: Codec) -> Limits:
         """No limit besides chemistry."""
         return Limits()
-
-    def __str__(self) -> str:
-        return self.name
 
 
 @dataclass(frozen=True)
@@ -329,11 +318,6 @@ def _kekule(smiles: str) -> str:
     from grammar_rae import chem  # nothing else here needs RDKit
 
     return chem.kekule_as_written(smiles)
-
-
-def _check_no_value(name: str, value: str) -> None:
-    if value:
-        raise InputError(f"{name} takes no value", received=f"{name}={value}", expected=name)
 
 
 def _numbers(name: str, value: str, example: str, most: int | None = None) -> list[int]:

@@ -64,6 +64,13 @@ class Limits:
 
 
 def tables_of(macros: MacroTable, atoms: Mapping[str, int], limits: Limits) -> Tables:
+    """The kernels' tables, int32 (W,), of a grammar, the atoms that may be written, and limits.
+
+    Raises
+    ------
+    InputError
+        For elements that no atom has, a scaffold that cannot be a beginning, or as :func:`compiled`.
+    """
     known = {_element_of(text) for text in atoms}
     if unknown := sorted((limits.elements or frozenset()) - known):
         raise InputError(
@@ -80,7 +87,7 @@ def tables_of(macros: MacroTable, atoms: Mapping[str, int], limits: Limits) -> T
         macros,
         listed,
         "C",
-        UNLIMITED if limits.heavy_atoms is None else limits.heavy_atoms,
+        UNLIMITED if limits.heavy_atoms is None else min(limits.heavy_atoms, UNLIMITED),
         MOST_OPEN_RINGS,
         limits.ring_sizes,
         () if limits.scaffold is None else _prefix(macros.grammar, limits.scaffold),
@@ -122,9 +129,15 @@ def _prefix(grammar: Grammar, scaffold: str) -> tuple[int, ...]:
 
 
 def impossible(grammar: Grammar, atoms: Mapping[str, int], limits: Limits) -> InputError:
-    told = [f"{field.name} {getattr(limits, field.name)}" for field in fields(limits) if getattr(limits, field.name)]
+    """The error for limits that contradict each other; tells all that were given."""
+
+    def shown(value: Any) -> str:
+        return (", ".join(map(str, sorted(value))) or "none") if isinstance(value, frozenset) else str(value)
+
+    given = {field.name: getattr(limits, field.name) for field in fields(limits)}
+    told = [f"{name} {shown(value)}" for name, value in given.items() if value is not None]
     return InputError(
         "no molecule keeps all of these limits together",
-        received=", ".join(told) or f"grammar {grammar.name!r}, atoms {', '.join(atoms)}",
+        received="; ".join(told) or f"grammar {grammar.name!r}, atoms {', '.join(atoms)}",
         remedy="Allow more: more atoms than the scaffold has, its elements, the sizes of its rings.",
     )
