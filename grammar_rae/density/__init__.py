@@ -1,0 +1,38 @@
+"""Ex-post densities: fitted on latent codes after training, replaceable without it (paper, section 4).
+
+A density is made for D latent dimensions, fitted on codes (N, D), and then sampled and scored; it knows neither encoder
+nor data. Its tensors are its whole state, so ``state_dict`` saves it.
+"""
+
+from grammar_rae.density.base import Density, ExactDensity
+from grammar_rae.density.flow import FlowDensity
+from grammar_rae.density.flow_matching import FlowMatchingDensity
+from grammar_rae.density.mixture import GaussianDensity, MixtureDensity, PriorDensity
+from grammar_rae.density.two_stage import TwoStageDensity
+
+MAX_POINTS = 200_000
+"""Codes that a model fits its density on at most; a random part of more (10 components of 64 dimensions have 21,000
+parameters)."""
+
+DENSITIES: dict[str, type[Density]] = {
+    "prior": PriorDensity,
+    "gaussian": GaussianDensity,
+    "gmm": MixtureDensity,
+    "two-stage": TwoStageDensity,
+    "flow": FlowDensity,
+    "flow-matching": FlowMatchingDensity,
+}
+"""Densities: ``Density(latent, **options)``."""
+
+__all__ = [
+    "DENSITIES",
+    "MAX_POINTS",
+    "Density",
+    "ExactDensity",
+    "FlowDensity",
+    "FlowMatchingDensity",
+    "GaussianDensity",
+    "MixtureDensity",
+    "PriorDensity",
+    "TwoStageDensity",
+]

@@ -1,0 +1,188 @@
+"""Mixtures of Gaussians by expectation-maximisation, in PyTorch: many codes, on their own device."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+_HELD = 1_000_000  # numbers of residuals held at once, K times D a code: what stays in a processor's cache
+_NEGLIGIBLE = 1e-10  # a responsibility that adds nothing to a component
+_LLOYD = 100  # iterations of k-means, which is a start only
+_FIRST = 10  # iterations after which the starts are compared
+_STARTS = 4  # on a random part of the codes, where they cost little
+
+
+class Mixture(NamedTuple):
+    """A fitted mixture: what it is, and how the fit went.
+
+    Attributes
+    ----------
+    weights, means, scales
+        (K,), (K, D), and the Cholesky factors of the covariances (K, D, D); float64.
+    iterations, part_iterations
+        Passes over all codes, and over the random part that they started from (0 where there was none).
+    """
+
+    weights: Tensor
+    means: Tensor
+    scales: Tensor
+    iterations: int = 0
+    part_iterations: int = 0
+
+
+class _Sums(NamedTuple):
+    """What a pass over the codes finds: log-likelihood, and each component's moments in its own whitened space."""
+
+    log_likelihood: float
+    counts: Tensor  # (K,)
+    first: Tensor  # (K, D)
+    second: Tensor  # (K, D, D)
+
+
+def fit_mixture(
+    codes: Tensor, n_components: int, *, tol: float, max_iter: int, ridge: float, seed: int, part: int | None = None
+) -> Mixture:
+    """Fit a mixture of full-covariance Gaussians.
+
+    As scikit-learn's ``GaussianMixture`` does it (k-means, then EM until the mean log-likelihood changes by less than
+    ``tol``), but on a random part of the codes first, so that few passes over all of them remain.
+
+    Parameters
+    ----------
+    codes
+        (N, D), float64; the work is done on their device.
+    tol
+        In nats a code.
+    max_iter
+        Passes over all codes at most (and over the part at most).
+    ridge
+        Added to the diagonal of each covariance.
+    part
+        How many codes to start from; enough to know K covariances, unless told. Less than half of N, or all are used.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(codes), generator=generator).to(codes.device)
+    centre = codes.mean(0)
+    codes = codes - centre  # moments lose no digits to a mean far from 0
+    part = max(10_000, 20 * n_components * codes.shape[1]) if part is None else part
+    if 2 * part > len(codes):
+        mixture, part_iterations = _start(codes, n_components, ridge, generator), 0
+    else:
+        few, others = codes[order[:part]], codes[order[part : 2 * part]]
+        starts = [_start(few, n_components, ridge, generator) for _ in range(_STARTS)]
+        climbs = [_climb(few, start, tol, min(_FIRST, max_iter), ridge) for start in starts]
+        # EM ends on different hills; the one that seems highest is chosen by codes that were not climbed on.
+        mixture, _ = max(climbs, key=lambda climb: _expectation(others, climb[0]).log_likelihood)
+        mixture, iterations = _climb(few, mixture, tol, max_iter, ridge)
+        part_iterations = iterations + sum(first for _, first in climbs)
+    mixture, iterations = _climb(codes, mixture, tol, max_iter, ridge)
+    return mixture._replace(means=mixture.means + centre, iterations=iterations, part_iterations=part_iterations)
+
+
+def _climb(codes: Tensor, mixture: Mixture, tol: float, max_iter: int, ridge: float) -> tuple[Mixture, int]:
+    """EM until the mean log-likelihood stands still."""
+    previous = -math.inf
+    iterations = 0
+    for iterations in range(1, max_iter + 1):  # noqa: B007
+        sums = _expectation(codes, mixture)
+        mixture = _maximisation(sums, mixture, ridge)
+        if abs(sums.log_likelihood - previous) < tol:
+            break
+        previous = sums.log_likelihood
+    return mixture, iterations
+
+
+def _expectation(codes: Tensor, mixture: Mixture) -> _Sums:
+    """One pass: responsibilities a chunk at a time, and at once the moments that they give."""
+    k, d = mixture.means.shape
+    eye = torch.eye(d, dtype=codes.dtype, device=codes.device)
+    whitening = torch.linalg.solve_triangular(mixture.scales, eye, upper=False)  # (K, D, D)
+    # All K whitenings are one product of matrices.
+    joined = whitening.reshape(k * d, d).T.contiguous()
+    offsets = (whitening @ mixture.means.unsqueeze(2)).reshape(k * d)
+    volume = mixture.scales.diagonal(dim1=1, dim2=2).log().sum(1) + 0.5 * d * math.log(2 * math.pi)
+    constant = mixture.weights.log() - volume
+    total = codes.new_zeros(())
+    counts, first, second = codes.new_zeros(k), codes.new_zeros(k, d), codes.new_zeros(k, d, d)
+    for part in torch.split(codes, max(256, _HELD // (k * d))):
+        residuals = torch.addmm(offsets, part, joined, beta=-1).view(len(part), k, d)
+        joint = torch.linalg.vector_norm(residuals, dim=2).square_().mul_(-0.5).add_(constant)
+        norm = joint.logsumexp(1, keepdim=True)
+        total += norm.sum()
+        shares = joint.sub_(norm).exp_()
+        counts += shares.sum(0)
+        for component in range(k):
+            share = shares[:, component]
+            rows = (share > _NEGLIGIBLE).nonzero().squeeze(1)  # in many dimensions few codes are shared
+            residual, share = residuals[rows, component], share[rows]
+            first[component].addmv_(residual.T, share)
+            second[component].addmm_(residual.T, residual * share.unsqueeze(1))
+    return _Sums(float(total) / len(codes), counts, first, second)
+
+
+def _maximisation(sums: _Sums, mixture: Mixture, ridge: float) -> Mixture:
+    """The mixture that the moments give. A component that lost all codes stays where it is, at weight 0 almost."""
+    k, d = mixture.means.shape
+    kept = sums.counts > 1e-8
+    counts = sums.counts.clamp(min=1e-8).view(k, 1, 1)
+    mean = sums.first.unsqueeze(2) / counts
+    covariance = mixture.scales @ (sums.second / counts - mean @ mean.mT) @ mixture.scales.mT
+    covariance = covariance + ridge * torch.eye(d, dtype=mean.dtype, device=mean.device)
+    covariance = torch.where(kept.view(k, 1, 1), covariance, mixture.scales @ mixture.scales.mT)
+    shift = (mixture.scales @ mean).squeeze(2)
+    means = mixture.means + torch.where(kept.view(k, 1), shift, torch.zeros_like(shift))
+    weights = counts.view(k) / counts.sum()
+    return Mixture(weights, means, torch.linalg.cholesky(covariance))
+
+
+def _start(codes: Tensor, k: int, ridge: float, generator: torch.Generator) -> Mixture:
+    """A Gaussian for each cluster of k-means; for a cluster of no codes that of all codes, at weight 0 almost."""
+    centres = _nearest_means(codes, _spread_out(codes, k, generator))
+    labels = _labels(codes, centres)
+    d = codes.shape[1]
+    cloud = codes.T @ codes / len(codes)
+    covariances = cloud.repeat(k, 1, 1)
+    counts = torch.bincount(labels, minlength=k).to(codes.dtype)
+    for component in counts.nonzero().squeeze(1).tolist():
+        residual = codes[labels == component] - centres[component]
+        covariances[component] = residual.T @ residual / len(residual)
+    covariances += ridge * torch.eye(d, dtype=codes.dtype, device=codes.device)
+    counts = counts.clamp(min=1e-8)
+    return Mixture(counts / counts.sum(), centres, torch.linalg.cholesky(covariances))
+
+
+def _spread_out(codes: Tensor, k: int, generator: torch.Generator) -> Tensor:
+    """First centres (K, D) by greedy k-means++ (Arthur and Vassilvitskii 2007): far apart, drawn from the codes."""
+    trials = 2 + int(math.log(k))
+    first = int(torch.randint(len(codes), (1,), generator=generator))
+    centres = [codes[first]]
+    distance = (codes - codes[first]).square().sum(1)
+    for _ in range(k - 1):
+        # A sum of 0 is possible: fewer distinct codes than centres.
+        cumulative = distance.cumsum(0)
+        chance = torch.rand(trials, generator=generator, dtype=codes.dtype).to(codes.device)
+        tried = torch.searchsorted(cumulative, chance * cumulative[-1]).clamp(max=len(codes) - 1)
+        nearer = torch.minimum(torch.cdist(codes[tried], codes).square(), distance)
+        best = int(nearer.sum(1).argmin())
+        centres.append(codes[tried[best]])
+        distance = nearer[best]
+    return torch.stack(centres)
+
+
+def _nearest_means(codes: Tensor, centres: Tensor) -> Tensor:
+    """Lloyd's iterations: centres (K, D) that are the means of the codes nearest to them; one without codes stays."""
+    labels = torch.full((len(codes),), -1, device=codes.device)
+    for _ in range(_LLOYD):
+        before, labels = labels, _labels(codes, centres)
+        if labels.equal(before):
+            break
+        counts = torch.bincount(labels, minlength=len(centres)).to(codes.dtype)
+        sums = torch.zeros_like(centres).index_add_(0, labels, codes)
+        centres = torch.where(counts.unsqueeze(1) > 0, sums / counts.clamp(min=1).unsqueeze(1), centres)
+    return centres
+
+
+def _labels(codes: Tensor, centres: Tensor) -> Tensor:
+    """The nearest centre of each code (N,)."""
+    return torch.addmm(0.5 * centres.square().sum(1), codes, centres.T, alpha=-1).argmin(1)

@@ -1,0 +1,177 @@
+"""What densities made of a net share: standardised codes and the training of the net."""
+
+import copy
+import math
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from grammar_rae.density.base import Density, ridge
+from grammar_rae.errors import InputError, TrainingError
+
+_HELD_OUT = 2048  # held-out codes that an epoch is judged by, at least: few codes are repeated, with other noise
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Within, PyTorch's global generator of the CPU is seeded; afterwards it is as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+class NeuralDensity(Density):
+    """A density that is a net, trained by Adam on codes standardised per dimension; the best epoch is kept.
+
+    The epochs are judged by their loss on a held-out part of the codes: 5 %, or up to 200 of fewer than 4,000.
+
+    Parameters
+    ----------
+    latent
+        D.
+    epochs, batch_size, learning_rate
+        Of the training.
+    """
+
+    cosine: ClassVar[bool] = True
+    """Whether the learning rate falls to 0 on a cosine, or stays."""
+    averaging: ClassVar[float] = 0.0
+    """Decay of the moving average of the weights that is kept in their place."""
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, latent: int, *, epochs: int, batch_size: int, learning_rate: float) -> None:
+        super().__init__(latent)
+        check_positive(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
+        self.epochs, self.batch_size, self.learning_rate = epochs, batch_size, learning_rate
+        self.register_buffer("shift", torch.zeros(latent))
+        self.register_buffer("scale", torch.zeros(latent))
+
+    def _build(self) -> None:
+        """Make the net; the last thing that a constructor does."""
+        with seeded(0):
+            self.net = self._new_net()
+        self.net.requires_grad_(False)
+
+    @abstractmethod
+    def _new_net(self) -> nn.Module:
+        """A net with random weights, drawn by the global generator."""
+
+    @abstractmethod
+    def _losses(self, net: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
+        """The loss of each of standardised codes (B, D), (B,); the generator is of their device."""
+
+    def _fitted(self) -> bool:
+        return bool((self.scale > 0).all())
+
+    def _standardised(self, z: Tensor) -> Tensor:
+        """Codes (N, D), float64, as the net sees them: float32."""
+        return ((z - self.shift.double()) / self.scale.double()).float()
+
+    def _restored(self, x: Tensor) -> Tensor:
+        """What the net draws, as codes."""
+        return self.shift + self.scale * x
+
+    def _log_scale(self) -> Tensor:
+        """What a log-density of standardised codes is greater by than that of the codes."""
+        return self.scale.double().log().sum()
+
+    # -- training -----------------------------------------------------------------------------------------------
+
+    def _fit(self, codes: Tensor, seed: int) -> None:
+        codes = codes.to(self.device)
+        blur = ridge(codes)
+        before = self.shift.clone(), self.scale.clone()
+        with seeded(seed):
+            net = self._new_net().to(self.device)
+        self.shift.copy_(codes.mean(0))
+        self.scale.copy_((codes.var(0, unbiased=False) + blur).sqrt())
+        try:
+            # A constant dimension, and codes on a plane, have a density because of this noise alone.
+            best = self._trained(net, self._standardised(codes), math.sqrt(blur) / self.scale, seed)
+        except BaseException:
+            self.shift.copy_(before[0])
+            self.scale.copy_(before[1])
+            raise
+        self.net.load_state_dict(best)
+
+    def _trained(self, net: nn.Module, x: Tensor, blur: Tensor, seed: int) -> dict[str, Tensor]:
+        """The state of the net's best epoch."""
+        generator = torch.Generator(x.device).manual_seed(seed)
+        x = x[torch.randperm(len(x), generator=generator, device=x.device)]
+        n = max(len(x) // 20, min(len(x) // 5, 200), 1)
+        held_out, x = x[:n].repeat(-(-_HELD_OUT // n), 1)[: max(n, _HELD_OUT)], x[n:]
+        averaged = copy.deepcopy(net).requires_grad_(False) if self.averaging else net
+        optimizer = torch.optim.Adam(net.parameters(), lr=self.learning_rate, fused=x.device.type in ("cpu", "cuda"))
+        steps = self.epochs * -(-len(x) // self.batch_size)
+        best, least, step = None, math.inf, 0
+        for _ in range(self.epochs):
+            with torch.enable_grad():
+                order = torch.randperm(len(x), generator=generator, device=x.device)
+                for rows in torch.split(order, self.batch_size):
+                    if self.cosine:
+                        rate = 0.5 * (1 + math.cos(math.pi * step / steps))
+                        optimizer.param_groups[0]["lr"] = self.learning_rate * rate
+                    loss = self._losses(net, _blurred(x[rows], blur, generator), generator).mean()
+                    optimizer.zero_grad(set_to_none=True)
+                    loss.backward()  # type: ignore[no-untyped-call]
+                    optimizer.step()
+                    step += 1
+                    if averaged is not net:
+                        # The average forgets the first weights sooner than its decay alone would have it.
+                        _approach(averaged, net, max(1 - self.averaging, 9 / (9 + step)))
+            now = self._held_out_loss(averaged, held_out, blur, seed)
+            if now < least:
+                best, least = {name: value.clone() for name, value in averaged.state_dict().items()}, now
+        if best is None:
+            raise TrainingError(
+                "the density's loss is not a number", remedy="Give it a lower learning_rate in its options."
+            )
+        return best
+
+    @torch.no_grad()
+    def _held_out_loss(self, net: nn.Module, x: Tensor, blur: Tensor, seed: int) -> float:
+        # The same noise each time, so that epochs differ by the weights alone.
+        generator = torch.Generator(x.device).manual_seed(seed)
+        parts = torch.split(x, max(self.batch_size, 512))
+        losses = [self._losses(net, _blurred(part, blur, generator), generator) for part in parts]
+        return float(torch.cat(losses).mean())
+
+
+def _blurred(x: Tensor, blur: Tensor, generator: torch.Generator) -> Tensor:
+    return x + blur * torch.randn(x.shape, generator=generator, device=x.device)
+
+
+@torch.no_grad()
+def _approach(averaged: nn.Module, net: nn.Module, share: float) -> None:
+    """Move the average a share of the way to the net's weights."""
+    torch._foreach_lerp_(list(averaged.parameters()), list(net.parameters()), share)
+
+
+def check_positive(**options: float) -> None:
+    """Raise an InputError for an option that is not above 0."""
+    for name, value in options.items():
+        if not value > 0:
+            raise InputError("this option must be above 0", received=f"{name} {value}")
+
+
+def check_widths(hidden: tuple[int, ...]) -> tuple[int, ...]:
+    """The widths of a net's hidden layers as a tuple; an InputError where there is none, or one below 1."""
+    hidden = tuple(hidden)
+    if not hidden or min(hidden) < 1:
+        raise InputError("a net needs hidden layers of a unit or more", received=f"hidden {hidden}")
+    return hidden
+
+
+def mlp(widths: tuple[int, ...]) -> nn.Sequential:
+    """Linear layers with ReLU between them, from widths (input, hidden ..., output)."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(widths):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
