@@ -69,7 +69,7 @@ def test_the_table_of_sources():
 
 @pytest.mark.parametrize("name", ["mosses", "", None])
 def test_an_unknown_name_lists_what_there_is(name):
-    with pytest.raises(UnknownNameError, match="one of moses, zinc250k") as caught:
+    with pytest.raises(UnknownNameError, match="one of cifar10, fashion-mnist, mnist, moses, zinc250k") as caught:
         fetch(name)
     assert name != "mosses" or "Did you mean 'moses'" in str(caught.value)
 

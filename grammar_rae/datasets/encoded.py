@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 import numpy as np
 import numpy.typing as npt
 
-from grammar_rae.errors import DataError, InputError
+from grammar_rae.datasets.rows import Indices, Rows, checked_rows, split_rows
+from grammar_rae.errors import DataError
 
 if TYPE_CHECKING:  # torch takes seconds to import, and the worker processes that encode have no use for it
     import torch
@@ -26,8 +27,6 @@ META, CODES, OFFSETS, LINES, REJECTED = "meta.json", "codes.bin", "offsets.bin",
 REJECTED_COLUMNS = ("line", "text", "reason", "position")
 CODE_TYPE, OFFSET_TYPE = np.dtype("<u2"), np.dtype("<i8")
 PADDING = -1
-
-Indices = npt.ArrayLike
 
 
 class Rejected(NamedTuple):
@@ -206,34 +205,11 @@ class CodeDataset:
         ``fraction`` of the rows, at least one and at most ``maximum``, go into the second. Which ones depends only on
         N and the seed. Raises InputError for a fraction outside (0, 1), DataError for fewer than two rows.
         """
-        if not 0 < fraction < 1:
-            raise InputError("a split needs a share of the rows", received=f"fraction {fraction}", expected="0 < f < 1")
-        if maximum is not None and maximum < 1:
-            raise InputError("the validation set needs a row", received=f"maximum {maximum}", expected="maximum >= 1")
-        n = len(self)
-        if n < 2:
-            raise DataError("there are too few rows to split", received=n, expected="two or more")
-        size = min(max(round(n * fraction), 1), n - 1, maximum or n)
-        order = np.random.default_rng(seed).permutation(n)
-        # Sorted, so that the rows of a view lie in the file in their order.
-        return self.subset(np.sort(order[size:])), self.subset(np.sort(order[:size]))
+        training, validation = split_rows(len(self), fraction, seed, maximum)
+        return self.subset(training), self.subset(validation)
 
-    def _to_rows(self, indices: Indices) -> npt.NDArray[np.int64]:
-        chosen = np.asarray(indices)
-        n = len(self)
-        if chosen.dtype == np.bool_ and chosen.shape == (n,):
-            chosen = np.flatnonzero(chosen)
-        if chosen.size == 0:
-            chosen = chosen.astype(np.int64)  # numpy takes an empty list for floats
-        if chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
-            raise InputError(
-                "these are no indices of rows",
-                received=f"{chosen.dtype} of shape {chosen.shape}",
-                expected=f"integers of shape (B,) or booleans of shape ({n},)",
-            )
-        if ((chosen < -n) | (chosen >= n)).any():
-            raise IndexError(f"an index is outside -{n}..{n - 1}")
-        rows: npt.NDArray[np.int64] = np.where(chosen < 0, chosen + n, chosen).astype(np.int64)
+    def _to_rows(self, indices: Indices) -> Rows:
+        rows = checked_rows(indices, len(self))
         return rows if self._rows is None else self._rows[rows]
 
 

@@ -1,6 +1,8 @@
 """Public data sets that are too large to travel with the package: downloaded once, and checked."""
 
 import hashlib
+import http.client
+import math
 import subprocess
 import sys
 import tempfile
@@ -10,9 +12,13 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from textwrap import shorten
-from typing import Protocol
+from typing import Any, Protocol
 
-from grammar_rae.errors import DataError, UnknownNameError
+import numpy as np
+import numpy.typing as npt
+
+from grammar_rae.datasets.image_files import TEST, TRAIN, find_idx, read_idx, write_idx
+from grammar_rae.errors import DataError, InputError, UnknownNameError
 
 
 class RemoteData(Protocol):
@@ -127,9 +133,135 @@ class RemoteWheel:
                 (temporary / name).replace(folder / name)
 
 
+@dataclass(frozen=True)
+class OpenMLImages:
+    """A set of images on OpenML, fetched by scikit-learn and kept as idx files that are not compressed.
+
+    ``version`` is OpenML's, ``shape`` that of an image (C, H, W), ``parts`` the number of its images in the order of
+    OpenML's rows. scikit-learn finds the md5 of the download right; ``checksum`` is moreover that of
+    ``_content_checksum`` over all images, where the original files were at hand to compute it. Neither depends on
+    OpenML's keeping the original order; that its first rows are the training set is taken from its description.
+
+    Files of the same images that are there already, under the names of MNIST's and compressed or not, will do.
+    """
+
+    description: str
+    licence: str
+    name: str
+    version: int
+    shape: tuple[int, int, int]
+    parts: Mapping[str, int]
+    checksum: str | None = None
+
+    def retrieve(self, folder: Path, base_url: str | None, progress: bool) -> Path:
+        """As for every source; scikit-learn shows no progress."""
+        if base_url is not None:
+            raise InputError(
+                f"{self.name} comes from OpenML through scikit-learn, which knows no mirror",
+                received=f"base_url {base_url!r}",
+                remedy="Leave base_url out, or put the original files into a folder and name it.",
+            )
+        if not self._is_in(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as temporary:
+                images, labels = self._download(temporary)
+            self._write(folder, images, labels)
+        training = find_idx(folder, TRAIN, "images")
+        assert training is not None, "the files were written under another name"
+        return training
+
+    def _is_in(self, folder: Path) -> bool:
+        """Whether the folder holds whole files of all parts, from here or from elsewhere."""
+        size = self.shape[1:] if self.shape[0] == 1 else self.shape
+        for part, count in self.parts.items():
+            for content, shape in (("images", (count, *size)), ("labels", (count,))):
+                path = find_idx(folder, part, content)
+                try:
+                    if path is None or read_idx(path).shape != shape:
+                        return False
+                except DataError:
+                    return False
+        return True
+
+    def _download(self, folder: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """The checked images (N, H, W) or (N, C, H, W) and labels (N,) of all parts."""
+        from sklearn.datasets import fetch_openml
+
+        # pandas reads in a minute what scikit-learn's own parser takes many for. The types keep CIFAR-10 in 2 GB, and
+        # keep pandas 3.1 from making numbers of the classes, which scikit-learn 1.9 stumbles over.
+        width = math.prod(self.shape)
+        types = {**dict.fromkeys(range(width), np.float32), width: object}
+        source: dict[str, Any] = {"name": self.name, "version": self.version, "data_home": folder, "n_retries": 2}
+        try:
+            found = fetch_openml(**source, as_frame=False, parser="pandas", read_csv_kwargs={"dtype": types})
+            given = np.asarray(found.data, dtype=np.float32)
+            labels = np.array([int(str(label).strip("'")) for label in found.target], dtype=np.uint8)
+        except (OSError, ValueError, OverflowError, http.client.HTTPException) as error:  # OpenML's own are ValueErrors
+            raise DataError(
+                f"{self.name} could not be fetched from OpenML ({type(error).__name__}: {shorten(str(error), 150)})",
+                remedy="Look at the network, or put the original files into a folder and name it.",
+            ) from error
+        count = sum(self.parts.values())
+        images = given.astype(np.uint8)
+        if given.shape != (count, width) or labels.shape != (count,) or (images != given).any():
+            raise DataError(
+                f"what OpenML has as {self.name} is not what was expected",
+                received=f"numbers of shape {given.shape}, {len(labels)} labels",
+                expected=f"{count} rows of {width} bytes, each with its label",
+            )
+        if self.checksum is not None and (received := _content_checksum(images, labels)) != self.checksum:
+            raise DataError(
+                f"what OpenML has as {self.name} are other images: the checksum is wrong",
+                received=f"sha256 {received}",
+                expected=self.checksum,
+            )
+        return images.reshape(count, *self.shape[self.shape[0] == 1 :]), labels
+
+    def _write(self, folder: Path, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> None:
+        start = 0
+        for part, count in self.parts.items():
+            rows = slice(start, start + count)
+            write_idx(folder / f"{part}-images-idx{images.ndim}-ubyte", images[rows])
+            write_idx(folder / f"{part}-labels-idx1-ubyte", labels[rows])
+            start += count
+
+
+def _content_checksum(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> str:
+    """The sha256 of the sorted sha256 of every image (a row) with its label: the same in whatever order they come."""
+    rows = (image.tobytes() + label.tobytes() for image, label in zip(images, labels, strict=True))
+    return hashlib.sha256(b"".join(sorted(hashlib.sha256(row).digest() for row in rows))).hexdigest()
+
+
+_MNIST_PARTS = {TRAIN: 60_000, TEST: 10_000}
 _MOSES = "moses/dataset/data/"
 
 SOURCES: dict[str, RemoteData] = {
+    "cifar10": OpenMLImages(
+        description="CIFAR-10: 60,000 photographs of 10 classes, 32 x 32 pixels in colour",
+        licence="not stated by its authors",
+        name="CIFAR_10",
+        version=1,
+        shape=(3, 32, 32),
+        parts={TRAIN: 50_000, TEST: 10_000},
+    ),
+    "fashion-mnist": OpenMLImages(
+        description="Fashion-MNIST: 70,000 pictures of 10 kinds of clothing, 28 x 28 grey pixels",
+        licence="MIT",
+        name="Fashion-MNIST",
+        version=1,
+        shape=(1, 28, 28),
+        parts=_MNIST_PARTS,
+        checksum="c22292c847034e4f0856c3099ca0bd11a118af543994973d473bc732d184ab47",
+    ),
+    "mnist": OpenMLImages(
+        description="MNIST: 70,000 handwritten digits, 28 x 28 grey pixels",
+        licence="CC BY-SA 3.0",
+        name="mnist_784",
+        version=1,
+        shape=(1, 28, 28),
+        parts=_MNIST_PARTS,
+        checksum="f61a719b6fd94f4e04811e53dda3c78f5cd07b2d48f36c353dd0b453aab660e0",
+    ),
     "moses": RemoteWheel(
         description="MOSES: 1,584,663 training molecules of 7 elements, a test and a scaffold test set (column SMILES)",
         licence="MIT",
@@ -166,14 +298,17 @@ def fetch(
     folder
         Where the files go; without one, a folder of the set's name in the user's cache.
     base_url
-        A mirror to use in place of the set's own address: of the folder with the file, or of a package index.
+        A mirror to use in place of the set's own address: of the folder with the file, or of a package index. OpenML,
+        where the images come from, has none.
     progress
-        Whether to show the progress of the download.
+        Whether to show the progress of the download, where it comes in one piece that can be watched.
 
     Raises
     ------
     UnknownNameError
         ``SOURCES`` has no such name.
+    InputError
+        A mirror of images.
     DataError
         No network, nothing at the address, a wrong checksum (the bad file is removed), no place to write.
     """

@@ -1,0 +1,278 @@
+"""CelebA: its pictures cropped and made small once, and kept in files that are mapped into memory."""
+
+import hashlib
+import secrets
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from grammar_rae.datasets.images import ImageDataset, ImageSet
+from grammar_rae.errors import DataError, InputError
+
+PAGE = "mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
+SIZE = 64
+_CROP = 140
+_GIVEN = (178, 218)  # width and height of the aligned pictures
+_PREPARED = f"centre crop {_CROP}, {SIZE}x{SIZE}, bilinear"
+_CACHE = f"prepared_{SIZE}x{SIZE}"
+_PICTURES = ("img_align_celeba/img_align_celeba", "img_align_celeba", "Img/img_align_celeba")
+_LISTS = ("", "Eval", "Anno")
+_CHUNK = 256  # pictures that a thread takes at a time
+
+_Bytes = npt.NDArray[np.uint8]
+
+
+def open_celeba(folder: Path | None, progress: bool) -> ImageSet:
+    """CelebA at 64 x 64 out of a folder with the aligned pictures and the list of the parts.
+
+    The folder holds ``img_align_celeba`` with the pictures and ``list_eval_partition.txt`` (or .csv), and perhaps
+    ``list_attr_celeba.txt`` (or .csv), whose 40 attributes become labels of 0 and 1. The training set is the list's
+    parts 0 and 1, since recipes hold out validation images of their own; the test set is part 2.
+
+    A centre crop of 140 x 140 is resized to 64 x 64 by Pillow's bilinear filter, which averages over what falls into a
+    pixel. That is done once, with all processors, into a folder ``prepared_64x64`` beside the pictures, or in the
+    user's cache where nothing can be written there; it takes 2.5 GB. It is done anew when the list has changed.
+
+    Raises InputError without a folder; DataError for lists or pictures that are missing, damaged or of another size.
+    """
+    if folder is None:
+        raise InputError(
+            "CelebA is not downloaded: its terms forbid it",
+            expected="a folder with img_align_celeba and list_eval_partition.txt",
+            remedy=f"Get both from {PAGE} and name their folder.",
+        )
+    parts = _read_parts(_found_list(folder, "list_eval_partition"))
+    pictures = _found_pictures(folder, parts[0][0])
+    attributes = _attributes(folder)
+    sets = []
+    for images, names in zip(_prepared(folder, pictures, parts, progress), parts, strict=True):
+        sets.append(ImageDataset(images, None if attributes is None else _labels(attributes, names, folder)))
+    return ImageSet(*sets)
+
+
+# --- lists -----------------------------------------------------------------------------------------------------------
+
+
+def _found_list(folder: Path, name: str) -> Path:
+    found = _find_list(folder, name)
+    if found is None:
+        raise DataError(
+            "the folder lacks a list of CelebA",
+            where=str(folder),
+            expected=f"{name}.txt or {name}.csv",
+            remedy=f"It is on {PAGE}.",
+        )
+    return found
+
+
+def _find_list(folder: Path, name: str) -> Path | None:
+    paths = (folder / place / (name + suffix) for place in _LISTS for suffix in (".txt", ".csv"))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _found_pictures(folder: Path, first: str) -> Path:
+    for place in _PICTURES:
+        if (folder / place / first).is_file():
+            return folder / place
+    raise DataError(
+        "the folder lacks the pictures of CelebA",
+        where=str(folder),
+        expected=f"img_align_celeba/{first}",
+        remedy=f"Unpack img_align_celeba.zip there; it is on {PAGE}.",
+    )
+
+
+def _fields(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The lines of a list with their numbers from 1: separated by blanks, or by commas in a .csv file."""
+    try:
+        with path.open(encoding="utf-8") as stream:
+            for number, line in enumerate(stream, start=1):
+                fields = line.replace(",", " ").split()
+                if fields:
+                    yield number, fields
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"the list cannot be read ({error})", where=str(path)) from error
+
+
+def _wrong_line(path: Path, number: int, fields: list[str], expected: str) -> DataError:
+    received = repr(" ".join(fields[:3]))
+    return DataError("the list has a wrong line", where=f"{path}, line {number}", received=received, expected=expected)
+
+
+def _read_parts(path: Path) -> tuple[list[str], list[str]]:
+    """The names of the training pictures and those of the test pictures."""
+    train: list[str] = []
+    test: list[str] = []
+    for number, fields in _fields(path):
+        if number == 1 and fields[-1] == "partition":
+            continue
+        # The name goes into a path: nothing but a plain name is let through.
+        if len(fields) != 2 or fields[1] not in ("0", "1", "2") or Path(fields[0]).name != fields[0]:
+            raise _wrong_line(path, number, fields, "the name of a picture and 0, 1 or 2")
+        (test if fields[1] == "2" else train).append(fields[0])
+    if not train or not test:
+        raise DataError(
+            "the list lacks training or test pictures",
+            where=str(path),
+            received=f"{len(train)} for training, {len(test)} for the test",
+        )
+    return train, test
+
+
+def _attributes(folder: Path) -> dict[str, _Bytes] | None:
+    """Each picture's attributes as 0 and 1 (A,), or None where there is no list of them."""
+    path = _find_list(folder, "list_attr_celeba")
+    if path is None:
+        return None
+    values = {"-1": 0, "0": 0, "1": 1}
+    table: dict[str, _Bytes] = {}
+    count: int | None = None
+    for number, fields in _fields(path):
+        if number <= 2 and (len(fields) < 2 or fields[-1] not in values):
+            continue  # the number of rows, the names of the attributes
+        count = count or len(fields)
+        try:
+            row = np.array([values[field] for field in fields[1:]], dtype=np.uint8)
+        except KeyError:
+            row = np.empty(0, np.uint8)
+        if len(row) != count - 1 or not len(row):
+            raise _wrong_line(path, number, fields, f"the name of a picture and {count - 1} times -1 or 1")
+        table[fields[0]] = row
+    return table
+
+
+def _labels(attributes: dict[str, _Bytes], names: Sequence[str], folder: Path) -> _Bytes:
+    try:
+        return np.stack([attributes[name] for name in names])
+    except KeyError as error:
+        raise DataError("a picture is not in the list of attributes", where=str(folder), received=error) from error
+
+
+# --- pictures --------------------------------------------------------------------------------------------------------
+
+
+def _prepared(folder: Path, pictures: Path, parts: Iterable[Sequence[str]], progress: bool) -> list[_Bytes]:
+    """The images (N, 3, 64, 64) of each part, mapped from files that are made if they are not there."""
+    mapped = []
+    for part, names in zip(("train", "test"), parts, strict=True):
+        # A list that has changed, or another way to prepare, is another file.
+        digest = hashlib.sha256("\n".join((_PREPARED, *names)).encode()).hexdigest()
+        file = f"{part}-{digest[:16]}.npy"
+        shape = (len(names), 3, SIZE, SIZE)
+        images = _mapped(folder / _CACHE / file, shape)
+        if images is None:
+            images = _mapped(_user_cache() / file, shape)
+        if images is None:
+            path = _writable(folder) / file
+            _write(path, shape, _shown(_all_prepared(pictures, names), len(names), progress, part))
+            images = _mapped(path, shape)
+            assert images is not None, "the file that was written cannot be read"
+        mapped.append(images)
+    return mapped
+
+
+def _user_cache() -> Path:
+    import pooch
+
+    return Path(pooch.os_cache("grammar_rae")) / "celeba" / _CACHE
+
+
+def _mapped(path: Path, shape: tuple[int, ...]) -> _Bytes | None:
+    try:
+        images: _Bytes = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    return images if images.shape == shape and images.dtype == np.uint8 else None
+
+
+def _writable(folder: Path) -> Path:
+    """The folder for the prepared images: beside the pictures if files can be made there, else in the user's cache."""
+    for cache in (folder / _CACHE, _user_cache()):
+        probe = cache / f".{secrets.token_hex(4)}.part"
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            problem = error
+            continue
+        return cache
+    raise DataError(
+        f"the prepared images cannot be stored ({problem.strerror or problem})",
+        where=str(cache),
+        remedy="Look at the permissions there and in the folder of the pictures.",
+    )
+
+
+def _write(path: Path, shape: tuple[int, ...], blocks: Iterable[_Bytes]) -> None:
+    """Write a .npy file of bytes block after block, under another name until it is whole."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("wb") as stream:
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(cast(BinaryIO, stream), header)
+            for block in blocks:
+                stream.write(block.data)
+        part.replace(path)
+    except OSError as error:
+        raise DataError(
+            f"the prepared images cannot be written ({error.strerror or error})",
+            where=str(path),
+            remedy="Look at the free space there.",
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _shown(blocks: Iterable[_Bytes], total: int, progress: bool, part: str) -> Iterator[_Bytes]:
+    from tqdm.auto import tqdm
+
+    with tqdm(desc=f"preparing {part}", total=total, unit=" images", disable=not progress) as bar:
+        for block in blocks:
+            yield block
+            bar.update(len(block))
+
+
+def _all_prepared(pictures: Path, names: Iterable[str]) -> Iterator[_Bytes]:
+    """Blocks of images (B, 3, 64, 64) in the order of the names, prepared by threads: Pillow works outside the GIL."""
+    from joblib import Parallel, delayed
+
+    rest = iter(names)
+    chunks = iter(lambda: list(islice(rest, _CHUNK)), [])
+    parallel = Parallel(n_jobs=-1, prefer="threads", return_as="generator", batch_size=1, pre_dispatch="3 * n_jobs")
+    tasks = (delayed(_some_prepared)(pictures, chunk) for chunk in chunks)
+    with closing(cast(Generator[_Bytes, None, None], parallel(tasks))) as results:
+        yield from results
+
+
+def _some_prepared(pictures: Path, names: Sequence[str]) -> _Bytes:
+    return np.stack([_one_prepared(pictures / name) for name in names])
+
+
+def _one_prepared(path: Path) -> _Bytes:
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=("JPEG", "PNG")) as picture:
+            if picture.size != _GIVEN:
+                raise DataError(
+                    "this is no aligned picture of CelebA",
+                    where=str(path),
+                    received=f"{picture.size[0]} x {picture.size[1]} pixels",
+                    expected=f"{_GIVEN[0]} x {_GIVEN[1]}, as in img_align_celeba",
+                )
+            left, top = ((size - _CROP) // 2 for size in _GIVEN)
+            square = picture.convert("RGB").crop((left, top, left + _CROP, top + _CROP))
+            small = square.resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+    except FileNotFoundError as error:
+        raise DataError("a picture of the list is missing", where=str(path)) from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(
+            f"a picture cannot be read ({error})", where=str(path), remedy="Unpack the pictures again."
+        ) from error
+    return np.ascontiguousarray(np.moveaxis(np.asarray(small), -1, 0))

@@ -1,0 +1,49 @@
+"""Which rows of a data set are meant: indices checked, and a part set aside for validation."""
+
+import numpy as np
+import numpy.typing as npt
+
+from grammar_rae.errors import DataError, InputError
+
+Indices = npt.ArrayLike
+Rows = npt.NDArray[np.int64]
+
+
+def checked_rows(indices: Indices, n: int) -> Rows:
+    """Row numbers 0..N-1 (B,) out of integers, negative ones counting from the end, or N booleans.
+
+    Raises IndexError outside -N..N-1, InputError for what is no index.
+    """
+    chosen = np.asarray(indices)
+    if chosen.dtype == np.bool_ and chosen.shape == (n,):
+        chosen = np.flatnonzero(chosen)
+    if chosen.size == 0:
+        chosen = chosen.astype(np.int64)  # numpy takes an empty list for floats
+    if chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
+        raise InputError(
+            "these are no indices of rows",
+            received=f"{chosen.dtype} of shape {chosen.shape}",
+            expected=f"integers of shape (B,) or booleans of shape ({n},)",
+        )
+    if ((chosen < -n) | (chosen >= n)).any():
+        raise IndexError(f"an index is outside -{n}..{n - 1}")
+    rows: Rows = np.where(chosen < 0, chosen + n, chosen).astype(np.int64)
+    return rows
+
+
+def split_rows(n: int, fraction: float, seed: int, maximum: int | None = None) -> tuple[Rows, Rows]:
+    """The rows for training and those for validation, each in ascending order; they depend on N and the seed alone.
+
+    ``fraction`` of the rows, at least one and at most ``maximum``, go into the second. Raises InputError for a
+    fraction outside (0, 1) or a maximum below 1, DataError for fewer than two rows.
+    """
+    if not 0 < fraction < 1:
+        raise InputError("a split needs a share of the rows", received=f"fraction {fraction}", expected="0 < f < 1")
+    if maximum is not None and maximum < 1:
+        raise InputError("the validation set needs a row", received=f"maximum {maximum}", expected="maximum >= 1")
+    if n < 2:
+        raise DataError("there are too few rows to split", received=n, expected="two or more")
+    size = min(max(round(n * fraction), 1), n - 1, maximum or n)
+    order = np.random.default_rng(seed).permutation(n)
+    # Sorted, so that the rows of a view lie in the file in their order.
+    return np.sort(order[size:]), np.sort(order[:size])
