@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from grammar_rae.likelihoods import Likelihood
 from grammar_rae.objectives import AE
 from grammar_rae.regularizers import NoRegularizer
 
@@ -36,16 +37,17 @@ class Autoencoder(nn.Module):
     encoder
         x to h (B, H).
     decoder
-        ``decoder(z, x)`` to its output; x is there for autoregressive decoders.
+        ``decoder(z, x)`` to its output; x is there for autoregressive decoders. Where the objective draws k codes of
+        each input, x stands k times as well.
     objective, likelihood, regularizer
         Rows of :data:`OBJECTIVES`, :data:`LIKELIHOODS` and :data:`REGULARIZERS`.
     """
 
     def __init__(
-        self, encoder: nn.Module, decoder: nn.Module, objective: AE, likelihood: nn.Module, regularizer: NoRegularizer
+        self, encoder: nn.Module, decoder: nn.Module, objective: AE, likelihood: Likelihood, regularizer: NoRegularizer
     ) -> None:
         super().__init__()
-        regularizer.prepare(decoder)
+        regularizer.prepare(encoder, decoder)
         self.encoder = encoder
         self.decoder = decoder
         self.objective = objective
@@ -54,11 +56,14 @@ class Autoencoder(nn.Module):
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Losses:
         """The costs of a batch; the generator is the source of all randomness."""
-        with self.regularizer.context():
+        with self.regularizer.context(self.decoder):
             z, latent = self.objective(self.encoder(x), generator)
+            if self.training:
+                z = self.regularizer.perturb(z, generator)
+            x = x.repeat_interleave(z.shape[0] // x.shape[0], dim=0) if z.shape[0] != x.shape[0] else x
             out = self.decoder(z, x)
             reconstruction, exact = self.likelihood(out, x)
-            penalty = self.regularizer.penalty(self.decoder, z, out)
+            penalty = self.regularizer.penalty(self.decoder, z, out, self.likelihood.present(x), generator)
         parts = (reconstruction.mean(), latent.mean(), penalty)
         return Losses(parts[0] + parts[1] + parts[2], *parts, exact.float().mean())
 

@@ -1,8 +1,10 @@
 """Likelihoods: how badly the decoder's output explains the input, as the negative log-likelihood of each row.
 
-A likelihood is called with the decoder's output and the input, and gives the reconstruction cost (B,) in nats and
-whether the most likely output is exactly the input, Bool (B,).
+A likelihood is called with the decoder's output and the input, and gives the reconstruction cost (B,) and whether the
+most likely output is exactly the input, Bool (B,).
 """
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +12,17 @@ from torch import Tensor, nn
 from grammar_rae.grammar import Rules
 
 
-class MaskedCategorical(nn.Module):
+class Likelihood(nn.Module):
+    """What every likelihood has."""
+
+    def present(self, x: Tensor) -> Tensor | None:
+        """Which parts of the decoder's output count for inputs x: Bool of its first dimensions, or None for all."""
+        return None
+
+
+class MaskedCategorical(Likelihood):
     r"""Codes, each drawn from the rules that expand its left-hand side:
-    :math:`-\sum_t \log \operatorname{softmax}_{r : \mathrm{lhs}(r) = \mathrm{lhs}(x_t)}(\ell_t)_{x_t}`.
+    :math:`-\sum_t \log \operatorname{softmax}_{r : \mathrm{lhs}(r) = \mathrm{lhs}(x_t)}(\ell_t)_{x_t}`, in nats.
 
     The left-hand side is known when a step is decoded, so no probability is spent on rules that cannot stand there.
 
@@ -32,9 +42,13 @@ class MaskedCategorical(nn.Module):
         self.register_buffer("mask", mask, persistent=False)
         self.register_buffer("lhs", torch.from_numpy(rules.lhs.copy()), persistent=False)
 
+    def present(self, x: Tensor) -> Tensor:
+        """The steps (B, T) of codes x that are not padding."""
+        return x >= 0
+
     def forward(self, logits: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, T, R) and codes (B, T), padded with -1, to cost (B,) and exactness (B,)."""
-        present = codes >= 0
+        present = self.present(codes)
         chosen = codes[present]
         masked = logits[present].float()
         masked += self.mask[self.lhs[chosen]]  # in place: at a thousand rules this is the step's largest tensor
@@ -46,5 +60,42 @@ class MaskedCategorical(nn.Module):
         return cost.sum(dim=1), right.all(dim=1)
 
 
-LIKELIHOODS: dict[str, type[nn.Module]] = {"categorical": MaskedCategorical}
+class SquaredError(Likelihood):
+    r"""Pixels, as the paper weighs them: :math:`\sum_i (x_i - D_i)^2`, which is the negative log-likelihood of a
+    Gaussian of variance 1/2 but for a constant.
+
+    A reconstruction is exact where every pixel, rounded to one of 256 levels, is the input's.
+    """
+
+    def forward(self, out: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Decoded and true images (B, C, H, W) to cost (B,) and exactness (B,)."""
+        error = (out.float() - images).flatten(1)
+        return error.square().sum(dim=1), (error.detach().abs() < 0.5 / 255).all(dim=1)
+
+
+class LearnedGaussian(SquaredError):
+    r"""Pixels of one Gaussian whose scale is learned with the nets (Dai and Wipf, ICLR 2019), in nats:
+    :math:`\lVert x - D \rVert^2 / 2\gamma^2 + n \log \gamma + \tfrac n2 \log 2\pi` for n pixels.
+
+    The scale begins at 1, where every image looks like noise, and Adam moves its logarithm by the learning rate a step
+    at most: small data need a large rate or many epochs.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.zeros(()))
+
+    def forward(self, out: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Decoded and true images (B, C, H, W) to cost (B,) and exactness (B,)."""
+        squares, exact = super().forward(out, images)
+        pixels = images[0].numel()
+        log_scale = self.log_scale.float()
+        cost = 0.5 * squares * torch.exp(-2 * log_scale) + pixels * (log_scale + 0.5 * math.log(2 * math.pi))
+        return cost, exact
+
+
+LIKELIHOODS: dict[str, type[Likelihood]] = {"categorical": MaskedCategorical}
 """Likelihoods of codes: ``Likelihood(rules)``."""
+
+IMAGE_LIKELIHOODS: dict[str, type[Likelihood]] = {"squared-error": SquaredError, "learned-gaussian": LearnedGaussian}
+"""Likelihoods of images: ``Likelihood()``."""

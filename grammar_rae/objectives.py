@@ -1,7 +1,10 @@
 """Objectives: what becomes of the encoder's output h, and what the latent code costs.
 
-An objective is called with h (B, H) and a generator, and gives z (B, D) and its cost (B,). ``code(h)`` is the z that
-stands for an input once training is over, without noise.
+An objective is called with h (B, H) and a generator, and gives z (kB, D) and its cost (B,) or (kB,): k codes of each
+input, one after the other, where k is 1 but for several Monte-Carlo samples. ``code(h)`` is the z that stands for an
+input once training is over, without noise.
+
+Weights are those of costs that are sums: over pixels or steps on the one side, over latent dimensions on the other.
 """
 
 from typing import ClassVar
@@ -17,6 +20,9 @@ class AE(nn.Module):
 
     outputs_per_latent: ClassVar[int] = 1
     """H / D."""
+
+    prior: ClassVar[bool] = False
+    """Whether the latent cost draws the codes to N(0, I), which then is a density that needs no fit."""
 
     def code(self, h: Tensor) -> Tensor:
         """z (B, D) of h (B, H)."""
@@ -36,9 +42,7 @@ class RAE(AE):
 
     def __init__(self, beta: float = 0.01) -> None:
         super().__init__()
-        if not 0 <= beta < float("inf"):
-            raise InputError("beta cannot be used", received=beta, expected="0 or more, and finite")
-        self.beta = beta
+        self.beta = _weight("beta", beta)
 
     def forward(self, h: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """z (B, D) and its cost (B,)."""
@@ -46,5 +50,132 @@ class RAE(AE):
         return z, self.beta * 0.5 * z.float().square().sum(dim=1)
 
 
-OBJECTIVES: dict[str, type[AE]] = {"ae": AE, "rae": RAE}
+class VAE(AE):
+    r"""The variational autoencoder: k codes :math:`z = \mu + \sigma \epsilon`, at the cost
+    :math:`\beta \, \mathrm{KL}(\mathcal N(\mu, \operatorname{diag} \sigma^2) \Vert \mathcal N(0, I))
+    = \tfrac\beta2 \sum_d (\mu_d^2 + \sigma_d^2 - 1 - \log \sigma_d^2)`.
+
+    h holds the mean and s, with :math:`\log \sigma = 5 \tanh s`, which keeps the scale in [0.007, 148].
+
+    Parameters
+    ----------
+    beta
+        The weight of the KL divergence.
+    samples
+        k, the Monte-Carlo samples of each input; their reconstruction costs are averaged.
+    annealing
+        Over so many steps of training the weight grows linearly from 0 to beta; validation has all of it at once.
+    """
+
+    outputs_per_latent = 2
+    prior = True
+    steps: Tensor
+
+    def __init__(self, beta: float = 1.0, samples: int = 1, annealing: int = 0) -> None:
+        super().__init__()
+        self.beta = _weight("beta", beta)
+        self.samples = _count("samples", samples, 1)
+        self.annealing = _count("annealing", annealing, 0)
+        # A buffer, so that a training that is resumed goes on where it was.
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def code(self, h: Tensor) -> Tensor:
+        """The posterior mean (B, D)."""
+        return h.chunk(2, dim=1)[0]
+
+    def forward(self, h: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """z (kB, D) and its cost (B,)."""
+        mean, raw = h.float().chunk(2, dim=1)
+        log_scale = 5 * torch.tanh(raw)
+        cost = 0.5 * (mean.square() + torch.exp(2 * log_scale) - 1 - 2 * log_scale).sum(dim=1)
+        means, scales = (part.repeat_interleave(self.samples, dim=0) for part in (mean, log_scale.exp()))
+        return means + scales * _noise(means, generator), self._present_weight() * cost
+
+    def _present_weight(self) -> Tensor | float:
+        if not self.training or not self.annealing:
+            return self.beta
+        self.steps += 1
+        return self.beta * (self.steps / self.annealing).clamp(max=1)
+
+
+class CVVAE(AE):
+    r"""The constant-variance VAE: :math:`z = \mu + \sigma \epsilon` with one fixed :math:`\sigma`, at the cost
+    :math:`\beta \cdot \tfrac12 \lVert \mu \rVert^2`; what else the KL divergence has is constant (paper, section 3.1).
+
+    Parameters
+    ----------
+    beta
+        The weight of the cost.
+    scale
+        The posterior's standard deviation; the paper's experiments have 0.7.
+    """
+
+    prior = True
+
+    def __init__(self, beta: float = 1.0, scale: float = 0.7) -> None:
+        super().__init__()
+        self.beta = _weight("beta", beta)
+        self.scale = _weight("scale", scale)
+
+    def forward(self, h: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """z (B, D) and its cost (B,)."""
+        mean = h.float()
+        return mean + self.scale * _noise(mean, generator), self.beta * 0.5 * mean.square().sum(dim=1)
+
+
+class WAE(AE):
+    r"""The Wasserstein autoencoder with the maximum mean discrepancy of the batch's codes and as many draws of
+    N(0, I): :math:`\beta \, \mathrm{MMD}^2_k`, unbiased, of inverse multiquadratics
+    :math:`k(a, b) = \sum_C C / (C + \lVert a - b \rVert^2)` with :math:`C = 2 D \cdot \{.1, .2, .5, 1, 2, 5, 10\}`
+    (Tolstikhin et al., ICLR 2018).
+
+    It is a cost of the whole batch: all of its rows bear the same. Being unbiased, it may be below zero.
+    """
+
+    prior = True
+    scales: ClassVar[tuple[float, ...]] = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+    def __init__(self, beta: float = 10.0) -> None:
+        super().__init__()
+        self.beta = _weight("beta", beta)
+
+    def forward(self, h: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """z (B, D) and its cost (B,)."""
+        z = self.code(h)
+        codes = z.float()
+        return z, (self.beta * self._discrepancy(codes, _noise(codes, generator))).expand(len(z))
+
+    def _discrepancy(self, codes: Tensor, prior: Tensor) -> Tensor:
+        n, both = len(codes), torch.cat([codes, prior])
+        squares = both.square().sum(dim=1)
+        with torch.autocast(both.device.type, enabled=False):  # which would round the codes here, but not above
+            products = both @ both.T
+        # Not torch.cdist: the gradient of its root is not finite where two codes are the same.
+        distance = (squares[:, None] + squares - 2 * products).clamp(min=0)
+        kernel = torch.zeros_like(distance)
+        for scale in self.scales:
+            constant = 2 * codes.shape[1] * scale
+            kernel = kernel + constant / (constant + distance)
+        within = kernel[:n, :n] + kernel[n:, n:]
+        others = within.sum() - within.diagonal().sum()  # a code is no pair with itself
+        return others / max(n * (n - 1), 1) - 2 * kernel[:n, n:].mean()
+
+
+def _noise(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    return torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)
+
+
+def _weight(name: str, value: float) -> float:
+    if isinstance(value, bool) or not hasattr(value, "__float__") or not 0 <= value < float("inf"):
+        raise InputError(f"{name} cannot be used", received=repr(value), expected="0 or more, and finite")
+    return value
+
+
+def _count(name: str, value: int, least: int) -> int:
+    if type(value) is not int or value < least:
+        raise InputError(f"{name} cannot be used", received=repr(value), expected=f"a whole number, {least} or more")
+    return value
+
+
+OBJECTIVES: dict[str, type[AE]] = {"ae": AE, "rae": RAE, "vae": VAE, "cv-vae": CVVAE, "wae": WAE}
 """Objectives: ``Objective(**options)``."""

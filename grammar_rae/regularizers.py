@@ -1,12 +1,17 @@
-"""Regularisers of the decoder: three hooks, each of which may do nothing.
+"""Regularisers of the decoder: hooks of the training step, each of which may do nothing.
 
-``prepare(decoder)`` changes the decoder once, before training; ``context()`` surrounds each forward pass;
-``penalty(decoder, z, out)`` is added to the loss.
+``prepare(encoder, decoder)`` changes the nets once, before training; ``context(decoder)`` surrounds each forward pass;
+``perturb(z, generator)`` gives what the decoder sees of a code in training; ``penalty(decoder, z, out, present,
+generator)`` is added to the loss.
 """
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations, parametrize
 
 from grammar_rae.errors import InputError
 
@@ -14,16 +19,31 @@ from grammar_rae.errors import InputError
 class NoRegularizer:
     """No regularisation."""
 
-    def prepare(self, decoder: nn.Module) -> None:
-        """Change the decoder before training."""
+    def prepare(self, encoder: nn.Module, decoder: nn.Module) -> None:
+        """Change the nets before training."""
 
-    def context(self) -> AbstractContextManager[object]:
+    def context(self, decoder: nn.Module) -> AbstractContextManager[object]:
         """What the forward pass runs in."""
         return nullcontext()
 
-    def penalty(self, decoder: nn.Module, z: Tensor, out: Tensor) -> Tensor:
-        """The cost to add, a float32 scalar."""
-        return z.new_zeros(()).float()
+    def perturb(self, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """What the decoder sees of z (B, D) in training."""
+        return z
+
+    def penalty(
+        self,
+        decoder: nn.Module,
+        z: Tensor,
+        out: Tensor,
+        present: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """The cost to add, a float32 scalar.
+
+        ``out`` is ``decoder(z)``, and ``present`` (Bool, of its first dimensions) says which parts of it count; all do
+        without it.
+        """
+        return z.new_zeros((), dtype=torch.float32)
 
 
 class L2(NoRegularizer):
@@ -33,18 +53,210 @@ class L2(NoRegularizer):
     """
 
     def __init__(self, weight: float = 1e-6) -> None:
-        if not 0 <= weight < float("inf"):
-            raise InputError("a regulariser's weight cannot be used", received=weight, expected="finite, 0 or more")
-        self.weight = weight
+        self.weight = _positive("a regulariser's weight", weight)
 
-    def penalty(self, decoder: nn.Module, z: Tensor, out: Tensor) -> Tensor:
+    def penalty(
+        self,
+        decoder: nn.Module,
+        z: Tensor,
+        out: Tensor,
+        present: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
         """The cost to add, a float32 scalar."""
-        total = z.new_zeros(()).float()
+        total = z.new_zeros((), dtype=torch.float32)
         for parameter in decoder.parameters():
             if parameter.ndim >= 2:
                 total = total + parameter.float().square().sum()
         return self.weight * total
 
 
-REGULARIZERS: dict[str, type[NoRegularizer]] = {"none": NoRegularizer, "l2": L2}
+class GradientPenalty(NoRegularizer):
+    r"""How fast the decoder's output changes with the code, at the batch's codes (paper, RAE-GP).
+
+    - ``"output"``, as the paper's authors ran it:
+      :math:`\lambda \, \mathbb E_z \lVert \nabla_z \textstyle\sum_i D_i(z)^2 \rVert^2`; for a linear decoder
+      D(z) = Wz + b it is :math:`4 \lambda \lVert W^\top D(z) \rVert^2`.
+    - ``"jacobian"``, as the paper writes it: :math:`\lambda \, \mathbb E_z \lVert \partial D / \partial z \rVert_F^2`,
+      by random projections, :math:`\lVert J \rVert_F^2 = \mathbb E_v \lVert J^\top v \rVert^2` for v of N(0, I), which
+      is unbiased and costs no more than the first.
+
+    The gradient is one with respect to z, not to the input: what is to be smooth is the decoder.
+
+    Parameters
+    ----------
+    weight
+        Lambda.
+    variant
+        ``"output"`` or ``"jacobian"``.
+    projections
+        How many v the second one averages over.
+    """
+
+    def __init__(self, weight: float = 1e-6, variant: str = "output", projections: int = 1) -> None:
+        self.weight = _positive("a regulariser's weight", weight)
+        if variant not in ("output", "jacobian"):
+            raise InputError("there is no such gradient penalty", received=repr(variant), expected="output or jacobian")
+        if type(projections) is not int or projections < 1:
+            raise InputError("projections cannot be used", received=repr(projections), expected="1 or more")
+        self.variant = variant
+        self.projections = projections
+
+    @contextmanager
+    def context(self, decoder: nn.Module) -> Iterator[None]:
+        """A forward pass that can be differentiated twice, also when nothing is trained, as in a validation."""
+        # cuDNN's recurrent kernels have no second derivative; PyTorch's own have.
+        recurrent = any(isinstance(module, nn.RNNBase) for module in decoder.modules())
+        kernels = torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext()
+        with torch.enable_grad(), kernels:
+            yield
+
+    def penalty(
+        self,
+        decoder: nn.Module,
+        z: Tensor,
+        out: Tensor,
+        present: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """The cost to add, a float32 scalar."""
+        if self.weight == 0:  # as the paper's own setting for CIFAR-10 has it
+            return super().penalty(decoder, z, out)
+        values = (out if present is None else out[present]).float()
+        if self.variant == "output":
+            return self.weight * _squared_gradient(values.square().sum(), z)
+        found = []
+        for _ in range(self.projections):
+            v = torch.randn(values.shape, generator=generator, device=values.device)
+            found.append(_squared_gradient((values * v).sum(), z))
+        return self.weight * torch.stack(found).mean()
+
+
+class SpectralNorm(NoRegularizer):
+    r"""Weights divided by their largest singular value, which power iteration follows through the training (paper,
+    RAE-SN; Miyato et al., ICLR 2018).
+
+    Every dense layer, convolution and recurrent matrix is a matrix of one row for each output; a transposed convolution
+    keeps its outputs in its second dimension. Embeddings and normalisation stay as they are.
+
+    Parameters
+    ----------
+    iterations
+        Power iterations a step.
+    encoder
+        Whether the encoder is normalised too.
+    """
+
+    def __init__(self, iterations: int = 1, encoder: bool = False) -> None:
+        if type(iterations) is not int or iterations < 1:
+            raise InputError("iterations cannot be used", received=repr(iterations), expected="1 or more")
+        self.iterations = iterations
+        self.encoder = encoder
+
+    def prepare(self, encoder: nn.Module, decoder: nn.Module) -> None:
+        """Put the normalisation into the nets."""
+        for net in (encoder, decoder) if self.encoder else (decoder,):
+            for module in list(net.modules()):
+                for name in _matrices(module):
+                    # Its own rule for `dim` is the one wanted: 1 for transposed convolutions, else 0.
+                    parametrizations.spectral_norm(module, name, n_power_iterations=self.iterations)
+                if isinstance(module, nn.RNNBase):
+                    module.register_forward_pre_hook(_fresh_weights)
+                    module.register_forward_hook(_cut_off_weights)
+
+    def context(self, decoder: nn.Module) -> AbstractContextManager[object]:
+        """Each weight is normalised once: a recurrent layer asks for its weights several times."""
+        return parametrize.cached()
+
+
+class InstanceNoise(NoRegularizer):
+    r"""Noise on what the decoder sees: :math:`D(z + \sigma \epsilon)` in training, D(z) afterwards (paper, section 3).
+
+    Parameters
+    ----------
+    scale
+        The standard deviation, sigma.
+    """
+
+    def __init__(self, scale: float = 0.1) -> None:
+        self.scale = _positive("the scale of the noise", scale)
+
+    def perturb(self, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """z (B, D) and noise."""
+        return z + self.scale * torch.randn(z.shape, generator=generator, device=z.device, dtype=z.dtype)
+
+
+class WeightClipping(NoRegularizer):
+    r"""Kernels of the decoder kept in :math:`[-c, c]`, as in the first Wasserstein GAN (paper, section 3).
+
+    They are clipped before each forward pass, thus after each step, and before each validation.
+
+    Parameters
+    ----------
+    limit
+        c.
+    """
+
+    def __init__(self, limit: float = 0.1) -> None:
+        self.limit = _positive("the limit of the weights", limit)
+
+    def context(self, decoder: nn.Module) -> AbstractContextManager[object]:
+        """Clip, then run."""
+        with torch.no_grad():
+            for parameter in decoder.parameters():
+                if parameter.ndim >= 2:
+                    parameter.clamp_(-self.limit, self.limit)
+        return nullcontext()
+
+
+_LAYERS = (
+    nn.Linear,
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.Conv3d,
+    nn.ConvTranspose1d,
+    nn.ConvTranspose2d,
+    nn.ConvTranspose3d,
+)
+
+
+def _positive(what: str, value: float) -> float:
+    if isinstance(value, bool) or not hasattr(value, "__float__") or not 0 <= value < float("inf"):
+        raise InputError(f"{what} cannot be used", received=repr(value), expected="finite, 0 or more")
+    return value
+
+
+def _squared_gradient(total: Tensor, z: Tensor) -> Tensor:
+    """The squared norm of the gradient by z (B, D), its mean over the rows."""
+    (gradient,) = torch.autograd.grad(total, z, create_graph=True)
+    return gradient.float().square().sum(dim=1).mean()
+
+
+def _matrices(module: nn.Module) -> list[str]:
+    """The names of a layer's weights that are matrices between its input and its output."""
+    if isinstance(module, nn.RNNBase):
+        return [name for name, _ in module.named_parameters(recurse=False) if name.startswith("weight")]
+    return ["weight"] if isinstance(module, _LAYERS) else []
+
+
+def _fresh_weights(module: nn.Module, _: Any) -> None:
+    """Recurrent layers keep a list of their weights, which does not see that a weight is computed anew."""
+    names: list[str] = module._flat_weights_names  # type: ignore[assignment]
+    module._flat_weights = [getattr(module, name) for name in names]  # type: ignore[assignment]
+
+
+def _cut_off_weights(module: nn.Module, *_: Any) -> None:
+    """What stays in that list is a copy without a graph: a module that keeps a graph cannot be copied."""
+    weights: list[Tensor] = module._flat_weights  # type: ignore[assignment]
+    module._flat_weights = [weight.detach() for weight in weights]  # type: ignore[assignment]
+
+
+REGULARIZERS: dict[str, type[NoRegularizer]] = {
+    "none": NoRegularizer,
+    "l2": L2,
+    "gradient-penalty": GradientPenalty,
+    "spectral-norm": SpectralNorm,
+    "instance-noise": InstanceNoise,
+    "weight-clipping": WeightClipping,
+}
 """Regularisers: ``Regularizer(**options)``."""

@@ -1,4 +1,4 @@
-"""The masked categorical against sums by hand."""
+"""The masked categorical against sums by hand, likelihoods of pixels against torch.distributions."""
 
 import math
 
@@ -6,9 +6,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.distributions import Normal
 
 from grammar_rae.grammar import Rules
-from grammar_rae.likelihoods import MaskedCategorical
+from grammar_rae.likelihoods import IMAGE_LIKELIHOODS, LearnedGaussian, MaskedCategorical, SquaredError
 
 # Rule 5 leaves open nonterminal 3, which nothing completes: it can never be used.
 RULES = Rules.build([0, 0, 1, 1, 1, 1, 2], [[1, 0], [], [2], [], [1, 2], [3], []], 4, 0)
@@ -108,3 +109,100 @@ def test_rounded_logits_are_summed_in_float32() -> None:
 
 def test_the_table_is_no_part_of_the_saved_weights() -> None:
     assert MaskedCategorical(RULES).state_dict() == {}
+
+
+# --- pixels ----------------------------------------------------------------------------------------------------------
+
+
+def pictures(seed: int = 0) -> torch.Tensor:
+    """Five images whose pixels are of 256 levels."""
+    levels = torch.randint(256, (5, 3, 4, 2), generator=torch.Generator().manual_seed(seed))
+    return levels.float() / 255
+
+
+def decoded(seed: int = 1) -> torch.Tensor:
+    return torch.rand(5, 3, 4, 2, generator=torch.Generator().manual_seed(seed))
+
+
+def learned(scale: float) -> LearnedGaussian:
+    likelihood = LearnedGaussian()
+    with torch.no_grad():
+        likelihood.log_scale.fill_(math.log(scale))
+    return likelihood
+
+
+def test_squared_error_is_that_of_a_gaussian_of_variance_one_half_but_for_a_constant() -> None:
+    x, out = pictures(), decoded()
+    cost, _ = SquaredError()(out, x)
+    assert (cost.shape, cost.dtype) == ((5,), torch.float32)
+    surprise = -Normal(out.double(), 0.5**0.5).log_prob(x.double()).flatten(1).sum(1)
+    torch.testing.assert_close(cost.double(), surprise - 24 * 0.5 * math.log(math.pi), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 0.1, 1.0, 7.0])
+def test_learned_gaussian_is_the_negative_log_likelihood(scale: float) -> None:
+    x, out = pictures(), decoded()
+    cost, _ = learned(scale)(out, x)
+    assert (cost.shape, cost.dtype) == ((5,), torch.float32)
+    expected = -Normal(out.double(), scale).log_prob(x.double()).flatten(1).sum(1)
+    torch.testing.assert_close(cost.double(), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_learned_scale_is_the_root_of_the_mean_square() -> None:
+    x, out, likelihood = pictures(), decoded(), LearnedGaussian()
+    optimizer = torch.optim.LBFGS(likelihood.parameters(), line_search_fn="strong_wolfe", max_iter=50)
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss: torch.Tensor = likelihood(out, x)[0].mean()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    rms = (out - x).square().mean().sqrt().item()
+    assert likelihood.log_scale.exp().item() == pytest.approx(rms, rel=1e-4)
+    # There the gradient vanishes, and does so nowhere else.
+    for factor, sign in ((0.9, -1), (1.1, 1)):
+        other = learned(factor * rms)
+        other(out, x)[0].mean().backward()
+        assert other.log_scale.grad is not None
+        assert math.copysign(1, other.log_scale.grad.item()) == sign
+
+
+@pytest.mark.parametrize("name", IMAGE_LIKELIHOODS)
+def test_exact_images(name: str) -> None:
+    likelihood, x = IMAGE_LIKELIHOODS[name](), pictures()
+    assert likelihood(x, x)[1].tolist() == [True] * 5
+    shift = torch.zeros_like(x)
+    shift[1, 2, 3, 1], shift[2, 0, 0, 0] = 0.499 / 255, 0.51 / 255
+    shift[3, 1, 1, 1], shift[4] = -0.51 / 255, -0.49 / 255
+    assert likelihood(x + shift, x)[1].tolist() == [True, True, False, False, True]
+    out = (x + 0.4 / 255 * torch.sign(decoded() - 0.5)).clamp(0, 1)
+    assert likelihood(out, x)[1].tolist() == ((255 * out).round() == (255 * x).round()).flatten(1).all(1).tolist()
+
+
+@pytest.mark.parametrize("name", IMAGE_LIKELIHOODS)
+def test_images_of_lower_precision_are_compared_in_float32(name: str) -> None:
+    likelihood, x, out = IMAGE_LIKELIHOODS[name](), pictures(), decoded().bfloat16().requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cost, exact = likelihood(out, x)
+    assert cost.dtype == torch.float32 and exact.dtype == torch.bool
+    torch.testing.assert_close(cost, likelihood(out.float(), x)[0])
+    cost.sum().backward()
+    assert out.grad is not None and not exact.requires_grad
+
+
+@pytest.mark.parametrize("name", IMAGE_LIKELIHOODS)
+def test_a_pixel_that_is_no_number_is_no_exact_one(name: str) -> None:
+    x, out = pictures(), pictures()
+    out[1, 0, 0, 0] = math.nan
+    cost, exact = IMAGE_LIKELIHOODS[name]()(out, x)
+    assert exact.tolist() == [True, False, True, True, True]
+    assert cost.isnan().tolist() == [False, True, False, False, False]
+
+
+def test_the_learned_scale_is_saved() -> None:
+    other = LearnedGaussian()
+    other.load_state_dict(learned(0.25).state_dict())
+    assert torch.equal(other(decoded(), pictures())[0], learned(0.25)(decoded(), pictures())[0])
+    assert SquaredError().state_dict() == {}
