@@ -5,24 +5,41 @@
 >>> grammar_rae.sample(1000).smiles  # doctest: +SKIP
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from grammar_rae.errors import GrammarRAEError, MissingModelError
+from grammar_rae.errors import GrammarRAEError, InputError, MissingModelError
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from grammar_rae.decoding import Choice
-    from grammar_rae.model import GenerativeModel, SampleResult
-    from grammar_rae.recipes import Recipe
+    from grammar_rae.model import GenerativeModel, ImageModel, SampleResult
+    from grammar_rae.recipes import BaseRecipe, Recipe
 
 __version__ = "0.1.0"
-__all__ = ["GenerativeModel", "GrammarRAEError", "Recipe", "SampleResult", "load", "sample", "train"]
+__all__ = [
+    "GenerativeModel",
+    "GrammarRAEError",
+    "ImageModel",
+    "ImageRecipe",
+    "Recipe",
+    "SampleResult",
+    "load",
+    "sample",
+    "train",
+]
 
-_LAZY = {"GenerativeModel": "model", "SampleResult": "model", "Recipe": "recipes"}
-_ROOMS = ("chem", "codecs", "datasets", "density", "grammar", "recipes", "scores", "training")
-_current: "GenerativeModel | None" = None
+_LAZY = {
+    "GenerativeModel": "model",
+    "ImageModel": "model",
+    "SampleResult": "model",
+    "Recipe": "recipes",
+    "ImageRecipe": "recipes",
+}
+_ROOMS = ("chem", "codecs", "datasets", "density", "grammar", "metrics", "recipes", "scores", "training")
+_current: "GenerativeModel | ImageModel | None" = None
 
 
 def __getattr__(name: str) -> Any:
@@ -40,7 +57,7 @@ def __dir__() -> list[str]:
 
 def train(
     source: Any,
-    recipe: "str | Recipe" = "molecules",
+    recipe: "str | BaseRecipe" = "molecules",
     *,
     folder: "str | PathLike[str] | None" = None,
     column: str | None = None,
@@ -51,30 +68,42 @@ def train(
     progress: bool = True,
     jobs: int = -1,
     **overrides: Any,
-) -> "GenerativeModel":
-    """Train a model on a file of SMILES (or on an iterable of texts), and remember it for :func:`sample`.
+) -> Any:
+    """Train a model on a file of SMILES (or on an iterable of texts, or on images), and remember it for :func:`sample`.
 
     Parameters
     ----------
-    source, column, folder, resume, progress, jobs
-        As in :meth:`GenerativeModel.fit`.
+    source, folder, resume, progress
+        As in :meth:`GenerativeModel.fit`, or in :meth:`ImageModel.fit` for a recipe of images.
+    column, jobs
+        As in :meth:`GenerativeModel.fit`; there is nothing like it for images.
     recipe, epochs, time_limit, seed
-        As for :class:`GenerativeModel`.
+        As for :class:`GenerativeModel` and :class:`ImageModel`.
     overrides
         Other choices than the recipe's, for example ``latent=32`` or ``learning_rate=1e-3``.
-    """
-    from grammar_rae.model import GenerativeModel
 
-    model = GenerativeModel(recipe, epochs=epochs, time_limit=time_limit, seed=seed, overrides=overrides or None)
-    model.fit(source, column=column, folder=folder, resume=resume, progress=progress, jobs=jobs)
+    Returns
+    -------
+    GenerativeModel or ImageModel
+        As the recipe is one of texts or of images.
+    """
+    from grammar_rae.model import ImageModel, model_type
+
+    model = model_type(recipe)(recipe, epochs, time_limit, seed, overrides or None)
+    if isinstance(model, ImageModel):
+        if column is not None:
+            raise InputError("images have no column", received=column, remedy="Leave column out.")
+        model.fit(source, folder=folder, resume=resume, progress=progress)
+    else:
+        model.fit(source, column=column, folder=folder, resume=resume, progress=progress, jobs=jobs)
     return _remember(model)
 
 
-def load(folder: "str | PathLike[str]") -> "GenerativeModel":
-    """The model saved in a folder; it becomes the one that :func:`sample` uses."""
-    from grammar_rae.model import GenerativeModel
+def load(folder: "str | PathLike[str]") -> Any:
+    """The model saved in a folder, a GenerativeModel or an ImageModel; it becomes the one that :func:`sample` uses."""
+    from grammar_rae.model import load_model
 
-    return _remember(GenerativeModel.load(folder))
+    return _remember(load_model(folder))
 
 
 def sample(
@@ -94,8 +123,10 @@ def sample(
     ------
     MissingModelError
         When there is none.
+    InputError
+        When it is a model of images, which has a ``sample`` of its own.
     """
-    from grammar_rae.model import GenerativeModel
+    from grammar_rae.model import GenerativeModel, load_model
 
     if model is None:
         model = _current
@@ -105,12 +136,17 @@ def sample(
             remedy="Train one with grammar_rae.train('molecules.smi'), load one with grammar_rae.load('run/'), "
             "or try the command: grammar-rae demo",
         )
-    if not isinstance(model, GenerativeModel):
-        model = GenerativeModel.load(model)
-    return model.sample(n, valid_only, seed=seed, temperature=temperature, top_p=top_p, constraint=constraint)
+    found = load_model(model) if isinstance(model, str | os.PathLike) else model
+    if not isinstance(found, GenerativeModel):
+        raise InputError(
+            "grammar_rae.sample draws texts, and this model makes none",
+            received=type(found).__name__,
+            remedy="Call the model's own sample, for example grammar_rae.load('run/').sample(100).",
+        )
+    return found.sample(n, valid_only, seed=seed, temperature=temperature, top_p=top_p, constraint=constraint)
 
 
-def _remember(model: "GenerativeModel") -> "GenerativeModel":
+def _remember(model: Any) -> Any:
     global _current
     _current = model
     return model

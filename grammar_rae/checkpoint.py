@@ -110,6 +110,18 @@ def load(folder: str | Path, require: Iterable[str] = ()) -> tuple[dict[str, Any
     return index["meta"], {group: _read_tensors(folder, group, entry) for group, entry in files.items()}
 
 
+def read_meta(folder: str | Path) -> dict[str, Any]:
+    """The ``meta`` of a checkpoint, without its tensors.
+
+    Raises
+    ------
+    CheckpointError
+        When there is no checkpoint, or its ``model.json`` is of a newer format or damaged.
+    """
+    meta: dict[str, Any] = _read_index(Path(folder))["meta"]
+    return meta
+
+
 def exists(folder: str | Path) -> bool:
     """Whether the folder holds a checkpoint (of whatever version, whole or not)."""
     return (Path(folder) / INDEX).is_file()

@@ -39,6 +39,7 @@ from grammar_rae.errors import (
 )
 from grammar_rae.model import GenerativeModel, SampleResult
 from grammar_rae.model import generative as model_module
+from grammar_rae.model import latent as latent_module
 from grammar_rae.recipes import RECIPES, Recipe, build_constraint
 from grammar_rae.resources import bundled
 from grammar_rae.scores import score
@@ -246,8 +247,14 @@ def test_the_characters_recipe() -> None:
 
 @pytest.mark.parametrize("recipe", ["tinny", None, 3])
 def test_unknown_recipe(recipe: Any) -> None:
-    with pytest.raises(UnknownNameError, match="expressions, molecules"):
+    with pytest.raises(UnknownNameError, match=r"expressions, .*molecules, molecules-conv, tiny"):
         GenerativeModel(recipe).fit(FEW)
+
+
+def test_a_recipe_of_images() -> None:
+    for recipe in ("image-rae", RECIPES["image-rae"]):
+        with pytest.raises(InputError, match=r"recipe.*received 'image-rae', a ImageRecipe; expected a Recipe"):
+            GenerativeModel(recipe).fit(FEW)
 
 
 @pytest.mark.parametrize(
@@ -296,7 +303,7 @@ def test_encode_nothing(model: GenerativeModel) -> None:
 
 def test_large_inputs_go_in_parts(learned: GenerativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
     z, texts = learned.encode(TEXTS[:20]), learned.decode(learned.encode(TEXTS[:20]))
-    monkeypatch.setattr(model_module, "BATCH", 7)
+    monkeypatch.setattr(GenerativeModel, "batch_rows", 7)
     assert len(set(texts)) > 3
     assert np.allclose(learned.encode(TEXTS[:20]), z, atol=1e-5)
     assert learned.decode(z) == texts
@@ -431,7 +438,7 @@ def test_decode_with_beams(model: GenerativeModel, monkeypatch: pytest.MonkeyPat
     assert model.decode(z, beam=1) == model.decode(z)
     found = model.decode(z, beam=5)
     assert len(found) == 20 and found != model.decode(z)
-    monkeypatch.setattr(model_module, "BATCH", 7)  # so that no batch has place for two rows
+    monkeypatch.setattr(GenerativeModel, "batch_rows", 7)  # so that no batch has place for two rows
     assert model.decode(z, beam=5) == found
     for options in ({"temperature": 1.0}, {"top_p": 0.5}):
         with pytest.raises(InputError, match="draws nothing"):
@@ -474,7 +481,7 @@ def test_a_constraint_is_bound_once_a_call(model: GenerativeModel, monkeypatch: 
         return build_constraint(choice, *arguments)
 
     monkeypatch.setattr(model_module, "build_constraint", counted)
-    monkeypatch.setattr(model_module, "BATCH", 7)
+    monkeypatch.setattr(GenerativeModel, "batch_rows", 7)
     model.sample(20, valid_only=False, constraint="chemistry")
     assert asked == ["chemistry"]
     model.decode(np.zeros((20, LATENT)))
@@ -809,13 +816,13 @@ def uninterrupted() -> GenerativeModel:
 def test_ctrl_c_keeps_what_there_is(
     uninterrupted: GenerativeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model_module, "ProgressBar", lambda: InterruptAt(6))
+    monkeypatch.setattr(latent_module, "ProgressBar", lambda: InterruptAt(6))
     stopped = longer().fit(FEW, folder=tmp_path, progress=True)
     assert stopped.history.stopped == "interrupted"
     assert stopped.history.rows[-1]["step"] == 6
     assert same_weights(GenerativeModel.load(tmp_path), stopped)
     assert len(stopped.sample(3, valid_only=False)) == 3
-    monkeypatch.setattr(model_module, "ProgressBar", lambda: InterruptAt(8))
+    monkeypatch.setattr(latent_module, "ProgressBar", lambda: InterruptAt(8))
     again = longer().fit(FEW, folder=tmp_path, resume=True, progress=True)
     assert again.history.rows[-1]["step"] == 8
     # The texts are not read again: what was encoded first is what is trained on.
@@ -829,7 +836,7 @@ def test_ctrl_c_keeps_what_there_is(
 KILLED = """
 import os, signal, sys
 import torch
-from grammar_rae.model import generative as model
+from grammar_rae.model import GenerativeModel, latent
 from grammar_rae.training import Callback
 
 class Kill(Callback):
@@ -838,10 +845,10 @@ class Kill(Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 torch.set_num_threads(1)
-model.ProgressBar = Kill
+latent.ProgressBar = Kill
 overrides = {"precision": "32-true", "batch_size": 16, "checkpoint_every": 0}
 texts = open(sys.argv[1]).read().split()
-model.GenerativeModel("tiny", epochs=3, overrides=overrides).fit(texts, folder=sys.argv[2], progress=True)
+GenerativeModel("tiny", epochs=3, overrides=overrides).fit(texts, folder=sys.argv[2], progress=True)
 """
 
 

@@ -13,19 +13,28 @@ from grammar_rae.codecs import CODECS, Codec, GrammarCodec
 from grammar_rae.decoding import Free, GrammarConstraint, choice_of
 from grammar_rae.density import GaussianDensity, MixtureDensity
 from grammar_rae.errors import InputError, UnknownNameError
+from grammar_rae.likelihoods import LearnedGaussian
+from grammar_rae.nets.image import PaperDecoder, PaperEncoder, SmallDecoder, SmallEncoder
 from grammar_rae.nets.sequence import ConvEncoder, GRUEncoder
-from grammar_rae.objectives import RAE
+from grammar_rae.objectives import CVVAE, RAE, VAE, WAE
 from grammar_rae.recipes import (
+    IMAGE_DATA,
+    IMAGE_MODELS,
+    NETS,
     RECIPES,
+    BaseRecipe,
+    ImageRecipe,
     Recipe,
     build,
     build_constraint,
     build_density,
+    build_for_images,
     get_recipe,
+    image_recipe,
     learn_codec,
     training_settings,
 )
-from grammar_rae.regularizers import L2
+from grammar_rae.regularizers import L2, GradientPenalty, SpectralNorm
 
 TINY = RECIPES["tiny"]
 EXPRESSIONS = ["x", "x+1", "sin(x*2)", "exp(x)/3", "(x+1)*x"]
@@ -43,7 +52,7 @@ def test_replaced_changes_a_copy() -> None:
     changed = TINY.replaced(latent=3, learning_rate=0.5)
     assert (changed.latent, changed.training["learning_rate"]) == (3, 0.5)
     assert changed.training["batch_size"] == TINY.training["batch_size"]
-    assert (TINY.latent, TINY) == (RECIPES["tiny"].latent, get_recipe("tiny"))
+    assert (TINY.latent, TINY) == (RECIPES["tiny"].latent, get_recipe("tiny", Recipe))
     assert TINY.training["learning_rate"] != 0.5
     assert changed.replaced(latent=TINY.latent, learning_rate=TINY.training["learning_rate"]) == TINY
 
@@ -85,7 +94,7 @@ def test_replaced_refuses_what_it_does_not_know(name: str) -> None:
 
 def test_unknown_recipe() -> None:
     with pytest.raises(UnknownNameError, match=r"molecules-conv.*Did you mean 'molecules'") as caught:
-        get_recipe("moleculs")
+        get_recipe("moleculs", BaseRecipe)
     assert isinstance(caught.value, InputError)
     assert all(name in str(caught.value) for name in RECIPES)
 
@@ -93,7 +102,19 @@ def test_unknown_recipe() -> None:
 @pytest.mark.parametrize("recipe", [None, {}, ["tiny"], 3])
 def test_no_recipe_at_all(recipe: Any) -> None:
     with pytest.raises(UnknownNameError):
-        get_recipe(recipe)
+        get_recipe(recipe, BaseRecipe)
+
+
+def test_a_recipe_of_another_kind() -> None:
+    assert get_recipe("image-ae", ImageRecipe) is get_recipe(RECIPES["image-ae"], BaseRecipe) is RECIPES["image-ae"]
+    for recipe, kind in (
+        ("image-ae", Recipe),
+        (RECIPES["image-ae"], Recipe),
+        ("tiny", ImageRecipe),
+        (TINY, ImageRecipe),
+    ):
+        with pytest.raises(InputError, match=f"received '(image-ae|tiny)', a .*; expected a {kind.__name__}"):
+            get_recipe(recipe, kind)
 
 
 @pytest.mark.parametrize("axis", ["codec", "encoder", "decoder", "objective", "likelihood", "regularizer", "density"])
@@ -268,3 +289,258 @@ def test_learn_codec_takes_what_the_recipe_names() -> None:
     characters = learn_codec(recipe.replaced(codec="characters", codec_options={}), EXPRESSIONS)
     assert isinstance(characters, CODECS["characters"])
     assert characters.max_length == 9
+
+
+# --- images: the protocol's table ------------------------------------------------------------------------------------
+
+# D, d, epochs, and Adam's rate of what is deterministic.
+SETTINGS = {"mnist": (1024, 16, 100, 5e-4), "cifar10": (3072, 128, 100, 5e-4), "celeba": (12288, 64, 70, 1e-3)}
+
+# The authors' weights, in their code's form (mean pixel error + beta * mean z^2): of z, of the decoder.
+CODE: dict[str, dict[str, tuple[float | None, float | None]]] = {
+    "mnist": {
+        "rae": (5e-4, None),
+        "rae-l2": (1e-4, 1e-7),
+        "rae-gp": (1e-4, 5e-8),
+        "rae-sn": (0.009, None),
+        "ae-l2": (None, 1e-7),
+    },
+    "cifar10": {
+        "rae": (0.01, None),
+        "rae-l2": (1e-3, 1e-6),
+        "rae-gp": (9e-4, 0.0),
+        "rae-sn": (0.03, None),
+        "ae-l2": (None, 1e-6),
+    },
+    "celeba": {
+        "rae": (1e-4, None),
+        "rae-l2": (1e-4, 1e-7),
+        "rae-gp": (1e-4, 1e-7),
+        "rae-sn": (2.4e-3, None),
+        "ae-l2": (None, 1e-6),
+    },
+}
+# These the protocol gives for costs that are sums.
+SUMMED = {
+    "mnist": {"vae": 0.312, "cv-vae": 0.039, "wae": 30.7},
+    "cifar10": {"vae": 0.072, "cv-vae": 0.0027, "wae": 18.4},
+    "celeba": {"vae": 0.271, "cv-vae": 0.03, "wae": 100 / 0.05},
+}
+OBJECTIVE = {"vae": "vae", "cv-vae": "cv-vae", "wae": "wae", "2svae": "vae", "ae": "ae", "ae-l2": "ae"}
+REGULARIZER = {"rae-gp": "gradient-penalty", "rae-l2": "l2", "ae-l2": "l2", "rae-sn": "spectral-norm"}
+PAPER = [(data, model) for data in SETTINGS for model in IMAGE_MODELS]
+
+
+def test_the_models_of_table_1() -> None:
+    assert set(IMAGE_MODELS) == {"vae", "cv-vae", "wae", "2svae", *(f"rae{x}" for x in ("-gp", "-l2", "-sn", ""))} | {
+        "ae",
+        "ae-l2",
+    }
+    assert set(IMAGE_DATA) == set(SETTINGS)
+    assert set(NETS) == {"paper", "small"}
+
+
+@pytest.mark.parametrize(("data", "model"), PAPER)
+def test_weights_are_the_protocols(data: str, model: str) -> None:
+    recipe, (pixels, latent, _, _) = RECIPES[f"{data}-{model}"], SETTINGS[data]
+    assert recipe == image_recipe(model, data, "paper")
+    assert recipe.latent == latent
+    assert recipe.objective == OBJECTIVE.get(model, "rae")
+    assert recipe.regularizer == REGULARIZER.get(model, "none")
+    beta, weight = recipe.objective_options.get("beta"), recipe.regularizer_options.get("weight")
+    if model in SUMMED[data]:
+        assert (beta, weight) == (SUMMED[data][model], None)
+        return
+    of_z, of_decoder = CODE[data].get(model, (None, None))
+    if model == "2svae":
+        assert (beta, weight, recipe.likelihood) == (1, None, "learned-gaussian")
+    elif of_z is None:
+        assert recipe.objective_options == {}
+    else:
+        assert beta == pytest.approx(of_z * 2 * pixels / latent, rel=0.005)
+    if of_decoder is None:
+        assert recipe.regularizer_options == {}
+    else:
+        factor = pixels / latent if recipe.regularizer == "gradient-penalty" else pixels
+        assert weight == pytest.approx(of_decoder * factor, rel=0.005)
+    assert recipe.likelihood == ("learned-gaussian" if model == "2svae" else "squared-error")
+
+
+@pytest.mark.parametrize(("data", "model"), PAPER)
+def test_trainings_are_the_protocols(data: str, model: str) -> None:
+    _, _, epochs, rate = SETTINGS[data]
+    if data == "cifar10" and model in ("wae", "cv-vae", "rae-gp"):
+        epochs = 70
+    rate = {"vae": 1e-4, "cv-vae": 1e-4, "2svae": 1e-4, "wae": 1e-3}.get(model, rate)
+    settings = training_settings(RECIPES[f"{data}-{model}"])
+    assert (settings.epochs, settings.time_limit) == (epochs, None)
+    assert settings.batch_size == (1000 if (data, model) == ("celeba", "vae") else 100)
+    assert (settings.optimizer, settings.learning_rate, settings.weight_decay) == ("adam", rate, 0)
+    assert (settings.schedule, settings.plateau_factor, settings.plateau_patience) == ("plateau", 0.5, 5)
+    assert (settings.warmup_steps, settings.minimum_rate, settings.gradient_clip) == (0, 0, None)
+    assert settings.precision == "32-true"
+    assert settings.validate_every is None
+
+
+@pytest.mark.parametrize(("data", "model"), PAPER)
+def test_densities_are_the_protocols(data: str, model: str) -> None:
+    recipe = RECIPES[f"{data}-{model}"]
+    if model in ("vae", "cv-vae", "wae"):
+        assert recipe.density == "prior"
+    elif model == "2svae":
+        assert recipe.density == "two-stage"
+        density: Any = build_density(recipe)
+        assert (density.hidden, density.epochs, density.batch_size, density.learning_rate) == (
+            *((1024, 1024), 100),
+            *(64, 1e-4),
+        )
+    else:
+        assert (recipe.density, recipe.density_options) == ("gmm", {"n_components": 10})
+
+
+@pytest.mark.parametrize(("rows", "held_out"), [(60_000, 10_000), (50_000, 10_000), (182_637, 10_000), (1437, 287)])
+def test_ten_thousand_images_validate(rows: int, held_out: int) -> None:
+    recipe = image_recipe("rae")
+    assert min(round(rows * recipe.validation_fraction), recipe.validation_maximum) == held_out
+
+
+@pytest.mark.parametrize("data", SETTINGS)
+def test_nets_are_the_papers(data: str) -> None:
+    shape = {"mnist": (1, 32, 32), "cifar10": (3, 32, 32), "celeba": (3, 64, 64)}[data]
+    with torch.device("meta"):
+        # On this device nothing is computed: no power iteration, no random weights.
+        autoencoder, _ = build_for_images(
+            RECIPES[f"{data}-rae"].replaced(density="gaussian", density_options={}), shape
+        )
+    encoder, decoder = autoencoder.encoder, autoencoder.decoder
+    assert isinstance(encoder, PaperEncoder) and isinstance(decoder, PaperDecoder)
+    kernel = 5 if data == "celeba" else 4
+    for net, channels in (
+        (encoder, [128, 256, 512, 1024]),
+        (decoder, [512, 256, *([128] if data == "celeba" else []), shape[0]]),
+    ):
+        found = [module for module in net if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d)]
+        assert [module.out_channels for module in found] == channels
+        assert {module.kernel_size for module in found} == {(kernel, kernel)}
+
+
+@pytest.mark.parametrize("model", IMAGE_MODELS)
+def test_small_nets_have_one_training(model: str) -> None:
+    recipe = RECIPES[f"image-{model}"]
+    assert recipe == image_recipe(model)
+    assert recipe == image_recipe(model, "mnist", "small")
+    assert (recipe.encoder, recipe.decoder, recipe.latent) == ("small", "small", 16)
+    assert recipe.training == RECIPES["image-rae"].training
+    papers = RECIPES[f"mnist-{model}"]
+    for name in ("objective", "regularizer", "likelihood", "density"):
+        assert getattr(recipe, name) == getattr(papers, name)
+    assert recipe.objective_options == papers.objective_options
+    assert recipe.regularizer_options == papers.regularizer_options
+
+
+def test_weights_of_other_data_with_small_nets() -> None:
+    recipe = image_recipe("rae-l2", "celeba")
+    assert recipe.regularizer_options == RECIPES["celeba-rae-l2"].regularizer_options
+    assert (recipe.latent, recipe.encoder, recipe.training["epochs"]) == (64, "small", 20)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("vea",), r"no image model of this name.*cv-vae.*Did you mean"),
+        (("rae-L2",), "no image model"),
+        (("rae", "cifar"), r"no data set of this name.*celeba, cifar10, mnist.*Did you mean 'cifar10'"),
+        (("rae", "mnist", "large"), r"no net of this name.*paper, small"),
+    ],
+)
+def test_image_recipes_that_are_not_there(arguments: tuple[str, ...], words: str) -> None:
+    with pytest.raises(UnknownNameError, match=words):
+        image_recipe(*arguments)
+
+
+@pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if isinstance(recipe, ImageRecipe)])
+def test_image_recipes_through_json(name: str) -> None:
+    recipe = RECIPES[name]
+    again = ImageRecipe.from_dict(json.loads(json.dumps(recipe.to_dict())))
+    assert again == recipe
+    assert again.to_dict() == recipe.to_dict()
+
+
+@pytest.mark.parametrize("axis", ["encoder", "decoder", "objective", "likelihood", "regularizer", "density"])
+@pytest.mark.parametrize("name", ["nonsense", None, ["small"], "gru", "categorical"])
+def test_rows_that_are_none_of_images(axis: str, name: Any) -> None:
+    with pytest.raises(UnknownNameError, match=f"no {axis} of this name"):
+        image_recipe("rae").replaced(**{axis: name})
+
+
+def test_recipes_of_one_kind_are_none_of_the_other() -> None:
+    with pytest.raises(InputError, match="not a recipe's data"):
+        ImageRecipe.from_dict(TINY.to_dict())
+    with pytest.raises(UnknownNameError):
+        Recipe.from_dict(image_recipe("rae").to_dict())
+    with pytest.raises(UnknownNameError, match="codec"):
+        image_recipe("rae").replaced(codec="grammar")
+
+
+def test_build_for_images_takes_what_the_recipe_names() -> None:
+    recipe = image_recipe("vae").replaced(
+        encoder="paper",
+        encoder_options={"channels": [2, 3], "kernel": 5},
+        decoder="small",
+        decoder_options={"width": 3},
+        objective_options={"beta": 0.5, "samples": 2, "annealing": 7},
+        regularizer="gradient-penalty",
+        regularizer_options={"weight": 0.25, "variant": "jacobian", "projections": 3},
+        likelihood="learned-gaussian",
+        latent=5,
+        density="gaussian",
+        density_options={},
+    )
+    autoencoder, density = build_for_images(recipe, (1, 8, 8))
+    objective, regularizer = autoencoder.objective, autoencoder.regularizer
+    assert isinstance(autoencoder.encoder, PaperEncoder) and isinstance(autoencoder.decoder, SmallDecoder)
+    assert isinstance(objective, VAE) and (objective.beta, objective.samples, objective.annealing) == (0.5, 2, 7)
+    assert isinstance(regularizer, GradientPenalty)
+    assert (regularizer.weight, regularizer.variant, regularizer.projections) == (0.25, "jacobian", 3)
+    assert isinstance(autoencoder.likelihood, LearnedGaussian) and isinstance(density, GaussianDensity)
+    assert autoencoder.encoder(torch.zeros(2, 1, 8, 8)).shape == (2, 10)  # mean and scale
+    assert autoencoder.encode(torch.zeros(2, 1, 8, 8)).shape == (2, 5)
+    for model, kind, norm in (("rae-sn", RAE, SpectralNorm), ("cv-vae", CVVAE, object), ("wae", WAE, object)):
+        other, _ = build_for_images(image_recipe(model), (1, 8, 8))
+        assert isinstance(other.objective, kind) and isinstance(other.regularizer, norm)
+        assert isinstance(other.encoder, SmallEncoder)
+    assert build_for_images(image_recipe("cv-vae"), (1, 8, 8)).autoencoder.objective.scale == 0.7
+
+
+def test_weights_of_images_come_from_the_seed() -> None:
+    before = torch.get_rng_state()
+    recipe = image_recipe("rae-sn")  # whose power iteration begins at random
+    one, again, other = (
+        build_for_images(recipe.replaced(seed=seed), (1, 8, 8)).autoencoder.state_dict() for seed in (1, 1, 2)
+    )
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert not any(torch.equal(one[name], other[name]) for name in one if name.endswith(("_u", "original")))
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (1, 12, 12), (1, 8, 16), (1, 4, 4)])
+def test_images_that_no_net_takes(shape: tuple[int, int, int]) -> None:
+    for recipe in (image_recipe("rae"), image_recipe("rae", "mnist", "paper")):
+        with pytest.raises(InputError, match="images of this size"):
+            build_for_images(recipe, shape)
+
+
+@pytest.mark.parametrize(
+    ("axis", "options"),
+    [
+        ("encoder_options", {"channels": [3]}),
+        ("encoder_options", {"n_outputs": 3}),
+        ("decoder_options", {"start": 3}),
+        ("objective_options", {"scale": 0.7}),
+        ("regularizer_options", {"weight": 0.7}),
+        ("density_options", {"epochs": 3}),
+    ],
+)
+def test_options_that_a_part_of_images_does_not_take(axis: str, options: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=f"takes no such option.*{next(iter(options))}"):
+        build_for_images(image_recipe("rae").replaced(**{axis: options}), (1, 8, 8))

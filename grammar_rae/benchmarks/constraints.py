@@ -26,7 +26,7 @@ from grammar_rae.decoding import Constraint, choice_of
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.metrics import chemnet_moments, fcd, ring_statistics
 from grammar_rae.model import GenerativeModel
-from grammar_rae.recipes import build, get_recipe
+from grammar_rae.recipes import Recipe, build, get_recipe
 
 # -- real molecules -------------------------------------------------------------------------------------------------
 
@@ -175,7 +175,7 @@ class Setting:
             (
                 {"grammar": grammar, "macros": n_macros},
                 GrammarCodec.learn(learned, grammar=grammar, n_macros=n_macros, form="kekule"),
-                (get_recipe("molecules").max_length or LONGEST) if n_macros else LONGEST,
+                (get_recipe("molecules", Recipe).max_length or LONGEST) if n_macros else LONGEST,
             )
             for grammar in ("smiles", "zinc")
             for n_macros in (512, 0)
@@ -223,7 +223,7 @@ def _round_trip(setting: Setting) -> Iterator[Row]:
 
 def _cost(setting: Setting) -> Iterator[Row]:
     told, codec, limit = setting.codecs[0]
-    recipe = get_recipe("molecules")
+    recipe = get_recipe("molecules", Recipe)
     decoder = build(recipe, codec).autoencoder.decoder.eval()
 
     def noise(n: int, generator: torch.Generator) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from grammar_rae import __version__
-from grammar_rae.cli import benchmark, catalogue, latent, sampling, training
+from grammar_rae.cli import benchmark, catalogue, density, latent, sampling, training
 from grammar_rae.cli.failures import Commands
 
 HELP = "Generative models of molecules and other strings of a grammar. Start with: grammar-rae demo"
@@ -30,7 +30,9 @@ app.command()(sampling.interpolate)
 app.command()(latent.encode)
 app.command()(latent.decode)
 app.command()(latent.reconstruct)
+app.command()(density.refit)
 app.command()(catalogue.recipes)
+app.command()(density.densities)
 app.command()(catalogue.constraints)
 app.add_typer(catalogue.grammar_app, name="grammar")
 app.add_typer(benchmark.benchmark_app, name="benchmark")

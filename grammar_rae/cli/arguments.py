@@ -33,6 +33,18 @@ def names(text: str) -> list[str]:
     return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
+def whole_numbers(text: str) -> list[int]:
+    """The numbers of a list such as ``0,1, 2``, each once.
+
+    >>> whole_numbers("0,1, 2,1")
+    [0, 1, 2]
+    """
+    try:
+        return [int(name) for name in names(text)]
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no list of whole numbers; expected for example 0,1,2") from error
+
+
 def constraint_text(rules: list[str] | None) -> str | None:
     """The rules of a constraint, each given for itself or several in one text, as one text.
 

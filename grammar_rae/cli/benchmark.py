@@ -1,4 +1,4 @@
-"""Figures that anybody can measure again: ``benchmark text``, ``training``, ``profile`` and ``constraints``."""
+"""Figures that anybody can measure again: ``benchmark text``, ``training``, ``constraints``, ``images`` and others."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -88,13 +88,120 @@ def constraints(
     results: Results = None,
 ) -> None:
     """A constraint: what it guarantees, whether it forbids real molecules, what it costs, what it does to samples."""
-    import grammar_rae
     from grammar_rae.benchmarks.constraints import Setting, run
+    from grammar_rae.model import GenerativeModel
 
-    trained = None if model is None else grammar_rae.load(model)
+    trained = None if model is None else GenerativeModel.load(model)
     setting = Setting(texts, column, constraint, trained, reference, draws, samples, seed)
     for rows in run(setting, arguments.names(parts)):
         _conclude(rows, results)
+
+
+@benchmark_app.command()
+def images(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the study.", show_default=False)],
+    data: Annotated[str, typer.Option(help="mnist, fashion-mnist, cifar10, celeba or digits.")] = "mnist",
+    source: Annotated[
+        Path | None, typer.Option(help="The folder with the images' files, where they are not to be downloaded.")
+    ] = None,
+    net: Annotated[str, typer.Option(help="paper: the paper's nets and training; small: nets for a CPU.")] = "small",
+    models: Annotated[str, typer.Option(help="Only some of the ten models, for example vae,rae-l2.")] = "",
+    seeds: Annotated[str, typer.Option(help="Of weights, split and order; one run each.")] = "0",
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data; without it, the recipe's.")] = None,
+    n: Annotated[int, typer.Option("-n", help="Images that a distance is measured with.")] = 10_000,
+    features: Annotated[str, typer.Option(help="classifier: a net trained here; inception: that of the FID.")] = (
+        "classifier"
+    ),
+    inception_weights: Annotated[
+        Path | None, typer.Option(help="The file of Inception's weights, where it is not to be downloaded.")
+    ] = None,
+    figure3: Annotated[
+        bool, typer.Option("--figure3", help="In place of the table: VAEs by Monte-Carlo samples and by KL weight.")
+    ] = False,
+    figures: Annotated[bool, typer.Option(help="Draw PNG files too.")] = True,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")] = False,
+) -> None:
+    """Table 1 of the paper: train ten models of images; distances of reconstructions, samples and interpolations.
+
+    Run again with the same folder, it goes on where it was stopped.
+    """
+    from grammar_rae.benchmarks import image_figures, image_tables
+    from grammar_rae.benchmarks.images import Study, classifier_accuracy, figure3_studies, run
+    from grammar_rae.recipes import IMAGE_MODELS
+
+    if figures:
+        image_figures.check_matplotlib()
+    study = Study(
+        folder=output,
+        data=data,
+        source=source,
+        net=net,
+        seeds=arguments.whole_numbers(seeds),
+        epochs=epochs,
+        n=n,
+        features=features,
+        weights=inception_weights,
+        progress=not quiet,
+        models=arguments.names(models) or tuple(IMAGE_MODELS),
+    )
+    if figure3:
+        rows = [row for one in figure3_studies(study) for row in run(one)]
+        told = image_tables.figure3_markdown(rows)
+    else:
+        rows = run(study)
+        told = image_tables.markdown(rows, classifier_accuracy(study))
+    table = output / ("figure3.md" if figure3 else "table1.md")
+    table.write_text(told, encoding="utf-8")
+    drawn = [image_figures.draw_figure3(output / "figure3.png", rows)] if figures and figure3 else []
+    drawn += image_figures.draw(study) if figures and not figure3 else []
+    files.note("written: " + ", ".join(map(str, [table, *drawn])))
+    typer.echo(told, nl=False)
+
+
+@benchmark_app.command()
+def steps(
+    models: Annotated[str, typer.Option(help="Of rae-l2, rae-gp and vae.")] = "rae-l2,rae-gp,vae",
+    net: Annotated[str, typer.Option(help="paper or small.")] = "small",
+    against: Annotated[str, typer.Option(help="The other library, which must be installed.")] = "pythae",
+    alone: Annotated[bool, typer.Option("--alone", help="Only this package.")] = False,
+    batch: Annotated[int, typer.Option(help="Images a step.")] = 100,
+    threads: Annotated[int | None, typer.Option(help="Of PyTorch.")] = None,
+    rounds: Annotated[int, typer.Option(help="How often the two take turns.")] = 10,
+    turn: Annotated[int, typer.Option(help="Steps in each turn.")] = 10,
+    seed: Seed = 0,
+    results: Results = None,
+) -> None:
+    """One training step of image autoencoders, beside another library's on the same nets."""
+    from grammar_rae.benchmarks.steps import run
+
+    rows = run(
+        arguments.names(models),
+        batch=batch,
+        threads=threads,
+        rounds=rounds,
+        steps=turn,
+        net=net,
+        against=None if alone else against,
+        seed=seed,
+    )
+    _conclude(rows, results)
+
+
+@benchmark_app.command()
+def densities(
+    codes: Annotated[
+        Path | None, typer.Option(help="A .npy file of codes (N, D); without it, codes are made.", show_default=False)
+    ] = None,
+    n: Annotated[int, typer.Option("-n", help="How many codes are made.")] = 100_000,
+    latent: Annotated[int, typer.Option(help="Their dimensions.")] = 56,
+    n_components: Annotated[int, typer.Option(help="Components of the mixtures.")] = 10,
+    seed: Seed = 0,
+    results: Results = None,
+) -> None:
+    """Mixtures of Gaussians: this package's EM beside scikit-learn's, in time and held-out log-likelihood."""
+    from grammar_rae.benchmarks.densities import run
+
+    _conclude(run(n, latent, n_components, seed, codes), results)
 
 
 def _conclude(rows: list[dict[str, Any]], results: Path | None) -> None:

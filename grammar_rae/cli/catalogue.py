@@ -19,14 +19,14 @@ def recipes() -> None:
     """List the recipes that train knows."""
     from grammar_rae.recipes import RECIPES
 
-    _two_columns({name: recipe.description for name, recipe in RECIPES.items()})
+    two_columns({name: recipe.description for name, recipe in RECIPES.items()})
 
 
 def constraints() -> None:
     """List the constraints that sample, decode and train know."""
     from grammar_rae.decoding import CONSTRAINTS
 
-    _two_columns({name: (inspect.getdoc(row) or name).partition("\n")[0] for name, row in CONSTRAINTS.items()})
+    two_columns({name: (inspect.getdoc(row) or name).partition("\n")[0] for name, row in CONSTRAINTS.items()})
 
 
 @grammar_app.command("list")
@@ -39,7 +39,7 @@ def list_grammars() -> None:
     for name in bundled_names("grammars", ".cfg"):
         grammar = read_grammar(name)
         told[name] = f"{grammar.size} productions, {len(grammar.terminals)} terminals"
-    _two_columns(told)
+    two_columns(told)
 
 
 @grammar_app.command()
@@ -77,7 +77,8 @@ def _show_what_is_missing(found: "Coverage") -> None:
             typer.echo(f"  {count:>8}  {token}  for example line {example.line}: {example.text}")
 
 
-def _two_columns(rows: dict[str, str]) -> None:
+def two_columns(rows: dict[str, str]) -> None:
+    """Write names and what they mean."""
     width = max(map(len, rows), default=0)
     for name, text in rows.items():
         typer.echo(f"{name:<{width}}  {text}")

@@ -21,10 +21,10 @@ def encode(
     column: arguments.Column = None,
 ) -> None:
     """Write the latent code of every text of a file."""
-    import grammar_rae
+    from grammar_rae.model import GenerativeModel
 
     files.check_writable(output)
-    loaded = grammar_rae.load(model)
+    loaded = GenerativeModel.load(model)
     accepted, rejected = usable_rows(loaded.codec, texts, column)
     files.write_codes(output, loaded.encode([row.text for row in accepted]), accepted)
     files.write_rejected(output, rejected)
@@ -46,12 +46,12 @@ def decode(
     """Decode latent codes to texts."""
     import pandas as pd
 
-    import grammar_rae
+    from grammar_rae.model import GenerativeModel
 
     files.check_writable(output)
     z = files.read_codes(codes)
     rules = arguments.constraint_text(constraint)
-    texts = grammar_rae.load(model).decode(
+    texts = GenerativeModel.load(model).decode(
         z, temperature=temperature, top_p=top_p, beam=beam, seed=seed, constraint=rules
     )
     files.write_frame(output, pd.DataFrame({"smiles": texts}))
@@ -67,10 +67,10 @@ def reconstruct(
     """Encode and decode a file; tell how much comes back."""
     import pandas as pd
 
-    import grammar_rae
+    from grammar_rae.model import GenerativeModel
 
     files.check_writable(output)
-    loaded = grammar_rae.load(model)
+    loaded = GenerativeModel.load(model)
     accepted, rejected = usable_rows(loaded.codec, texts, column)
     originals = [row.text for row in accepted]
     reconstructions = loaded.reconstruct(originals, arguments.constraint_text(constraint))

@@ -22,13 +22,13 @@ def sample(
     ] = True,
 ) -> None:
     """Draw new molecules."""
-    import grammar_rae
+    from grammar_rae.model import GenerativeModel
     from grammar_rae.scores import score
 
     files.check_writable(output, html)
     wanted = arguments.names(scores)
     score([], wanted)  # so that an unknown name is told before any work
-    loaded = grammar_rae.load(model)
+    loaded = GenerativeModel.load(model)
     rules = arguments.constraint_text(constraint)
     result = loaded.sample(n, valid_only, seed=seed, temperature=temperature, top_p=top_p, constraint=rules)
     frame = result.to_frame(scores=wanted)
@@ -53,10 +53,10 @@ def interpolate(
     """Decode the way from one text to another."""
     import pandas as pd
 
-    import grammar_rae
+    from grammar_rae.model import GenerativeModel
 
     files.check_writable(output, html)
-    loaded = grammar_rae.load(model)
+    loaded = GenerativeModel.load(model)
     texts = loaded.interpolate(a, b, steps=steps, constraint=arguments.constraint_text(constraint))
     files.write_frame(output, pd.DataFrame({"step": range(1, len(texts) + 1), "smiles": texts}))
     if html is not None:

@@ -11,7 +11,7 @@ from grammar_rae.cli.failures import INTERRUPTED
 from grammar_rae.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from grammar_rae.model import GenerativeModel
+    from grammar_rae.model import LatentModel
 
 DEMO_DATA = "data/moses_sample.smi.gz"
 DEMO_RECIPE = "molecules"
@@ -41,9 +41,10 @@ def train(
     precision: Annotated[str | None, typer.Option(help="auto, 32-true or bf16-mixed.")] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")] = False,
 ) -> None:
-    """Train a model on a file."""
+    """Train a model on a file of texts, or of images for a recipe of images."""
     check_run(output, resume=resume, overwrite=overwrite)
     import grammar_rae
+    from grammar_rae.model import GenerativeModel
 
     chosen: dict[str, Any] = {
         "constraint": arguments.constraint_text(constraint),
@@ -64,8 +65,11 @@ def train(
         jobs=jobs,
         **{name: value for name, value in chosen.items() if value is not None},
     )
-    tell_rejected(texts, output)
-    conclude(model, output)
+    is_of_texts = isinstance(model, GenerativeModel)
+    if is_of_texts:
+        tell_rejected(texts, output)
+    then = f"grammar-rae sample -m {output} -n 1000 -o out.csv"
+    conclude(model, output, then if is_of_texts else f"grammar_rae.load({str(output)!r}).sample(100) in Python")
 
 
 def demo(
@@ -144,8 +148,8 @@ def tell_rejected(texts: Path, run: Path) -> None:
         files.note(f"{data.n_rejected} of {data.n_read} rows were left out; {folder / REJECTED} says why")
 
 
-def conclude(model: "GenerativeModel", run: Path) -> None:
-    """Say what the training came to; of several processes, the first one does."""
+def conclude(model: "LatentModel", run: Path, then: str) -> None:
+    """Say what the training came to, and what to do next; of several processes, the first one does."""
     from grammar_rae.training import is_main_process
 
     if not is_main_process():
@@ -158,10 +162,10 @@ def conclude(model: "GenerativeModel", run: Path) -> None:
         if best.get(key) is not None
     )
     files.note(f"trained (stopped by {model.history.stopped}){figures}; the model is in {run}")
-    files.note(f"next: grammar-rae sample -m {run} -n 1000 -o out.csv")
+    files.note(f"next: {then}")
 
 
-def stop_if_interrupted(model: "GenerativeModel", run: Path) -> None:
+def stop_if_interrupted(model: "LatentModel", run: Path) -> None:
     """After Ctrl-C the model is saved; the exit code still says that the training was cut short."""
     if model.history.stopped == "interrupted":
         files.note(f"interrupted; the model so far is in {run}, and --resume continues the training")

@@ -1,51 +1,36 @@
-"""The trained thing: a codec, an autoencoder, a density and a constraint behind one face."""
+"""Models of texts: a codec, an autoencoder, a density and a constraint behind one face."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
 from torch import Tensor
 
-from grammar_rae import checkpoint
-from grammar_rae.autoencoder import Autoencoder
 from grammar_rae.codecs import Codec, codec_from_dict
 from grammar_rae.datasets import CodeDataset, padded
 from grammar_rae.decoding import Choice, Constraint, choice_of
-from grammar_rae.density import MAX_POINTS, MixtureDensity
-from grammar_rae.errors import CheckpointError, InputError, TrainingError
+from grammar_rae.errors import InputError
 from grammar_rae.model.drawing import Drawing, latent_codes
+from grammar_rae.model.latent import Codes, LatentModel
 from grammar_rae.model.samples import SampleResult
 from grammar_rae.model.sources import encoded, listed
-from grammar_rae.recipes import Recipe, build, build_constraint, get_recipe, training_settings
-from grammar_rae.training import History, ProgressBar, bfloat16_units, fit, is_main_process, release_memory
-
-BATCH = 1024
-"""Rows that are encoded or decoded at once."""
-
-Codes = NDArray[np.float32]
+from grammar_rae.recipes import BaseRecipe, Parts, Recipe, build, build_constraint, training_settings
 
 
-class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class GenerativeModel(LatentModel):
     """A model of molecules, or of any texts with a grammar; a scikit-learn transformer between texts and codes z.
 
     Parameters
     ----------
     recipe
-        The name of a recipe, or a :class:`Recipe`.
-    epochs, time_limit
-        How long to train (time in seconds); None leaves it to the recipe.
-    seed
-        Of the weights, the split, the order of the rows and the density.
-    overrides
-        Other choices than the recipe's: see :meth:`Recipe.replaced`.
+        The name of a recipe of texts, or a :class:`Recipe`.
+    epochs, time_limit, seed, overrides
+        As for :class:`LatentModel`.
 
     Attributes
     ----------
@@ -53,19 +38,21 @@ class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         The codec between texts and codes, and what happened in training.
     """
 
+    kind = "model"
+    makes = "texts"
+    codec_: Codec
+    atoms_: dict[str, int]
+    recipe_type = Recipe
+
     def __init__(
         self,
-        recipe: str | Recipe = "molecules",
+        recipe: str | BaseRecipe = "molecules",
         epochs: int | None = None,
         time_limit: float | None = None,
         seed: int = 0,
         overrides: Mapping[str, Any] | None = None,
     ) -> None:
-        self.recipe = recipe
-        self.epochs = epochs
-        self.time_limit = time_limit
-        self.seed = seed
-        self.overrides = overrides
+        super().__init__(recipe, epochs, time_limit, seed, overrides)
 
     # -- training -----------------------------------------------------------------------------------------------
 
@@ -106,113 +93,39 @@ class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             For data, settings or a state that cannot be used.
         """
         recipe = self._resolved()
-        settings = training_settings(recipe)
-        home = None if folder is None else Path(folder)
-        if resume and home is None:
-            raise InputError("there is nothing to resume without a folder", remedy="Give the folder of the training.")
+        seed = training_settings(recipe).seed
+        home = self._home(folder, resume)
         data = encoded(X, recipe, column, home, resume, progress, jobs)
         if len(data) < 4:
             raise InputError("there are too few rows to train on", received=len(data), expected="4 or more")
-        train_set, validation_set = data.split(recipe.validation_fraction, settings.seed, recipe.validation_maximum)
+        sets = data.split(recipe.validation_fraction, seed, recipe.validation_maximum)
         codec = codec_from_dict(data.codec_dict)
         # An encoded data set brings its own codec, whatever the recipe would have learned.
         recipe = replace(
             recipe, codec=codec.kind, form=codec.form, fragments=codec.fragments, max_length=codec.max_length
         )
         build_constraint(recipe.constraint, codec, data.atoms)  # told now rather than after the training
-        autoencoder, density = build(recipe, codec)
-        density.check_count(len(train_set))
-        release_memory()  # of the encoding
-        callbacks = [ProgressBar()] if progress else []
-        same = {name: value for name, value in recipe.to_dict().items() if name not in ("training", "density_options")}
-        history = fit(autoencoder, train_set, validation_set, settings, home, callbacks, resume, same)
-        self._set(recipe, codec, data.atoms, autoencoder, density, history)
-        density.fit(self._codes_of(train_set), seed=settings.seed)
-        if home is not None and is_main_process():
-            self.save(home)
+        about = {"codec": codec, "atoms": data.atoms}
+        self._learn(recipe, build(recipe, codec), sets, about, home, resume, progress)
         return self
 
-    def _resolved(self) -> Recipe:
-        given = {"epochs": self.epochs, "time_limit": self.time_limit, "seed": self.seed}
-        chosen = {name: value for name, value in given.items() if value is not None}
-        overrides = self.overrides or {}
-        if twice := sorted(chosen.keys() & overrides.keys()):
-            raise InputError(
-                f"{', '.join(twice)} cannot be an override too", remedy="Give it as an argument of its own only."
-            )
-        return get_recipe(self.recipe).replaced(**chosen, **overrides)
-
-    def _set(
-        self,
-        recipe: Recipe,
-        codec: Codec,
-        atoms: Mapping[str, int],
-        autoencoder: Autoencoder,
-        density: MixtureDensity,
-        history: History,
-    ) -> None:
-        self.recipe_ = recipe
-        self.codec_ = codec
-        self.atoms_ = dict(atoms)
-        self.autoencoder_ = autoencoder.eval()
-        self.density_ = density
-        self.history_ = history
-
-    def _codes_of(self, data: CodeDataset) -> Codes:
-        """Codes of at most as many rows as a density is fitted on, chosen at random."""
-        rows = np.random.default_rng(self.seed).permutation(len(data))[:MAX_POINTS]
+    def _encode_set(self, data: CodeDataset, rows: NDArray[np.int64]) -> Codes:
         return self._encode_rows(data.lengths[rows], lambda part: data.batch(rows[part]))
 
-    def _encode_rows(self, lengths: NDArray[np.int64], batch: Callable[[NDArray[np.int64]], Tensor]) -> Codes:
-        """z of rows of these lengths; ``batch`` gives the codes of some of them."""
-        # Rows of like length together, so that little of a batch is padding.
-        order = np.argsort(lengths, kind="stable")
-        z = np.empty((len(lengths), self.recipe_.latent), dtype=np.float32)
-        with torch.inference_mode(), self._autocast():
-            for start in range(0, len(lengths), BATCH):
-                part = order[start : start + BATCH]
-                z[part] = self.autoencoder_.encode(batch(part).to(self.device)).float().cpu().numpy()
-        return z
+    def _about(self) -> dict[str, Any]:
+        return {"codec": self.codec_.to_dict(), "atoms": self.atoms_}
 
-    # -- what was trained ---------------------------------------------------------------------------------------
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "autoencoder_")
-
-    def _check_trained(self) -> None:
-        if not self.__sklearn_is_fitted__():
-            raise TrainingError("the model is not trained", remedy="Call fit(texts), or load a saved model.")
+    @classmethod
+    def _from_about(cls, recipe: Recipe, meta: Mapping[str, Any]) -> tuple[Parts, dict[str, Any]]:
+        codec = codec_from_dict(meta["codec"])
+        atoms = {str(atom): int(capacity) for atom, capacity in meta.get("atoms", {}).items()}
+        return build(recipe, codec), {"codec": codec, "atoms": atoms}
 
     @property
     def codec(self) -> Codec:
         """Between texts and integer codes."""
         self._check_trained()
         return self.codec_
-
-    @property
-    def history(self) -> History:
-        """What happened in training."""
-        self._check_trained()
-        return self.history_
-
-    @property
-    def device(self) -> torch.device:
-        """Where the nets are."""
-        self._check_trained()
-        return next(self.autoencoder_.parameters()).device
-
-    def to(self, device: str | torch.device) -> "GenerativeModel":
-        """Move the nets and the density to a device, and return the model."""
-        self._check_trained()
-        self.autoencoder_.to(device)
-        self.density_.to(device)
-        return self
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        kind = self.device.type
-        # Who trains in float32 wants float32 everywhere.
-        enabled = self.recipe_.training.get("precision") != "32-true" and bfloat16_units(kind)
-        return torch.autocast(kind, dtype=torch.bfloat16, enabled=enabled)
 
     # -- between texts and codes --------------------------------------------------------------------------------
 
@@ -280,7 +193,7 @@ class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         codes = latent_codes(z, self.recipe_.latent)
         generator = self._generator(seed)
         _, bound = self._bound(constraint)
-        rows = max(1, BATCH // drawing.width)
+        rows = max(1, self.batch_rows // drawing.width)
         found: list[str | None] = []
         for start in range(0, len(codes), rows):
             found += self._texts(codes[start : start + rows], drawing, bound, generator)
@@ -302,16 +215,6 @@ class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         with self._autocast():
             codes = drawing.codes(cast(Any, self.autoencoder_.decoder), z.to(self.device), bound, limit, generator)
         return self.codec_.spell_batch(codes.cpu().numpy())
-
-    def _generator(self, seed: int | None) -> torch.Generator:
-        generator = torch.Generator(device=self.device)
-        if seed is None:
-            generator.seed()
-        elif isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
-            raise InputError("the seed cannot be used", received=repr(seed), expected="0 to 2**64 - 1, or None")
-        else:
-            generator.manual_seed(int(seed))
-        return generator
 
     def reconstruct(self, texts: Sequence[str], constraint: str | Choice | None = None) -> list[str]:
         """Texts encoded and decoded again, the likeliest code at each step; the constraint is :meth:`decode`'s.
@@ -407,7 +310,7 @@ class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         while len(texts) < n and attempts < most:
             # As many as are likely to be needed: the share that was valid so far tells.
             needed = (n - len(texts)) * (attempts + 1) / (n_valid + 1) if valid_only else n - len(texts)
-            batch = int(min(np.ceil(needed), BATCH, most - attempts))
+            batch = int(min(np.ceil(needed), self.batch_rows, most - attempts))
             z = self.density_.sample(batch, generator)
             drawn = self._texts(z, drawing, bound, generator)
             for text, code in zip(drawn, z.cpu().numpy(), strict=True):
@@ -429,57 +332,3 @@ class GenerativeModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         stacked = np.stack(latent) if latent else np.zeros((0, self.recipe_.latent), np.float32)
         flags = np.array(valid, dtype=bool)
         return SampleResult(texts, flags, attempts, n_valid, stacked, told, temperature, seed, top_p)
-
-    # -- on disk ------------------------------------------------------------------------------------------------
-
-    def save(self, folder: str | PathLike[str]) -> None:
-        """Write the model into a folder: weights as safetensors, all else as JSON.
-
-        Raises
-        ------
-        CheckpointError
-            When it cannot be written; what was there before is then still whole.
-        """
-        self._check_trained()
-        meta = {
-            "kind": "model",
-            "recipe": self.recipe_.to_dict(),
-            "codec": self.codec_.to_dict(),
-            "atoms": self.atoms_,
-            "history": self.history_.to_dict(),
-            "seed": self.seed,
-            "versions": checkpoint.versions(),
-        }
-        groups = {"weights": self.autoencoder_.state_dict(), "density": self.density_.state_dict()}
-        checkpoint.save(Path(folder), meta, groups)
-
-    @classmethod
-    def load(cls, folder: str | PathLike[str]) -> "GenerativeModel":
-        """The model that :meth:`save` wrote; needs neither RDKit nor NLTK.
-
-        Raises
-        ------
-        CheckpointError
-            When the folder holds no model, or one that is damaged or of a newer format.
-        """
-        meta, tensors = checkpoint.load(Path(folder), require=("weights", "density"))
-        if meta.get("kind") != "model":
-            raise CheckpointError("this folder holds no model", received=repr(meta.get("kind")), where=str(folder))
-        try:
-            recipe = Recipe.from_dict(meta["recipe"])
-            codec = codec_from_dict(meta["codec"])
-            atoms = {str(atom): int(capacity) for atom, capacity in meta.get("atoms", {}).items()}
-            autoencoder, density = build(recipe, codec)
-            autoencoder.load_state_dict(tensors["weights"])
-            density.load_state_dict(tensors["density"])
-            history = History.from_dict(meta["history"])
-            seed = int(meta["seed"])
-        except (KeyError, IndexError, TypeError, AttributeError, RuntimeError, ValueError) as error:
-            raise CheckpointError(
-                f"this model cannot be read ({error})",
-                where=str(folder),
-                remedy="Load it with the version of grammar_rae that wrote it, or train again.",
-            ) from error
-        model = cls(recipe, seed=seed)
-        model._set(recipe, codec, atoms, autoencoder, density, history)
-        return model

@@ -1,0 +1,211 @@
+"""Models of images: an autoencoder and a density behind one face."""
+
+from collections.abc import Mapping
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from grammar_rae.datasets import IMAGE_SETS, ImageDataset, image_set, read_images
+from grammar_rae.errors import InputError
+from grammar_rae.model.drawing import latent_codes
+from grammar_rae.model.latent import Codes, LatentModel
+from grammar_rae.recipes import BaseRecipe, ImageRecipe, Parts, build_for_images, training_settings
+
+Images = NDArray[np.float32]
+
+
+class ImageModel(LatentModel):
+    """A model of images of one size; a scikit-learn transformer between images and codes z.
+
+    Images that go in are what :func:`grammar_rae.datasets.read_images` takes; those that come out are float32
+    (N, C, H, W) in [0, 1].
+
+    Parameters
+    ----------
+    recipe
+        The name of a recipe of images, or an :class:`ImageRecipe`.
+    epochs, time_limit, seed, overrides
+        As for :class:`LatentModel`.
+
+    Attributes
+    ----------
+    shape
+        (C, H, W) of its images.
+    """
+
+    kind = "image model"
+    makes = "images"
+    shape_: tuple[int, int, int]
+    recipe_type = ImageRecipe
+    batch_rows = 128  # the widest feature maps of the paper's decoder for faces take 2 MB an image, three times
+
+    def __init__(
+        self,
+        recipe: str | BaseRecipe = "image-rae-l2",
+        epochs: int | None = None,
+        time_limit: float | None = None,
+        seed: int = 0,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(recipe, epochs, time_limit, seed, overrides)
+
+    def fit(
+        self,
+        X: Any,
+        y: None = None,
+        *,
+        folder: str | PathLike[str] | None = None,
+        resume: bool = False,
+        progress: bool = False,
+    ) -> "ImageModel":
+        """Train on images.
+
+        Parameters
+        ----------
+        X
+            An :class:`ImageDataset`, or what :func:`read_images` takes: a file or an array. Or the name of a public set
+            (``"mnist"``, ``"digits"``; see ``IMAGE_SETS``), where no file is called so: its training images.
+        y
+            Ignored; scikit-learn's pipelines pass it.
+        folder
+            Where to keep the training's state and the model; without one nothing is written.
+        resume
+            Go on with the training whose state is in ``folder``.
+        progress
+            Whether to show a progress bar.
+
+        Raises
+        ------
+        DataError, InputError, TrainingError, CheckpointError
+            For images, settings or a state that cannot be used.
+        """
+        recipe = self._resolved()
+        home = self._home(folder, resume)
+        data = _images(X, progress)
+        if len(data) < 4:
+            raise InputError("there are too few images to train on", received=len(data), expected="4 or more")
+        sets = data.split(recipe.validation_fraction, training_settings(recipe).seed, recipe.validation_maximum)
+        about = {"shape": data.shape}
+        self._learn(recipe, build_for_images(recipe, data.shape), sets, about, home, resume, progress)
+        return self
+
+    def _encode_set(self, data: ImageDataset, rows: NDArray[np.int64]) -> Codes:
+        return self._encode_rows(np.zeros(len(rows), np.int64), lambda part: data.batch(rows[part]))
+
+    def _about(self) -> dict[str, Any]:
+        return {"shape": self.shape_}
+
+    @classmethod
+    def _from_about(cls, recipe: ImageRecipe, meta: Mapping[str, Any]) -> tuple[Parts, dict[str, Any]]:
+        channels, height, width = map(int, meta["shape"])
+        shape = (channels, height, width)
+        return build_for_images(recipe, shape), {"shape": shape}
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of the model's images."""
+        self._check_trained()
+        return self.shape_
+
+    def encode(self, images: Any) -> Codes:
+        """Latent codes of images, float32 (N, D).
+
+        Raises
+        ------
+        DataError, InputError
+            For what are no images, or images of another size than the model's.
+        """
+        shape = self.shape
+        data = images if isinstance(images, ImageDataset) else read_images(images)
+        if data.shape != shape:
+            raise InputError(
+                "these images are not of the model's size",
+                received=" x ".join(map(str, data.shape)),
+                expected=" x ".join(map(str, shape)) + " (channels, rows, columns)",
+                remedy="Pad or resize them as the training images were.",
+            )
+        return self._encode_set(data, np.arange(len(data)))
+
+    def decode(self, z: NDArray[Any] | Tensor) -> Images:
+        """Images of latent codes (N, D); one code alone, (D,), is taken as (1, D).
+
+        Raises
+        ------
+        InputError
+            For codes of another size or not finite.
+        """
+        shape = self.shape
+        codes = latent_codes(z, self.recipe_.latent)
+        images = np.empty((len(codes), *shape), dtype=np.float32)
+        with torch.inference_mode(), self._autocast():
+            for start in range(0, len(codes), self.batch_rows):
+                part = self.autoencoder_.decoder(codes[start : start + self.batch_rows].to(self.device))
+                images[start : start + self.batch_rows] = part.float().cpu().numpy()
+        return images
+
+    def reconstruct(self, images: Any) -> Images:
+        """Images encoded and decoded again.
+
+        Raises
+        ------
+        DataError, InputError
+            As :meth:`encode`.
+        """
+        return self.decode(self.encode(images))
+
+    def interpolate(self, a: Any, b: Any, steps: int = 9) -> Images:
+        """Images (steps, C, H, W) on the straight line between the codes of one image (C, H, W) and another.
+
+        Raises
+        ------
+        InputError
+            For fewer than two steps.
+        DataError, InputError
+            As :meth:`encode`.
+        """
+        if not isinstance(steps, int | np.integer) or steps < 2:
+            raise InputError("an interpolation has two ends", received=f"{steps!r} steps", expected="2 or more")
+        first, last = (self.encode(one[None] if hasattr(one, "ndim") else np.asarray(one)[None]) for one in (a, b))
+        share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
+        return self.decode((1 - share) * first + share * last)
+
+    def sample(self, n: int, *, seed: int | None = None) -> Images:
+        """Draw n images: codes from the density, decoded.
+
+        Parameters
+        ----------
+        n
+            How many, 1 or more.
+        seed
+            The same seed gives the same images; None draws afresh.
+
+        Raises
+        ------
+        InputError
+            For an n or a seed that cannot be used.
+        """
+        self._check_trained()
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+            raise InputError("n must be a number of images", received=repr(n), expected="1 or more")
+        return self.decode(self.density_.sample(int(n), self._generator(seed)))
+
+    def transform(self, X: Any) -> Codes:
+        """Latent codes of images, float32 (N, D): :meth:`encode` by scikit-learn's name."""
+        return self.encode(X)
+
+    def inverse_transform(self, X: NDArray[Any]) -> Images:
+        """Images of latent codes (N, D): :meth:`decode` by scikit-learn's name."""
+        return self.decode(X)
+
+
+def _images(source: Any, progress: bool) -> ImageDataset:
+    if isinstance(source, ImageDataset):
+        return source
+    if isinstance(source, str | PathLike) and fspath(source) in IMAGE_SETS and not Path(source).exists():
+        return image_set(fspath(source), progress=progress).train
+    return read_images(source)

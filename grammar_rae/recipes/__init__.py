@@ -1,0 +1,65 @@
+"""Recipes: every choice of a model and its training in one frozen object, and the one place that builds from it."""
+
+from typing import TypeVar
+
+from grammar_rae.errors import InputError, UnknownNameError
+from grammar_rae.recipes.base import BaseRecipe, Parts, build_density, training_settings
+from grammar_rae.recipes.images import (
+    IMAGE_DATA,
+    IMAGE_MODELS,
+    IMAGE_RECIPES,
+    NETS,
+    ImageRecipe,
+    build_for_images,
+    image_recipe,
+)
+from grammar_rae.recipes.texts import TEXT_RECIPES, Recipe, build, build_constraint, learn_codec
+
+__all__ = [
+    "IMAGE_DATA",
+    "IMAGE_MODELS",
+    "NETS",
+    "RECIPES",
+    "BaseRecipe",
+    "ImageRecipe",
+    "Parts",
+    "Recipe",
+    "build",
+    "build_constraint",
+    "build_density",
+    "build_for_images",
+    "get_recipe",
+    "image_recipe",
+    "learn_codec",
+    "training_settings",
+]
+
+RECIPES: dict[str, BaseRecipe] = {recipe.name: recipe for recipe in (*TEXT_RECIPES, *IMAGE_RECIPES)}
+"""The recipes by name, of texts and of images."""
+
+
+Kind = TypeVar("Kind", bound=BaseRecipe)
+
+
+def get_recipe(recipe: str | BaseRecipe, kind: type[Kind]) -> Kind:
+    """The recipe of that name, or the recipe itself, which must be one of a kind: ``BaseRecipe`` for any.
+
+    Raises
+    ------
+    UnknownNameError
+        For a name that is not in ``RECIPES``.
+    InputError
+        For a recipe of another kind.
+    """
+    if not isinstance(recipe, BaseRecipe):
+        if not isinstance(recipe, str) or recipe not in RECIPES:
+            of_the_kind = [name for name, one in RECIPES.items() if isinstance(one, kind)]
+            raise UnknownNameError("recipe", recipe, of_the_kind)
+        recipe = RECIPES[recipe]
+    if not isinstance(recipe, kind):
+        raise InputError(
+            "this recipe is not of the kind that is wanted",
+            received=f"{recipe.name!r} ({type(recipe).__name__})",
+            expected=kind.__name__,
+        )
+    return recipe

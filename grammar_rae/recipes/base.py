@@ -1,0 +1,211 @@
+"""What every recipe has, whatever it makes models of, and how its parts are made."""
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, ClassVar, NamedTuple, Self
+
+import torch
+from torch import nn
+
+from grammar_rae.autoencoder import Autoencoder
+from grammar_rae.density import DENSITIES, Density
+from grammar_rae.errors import InputError, UnknownNameError
+from grammar_rae.likelihoods import Likelihood
+from grammar_rae.objectives import OBJECTIVES
+from grammar_rae.regularizers import REGULARIZERS
+from grammar_rae.training import TrainingSettings
+
+Options = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseRecipe:
+    """What to train and how; each pair ``x``, ``x_options`` names a row of a table and its keyword arguments.
+
+    Attributes
+    ----------
+    name, description
+        For people.
+    encoder, decoder, latent
+        Rows of the tables of nets, and D.
+    objective, likelihood, regularizer, density
+        Rows of the tables of those names. The density is fitted after training.
+    training
+        Keyword arguments of :class:`TrainingSettings`.
+    validation_fraction, validation_maximum
+        The part of the rows that validates instead of training, and its limit.
+    """
+
+    tables: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """The axes and their tables."""
+
+    name: str
+    description: str
+    encoder: str
+    encoder_options: Options = field(default_factory=dict)
+    decoder: str
+    decoder_options: Options = field(default_factory=dict)
+    latent: int = 64
+    objective: str = "rae"
+    objective_options: Options = field(default_factory=lambda: {"beta": 0.01})
+    likelihood: str
+    regularizer: str = "none"
+    regularizer_options: Options = field(default_factory=dict)
+    density: str = "gmm"
+    density_options: Options = field(default_factory=lambda: {"n_components": 10})
+    training: Options = field(default_factory=dict)
+    validation_fraction: float = 0.05
+    validation_maximum: int = 5_000
+
+    def __post_init__(self) -> None:
+        for kind, table in self.tables.items():
+            name = getattr(self, kind)
+            if not isinstance(name, str) or name not in table:
+                raise UnknownNameError(kind, name, table)
+        for name in self.counts():
+            count = getattr(self, name)
+            if type(count) is not int or count < 1:
+                raise InputError(f"{name} cannot be used", received=repr(count), expected="a whole number, 1 or more")
+        fraction = self.validation_fraction
+        if not isinstance(fraction, int | float) or not 0 < fraction < 1:
+            raise InputError("validation_fraction cannot be used", received=repr(fraction), expected="in (0, 1)")
+        self._check_options()
+
+    def counts(self) -> list[str]:
+        """The fields that are whole numbers, 1 or more."""
+        return ["latent", "validation_maximum"]
+
+    def _check_options(self) -> None:
+        for name in [one.name for one in fields(self) if one.type == Options]:
+            options = getattr(self, name)
+            if not isinstance(options, Mapping):
+                raise InputError(f"{name} must be a mapping", received=repr(options), expected="{name: value, ...}")
+            try:
+                json.dumps(dict(options), allow_nan=False)
+            except (TypeError, ValueError, RecursionError) as error:
+                # Found now: after the training it could not be saved.
+                raise InputError(
+                    f"{name} cannot be written as JSON ({error})",
+                    received=repr(options),
+                    expected="names, numbers, texts and lists",
+                ) from error
+
+    def replaced(self, **overrides: Any) -> Self:
+        """The same recipe with other choices: fields of this class, or of :class:`TrainingSettings`.
+
+        A length that is chosen (``epochs`` or ``time_limit``) replaces the recipe's own, whichever that was.
+
+        Raises
+        ------
+        UnknownNameError
+            For a name that is neither.
+        """
+        own = {field.name for field in fields(self)} - {"name", "description"}
+        of_training = {field.name for field in fields(TrainingSettings)}
+        training = dict(self.training)
+        if overrides.keys() & {"epochs", "time_limit"}:
+            training = {name: value for name, value in training.items() if name not in ("epochs", "time_limit")}
+        chosen = {}
+        for name, value in overrides.items():
+            if name in of_training:
+                training[name] = value
+            elif name in own:
+                chosen[name] = value
+            else:
+                raise UnknownNameError("recipe setting", name, own | of_training)
+        return replace(self, **({"training": training} | chosen))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as JSON can hold it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The recipe that :meth:`to_dict` wrote.
+
+        Raises
+        ------
+        InputError
+            When ``data`` is no recipe.
+        """
+        try:
+            return cls(**data)
+        except TypeError as error:
+            raise InputError(f"these are not a recipe's data ({error})") from error
+
+
+class Parts(NamedTuple):
+    """What a recipe builds."""
+
+    autoencoder: Autoencoder
+    density: Density
+
+
+def assemble(
+    recipe: BaseRecipe,
+    encoder: Callable[[int], nn.Module],
+    decoder: Callable[[], nn.Module],
+    likelihood: Callable[[], Likelihood],
+) -> Parts:
+    """The nets and the density of a recipe: random weights, by the seed of its training; not fitted.
+
+    Parameters
+    ----------
+    encoder
+        Makes the encoder, given the size H of its output.
+    decoder, likelihood
+        Make what they say.
+
+    Raises
+    ------
+    InputError
+        For options that a part does not take.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(recipe.training.get("seed", 0))
+        objective = made(OBJECTIVES[recipe.objective], recipe.objective_options)
+        autoencoder = Autoencoder(
+            encoder(recipe.latent * objective.outputs_per_latent),
+            decoder(),
+            objective,
+            likelihood(),
+            made(REGULARIZERS[recipe.regularizer], recipe.regularizer_options),
+        )
+        # Inside: a density may have weights of its own.
+        return Parts(autoencoder, build_density(recipe))
+
+
+def build_density(recipe: BaseRecipe) -> Density:
+    """The recipe's density, not fitted.
+
+    Raises
+    ------
+    InputError
+        For options that it does not take.
+    """
+    density: Density = made(DENSITIES[recipe.density], recipe.density_options, recipe.latent)
+    return density
+
+
+def training_settings(recipe: BaseRecipe) -> TrainingSettings:
+    """The recipe's training.
+
+    Raises
+    ------
+    InputError
+        For settings that cannot be used.
+    """
+    return TrainingSettings(**recipe.training)
+
+
+def made(make: Callable[..., Any], options: Options, *arguments: Any, **keywords: Any) -> Any:
+    """Call ``make``; a wrong option becomes an error that names it."""
+    try:
+        # Only a mistaken keyword is looked for; what goes wrong inside keeps its traceback.
+        inspect.signature(make).bind(*arguments, **keywords, **options)
+    except TypeError as error:
+        name = getattr(make, "__qualname__", str(make))
+        raise InputError(f"{name} takes no such option ({error})", received=dict(options)) from error
+    return make(*arguments, **keywords, **options)

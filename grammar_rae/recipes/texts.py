@@ -1,0 +1,166 @@
+"""Recipes of models of texts: molecules, expressions, whatever has a grammar."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from grammar_rae.codecs import CODECS, FORMS, Codec
+from grammar_rae.decoding import Choice, Constraint, choice_of
+from grammar_rae.density import DENSITIES
+from grammar_rae.likelihoods import LIKELIHOODS
+from grammar_rae.nets.sequence import DECODERS, ENCODERS
+from grammar_rae.objectives import OBJECTIVES
+from grammar_rae.recipes.base import BaseRecipe, Options, Parts, assemble, made
+from grammar_rae.regularizers import REGULARIZERS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(BaseRecipe):
+    """A recipe of a model of texts.
+
+    Attributes
+    ----------
+    form, fragments, max_length
+        As in :mod:`grammar_rae.codecs`: what is parsed, molecules of several parts, the most codes a text may take.
+    codec
+        Row of ``CODECS``; its options go to ``learn``.
+    codec_texts
+        How many texts, drawn at random, the codec learns from.
+    constraint
+        The default when sampling, as a text: ``"grammar"``, or ``"chemistry; max-heavy-atoms=38"``. It can be given as
+        an object of :mod:`grammar_rae.decoding.choices` too.
+
+    The others are those of :class:`BaseRecipe`.
+    """
+
+    tables: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "form": FORMS,
+        "codec": CODECS,
+        "encoder": ENCODERS,
+        "decoder": DECODERS,
+        "objective": OBJECTIVES,
+        "likelihood": LIKELIHOODS,
+        "regularizer": REGULARIZERS,
+        "density": DENSITIES,
+    }
+
+    form: str = "kekule"
+    fragments: str = "refuse"
+    max_length: int | None = 64
+    codec: str = "grammar"
+    codec_options: Options = field(default_factory=lambda: {"grammar": "smiles", "n_macros": 512})
+    codec_texts: int = 20_000
+    encoder: str = "gru"
+    decoder: str = "gru"
+    likelihood: str = "categorical"
+    constraint: str = "grammar"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "constraint", str(choice_of(self.constraint)))
+        super().__post_init__()
+
+    def counts(self) -> list[str]:
+        """The fields that are whole numbers, 1 or more."""
+        return [*super().counts(), "codec_texts", *(["max_length"] if self.max_length is not None else [])]
+
+
+_FAST = {"batch_size": 512, "learning_rate": 2e-3, "warmup_steps": 200, "optimizer": "adamw", "gradient_clip": 1.0}
+
+TEXT_RECIPES: tuple[Recipe, ...] = (
+    Recipe(
+        name="molecules",
+        description="molecules in Kekulé form, 512 macros, bidirectional GRU encoder, autoregressive GRU decoder",
+        training={**_FAST, "time_limit": 1200.0, "validate_every": 60.0},
+    ),
+    Recipe(
+        name="molecules-conv",
+        description="the same with a convolutional encoder",
+        encoder="conv",
+        training={**_FAST, "time_limit": 1200.0, "validate_every": 60.0},
+    ),
+    Recipe(
+        name="expressions",
+        description="arithmetic expressions in x, 12 productions and 64 macros",
+        form="text",
+        max_length=32,
+        codec_options={"grammar": "expressions", "n_macros": 64},
+        encoder_options={"embedding": 32, "hidden": 64},
+        decoder_options={"embedding": 32, "hidden": 128, "context": 32},
+        latent=16,
+        training={**_FAST, "epochs": 10},
+    ),
+    Recipe(
+        name="characters",
+        description="the rival without a grammar: SMILES as characters, same nets",
+        form="aromatic",
+        max_length=128,
+        codec="characters",
+        codec_options={},
+        training={**_FAST, "time_limit": 1200.0, "validate_every": 60.0},
+    ),
+    Recipe(
+        name="tiny",
+        description="a toy of the recipe molecules, for tests and first tries",
+        codec_options={"grammar": "smiles", "n_macros": 64},
+        encoder_options={"embedding": 16, "hidden": 24},
+        decoder_options={"embedding": 16, "hidden": 48, "context": 16},
+        latent=8,
+        density="gaussian",
+        density_options={},
+        training={**_FAST, "batch_size": 64, "epochs": 3, "warmup_steps": 5},
+    ),
+)
+"""The recipes of texts."""
+
+
+def learn_codec(recipe: Recipe, texts: Iterable[str]) -> Codec:
+    """The recipe's codec, learned from texts."""
+    codec: Codec = made(
+        CODECS[recipe.codec].learn,
+        recipe.codec_options,
+        texts,
+        form=recipe.form,
+        fragments=recipe.fragments,
+        max_length=recipe.max_length,
+    )
+    return codec
+
+
+def build(recipe: Recipe, codec: Codec) -> Parts:
+    """The recipe's nets and density for a codec: random weights, by the seed of the recipe's training; not fitted.
+
+    Raises
+    ------
+    InputError
+        For options that a part does not take.
+    """
+    rules = codec.rules
+    # A net may have weights for each position; without a limit on texts there is still a longest one in practice.
+    max_length = codec.max_length or 1024
+    return assemble(
+        recipe,
+        lambda n_outputs: made(ENCODERS[recipe.encoder], recipe.encoder_options, rules, n_outputs, max_length),
+        lambda: made(DECODERS[recipe.decoder], recipe.decoder_options, rules, recipe.latent, max_length),
+        lambda: LIKELIHOODS[recipe.likelihood](rules),
+    )
+
+
+def build_constraint(choice: str | Choice, codec: Codec, atoms: Mapping[str, int]) -> Constraint[Any]:
+    """A constraint for a codec.
+
+    Parameters
+    ----------
+    choice
+        What is asked for, as a text or an object of :mod:`grammar_rae.decoding.choices`.
+    codec
+        What the codes mean.
+    atoms
+        The atoms of the data and the bonds that each can take, as of :attr:`CodeDataset.atoms`; only constraints on
+        molecules look at them.
+
+    Raises
+    ------
+    InputError
+        For a text that names no constraint, or a constraint that the codec or the atoms cannot serve.
+    """
+    return choice_of(choice).bind(codec, atoms)
