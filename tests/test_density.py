@@ -354,7 +354,7 @@ def test_log_prob(name, monkeypatch):
     whole = fitted.log_prob(torch.from_numpy(points))
     assert whole.shape == (100,) and whole.dtype == torch.float64
     assert fitted.score(points) == pytest.approx(whole.mean().item(), rel=1e-12)
-    monkeypatch.setattr(DENSITIES[name], "chunk", 7)
+    monkeypatch.setattr(fitted, "chunk", 7)
     torch.testing.assert_close(fitted.log_prob(points), whole, rtol=1e-5, atol=1e-5)
     assert fitted.log_prob(points[:0]).shape == (0,)
     assert fitted.score_kind == "log-likelihood"

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.mixture import GaussianMixture
 
+from grammar_rae.benchmarks import densities
 from grammar_rae.benchmarks.densities import overlapping
 from grammar_rae.density import MixtureDensity, em
 from grammar_rae.density.em import Mixture, fit_mixture
@@ -61,9 +62,9 @@ def test_the_steps_are_sklearns(seed, k, d, steps, ridge, shift):
     )
     assert iterations == steps
     np.testing.assert_allclose(ours.weights, theirs.weights_, atol=1e-6)
-    np.testing.assert_allclose((ours.means + centre) / scale, theirs.means_ / scale, atol=1e-5)
+    np.testing.assert_allclose((ours.means + centre).numpy() / scale, theirs.means_ / scale, atol=1e-5)
     unit = scale[:, None] * scale
-    np.testing.assert_allclose((ours.scales @ ours.scales.mT) / unit, theirs.covariances_ / unit, atol=1e-5)
+    np.testing.assert_allclose((ours.scales @ ours.scales.mT).numpy() / unit, theirs.covariances_ / unit, atol=1e-5)
 
 
 def test_many_codes_start_from_a_part():
@@ -146,3 +147,20 @@ def test_both_solvers_on_codes_that_overlap():
     held_out, codes = codes[:2000], codes[2000:]
     scores = {s: MixtureDensity(8, 4, s).fit(codes).score(held_out) for s in ("sklearn", "torch")}
     assert scores["torch"] == pytest.approx(scores["sklearn"], rel=0.01)
+
+
+def test_the_benchmark(tmp_path, monkeypatch):
+    monkeypatch.setattr(densities, "HELD_OUT", 500)
+    np.save(tmp_path / "codes.npy", overlapping(400, 3, 2, seed=0).astype(np.float32))
+    threads = torch.get_num_threads()
+    for codes, latent in ((None, 4), (tmp_path / "codes.npy", 3)):
+        *fits, compared = densities.run(n=1000, latent=4, n_components=2, codes=codes, threads=1)
+        assert [row["solver"] for row in fits] == ["torch", "sklearn"] * 2  # in turn
+        assert [row["seed"] for row in fits] == [0, 0, 1, 1]
+        assert all((row["n"], row["latent"], row["components"]) == (1000, latent, 2) for row in fits)
+        assert all(row["iterations"] >= 2 and row["seconds"] > 0 for row in fits)
+        ours = np.mean([row["held_out_log_likelihood"] for row in fits[::2]])
+        theirs = np.mean([row["held_out_log_likelihood"] for row in fits[1::2]])
+        assert compared["relative_gain"] == pytest.approx((ours - theirs) / abs(theirs))
+        assert abs(compared["relative_gain"]) < 0.02
+    assert torch.get_num_threads() == threads

@@ -254,16 +254,18 @@ def test_an_absurd_rate_is_told(tmp_path: Path) -> None:
         ImageModel.load(tmp_path)
 
 
-def test_what_is_no_number_leaves_the_best_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_number_leaves_the_best_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spoil = Spoil()
     monkeypatch.setattr(latent, "ProgressBar", lambda: spoil)
     model = quick(epochs=5)
     with pytest.raises(TrainingError, match=r"best validation are kept: .* at step 6, in epoch 2"):
-        model.fit(TRAIN, progress=True)
+        model.fit(TRAIN, folder=tmp_path, progress=True)
     assert len(spoil.kept) == 1
     state = spoil.autoencoder.state_dict()
     assert all(torch.equal(state[name], value) for name, value in spoil.kept[0].items())
-    assert not model.__sklearn_is_fitted__()
+    # The model is that of the best validation, with its density, and saved.
+    assert model.history.best_step == model.history.rows[-1]["step"] and np.isfinite(model.sample(3, seed=0)).all()
+    assert np.array_equal(ImageModel.load(tmp_path).sample(3, seed=0), model.sample(3, seed=0))
 
 
 def test_a_training_that_fails_leaves_the_model_as_it_was() -> None:

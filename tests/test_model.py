@@ -253,7 +253,7 @@ def test_unknown_recipe(recipe: Any) -> None:
 
 def test_a_recipe_of_images() -> None:
     for recipe in ("image-rae", RECIPES["image-rae"]):
-        with pytest.raises(InputError, match=r"recipe.*received 'image-rae', a ImageRecipe; expected a Recipe"):
+        with pytest.raises(InputError, match=r"recipe.*received 'image-rae' \(ImageRecipe\); expected Recipe"):
             GenerativeModel(recipe).fit(FEW)
 
 

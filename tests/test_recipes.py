@@ -113,7 +113,7 @@ def test_a_recipe_of_another_kind() -> None:
         ("tiny", ImageRecipe),
         (TINY, ImageRecipe),
     ):
-        with pytest.raises(InputError, match=f"received '(image-ae|tiny)', a .*; expected a {kind.__name__}"):
+        with pytest.raises(InputError, match=rf"received '(image-ae|tiny)' \(.*\); expected {kind.__name__}"):
             get_recipe(recipe, kind)
 
 

@@ -38,7 +38,9 @@ from grammar_rae.autoencoder import Autoencoder
 from grammar_rae.benchmarks.common import Row
 from grammar_rae.datasets import ImageDataset
 from grammar_rae.errors import InputError, UnknownNameError
+from grammar_rae.objectives import OBJECTIVES, VAE
 from grammar_rae.recipes import ImageRecipe, build_for_images, image_recipe, training_settings
+from grammar_rae.regularizers import L2, REGULARIZERS
 from grammar_rae.training import Callback, TrainingSettings, TrainingState, fit
 
 Clock = Callable[[], float]
@@ -301,7 +303,7 @@ class _Pythae:
 
     def _model(self, recipe: ImageRecipe, autoencoder: Autoencoder, shape: tuple[int, int, int]) -> Any:
         """Its model with our nets, as it takes them: derived from its own classes, which are there only now."""
-        output, variational = self._outputs.ModelOutput, recipe.objective == "vae"
+        output, variational = self._outputs.ModelOutput, OBJECTIVES[recipe.objective] is VAE
 
         def encode(wrapper: nn.Module, x: Tensor) -> Any:
             if not variational:
@@ -322,7 +324,7 @@ class _Pythae:
             "embedding_weight": recipe.objective_options["beta"],
             "reg_weight": recipe.regularizer_options["weight"],
         }
-        if recipe.regularizer == "l2":
+        if REGULARIZERS[recipe.regularizer] is L2:
             return self._models.RAE_L2(self._models.RAE_L2_Config(**about), encoder, decoder)
         return self._models.RAE_GP(self._models.RAE_GP_Config(**about), encoder, decoder)
 
@@ -330,11 +332,12 @@ class _Pythae:
         """The trainer, ready for its first epoch."""
         settings: TrainingSettings = training_settings(recipe)
         rate = settings.learning_rate
-        options = {"per_device_train_batch_size": settings.batch_size, "no_cuda": True, "seed": settings.seed}
+        options: dict[str, Any] = {"no_cuda": True, "seed": settings.seed}
+        options["per_device_train_batch_size"] = settings.batch_size
         data = self._data.BaseDataset(pixels, torch.zeros(len(pixels)))
         with tempfile.TemporaryDirectory() as folder:  # it makes one more in it, for what it writes after an epoch
             options["output_dir"] = folder
-            if recipe.regularizer == "l2":
+            if REGULARIZERS[recipe.regularizer] is L2:
                 config = self._trainers.CoupledOptimizerTrainerConfig(
                     **options,
                     encoder_learning_rate=rate,

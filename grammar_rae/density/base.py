@@ -169,7 +169,7 @@ class Density(nn.Module, ABC):
 class ExactDensity(Density):
     """A density whose log q(z) can be computed."""
 
-    chunk: ClassVar[int] = CHUNK
+    chunk: int = CHUNK
     """Codes whose log-density is computed at once."""
 
     def log_prob(self, z: Codes) -> Tensor:
@@ -184,7 +184,8 @@ class ExactDensity(Density):
         codes = torch.as_tensor(z)
         self._check_size(codes.shape)
         codes = codes.to(self.device, torch.float64)
-        return torch.cat([self._log_prob(part) for part in torch.split(codes, self.chunk)])
+        found = [self._log_prob(part) for part in torch.split(codes, self.chunk) if len(part)]
+        return torch.cat(found) if found else codes.new_empty(0)
 
     def _score(self, codes: Tensor, seed: int) -> float:
         return float(self.log_prob(codes).mean())

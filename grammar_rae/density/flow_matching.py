@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import jvp, vmap
 
-from grammar_rae.density.base import ExactDensity
+from grammar_rae.density.base import CHUNK, ExactDensity
 from grammar_rae.density.neural import NeuralDensity, check_positive
 
 _SCORED = 1000  # codes that a score takes at most: a divergence costs D products a step
@@ -71,7 +71,6 @@ class FlowMatchingDensity(NeuralDensity, ExactDensity):
     """
 
     averaging = 0.999
-    chunk = 128  # times D points at once
 
     def __init__(
         self,
@@ -86,6 +85,7 @@ class FlowMatchingDensity(NeuralDensity, ExactDensity):
         super().__init__(latent, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
         check_positive(hidden=hidden, blocks=blocks, steps=steps)
         self.hidden, self.blocks, self.steps = hidden, blocks, steps
+        self.chunk = max(1, CHUNK // latent)  # a divergence takes D points for each code
         self._build()
 
     def _new_net(self) -> nn.Module:

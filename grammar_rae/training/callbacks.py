@@ -144,11 +144,14 @@ class ProgressBar(Callback):
 def describe(state: TrainingState) -> str:
     """The state in a few words, for a progress bar or a log line."""
     parts = []
+    # Hardly an image is ever reconstructed to the last pixel: there, losses tell more.
     if state.recent:
-        parts.append(f"loss {state.recent['loss']:.4g}, exact {state.recent['exact']:.1%}")
+        exact = f", exact {state.recent['exact']:.1%}" if state.recent["exact"] else ""
+        parts.append(f"loss {state.recent['loss']:.4g}{exact}")
     validated = [row for row in reversed(state.history.rows[-200:]) if row["validation_exact"] is not None]
     if validated:
-        parts.append(f"held out {validated[0]['validation_exact']:.1%}")
+        loss, exact_share = validated[0]["validation_loss"], validated[0]["validation_exact"]
+        parts.append(f"held out {exact_share:.1%}" if exact_share else f"held out {loss:.4g}")
     parts.append(f"{state.rate:,.0f}/s")
     if state.seconds_left is not None and state.progress < 1.0:
         minutes, seconds = divmod(round(state.seconds_left), 60)
