@@ -7,7 +7,7 @@ generator)`` is added to the loss.
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,9 @@ from grammar_rae.errors import InputError
 
 class NoRegularizer:
     """No regularisation."""
+
+    twice: ClassVar[bool] = False
+    """Whether the penalty makes training differentiate the decoder twice."""
 
     def prepare(self, encoder: nn.Module, decoder: nn.Module) -> None:
         """Change the nets before training."""
@@ -92,6 +95,8 @@ class GradientPenalty(NoRegularizer):
     projections
         How many v the second one averages over.
     """
+
+    twice = True
 
     def __init__(self, weight: float = 1e-6, variant: str = "output", projections: int = 1) -> None:
         self.weight = _positive("a regulariser's weight", weight)

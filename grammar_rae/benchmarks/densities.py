@@ -38,8 +38,9 @@ def overlapping(n: int, latent: int, n_components: int, seed: int) -> NDArray[np
 def resampled(codes: NDArray[np.float64], n: int, seed: int) -> NDArray[np.float64]:
     """n codes drawn from those given, with a little noise, so that none is there twice."""
     chance = np.random.default_rng(seed)
-    drawn: NDArray[np.float64] = codes[chance.integers(0, len(codes), n)]
-    return drawn + JITTER * codes.std(axis=0) * chance.normal(size=drawn.shape)
+    drawn = codes[chance.integers(0, len(codes), n)]
+    drawn += JITTER * codes.std(axis=0) * chance.normal(size=drawn.shape)
+    return drawn
 
 
 def run(

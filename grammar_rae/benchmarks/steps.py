@@ -38,6 +38,7 @@ from grammar_rae.autoencoder import Autoencoder
 from grammar_rae.benchmarks.common import Row
 from grammar_rae.datasets import ImageDataset
 from grammar_rae.errors import InputError, UnknownNameError
+from grammar_rae.nets.image import lay_out
 from grammar_rae.objectives import OBJECTIVES, VAE
 from grammar_rae.recipes import ImageRecipe, build_for_images, image_recipe, training_settings
 from grammar_rae.regularizers import L2, REGULARIZERS
@@ -293,6 +294,8 @@ class _Pythae:
         self.optimizer = "fused" if ready else "as PyTorch makes it"
         pixels = data.batch(np.arange(len(data)))
         autoencoder = build_for_images(recipe, data.shape).autoencoder
+        for net in (autoencoder.encoder, autoencoder.decoder):
+            lay_out(net, torch.contiguous_format)  # as PyTorch makes nets; the order in memory is our part's business
         before = {name: value.clone() for name, value in autoencoder.state_dict().items()}
         model = self._model(recipe, autoencoder, setting.shape)
         self._trainer = self._made(recipe, model, pixels, {"fused": True} if ready else {})

@@ -5,6 +5,7 @@ Images come as float32 (B, C, H, W) in [0, 1]. Encoders give h (B, H); decoders 
 
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from grammar_rae.errors import InputError
@@ -63,7 +64,7 @@ class PaperDecoder(nn.Sequential):
         self, shape: Shape, latent: int, start: int = 1024, channels: tuple[int, ...] = (512, 256), kernel: int = 4
     ):
         height, width = _divided(shape, 2 ** len(channels))
-        layers: list[nn.Module] = [nn.Linear(latent, start * height * width), nn.Unflatten(1, (start, height, width))]
+        layers: list[nn.Module] = [nn.Linear(latent, start * height * width), _Maps(1, (start, height, width))]
         for before, after in zip((start, *channels), channels, strict=False):
             layers += [*_doubling(before, after, kernel), nn.BatchNorm2d(after), nn.ReLU()]
         super().__init__(*layers, *_keeping(channels[-1], shape[0], kernel), nn.Sigmoid())
@@ -111,7 +112,7 @@ class SmallDecoder(nn.Sequential):
 
     def __init__(self, shape: Shape, latent: int, width: int = 16):
         sizes = _small_sizes(shape, width)[::-1]
-        layers: list[nn.Module] = [nn.Linear(latent, sizes[0] * 16), nn.Unflatten(1, (sizes[0], 4, 4))]
+        layers: list[nn.Module] = [nn.Linear(latent, sizes[0] * 16), _Maps(1, (sizes[0], 4, 4))]
         layers += [nn.BatchNorm2d(sizes[0]), nn.ReLU()]
         for before, after in pairwise(sizes):
             layers += [*_doubling(before, after, 4), nn.BatchNorm2d(after), nn.ReLU()]
@@ -121,6 +122,27 @@ class SmallDecoder(nn.Sequential):
         """z (B, D) to images (B, C, H, W); the true images are not looked at."""
         decoded: Tensor = super().forward(z)  # type: ignore[no-untyped-call]
         return decoded
+
+
+class _Maps(nn.Unflatten):
+    """A vector (B, C * H * W) as feature maps (B, C, H, W), in memory as the kernels are: see :func:`lay_out`."""
+
+    memory_format = torch.contiguous_format
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).contiguous(memory_format=self.memory_format)
+
+
+def lay_out(net: nn.Module, memory_format: torch.memory_format = torch.channels_last) -> None:
+    """Keep a net's kernels, and so what it computes, in this order in memory.
+
+    With the channels last PyTorch's convolutions and batch normalisation need fewer copies: about a tenth of a step's
+    time on CPUs. Gradients of gradients are the exception: there it takes a quarter longer.
+    """
+    net.to(memory_format=memory_format)  # type: ignore[call-overload]
+    for module in net.modules():
+        if isinstance(module, _Maps):
+            module.memory_format = memory_format
 
 
 def _small_sizes(shape: Shape, width: int) -> list[int]:

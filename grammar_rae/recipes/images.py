@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 from grammar_rae.density import DENSITIES
 from grammar_rae.errors import UnknownNameError
 from grammar_rae.likelihoods import IMAGE_LIKELIHOODS
-from grammar_rae.nets.image import IMAGE_DECODERS, IMAGE_ENCODERS, Shape
+from grammar_rae.nets.image import IMAGE_DECODERS, IMAGE_ENCODERS, Shape, lay_out
 from grammar_rae.objectives import OBJECTIVES
 from grammar_rae.recipes.base import BaseRecipe, Parts, assemble, made
 from grammar_rae.regularizers import REGULARIZERS
@@ -232,9 +232,13 @@ def build_for_images(recipe: ImageRecipe, shape: Shape) -> Parts:
     InputError
         For options that a part does not take, or images of a size that the nets do not take.
     """
-    return assemble(
+    parts = assemble(
         recipe,
         lambda n_outputs: made(IMAGE_ENCODERS[recipe.encoder], recipe.encoder_options, shape, n_outputs),
         lambda: made(IMAGE_DECODERS[recipe.decoder], recipe.decoder_options, shape, recipe.latent),
         lambda: IMAGE_LIKELIHOODS[recipe.likelihood](),
     )
+    lay_out(parts.autoencoder.encoder)
+    if not parts.autoencoder.regularizer.twice:
+        lay_out(parts.autoencoder.decoder)
+    return parts

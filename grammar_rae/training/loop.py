@@ -24,7 +24,7 @@ from grammar_rae.errors import InputError, TrainingError
 from grammar_rae.training import resume
 from grammar_rae.training.batches import DataSet, plan_batches
 from grammar_rae.training.callbacks import LOSSES, Callback, History, Row, TrainingState
-from grammar_rae.training.machine import Interrupt, ctrl_c, make_fabric, release_memory
+from grammar_rae.training.machine import Interrupt, ctrl_c, keep_memory, make_fabric, release_memory
 from grammar_rae.training.schedules import schedule
 from grammar_rae.training.settings import OPTIMIZERS, TrainingSettings
 
@@ -153,6 +153,8 @@ class _Run:
         self.saved_at, self.released_at, self.origin, self.stop = 0.0, 0.0, 0.0, False
 
     def run(self) -> tuple[History, dict[str, Tensor]]:
+        if getattr(self.train_set, "lengths", None) is None:  # then every batch needs as much as the one before
+            keep_memory()
         if self.go_on:
             self._restore()
         state = self.state
@@ -429,3 +431,8 @@ class _Run:
             self.schedule.load_state_dict(meta["schedule"])
             self.autoencoder.load_state_dict(tensors["weights"])
             self.optimizer.load_state_dict(checkpoint.unpack_optimizer(tensors["optimizer"], meta["optimizer"]))
+            for parameter, slots in self.optimizer.state.items():
+                for name, value in slots.items():
+                    if isinstance(value, Tensor) and value.shape == parameter.shape:
+                        # In memory as the parameter is: fused optimisers pair the two by address, not by strides.
+                        slots[name] = torch.empty_like(parameter).copy_(value)
