@@ -120,7 +120,7 @@ def draw_figure3(path: Path, rows: Sequence[Row]) -> Path:
         axis.set(xlabel=label, ylabel=rows[0]["distance_name"], xscale="log")
         axis.legend()
     axes[0].set_xticks(sorted({row["variant"]["samples"] for row in rows if "samples" in row["variant"]}))
-    axes[0].get_xaxis().set_major_formatter(_plain())
+    _label_plainly(axes[0].get_xaxis())
     figure.savefig(path)
     return path
 
@@ -137,10 +137,12 @@ def _axes(n: int) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _plain() -> Any:
-    from matplotlib.ticker import ScalarFormatter
+def _label_plainly(axis: Any) -> None:
+    """Whole numbers at the ticks that were set, and no others, though the axis is logarithmic."""
+    from matplotlib.ticker import NullLocator, ScalarFormatter
 
-    return ScalarFormatter()
+    axis.set_major_formatter(ScalarFormatter())
+    axis.set_minor_locator(NullLocator())
 
 
 def check_matplotlib() -> None:
