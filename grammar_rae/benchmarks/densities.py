@@ -19,13 +19,13 @@ JITTER = 0.05
 def overlapping(n: int, latent: int, n_components: int, seed: int) -> NDArray[np.float64]:
     """Codes (n, latent) from correlated Gaussians of unlike shapes that overlap.
 
-    Standard deviations fall from 3 to 0.1 along directions that are each component's own; the means are so close that
+    Standard deviations fall from 2 to 0.4 along directions that are each component's own; the means are so close that
     no plane separates the components.
     """
     chance = np.random.default_rng(seed)
     weights = chance.dirichlet(np.full(n_components, 3.0))
-    means = chance.normal(size=(n_components, latent))
-    spectrum = np.geomspace(3, 0.1, latent)
+    means = 0.5 * chance.normal(size=(n_components, latent))
+    spectrum = np.geomspace(2, 0.4, latent)
     turns = np.linalg.qr(chance.normal(size=(n_components, latent, latent)))[0]
     which = chance.choice(n_components, n, p=weights)
     codes: NDArray[np.float64] = spectrum * chance.normal(size=(n, latent))

@@ -9,8 +9,8 @@ from torch import Tensor
 _HELD = 1_000_000  # numbers of residuals held at once, K times D a code: what stays in a processor's cache
 _NEGLIGIBLE = 1e-10  # a responsibility that adds nothing to a component
 _LLOYD = 100  # iterations of k-means, which is a start only
-_FIRST = 10  # iterations after which the starts are compared
-_STARTS = 4  # on a random part of the codes, where they cost little
+_STARTS = 8  # on a random part of the codes, where they cost little
+_FIRST = 5  # iterations after which the starts are compared
 
 
 class Mixture(NamedTuple):
@@ -21,7 +21,7 @@ class Mixture(NamedTuple):
     weights, means, scales
         (K,), (K, D), and the Cholesky factors of the covariances (K, D, D); float64.
     iterations, part_iterations
-        Passes over all codes, and over the random part that they started from (0 where there was none).
+        Passes over all codes, and over the random part from the best start on (0 where there was no part).
     """
 
     weights: Tensor
@@ -70,12 +70,13 @@ def fit_mixture(
         mixture, part_iterations = _start(codes, n_components, ridge, generator), 0
     else:
         few, others = codes[order[:part]], codes[order[part : 2 * part]]
-        starts = [_start(few, n_components, ridge, generator) for _ in range(_STARTS)]
-        climbs = [_climb(few, start, tol, min(_FIRST, max_iter), ridge) for start in starts]
+        fewer = few[: max(part // 2, n_components)]
+        starts = [_start(fewer, n_components, ridge, generator) for _ in range(_STARTS)]
+        climbs = [_climb(fewer, start, tol, min(_FIRST, max_iter), ridge)[0] for start in starts]
         # EM ends on different hills; the one that seems highest is chosen by codes that were not climbed on.
-        mixture, _ = max(climbs, key=lambda climb: _expectation(others, climb[0]).log_likelihood)
-        mixture, iterations = _climb(few, mixture, tol, max_iter, ridge)
-        part_iterations = iterations + sum(first for _, first in climbs)
+        likelihoods = [_expectation(others[: len(fewer)], mixture).log_likelihood for mixture in climbs]
+        best = climbs[max(range(_STARTS), key=likelihoods.__getitem__)]
+        mixture, part_iterations = _climb(few, best, tol, max_iter, ridge)
     mixture, iterations = _climb(codes, mixture, tol, max_iter, ridge)
     return mixture._replace(means=mixture.means + centre, iterations=iterations, part_iterations=part_iterations)
 
