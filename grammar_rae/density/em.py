@@ -21,7 +21,7 @@ class Mixture(NamedTuple):
     weights, means, scales
         (K,), (K, D), and the Cholesky factors of the covariances (K, D, D); float64.
     iterations, part_iterations
-        Passes over all codes, and over the random part from the best start on (0 where there was no part).
+        Passes over all codes, and over the random part of them from the best start on (0 where there was no part).
     """
 
     weights: Tensor
@@ -45,8 +45,9 @@ def fit_mixture(
 ) -> Mixture:
     """Fit a mixture of full-covariance Gaussians.
 
-    As scikit-learn's ``GaussianMixture`` does it (k-means, then EM until the mean log-likelihood changes by less than
-    ``tol``), but on a random part of the codes first, so that few passes over all of them remain.
+    As scikit-learn's ``GaussianMixture`` does it: k-means, then EM until the mean log-likelihood changes by less than
+    ``tol``. Many codes are first fitted in float32, several times as fast: a random part of them, then all. EM goes on in
+    float64 from there until it stands still again, so the coarser numbers decide no more than where it starts.
 
     Parameters
     ----------
@@ -65,20 +66,47 @@ def fit_mixture(
     order = torch.randperm(len(codes), generator=generator).to(codes.device)
     centre = codes.mean(0)
     codes = codes - centre  # moments lose no digits to a mean far from 0
+    unit = float(codes.square().mean().sqrt()) or 1.0
+    codes /= unit  # nor does float32 overflow
+    ridge /= unit**2
     part = max(10_000, 20 * n_components * codes.shape[1]) if part is None else part
+    iterations = part_iterations = 0
     if 2 * part > len(codes):
-        mixture, part_iterations = _start(codes, n_components, ridge, generator), 0
+        mixture = _start(codes, n_components, ridge, generator)
     else:
-        few, others = codes[order[:part]], codes[order[part : 2 * part]]
-        fewer = few[: max(part // 2, n_components)]
-        starts = [_start(fewer, n_components, ridge, generator) for _ in range(_STARTS)]
-        climbs = [_climb(fewer, start, tol, min(_FIRST, max_iter), ridge)[0] for start in starts]
-        # EM ends on different hills; the one that seems highest is chosen by codes that were not climbed on.
-        likelihoods = [_expectation(others[: len(fewer)], mixture).log_likelihood for mixture in climbs]
-        best = climbs[max(range(_STARTS), key=likelihoods.__getitem__)]
-        mixture, part_iterations = _climb(few, best, tol, max_iter, ridge)
-    mixture, iterations = _climb(codes, mixture, tol, max_iter, ridge)
-    return mixture._replace(means=mixture.means + centre, iterations=iterations, part_iterations=part_iterations)
+        rough = codes.float()
+        few, others = rough[order[:part]], rough[order[part : 2 * part]]
+        mixture = _best_start(few, others, n_components, tol, min(_FIRST, max_iter), ridge, generator)
+        mixture, part_iterations = _climb_roughly(few, mixture, tol, max_iter, ridge)
+        if max_iter > 2:
+            mixture, iterations = _climb_roughly(rough, mixture, tol, max_iter - 2, ridge)
+    mixture, last = _climb(codes, mixture, tol, max_iter - iterations, ridge)
+    return Mixture(
+        mixture.weights, unit * mixture.means + centre, unit * mixture.scales, iterations + last, part_iterations
+    )
+
+
+def _best_start(
+    few: Tensor, others: Tensor, k: int, tol: float, max_iter: int, ridge: float, generator: torch.Generator
+) -> Mixture:
+    """Of several starts the one that seems to lead highest; EM ends on different hills.
+
+    After a few iterations on half of the codes, they are compared on codes that were not climbed on. (The best k-means
+    is not the best start: it looks at distances, which the directions of the largest variance rule.)
+    """
+    half = few[: max(len(few) // 2, k)]
+    starts = [_start(half, k, ridge, generator) for _ in range(_STARTS)]
+    climbed = [_climb_roughly(half, start, tol, max_iter, ridge)[0] for start in starts]
+    likelihoods = [_expectation(others[: len(half)], mixture).log_likelihood for mixture in climbed]
+    return climbed[max(range(_STARTS), key=likelihoods.__getitem__)]
+
+
+def _climb_roughly(codes: Tensor, mixture: Mixture, tol: float, max_iter: int, ridge: float) -> tuple[Mixture, int]:
+    """EM on codes in float32; where that is too coarse for a covariance to be one, the mixture as it was."""
+    try:
+        return _climb(codes, mixture, tol, max_iter, ridge)
+    except torch.linalg.LinAlgError:
+        return mixture, 0
 
 
 def _climb(codes: Tensor, mixture: Mixture, tol: float, max_iter: int, ridge: float) -> tuple[Mixture, int]:
@@ -95,30 +123,33 @@ def _climb(codes: Tensor, mixture: Mixture, tol: float, max_iter: int, ridge: fl
 
 
 def _expectation(codes: Tensor, mixture: Mixture) -> _Sums:
-    """One pass: responsibilities a chunk at a time, and at once the moments that they give."""
+    """One pass: responsibilities a chunk at a time, and at once the moments that they give.
+
+    The products are in the codes' precision, the sums in the mixture's.
+    """
     k, d = mixture.means.shape
-    eye = torch.eye(d, dtype=codes.dtype, device=codes.device)
+    eye = torch.eye(d).to(mixture.means)
     whitening = torch.linalg.solve_triangular(mixture.scales, eye, upper=False)  # (K, D, D)
     # All K whitenings are one product of matrices.
-    joined = whitening.reshape(k * d, d).T.contiguous()
-    offsets = (whitening @ mixture.means.unsqueeze(2)).reshape(k * d)
+    joined = whitening.reshape(k * d, d).T.to(codes.dtype).contiguous()
+    offsets = (whitening @ mixture.means.unsqueeze(2)).reshape(k * d).to(codes.dtype)
     volume = mixture.scales.diagonal(dim1=1, dim2=2).log().sum(1) + 0.5 * d * math.log(2 * math.pi)
-    constant = mixture.weights.log() - volume
-    total = codes.new_zeros(())
-    counts, first, second = codes.new_zeros(k), codes.new_zeros(k, d), codes.new_zeros(k, d, d)
+    constant = (mixture.weights.log() - volume).to(codes.dtype)
+    total, counts = volume.new_zeros(()), volume.new_zeros(k)
+    first, second = volume.new_zeros(k, d), volume.new_zeros(k, d, d)
     for part in torch.split(codes, max(256, _HELD // (k * d))):
         residuals = torch.addmm(offsets, part, joined, beta=-1).view(len(part), k, d)
         joint = torch.linalg.vector_norm(residuals, dim=2).square_().mul_(-0.5).add_(constant)
         norm = joint.logsumexp(1, keepdim=True)
-        total += norm.sum()
+        total += norm.sum(dtype=total.dtype)
         shares = joint.sub_(norm).exp_()
-        counts += shares.sum(0)
+        counts += shares.sum(0, dtype=counts.dtype)
         for component in range(k):
             share = shares[:, component]
             rows = (share > _NEGLIGIBLE).nonzero().squeeze(1)  # in many dimensions few codes are shared
             residual, share = residuals[rows, component], share[rows]
-            first[component].addmv_(residual.T, share)
-            second[component].addmm_(residual.T, residual * share.unsqueeze(1))
+            first[component] += residual.T @ share
+            second[component] += residual.T @ (residual * share.unsqueeze(1))
     return _Sums(float(total) / len(codes), counts, first, second)
 
 
@@ -141,16 +172,16 @@ def _start(codes: Tensor, k: int, ridge: float, generator: torch.Generator) -> M
     """A Gaussian for each cluster of k-means; for a cluster of no codes that of all codes, at weight 0 almost."""
     centres = _nearest_means(codes, _spread_out(codes, k, generator))
     labels = _labels(codes, centres)
-    d = codes.shape[1]
-    cloud = codes.T @ codes / len(codes)
-    covariances = cloud.repeat(k, 1, 1)
-    counts = torch.bincount(labels, minlength=k).to(codes.dtype)
+    exact = codes.double()
+    means = centres.double()
+    covariances = (exact.T @ exact / len(codes)).repeat(k, 1, 1)
+    counts = torch.bincount(labels, minlength=k).double()
     for component in counts.nonzero().squeeze(1).tolist():
-        residual = codes[labels == component] - centres[component]
+        residual = exact[labels == component] - means[component]
         covariances[component] = residual.T @ residual / len(residual)
-    covariances += ridge * torch.eye(d, dtype=codes.dtype, device=codes.device)
+    covariances += ridge * torch.eye(codes.shape[1]).to(means)
     counts = counts.clamp(min=1e-8)
-    return Mixture(counts / counts.sum(), centres, torch.linalg.cholesky(covariances))
+    return Mixture(counts / counts.sum(), means, torch.linalg.cholesky(covariances))
 
 
 def _spread_out(codes: Tensor, k: int, generator: torch.Generator) -> Tensor:
