@@ -73,11 +73,51 @@ def test_many_codes_start_from_a_part():
     fitted = fit_mixture(codes, 4, part=2000, **TIGHT)
     theirs = max(GaussianMixture(4, random_state=seed).fit(codes.numpy()).score(held_out) for seed in range(2))
     assert sklearns(fitted).score(held_out) > theirs - 0.01 * abs(theirs)
-    assert fitted.part_iterations > fitted.iterations >= 2
+    assert fitted.part_iterations >= 2 and fitted.iterations >= 4  # two to see that it stands still, in each precision
     again = fit_mixture(codes, 4, part=2000, **TIGHT)
     assert all(torch.equal(a, b) for a, b in zip(fitted[:3], again[:3], strict=True))
     assert not torch.equal(fit_mixture(codes, 4, part=2000, **{**TIGHT, "seed": 1}).means, fitted.means)
     assert fit_mixture(codes, 4, part=5001, **TIGHT).part_iterations == 0  # no code is left to choose by
+    for limit in (1, 2, 3, 5):
+        limited = fit_mixture(codes, 4, part=2000, **{**TIGHT, "max_iter": limit, "tol": 1e-12})
+        assert limited.iterations == limit
+
+
+@pytest.mark.parametrize(
+    ("unit", "shift"), [(1.0, 0.0), (10.0 ** np.linspace(-3, 3, 6), 1e3), (1e25, 0.0), (1e-6, 1.0)]
+)
+def test_the_coarse_start_ends_where_float64_would(unit, shift):
+    """The end is a fixed point of EM in float64, as likely as from a start without float32."""
+    codes = (overlapping(6000, 6, 3, seed=5) + shift) * unit
+    codes = torch.from_numpy(codes)
+    ridge = 1e-6 * float(codes.var(0).min())
+    options = {**TIGHT, "tol": 1e-6, "max_iter": 1000, "ridge": ridge}
+    coarse, exact = fit_mixture(codes, 3, part=1500, **options), fit_mixture(codes, 3, part=6000, **options)
+    volume = 6 * np.log(unit).mean()  # log-densities in the codes' own units
+    found, expected = (sklearns(mixture).score(codes.numpy()) + volume for mixture in (coarse, exact))
+    assert found == pytest.approx(expected, abs=1e-4)
+    centre = codes.mean(0)
+    sums = em._expectation(codes - centre, coarse._replace(means=coarse.means - centre))
+    following = em._maximisation(sums, coarse, ridge)
+    torch.testing.assert_close(following.weights, coarse.weights, atol=1e-3, rtol=0)
+
+
+def test_codes_that_float32_is_too_coarse_for(monkeypatch):
+    """Where no covariance comes of float32, the fit is float64's alone."""
+    codes = torch.from_numpy(overlapping(3000, 3, 2, seed=6))
+    climb, refused = em._climb, []
+
+    def fragile(codes, *others):
+        if codes.dtype == torch.float32:
+            refused.append(len(codes))
+            raise torch.linalg.LinAlgError("not positive definite")
+        return climb(codes, *others)
+
+    expected = sklearns(fit_mixture(codes, 2, **TIGHT)).score(codes.numpy())
+    monkeypatch.setattr(em, "_climb", fragile)
+    fitted = fit_mixture(codes, 2, part=1000, **TIGHT)
+    assert set(refused) == {500, 1000, 3000} and fitted.part_iterations == 0
+    assert sklearns(fitted).score(codes.numpy()) == pytest.approx(expected, abs=0.02)
 
 
 def test_the_likelihood_only_rises():

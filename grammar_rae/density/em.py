@@ -46,8 +46,8 @@ def fit_mixture(
     """Fit a mixture of full-covariance Gaussians.
 
     As scikit-learn's ``GaussianMixture`` does it: k-means, then EM until the mean log-likelihood changes by less than
-    ``tol``. Many codes are first fitted in float32, several times as fast: a random part of them, then all. EM goes on in
-    float64 from there until it stands still again, so the coarser numbers decide no more than where it starts.
+    ``tol``. Many codes are first fitted in float32, several times as fast: a random part of them, then all. EM goes on
+    in float64 from there until it stands still again, so the coarser numbers decide no more than where it starts.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def _climb_roughly(codes: Tensor, mixture: Mixture, tol: float, max_iter: int, r
     """EM on codes in float32; where that is too coarse for a covariance to be one, the mixture as it was."""
     try:
         return _climb(codes, mixture, tol, max_iter, ridge)
-    except torch.linalg.LinAlgError:
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
         return mixture, 0
 
 
