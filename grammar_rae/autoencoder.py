@@ -71,3 +71,8 @@ class Autoencoder(nn.Module):
         """z (B, D) of x, without noise."""
         z: Tensor = self.objective.code(self.encoder(x))
         return z
+
+    def drawn(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """z (B, D) of x, as training draws it; of several codes of an input, the first."""
+        z: Tensor = self.objective(self.encoder(x), generator)[0]
+        return z.view(len(x), -1, z.shape[1])[:, 0]

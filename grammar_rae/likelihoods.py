@@ -53,11 +53,33 @@ class MaskedCategorical(Likelihood):
         masked = logits[present].float()
         masked += self.mask[self.lhs[chosen]]  # in place: at a thousand rules this is the step's largest tensor
         cost = torch.zeros(codes.shape, device=codes.device)
-        cost[present] = nn.functional.cross_entropy(masked, chosen, reduction="none")
+        cost[present] = self._cost(masked, chosen)
         with torch.no_grad():
             right = torch.ones_like(present)
             right[present] = masked.argmax(dim=-1) == chosen
         return cost.sum(dim=1), right.all(dim=1)
+
+    def _cost(self, masked: Tensor, chosen: Tensor) -> Tensor:
+        """The cost (N,) of the codes chosen (N,), given masked logits (N, R)."""
+        return nn.functional.cross_entropy(masked, chosen, reduction="none")
+
+
+class MaskedBinary(MaskedCategorical):
+    r"""The grammar VAE's cost of a step (Kusner et al., 2017): each rule that could stand there is a coin of its own,
+    :math:`-\sum_t \big[ \log p_t(x_t) + \sum_{r \neq x_t} \log(1 - p_t(r)) \big]` with :math:`p_t` the masked softmax
+    of :class:`MaskedCategorical`.
+
+    It is the binary cross-entropy of one-hot vectors, summed over steps and rules. Beside the code's own likelihood it
+    punishes a wrong rule that is likely, most of all a single one.
+    """
+
+    def _cost(self, masked: Tensor, chosen: Tensor) -> Tensor:
+        log_p = nn.functional.log_softmax(masked, dim=-1)
+        right = log_p.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
+        wrong = log_p.scatter(-1, chosen.unsqueeze(-1), -torch.inf)
+        # log(1 - p), held away from -inf as p comes near 1.
+        others = torch.log1p(-wrong.exp().clamp(max=1 - 1e-6))
+        return -(right + others.sum(dim=-1))
 
 
 class SquaredError(Likelihood):
@@ -94,7 +116,7 @@ class LearnedGaussian(SquaredError):
         return cost, exact
 
 
-LIKELIHOODS: dict[str, type[Likelihood]] = {"categorical": MaskedCategorical}
+LIKELIHOODS: dict[str, type[Likelihood]] = {"categorical": MaskedCategorical, "binary": MaskedBinary}
 """Likelihoods of codes: ``Likelihood(rules)``."""
 
 IMAGE_LIKELIHOODS: dict[str, type[Likelihood]] = {"squared-error": SquaredError, "learned-gaussian": LearnedGaussian}

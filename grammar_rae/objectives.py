@@ -55,12 +55,17 @@ class VAE(AE):
     :math:`\beta \, \mathrm{KL}(\mathcal N(\mu, \operatorname{diag} \sigma^2) \Vert \mathcal N(0, I))
     = \tfrac\beta2 \sum_d (\mu_d^2 + \sigma_d^2 - 1 - \log \sigma_d^2)`.
 
-    h holds the mean and s, with :math:`\log \sigma = 5 \tanh s`, which keeps the scale in [0.007, 148].
+    h holds the mean and s, with :math:`\log \sigma = b \tanh s`; the bound b = 5 keeps the scale in [0.007, 148].
 
     Parameters
     ----------
     beta
         The weight of the KL divergence.
+    noise
+        A factor on :math:`\epsilon`, which the KL divergence does not know of. The grammar VAE's authors have 0.01: their
+        model is nearly deterministic.
+    bound
+        b; None takes s for :math:`\log \sigma^2` as it is.
     samples
         k, the Monte-Carlo samples of each input; their reconstruction costs are averaged.
     annealing
@@ -71,9 +76,18 @@ class VAE(AE):
     prior = True
     steps: Tensor
 
-    def __init__(self, beta: float = 1.0, samples: int = 1, annealing: int = 0) -> None:
+    def __init__(
+        self,
+        beta: float = 1.0,
+        samples: int = 1,
+        annealing: int = 0,
+        noise: float = 1.0,
+        bound: float | None = 5.0,
+    ) -> None:
         super().__init__()
         self.beta = _weight("beta", beta)
+        self.noise = _weight("noise", noise)
+        self.bound = None if bound is None else _weight("bound", bound)
         self.samples = _count("samples", samples, 1)
         self.annealing = _count("annealing", annealing, 0)
         # A buffer, so that a training that is resumed goes on where it was.
@@ -86,10 +100,10 @@ class VAE(AE):
     def forward(self, h: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """z (kB, D) and its cost (B,)."""
         mean, raw = h.float().chunk(2, dim=1)
-        log_scale = 5 * torch.tanh(raw)
+        log_scale = 0.5 * raw if self.bound is None else self.bound * torch.tanh(raw)
         cost = 0.5 * (mean.square() + torch.exp(2 * log_scale) - 1 - 2 * log_scale).sum(dim=1)
         means, scales = (part.repeat_interleave(self.samples, dim=0) for part in (mean, log_scale.exp()))
-        return means + scales * _noise(means, generator), self._present_weight() * cost
+        return means + self.noise * scales * _noise(means, generator), self._present_weight() * cost
 
     def _present_weight(self) -> Tensor | float:
         if not self.training or not self.annealing:

@@ -14,7 +14,7 @@ from scipy.stats import chi2
 
 from grammar_rae import chem
 from grammar_rae.codecs import CharacterCodec, GrammarCodec
-from grammar_rae.decoding import Free, GrammarConstraint, beam_search, decode, decode_all, draw
+from grammar_rae.decoding import Free, GrammarConstraint, Masks, beam_search, decode, decode_all, draw
 from grammar_rae.errors import DecodingError, InputError
 from grammar_rae.grammar import Grammar, MacroTable, Rules, read_grammar
 
@@ -839,6 +839,37 @@ def test_nothing_forces_what_is_unconstrained():
     logits[1:, 0] = 99
     logits[0, 0] = 150  # 'a' S for ever: nothing owed fits behind the last but one
     assert decode(same_for_all(logits), torch.zeros(1, 1), Free(rules), 4).tolist() == [[0, 0, 0, 0]]
+
+
+@every_codec
+@settings(max_examples=8)
+@given(seed=st.integers(0, 2**32), limit=st.integers(1, 30))
+def test_masks_keep_the_grammar_and_not_the_limit(name, seed, limit):
+    codec = codec_of(name)
+    rules = codec.rules
+    logits = torch.randn(limit, 12, rules.size, generator=seeded(seed))
+    net = Scripted(lambda row, step, previous, lhs: logits[step, row])
+    codes = decode(net, torch.zeros(12, 1), Masks(rules), limit, 1.0, seeded(seed))
+    for row, text in zip(codes.tolist(), codec.spell_batch(codes.numpy()), strict=True):
+        spelled = [code for code in row if code >= 0]
+        assert followed(rules, spelled, limit) == ("complete" if text is not None else "failed")
+        stack = [rules.start]  # no code was ever drawn that the stack's top forbids
+        for code in spelled:
+            assert rules.lhs[code] == stack.pop()
+            stack += reversed(rules.children[code, : rules.arity[code]].tolist())
+        if text is None:
+            assert sum(int(rules.min_steps[symbol]) for symbol in stack) > limit - len(spelled)
+
+
+def test_with_room_enough_masks_are_the_grammar():
+    codec = codec_of("expressions")
+    logits = torch.randn(40, 5, codec.rules.size, generator=seeded(0))
+    logits += 3.0 * torch.from_numpy(codec.rules.arity == 0)  # what ends soon
+    net = Scripted(lambda row, step, previous, lhs: logits[step, row])
+    kept, masked = (
+        decode(net, torch.zeros(5, 1), constraint(codec.rules), 40) for constraint in (GrammarConstraint, Masks)
+    )
+    assert torch.equal(kept, masked)
 
 
 def test_a_limit_too_small_without_a_constraint():

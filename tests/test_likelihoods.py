@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.distributions import Normal
 
 from grammar_rae.grammar import Rules
-from grammar_rae.likelihoods import IMAGE_LIKELIHOODS, LearnedGaussian, MaskedCategorical, SquaredError
+from grammar_rae.likelihoods import IMAGE_LIKELIHOODS, LearnedGaussian, MaskedBinary, MaskedCategorical, SquaredError
 
 # Rule 5 leaves open nonterminal 3, which nothing completes: it can never be used.
 RULES = Rules.build([0, 0, 1, 1, 1, 1, 2], [[1, 0], [], [2], [], [1, 2], [3], []], 4, 0)
@@ -90,13 +90,33 @@ def test_a_row_of_padding_costs_nothing() -> None:
     assert exact.tolist() == [True]
 
 
+@pytest.mark.parametrize("row", [MaskedCategorical, MaskedBinary])
 @pytest.mark.parametrize("scale", [1e4, 1e30])
-def test_extreme_logits_stay_finite(scale: float) -> None:
+def test_extreme_logits_stay_finite(scale: float, row: type[MaskedCategorical]) -> None:
     logits = (scale * random_logits(*CODES.shape)).requires_grad_()
-    cost, _ = MaskedCategorical(RULES)(logits, CODES)
+    cost, _ = row(RULES)(logits, CODES)
     cost.sum().backward()
     assert cost.isfinite().all()
     assert logits.grad is not None and logits.grad.isfinite().all()
+
+
+@given(rows=derivations, seed=st.integers(0, 2**32))
+def test_the_binary_cost_is_the_cross_entropy_of_one_hot_vectors(rows: list[list[int]], seed: int) -> None:
+    width = max(map(len, rows))
+    codes = torch.tensor([row + [-1] * (width - len(row)) for row in rows], dtype=torch.int64).reshape(len(rows), width)
+    logits = random_logits(*codes.shape, seed=seed)
+    cost, exact = MaskedBinary(RULES)(logits, codes)
+    expected = []
+    for steps, row in zip(logits.double(), codes.tolist(), strict=True):
+        total = 0.0
+        for step, code in zip(steps, row, strict=True):
+            if code >= 0:
+                p = torch.softmax(step[SAME[code]], dim=0)
+                one_hot = torch.tensor([float(r == code) for r in SAME[code]]).double()
+                total += torch.nn.functional.binary_cross_entropy(p, one_hot, reduction="sum").item()
+        expected.append(total)
+    torch.testing.assert_close(cost, torch.tensor(expected), atol=1e-3, rtol=1e-4)
+    assert exact.tolist() == MaskedCategorical(RULES)(logits, codes)[1].tolist()
 
 
 def test_rounded_logits_are_summed_in_float32() -> None:

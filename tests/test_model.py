@@ -694,6 +694,22 @@ def test_frame_of_a_result() -> None:
         result.to_frame(scores="qed")
 
 
+# --- codes as training draws them ------------------------------------------------------------------------------------
+
+
+def test_a_deterministic_encoder_has_no_noise(model: GenerativeModel) -> None:
+    assert np.array_equal(model.encode(TEXTS[:9], noise=True, seed=1), model.encode(TEXTS[:9]))
+
+
+def test_a_variational_encoder_draws_its_codes_by_the_seed() -> None:
+    model = quick(objective="vae", objective_options={"samples": 2}).fit(FEW)
+    texts = TEXTS[:6]
+    one, same, other = (model.encode(texts, noise=True, seed=seed) for seed in (1, 1, 2))
+    assert np.array_equal(one, same) and not np.allclose(one, other)
+    many = np.stack([model.encode(texts, noise=True, seed=seed) for seed in range(300)])
+    assert np.allclose(many.mean(0), model.encode(texts), atol=5 * many.std(0).max() / 300**0.5)
+
+
 # --- on disk ---------------------------------------------------------------------------------------------------------
 
 
@@ -707,6 +723,15 @@ def test_save_load_sample(model: GenerativeModel, saved: Path) -> None:
     assert again.recipe_ == model.recipe_
     assert again.seed == model.seed
     assert again.get_params()["recipe"] == model.recipe_
+
+
+def test_constants_of_scores_are_saved_with_the_model(saved: Path, tmp_path: Path) -> None:
+    again = GenerativeModel.load(saved)
+    assert again.score_constants_ == {}
+    again.score_constants_["penalized_logp"] = {"logp_mean": 1.25, "logp_std": 0.5}
+    again.save(tmp_path)
+    assert GenerativeModel.load(tmp_path).score_constants_ == {"penalized_logp": {"logp_mean": 1.25, "logp_std": 0.5}}
+    assert again.fit(FEW).score_constants_ == {}  # other data have other constants
 
 
 def test_a_loaded_model_can_be_trained_anew(saved: Path) -> None:

@@ -101,6 +101,8 @@ def test_the_cost_is_proportional_to_beta(name: str) -> None:
     [
         (VAE, "samples", (0, -1, 1.5, 2.0, True, "2", None)),
         (VAE, "annealing", (-1, 0.5, 10.0, True, "5", None)),
+        (VAE, "noise", (-0.1, math.nan, math.inf, "1", None)),
+        (VAE, "bound", (-0.1, math.nan, math.inf, "1")),
         (CVVAE, "scale", (-0.1, math.nan, math.inf, "1", None)),
     ],
 )
@@ -181,6 +183,23 @@ def test_the_scale_of_the_vae_is_bounded(raw: float) -> None:
     noise = torch.randn(1, 2, generator=generator())
     torch.testing.assert_close(z, noise * math.exp(math.copysign(5, raw)))
     assert h.grad is not None and h.grad.isfinite().all()
+
+
+def test_the_noise_of_the_vae_is_scaled_and_its_cost_is_not() -> None:
+    h = normal(5, 6)
+    (whole, cost), (some, same) = VAE()(h, generator()), VAE(noise=0.25)(h, generator())
+    mean = h.float()[:, :3]
+    torch.testing.assert_close(some - mean, 0.25 * (whole - mean))
+    assert torch.equal(cost, same)
+
+
+def test_without_a_bound_the_vae_reads_the_logarithm_of_the_variance() -> None:
+    h = torch.tensor([[1.0, 0.0, 2.0, -20.0]])
+    z, cost = VAE(bound=None)(h.expand(20_000, 4), generator())
+    mean, log_variance = h[0].chunk(2)
+    torch.testing.assert_close(z.std(0), (0.5 * log_variance).exp(), rtol=0.03, atol=1e-6)
+    expected = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum()
+    torch.testing.assert_close(cost, expected.expand(20_000))
 
 
 def test_gradients_of_the_vae_go_through_the_noise() -> None:

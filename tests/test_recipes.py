@@ -22,6 +22,8 @@ from grammar_rae.recipes import (
     IMAGE_MODELS,
     NETS,
     RECIPES,
+    STRUCTURED_MODELS,
+    STRUCTURED_PROBLEMS,
     BaseRecipe,
     ImageRecipe,
     Recipe,
@@ -37,6 +39,14 @@ from grammar_rae.recipes import (
 from grammar_rae.regularizers import L2, GradientPenalty, SpectralNorm
 
 TINY = RECIPES["tiny"]
+
+# R, longest, D, batch, epochs and patience with the grammar; the same with characters.
+PROTOCOL = {
+    "molecules": ((76, 277, 56, 500, 100, 3), (35, 120, 56, 500, 100, 3)),
+    "expressions": ((12, 15, 25, 600, 50, 1), (15, 20, 25, 600, 50, 1)),
+}
+# Whether the latent cost has the original's weight.
+GRAE = {"grae": False, "gvae": True, "gcvvae": True, "cvae": True}
 EXPRESSIONS = ["x", "x+1", "sin(x*2)", "exp(x)/3", "(x+1)*x"]
 
 
@@ -285,10 +295,48 @@ def test_learn_codec_takes_what_the_recipe_names() -> None:
     recipe = RECIPES["expressions"].replaced(max_length=9, codec_options={"grammar": "expressions", "n_macros": 2})
     codec = learn_codec(recipe, EXPRESSIONS)
     assert isinstance(codec, GrammarCodec)
-    assert (codec.form, codec.max_length, len(codec.macros.macros)) == ("text", 9, 2)
+    assert (codec.form, codec.max_length, len(codec.macros.macros)) == ("expression", 9, 2)
     characters = learn_codec(recipe.replaced(codec="characters", codec_options={}), EXPRESSIONS)
     assert isinstance(characters, CODECS["characters"])
     assert characters.max_length == 9
+
+
+# --- molecules and expressions: the protocol's table -----------------------------------------------------------------
+
+
+def test_every_model_of_the_study_is_a_recipe() -> None:
+    names = {f"{fast}{model}-{problem}" for fast in ("", "fast-") for model in GRAE for problem in PROTOCOL}
+    assert names <= set(RECIPES)
+    assert set(STRUCTURED_MODELS) == set(GRAE) and set(STRUCTURED_PROBLEMS) == set(PROTOCOL)
+
+
+@pytest.mark.parametrize("model", GRAE)
+@pytest.mark.parametrize("problem", PROTOCOL)
+def test_settings_of_the_grammar_vae(model: str, problem: str) -> None:
+    recipe, fast = (get_recipe(f"{kind}{model}-{problem}", Recipe) for kind in ("", "fast-"))
+    size, length, latent, batch, epochs, patience = PROTOCOL[problem][model == "cvae"]
+    training = training_settings(recipe)
+    assert (recipe.latent, recipe.max_length) == (latent, length)
+    assert (training.batch_size, training.epochs, training.plateau_patience) == (batch, epochs, patience + 1)
+    assert (training.learning_rate, training.plateau_factor, training.minimum_rate) == (1e-3, 0.2, 1e-4)
+    assert (recipe.encoder, recipe.decoder, recipe.likelihood) == ("grammar-vae", "grammar-vae", "binary")
+    assert recipe.codec == ("characters" if model == "cvae" else "grammar")
+    if GRAE[model]:  # R / D: the original's mean of the divergence over dimensions
+        assert recipe.objective_options["beta"] == pytest.approx(size / latent)
+    assert recipe.objective_options == fast.objective_options
+    assert (recipe.objective, recipe.regularizer, recipe.density) == (fast.objective, fast.regularizer, fast.density)
+    assert (fast.latent, fast.decoder) == (latent, "gru")
+
+
+def test_parts_of_the_grammar_vae_fit_its_grammars() -> None:
+    texts = {"molecules": ["CCO", "c1ccccc1[N+](=O)[O-]"], "expressions": EXPRESSIONS}
+    for problem, protocol in PROTOCOL.items():
+        recipe = get_recipe(f"gvae-{problem}", Recipe)
+        codec = learn_codec(recipe, texts[problem])
+        assert codec.rules.size == protocol[False][0]
+        parts = build(recipe, codec)
+        out = parts.autoencoder.encoder(torch.zeros(2, 7, dtype=torch.int64))
+        assert out.shape == (2, 2 * recipe.latent)
 
 
 # --- images: the protocol's table ------------------------------------------------------------------------------------

@@ -10,12 +10,16 @@ from torch import Tensor, nn
 
 from grammar_rae.errors import InputError
 from grammar_rae.grammar import Rules
+from grammar_rae.nets.grammar_vae import GrammarVAEDecoder, GrammarVAEEncoder, OneHotConvolution
 from grammar_rae.nets.sequence import DECODERS, ENCODERS, ConvEncoder, DecoderState, GRUDecoder, GRUEncoder
 
 RULES = Rules.build([0, 0, 1, 1, 1, 2], [[1, 0], [], [2], [], [1, 2], []], 3, 0)
 LONGEST = 12
 H = 5
 D = 4
+
+# The grammar VAE's convolutions are wider than these codes are long.
+FEW: dict[str, dict[str, Any]] = {"grammar-vae": {"channels": [3, 4], "widths": [2, 3], "dense": 32}}
 
 lengths = st.lists(st.integers(1, LONGEST), min_size=1, max_size=6)
 
@@ -32,7 +36,7 @@ def padded(rows: list[Tensor], extra: int = 0) -> Tensor:
 
 def encoder(name: str, **options: Any) -> nn.Module:
     torch.manual_seed(3)
-    return ENCODERS[name](RULES, H, LONGEST, **options)
+    return ENCODERS[name](RULES, H, LONGEST, **(FEW.get(name, {}) | options))
 
 
 def decoder(name: str, **options: Any) -> nn.Module:
@@ -89,6 +93,8 @@ def test_gradients_reach_every_part_of_the_encoder_but_the_padding(name: str) ->
     net(padded(rows_of([LONGEST, 2, 7]))).square().sum().backward()
     for label, parameter in net.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, label
+    if isinstance(net, GrammarVAEEncoder):
+        return  # to which padding is a code like others
     embedding: Any = net.embedding
     assert embedding.weight[-1].eq(0).all()
     assert embedding.weight.grad[-1].eq(0).all()
@@ -119,8 +125,9 @@ def test_convolutions_keep_the_length() -> None:
         ConvEncoder(RULES, H, LONGEST, widths=(3, 4))
 
 
-def test_more_positions_than_weights() -> None:
-    net = encoder("conv")
+@pytest.mark.parametrize("name", ["conv", "grammar-vae"])
+def test_more_positions_than_weights(name: str) -> None:
+    net = encoder(name)
     net(padded(rows_of([LONGEST])))
     with pytest.raises(InputError, match=f"{LONGEST + 1} codes; expected at most {LONGEST}"):
         net(padded(rows_of([LONGEST + 1])))
@@ -162,9 +169,8 @@ def test_decoder_ignores_padding_and_company(name: str, lengths: list[int]) -> N
         torch.testing.assert_close(together[i, : len(row)], alone, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", DECODERS)
-def test_decoder_sees_the_past_the_left_hand_side_and_z_only(name: str) -> None:
-    net, z = decoder(name), torch.ones(1, D)
+def test_decoder_sees_the_past_the_left_hand_side_and_z_only() -> None:
+    net, z = decoder("gru"), torch.ones(1, D)
     codes = torch.tensor([[0, 2, 0, 3, 1]])
     same_lhs, other_lhs = codes.clone(), codes.clone()
     same_lhs[0, 2], other_lhs[0, 2] = 1, 5
@@ -223,3 +229,57 @@ def test_z_reaches_both_the_first_state_and_every_step() -> None:
 
 def test_tables_are_no_part_of_the_saved_weights() -> None:
     assert "lhs" not in GRUDecoder(RULES, D, LONGEST).state_dict()
+
+
+# --- the nets of the grammar VAE -------------------------------------------------------------------------------------
+
+
+@settings(max_examples=20)
+@given(width=st.integers(1, 5), channels=st.integers(1, 4), extra=st.integers(0, 4), seed=st.integers(0, 99))
+def test_a_convolution_over_looked_up_columns_is_that_of_one_hot_vectors(
+    width: int, channels: int, extra: int, seed: int
+) -> None:
+    codes = torch.randint(RULES.size + 1, (3, width + extra), generator=torch.Generator().manual_seed(seed))
+    net, dense = OneHotConvolution(RULES.size, channels, width), nn.Conv1d(RULES.size + 1, channels, width)
+    with torch.no_grad():
+        # Conv1d's kernel is (C, R + 1, width), the looked-up one (R + 1, width, C).
+        dense.weight.copy_(net.columns.unflatten(1, (width, channels)).permute(2, 0, 1))
+        dense.bias.copy_(net.bias)  # type: ignore[union-attr]
+    one_hot = nn.functional.one_hot(codes, RULES.size + 1).float().transpose(1, 2)
+    torch.testing.assert_close(net(codes), dense(one_hot))
+
+
+def test_the_original_sizes() -> None:
+    rules = Rules.build([0] * 76, [[]] * 76, 1, 0)
+    net = GrammarVAEEncoder(rules, 2 * 56, 277)
+    assert net.dense.in_features == 251 * 10  # 277 - 8 - 8 - 10 positions of 10 channels
+    assert (net.dense.out_features, net.outputs.out_features) == (435, 112)
+    paper = GrammarVAEDecoder(rules, 56, 277)
+    assert (paper.gru.input_size, paper.gru.hidden_size, paper.gru.num_layers) == (56, 501, 3)
+    assert paper.logits.out_features == 76
+
+
+def test_positions_do_not_know_what_was_decided() -> None:
+    net, z = decoder("grammar-vae"), torch.ones(1, D)
+    codes, others = torch.tensor([[0, 2, 0, 3, 1]]), torch.tensor([[1, 5, 4, 0, 2]])
+    assert torch.equal(net(z, codes), net(z, others))
+    assert not torch.allclose(net(z, codes), net(-z, codes))
+
+
+@pytest.mark.parametrize(
+    "options", [{"widths": [2]}, {"channels": [], "widths": []}, {"channels": [3, 4], "widths": [9, 9]}]
+)
+def test_convolutions_that_do_not_fit(options: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="cannot read the codes"):
+        encoder("grammar-vae", **options)
+
+
+def test_batch_normalisation_makes_the_scale_of_z_irrelevant() -> None:
+    net = decoder("grammar-vae", batch_norm=True)
+    z = torch.randn(50, D, generator=torch.Generator().manual_seed(0))
+    codes = torch.zeros(50, 3, dtype=torch.int64)
+    torch.testing.assert_close(net(10 * z, codes), net(z, codes), atol=1e-4, rtol=1e-3)
+    with_norm = [
+        layer for layer in encoder("grammar-vae", batch_norm=True).modules() if isinstance(layer, nn.BatchNorm1d)
+    ]
+    assert [layer.num_features for layer in with_norm] == [3, 4]

@@ -5,7 +5,6 @@ study that was stopped goes on where it was. Nothing is chosen on the test image
 validation, and every weight is fixed before.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from grammar_rae import checkpoint, metrics
 from grammar_rae.benchmarks import common
 from grammar_rae.benchmarks.common import Row
+from grammar_rae.benchmarks.study import latest, read_rows, trained
 from grammar_rae.datasets import ImageSet, image_set
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.model import ImageModel
@@ -104,26 +104,8 @@ class Study:
         return self.folder / "results.jsonl"
 
     def rows(self) -> list[Row]:
-        """The rows measured so far.
-
-        Raises
-        ------
-        InputError
-            When a line is not what this module writes.
-        """
-        if not self.results.is_file():
-            return []
-        rows = []
-        for number, line in enumerate(self.results.read_text(encoding="utf-8").splitlines(), start=1):
-            try:
-                rows.append(dict(json.loads(line)))
-            except (ValueError, TypeError) as error:
-                raise InputError(
-                    "this line holds no result",
-                    where=f"{self.results}, line {number}",
-                    remedy="Remove the line; its cell is measured again.",
-                ) from error
-        return rows
+        """The rows measured so far; InputError when a line holds none."""
+        return read_rows(self.results)
 
     @cached_property
     def images(self) -> ImageSet:
@@ -186,25 +168,15 @@ class Run:
         InputError
             When the folder holds a model of another recipe.
         """
-        if not checkpoint.exists(self.folder):
-            model = ImageModel(self.recipe, seed=self.seed)
-            resume = checkpoint.exists(self.folder / "state")
-            model.fit(self.study.images.train, folder=self.folder, resume=resume, progress=self.study.progress)
-            if model.history.stopped == "interrupted":
-                raise KeyboardInterrupt
-            return model
-        model = ImageModel.load(self.folder)
-        fixed = [name for name in self.recipe.to_dict() if name not in ("density", "density_options", "description")]
-        mine, found = self.recipe.to_dict(), model.recipe_.to_dict()
-        if different := [name for name in fixed if mine[name] != found[name]]:
-            raise InputError(
-                "the folder holds a run of another recipe",
-                received=", ".join(f"{name} {found[name]}" for name in different),
-                expected=", ".join(f"{name} {mine[name]}" for name in different),
-                where=str(self.folder),
-                remedy="Choose another folder for the study, or remove the run.",
-            )
-        return model
+        return trained(
+            ImageModel,
+            self.recipe,
+            self.study.images.train,
+            self.folder,
+            seed=self.seed,
+            progress=self.study.progress,
+            free=("density", "density_options", "description"),
+        )
 
 
 class Reference:
@@ -268,9 +240,7 @@ def figure3_studies(study: Study) -> list[Study]:
 
 
 def _row(study: Study, one: Run, column: str) -> Row | None:
-    wanted = {**one.key, "column": column}
-    found = [row for row in study.rows() if all(row.get(name) == value for name, value in wanted.items())]
-    return found[-1] if found else None
+    return latest(study.rows(), {**one.key, "column": column})
 
 
 def _measured(one: Run, columns: Sequence[str]) -> Iterator[Row]:

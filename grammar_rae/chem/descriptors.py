@@ -63,6 +63,23 @@ def rings(text: str) -> float:
     return float(rdMolDescriptors.CalcNumRings(molecule(text)))
 
 
+@quiet
+def largest_ring(text: str) -> float:
+    """The number of atoms in the largest ring (of the smallest set of smallest rings, symmetrised), or 0."""
+    return _largest_ring(molecule(text))
+
+
+@quiet
+def logp_sa_and_largest_ring(text: str) -> tuple[float, float, float]:
+    """:func:`logp`, :func:`sa` and :func:`largest_ring` of a molecule that is read once; errors as in :func:`sa`."""
+    found = molecule(text)
+    return float(_crippen.MolLogP(found)), float(_sa_scorer()(found)), _largest_ring(found)
+
+
+def _largest_ring(found: Any) -> float:
+    return float(max(map(len, found.GetRingInfo().AtomRings()), default=0))
+
+
 @cache
 def _sa_scorer() -> Callable[[Any], float]:
     """RDKit delivers the score as a script in its Contrib folder, not as a module that can be imported by name."""
@@ -88,4 +105,5 @@ DESCRIPTORS: dict[str, Callable[[str], float]] = {
     "weight": weight,
     "heavy_atoms": heavy_atoms,
     "rings": rings,
+    "largest_ring": largest_ring,
 }

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from grammar_rae import __version__
-from grammar_rae.cli import benchmark, catalogue, density, latent, sampling, training
+from grammar_rae.cli import benchmark, catalogue, density, latent, optimization, sampling, training
 from grammar_rae.cli.failures import Commands
 
 HELP = "Generative models of molecules and other strings of a grammar. Start with: grammar-rae demo"
@@ -27,6 +27,7 @@ app.command()(training.demo)
 app.command()(training.train)
 app.command()(sampling.sample)
 app.command()(sampling.interpolate)
+app.command()(optimization.optimize)
 app.command()(latent.encode)
 app.command()(latent.decode)
 app.command()(latent.reconstruct)

@@ -46,6 +46,7 @@ def _write(
     facts: dict[str, str | int | float],
     legends: Sequence[str],
 ) -> None:
+    from grammar_rae.codecs import FORMS
     from grammar_rae.report import write_report
 
     write_report(
@@ -55,7 +56,7 @@ def _write(
         legends=legends[:MOST_DRAWN],
         facts=facts | {"recipe": model.recipe_.name},
         curves=_curves(model.history.rows),
-        kind="text" if model.codec.form == "text" else "molecules",
+        kind="molecules" if FORMS[model.codec.form].molecules else "text",
     )
 
 

@@ -1,7 +1,13 @@
-"""How texts go into a codec and come out of it: the forms of a molecule, and texts as they are."""
+"""How texts go into a codec and come out of it: the forms of a molecule, expressions, and texts as they are."""
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple
+
+from grammar_rae.errors import TextError
+
+
+def _as_it_is(text: str, fragments: str) -> str:
+    return text
 
 
 def _kekule(text: str, fragments: str) -> str:
@@ -20,6 +26,16 @@ def _canonical(text: str) -> str | None:
     from grammar_rae import chem
 
     return chem.canonical_or_none(text)
+
+
+def _expression(text: str) -> str | None:
+    from grammar_rae.expressions import evaluate
+
+    try:
+        evaluate(text, 0.0)
+    except TextError:
+        return None
+    return text
 
 
 class Form(NamedTuple):
@@ -41,9 +57,11 @@ class Form(NamedTuple):
 FORMS: dict[str, Form] = {
     "kekule": Form(_kekule, _canonical, valences=True),
     "aromatic": Form(_aromatic, _canonical),
-    "text": Form(lambda text, fragments: text, lambda text: text, "line", False),
+    "expression": Form(_as_it_is, _expression, "line", False),
+    "text": Form(_as_it_is, lambda text: text, "line", False),
 }
-"""What is parsed: RDKit's Kekulé SMILES or its canonical SMILES of a molecule, or the text as it is."""
+"""What is parsed: RDKit's Kekulé SMILES or its canonical SMILES of a molecule, or the text as it is; what is decoded as
+an expression means something when it can be evaluated."""
 
 FRAGMENTS = ("refuse", "largest", "keep")
 """What is done with a molecule of several parts ("." in SMILES)."""

@@ -9,15 +9,24 @@ from grammar_rae.decoding.choices import (
     Choice,
     Elements,
     Grammatical,
+    Masked,
     MaxHeavyAtoms,
     RingSizes,
     ScaffoldPrefix,
     Unconstrained,
     choice_of,
 )
-from grammar_rae.decoding.constraints import Constraint, Draws, DrawsAll, Free, GrammarConstraint, Stacks, State
+from grammar_rae.decoding.constraints import Constraint, Draws, DrawsAll, Free, GrammarConstraint, Masks, Stacks, State
 from grammar_rae.decoding.limits import Limits
-from grammar_rae.decoding.sampling import StepDecoder, check_temperature, check_top_p, decode, decode_all, draw
+from grammar_rae.decoding.sampling import (
+    DecodesAtOnce,
+    StepDecoder,
+    check_temperature,
+    check_top_p,
+    decode,
+    decode_all,
+    draw,
+)
 
 __all__ = [
     "CONSTRAINTS",
@@ -25,6 +34,7 @@ __all__ = [
     "Chemistry",
     "Choice",
     "Constraint",
+    "DecodesAtOnce",
     "Draws",
     "DrawsAll",
     "Elements",
@@ -32,6 +42,8 @@ __all__ = [
     "GrammarConstraint",
     "Grammatical",
     "Limits",
+    "Masked",
+    "Masks",
     "MaxHeavyAtoms",
     "MoleculeConstraint",
     "RingSizes",

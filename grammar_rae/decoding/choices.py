@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 from grammar_rae.codecs import Codec
 from grammar_rae.decoding.chemistry import MoleculeConstraint
-from grammar_rae.decoding.constraints import Constraint, Free, GrammarConstraint
+from grammar_rae.decoding.constraints import Constraint, Free, GrammarConstraint, Masks
 from grammar_rae.decoding.limits import Limits
 from grammar_rae.errors import InputError, TextError, UnknownNameError
 
@@ -56,6 +56,18 @@ class Unconstrained(_Named):
     def bind(self, codec: Codec, atoms: Atoms) -> Constraint[Any]:
         """The constraint for a codec."""
         return Free(codec.rules)
+
+
+@dataclass(frozen=True)
+class Masked(_Named):
+    """The grammar's masks alone, as the grammar VAE decodes; what the limit cuts off is an empty text."""
+
+    name: ClassVar[str] = "masks"
+    example: ClassVar[str] = "masks"
+
+    def bind(self, codec: Codec, atoms: Atoms) -> Constraint[Any]:
+        """The constraint for a codec."""
+        return Masks(codec.rules)
 
 
 @dataclass(frozen=True)
@@ -281,7 +293,7 @@ class AllOf:
 
 CONSTRAINTS: dict[str, Any] = {
     choice.name: choice
-    for choice in (Unconstrained, Grammatical, Chemistry, MaxHeavyAtoms, Elements, RingSizes, ScaffoldPrefix)
+    for choice in (Unconstrained, Masked, Grammatical, Chemistry, MaxHeavyAtoms, Elements, RingSizes, ScaffoldPrefix)
 }
 """Constraints by name: ``parse(value)`` makes one of what stands behind "=" in its text, such as ``example``."""
 

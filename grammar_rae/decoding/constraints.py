@@ -265,3 +265,15 @@ class Free(_Followed):
         strange = self._lhs[choice] != state.lhs
         after = super().advance(state, choice)
         return replace(after, height=after.height.masked_fill(strange | (after.owed > after.left), 0))
+
+
+class Masks(Free):
+    """The grammar's masks without the budget, as the grammar VAE decodes: a code expands the nonterminal on top of the
+    stack, and what is not complete at the limit is cut off.
+
+    A row that the limit will cut off ends as soon as that is sure, and is no derivation.
+    """
+
+    def candidates(self, state: Stacks) -> Tensor:
+        """Bool (B, R): the codes that expand the nonterminal on top."""
+        return self._of_lhs[state.lhs]

@@ -9,7 +9,7 @@ and no code is asked about twice.
 """
 
 from math import log
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +39,13 @@ class StepDecoder(Protocol[S]):
     def begin(self, z: Tensor) -> S: ...
 
     def step(self, state: S, previous: Tensor | None, lhs: Tensor) -> tuple[Tensor, S]: ...
+
+
+@runtime_checkable
+class DecodesAtOnce(Protocol):
+    """What has the logits of all steps before the first one: see :mod:`grammar_rae.nets.grammar_vae`."""
+
+    def all_logits(self, z: Tensor, length: int) -> Tensor: ...
 
 
 @torch.inference_mode()
@@ -73,7 +80,7 @@ def decode(
     Returns
     -------
     int64 (B, T), padded with -1; T is the longest row's length. Each row is a complete derivation where the constraint
-    allows nothing else (only :class:`~grammar_rae.decoding.constraints.Free` does).
+    allows nothing else (only :class:`~grammar_rae.decoding.constraints.Free` and ``Masks`` do).
 
     Raises
     ------

@@ -9,12 +9,15 @@ from torch import Tensor
 
 from grammar_rae.decoding import (
     Constraint,
+    DecodesAtOnce,
+    DrawsAll,
     StepDecoder,
     beam_search,
     check_temperature,
     check_top_p,
     check_width,
     decode,
+    decode_all,
 )
 from grammar_rae.errors import InputError
 
@@ -62,6 +65,9 @@ class Drawing:
         """int64 (B, T): the codes of z (B, D); see :mod:`grammar_rae.decoding` for the rest."""
         if self.beam is not None:
             return beam_search(decoder, z, constraint, limit, self.beam)
+        if isinstance(decoder, DecodesAtOnce) and isinstance(constraint, DrawsAll) and self.top_p == 1:
+            with torch.inference_mode():
+                return decode_all(decoder.all_logits(z, limit), constraint, self.temperature, generator)
         return decode(decoder, z, constraint, limit, self.temperature, generator, self.top_p)
 
 

@@ -36,12 +36,16 @@ class GenerativeModel(LatentModel):
     ----------
     codec, history
         The codec between texts and codes, and what happened in training.
+    score_constants_
+        For each score that is standardised, the constants of the texts that an optimisation began with; saved with the
+        model.
     """
 
     kind = "model"
     makes = "texts"
     codec_: Codec
     atoms_: dict[str, int]
+    score_constants_: dict[str, dict[str, float]]
     recipe_type = Recipe
 
     def __init__(
@@ -105,7 +109,7 @@ class GenerativeModel(LatentModel):
             recipe, codec=codec.kind, form=codec.form, fragments=codec.fragments, max_length=codec.max_length
         )
         build_constraint(recipe.constraint, codec, data.atoms)  # told now rather than after the training
-        about = {"codec": codec, "atoms": data.atoms}
+        about = {"codec": codec, "atoms": data.atoms, "score_constants": {}}
         self._learn(recipe, build(recipe, codec), sets, about, home, resume, progress)
         return self
 
@@ -113,13 +117,17 @@ class GenerativeModel(LatentModel):
         return self._encode_rows(data.lengths[rows], lambda part: data.batch(rows[part]))
 
     def _about(self) -> dict[str, Any]:
-        return {"codec": self.codec_.to_dict(), "atoms": self.atoms_}
+        return {"codec": self.codec_.to_dict(), "atoms": self.atoms_, "score_constants": self.score_constants_}
 
     @classmethod
     def _from_about(cls, recipe: Recipe, meta: Mapping[str, Any]) -> tuple[Parts, dict[str, Any]]:
         codec = codec_from_dict(meta["codec"])
         atoms = {str(atom): int(capacity) for atom, capacity in meta.get("atoms", {}).items()}
-        return build(recipe, codec), {"codec": codec, "atoms": atoms}
+        constants = {
+            str(score): {str(name): float(value) for name, value in values.items()}
+            for score, values in meta.get("score_constants", {}).items()  # models of the first versions have none
+        }
+        return build(recipe, codec), {"codec": codec, "atoms": atoms, "score_constants": constants}
 
     @property
     def codec(self) -> Codec:
@@ -129,8 +137,16 @@ class GenerativeModel(LatentModel):
 
     # -- between texts and codes --------------------------------------------------------------------------------
 
-    def encode(self, texts: Sequence[str]) -> Codes:
+    def encode(self, texts: Sequence[str], *, noise: bool = False, seed: int | None = None) -> Codes:
         """Latent codes of texts, float32 (N, D).
+
+        Parameters
+        ----------
+        texts
+            N texts.
+        noise, seed
+            Draw each code as training does, by the seed: from a variational model's posterior, in place of its mean.
+            A deterministic encoder has nothing to draw.
 
         Raises
         ------
@@ -147,7 +163,9 @@ class GenerativeModel(LatentModel):
             error.where = f"text {index + 1} of {len(texts)}" + (f", {error.where}" if error.where else "")
             raise error
         return self._encode_rows(
-            np.diff(batch.offsets), lambda part: torch.from_numpy(padded(batch.codes, batch.offsets, part))
+            np.diff(batch.offsets),
+            lambda part: torch.from_numpy(padded(batch.codes, batch.offsets, part)),
+            self._generator(seed) if noise else None,
         )
 
     def decode(

@@ -179,15 +179,22 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _encode_set(self, data: Any, rows: NDArray[np.int64]) -> Codes:
         """z of some rows of a data set of the kind that the model trains on."""
 
-    def _encode_rows(self, lengths: NDArray[np.int64], batch: Callable[[NDArray[np.int64]], Tensor]) -> Codes:
-        """z of rows of these lengths; ``batch`` gives the data of some of them."""
+    def _encode_rows(
+        self,
+        lengths: NDArray[np.int64],
+        batch: Callable[[NDArray[np.int64]], Tensor],
+        noise: torch.Generator | None = None,
+    ) -> Codes:
+        """z of rows of these lengths; ``batch`` gives the data of some of them, ``noise`` draws z as training does."""
         # Rows of like length together, so that little of a batch is padding.
         order = np.argsort(lengths, kind="stable")
         z = np.empty((len(lengths), self.recipe_.latent), dtype=np.float32)
         with torch.inference_mode(), self._autocast():
             for start in range(0, len(lengths), self.batch_rows):
                 part = order[start : start + self.batch_rows]
-                z[part] = self.autoencoder_.encode(batch(part).to(self.device)).float().cpu().numpy()
+                x = batch(part).to(self.device)
+                code = self.autoencoder_.encode(x) if noise is None else self.autoencoder_.drawn(x, noise)
+                z[part] = code.float().cpu().numpy()
         return z
 
     def refit_density(

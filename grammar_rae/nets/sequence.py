@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from grammar_rae.errors import InputError
 from grammar_rae.grammar import Rules
+from grammar_rae.nets.grammar_vae import GrammarVAEDecoder, GrammarVAEEncoder
 
 
 class ConvEncoder(nn.Module):
@@ -170,8 +171,8 @@ class GRUDecoder(nn.Module):
         return logits
 
 
-ENCODERS: dict[str, type[nn.Module]] = {"conv": ConvEncoder, "gru": GRUEncoder}
+ENCODERS: dict[str, type[nn.Module]] = {"conv": ConvEncoder, "gru": GRUEncoder, "grammar-vae": GrammarVAEEncoder}
 """Encoders of codes: ``Encoder(rules, n_outputs, max_length, **options)``."""
 
-DECODERS: dict[str, type[nn.Module]] = {"gru": GRUDecoder}
+DECODERS: dict[str, type[nn.Module]] = {"gru": GRUDecoder, "grammar-vae": GrammarVAEDecoder}
 """Decoders of codes: ``Decoder(rules, latent, max_length, **options)``."""

@@ -13,6 +13,12 @@ from grammar_rae.recipes.images import (
     build_for_images,
     image_recipe,
 )
+from grammar_rae.recipes.structured import (
+    STRUCTURED_MODELS,
+    STRUCTURED_PROBLEMS,
+    STRUCTURED_RECIPES,
+    structured_recipe,
+)
 from grammar_rae.recipes.texts import TEXT_RECIPES, Recipe, build, build_constraint, learn_codec
 
 __all__ = [
@@ -20,6 +26,8 @@ __all__ = [
     "IMAGE_MODELS",
     "NETS",
     "RECIPES",
+    "STRUCTURED_MODELS",
+    "STRUCTURED_PROBLEMS",
     "BaseRecipe",
     "ImageRecipe",
     "Parts",
@@ -31,10 +39,13 @@ __all__ = [
     "get_recipe",
     "image_recipe",
     "learn_codec",
+    "structured_recipe",
     "training_settings",
 ]
 
-RECIPES: dict[str, BaseRecipe] = {recipe.name: recipe for recipe in (*TEXT_RECIPES, *IMAGE_RECIPES)}
+RECIPES: dict[str, BaseRecipe] = {
+    recipe.name: recipe for recipe in (*TEXT_RECIPES, *STRUCTURED_RECIPES, *IMAGE_RECIPES)
+}
 """The recipes by name, of texts and of images."""
 
 

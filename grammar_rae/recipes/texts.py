@@ -81,7 +81,7 @@ TEXT_RECIPES: tuple[Recipe, ...] = (
     Recipe(
         name="expressions",
         description="arithmetic expressions in x, 12 productions and 64 macros",
-        form="text",
+        form="expression",
         max_length=32,
         codec_options={"grammar": "expressions", "n_macros": 64},
         encoder_options={"embedding": 32, "hidden": 64},

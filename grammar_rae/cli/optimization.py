@@ -1,0 +1,156 @@
+"""Texts with high scores from a trained model: ``optimize``."""
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from grammar_rae.cli import arguments, files
+from grammar_rae.errors import DataError
+
+if TYPE_CHECKING:
+    from grammar_rae.optimization import Optimization
+
+PAGE, BEST = "report.html", "best.csv"
+SHOWN = 10
+_FILE = ".py"
+
+
+def optimize(
+    model: arguments.Model,
+    score: Annotated[
+        list[str],
+        typer.Option(
+            help="What to optimise: a score's name, or FILE.py:FUNCTION for your own function of one text; given several "
+            "times, the Pareto front is searched.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the run.", show_default=False)],
+    budget: Annotated[int, typer.Option(min=1, help="Evaluations in all; a multiple of the batch size.")] = 250,
+    batch_size: Annotated[int, typer.Option(min=1, help="Evaluations before the search learns from them.")] = 50,
+    strategy: Annotated[str, typer.Option(help="turbo, density or paper.")] = "turbo",
+    data: Annotated[
+        Path | None,
+        typer.Option(help="A file of texts to begin with; without it those that the model was trained on, else drawn."),
+    ] = None,
+    column: arguments.Column = None,
+    maximize: Annotated[
+        bool | None, typer.Option("--maximize/--minimize", help="Against what the score says of itself.")
+    ] = None,
+    constraint: arguments.Constraint = None,
+    decodings: Annotated[
+        int, typer.Option(min=1, help="Above 1, draw so many texts of each code; the most frequent valid one counts.")
+    ] = 1,
+    n_initial: Annotated[int, typer.Option(min=2, help="Texts to draw where there are no data.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed finds the same texts.")] = 0,
+    jobs: Annotated[int, typer.Option(help="Processes that evaluate the score; -1 for one per core.")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in this folder.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Search for texts with high scores."""
+    batch_size = min(batch_size, budget)
+    if budget % batch_size:
+        raise typer.BadParameter(f"a budget of {budget} is no multiple of the batch size {batch_size}")
+    from grammar_rae.model import GenerativeModel
+    from grammar_rae.optimization import optimize as search
+    from grammar_rae.report.optimization import write_optimization_report
+    from grammar_rae.scores import get_score
+
+    wanted = [scorer(name) for name in score]
+    for one in wanted:
+        get_score(one)  # so that an unknown name is told before any work
+    loaded = GenerativeModel.load(model)
+    texts = None if resume and has_data(output) else initial_texts(loaded, model, data, column, n_initial)
+    result = search(
+        loaded,
+        wanted if len(wanted) > 1 else wanted[0],
+        texts,
+        n_iterations=budget // batch_size,
+        batch_size=batch_size,
+        strategy=strategy,
+        maximize=maximize,
+        constraint=arguments.constraint_text(constraint),
+        decodings=decodings,
+        n_initial=n_initial,
+        seed=seed,
+        folder=output,
+        resume=resume,
+        progress=not quiet,
+        jobs=jobs,
+    )
+    files.write_frame(output / BEST, result.best(len(result.history)) if len(result.history) else result.history)
+    kind = "text" if loaded.codec.form == "text" else "molecules"
+    write_optimization_report(output / PAGE, result, kind=kind)
+    tell(result, output)
+
+
+def scorer(text: str) -> str | Callable[[str], float]:
+    """A score's name as it is; ``FILE.py:FUNCTION`` as that function of the user's own code.
+
+    Raises
+    ------
+    DataError
+        When there is no such file or function, or the file cannot be run.
+    """
+    path, _, name = text.rpartition(":")
+    if not path.endswith(_FILE):
+        return text
+    if not Path(path).is_file():
+        raise DataError("there is no such file", where=path)
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # the user's code may raise anything
+        raise DataError(f"the file cannot be run ({type(error).__name__}: {error})", where=path) from error
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise DataError("there is no such function in the file", received=name, where=path)
+    return function  # type: ignore[no-any-return]
+
+
+def has_data(run: Path) -> bool:
+    """Whether the run in this folder has read what it begins with."""
+    from grammar_rae.optimization.journal import TEXTS
+
+    return (run / TEXTS).is_file()
+
+
+def initial_texts(loaded: Any, model: Path, data: Path | None, column: str | None, n_initial: int) -> list[str] | None:
+    """The texts to begin with: a file's, or those that the model was trained on; None where they are to be drawn."""
+    from grammar_rae.datasets import CodeDataset, read_rows
+    from grammar_rae.model import DATA_FOLDER
+
+    if data is not None:
+        rows = list(read_rows(data, column))
+        if unusable := sum(row.problem is not None for row in rows):
+            files.note(f"{unusable} of {len(rows)} rows of {data} hold no text")
+        return [row.text for row in rows if row.problem is None]
+    folder = model / DATA_FOLDER
+    if not folder.is_dir():
+        files.note(f"drawing {n_initial:,} texts from the model to begin with")
+        return None
+    encoded = CodeDataset.open(folder)
+    files.note(f"beginning with the {len(encoded):,} texts that the model was trained on")
+    texts: list[str] = []
+    for first in range(0, len(encoded), 4096):
+        rows_of = range(first, min(first + 4096, len(encoded)))
+        texts += [text for text in loaded.codec.spell_batch(encoded.batch(rows_of).numpy()) if text is not None]
+    return texts
+
+
+def tell(result: "Optimization", run: Path) -> None:
+    """The best texts on the standard output, and what was written for the person."""
+    shown = result.best(SHOWN) if len(result.scores) == 1 else result.front()
+    for row in shown[[*result.scores, "text"]].itertuples(index=False):
+        typer.echo("\t".join([*(f"{value:.6g}" for value in row[:-1]), row[-1]]))
+    for name, (_, value) in result.initial_best.items():
+        files.note(f"best {name} in the data {value:.6g}")
+    files.note(
+        f"{len(result.history)} evaluations, {result.validity:.1%} valid, {sum(result.failures.values())} without a value"
+    )
+    files.note(f"written {run / 'history.csv'}, {run / BEST} and {run / PAGE}")

@@ -1,0 +1,103 @@
+"""The page of an optimisation: the best texts, how the best value rose, and the facts."""
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from grammar_rae.report import write_report
+from grammar_rae.report.charts import Curve
+
+if TYPE_CHECKING:
+    from grammar_rae.optimization import Optimization
+
+MOST_REASONS = 3
+"""Reasons of failure that are told, at most; the history has them all."""
+
+
+def write_optimization_report(
+    path: str | os.PathLike[str],
+    result: "Optimization",
+    *,
+    n: int = 30,
+    kind: str = "molecules",
+    title: str | None = None,
+) -> None:
+    """Write the page; a file of this name is replaced in one step or left as it was.
+
+    Parameters
+    ----------
+    path
+        The HTML file; its folder must exist.
+    result
+        What :func:`grammar_rae.optimization.optimize` returned.
+    n
+        Texts to show, at most: the best ones, or the Pareto front of several scores.
+    kind
+        ``"molecules"`` draws the texts as SMILES, ``"text"`` shows them as they are (expressions).
+    title
+        Of the page.
+
+    Raises
+    ------
+    InputError, UnknownNameError, DataError
+        As :func:`grammar_rae.report.write_report`; InputError also for an ``n`` below 1.
+    """
+    best = result.best(n)
+    shown = best if len(result.scores) == 1 else result.front().head(n)
+    legends = [
+        "\n".join([*(f"{name} {row[name]:.4g}" for name in result.scores), f"iteration {row['iteration']}"])
+        for _, row in shown.iterrows()
+    ]
+    write_report(
+        path,
+        title=title or f"Optimisation of {' and '.join(result.scores)}",
+        molecules=[str(text) for text in shown["text"]],
+        legends=legends,
+        facts=_facts(result),
+        curves=_curves(result),
+        kind=kind,
+        x_label="evaluations",
+    )
+
+
+def _facts(result: "Optimization") -> dict[str, str | int | float]:
+    settings = result.settings
+    facts: dict[str, str | int | float] = {}
+    for name in result.scores:
+        first = result.best(1, name)
+        way = "highest" if result.maximize[name] else "lowest"
+        facts[f"{way} {name}"] = float(first[name].iloc[0]) if len(first) else "none"
+        facts[f"{way} {name} in the data"] = result.initial_best[name][1]
+    facts |= {
+        "evaluations": len(result.history),
+        "valid": f"{result.validity:.1%}",
+        "known before": int(result.history["known"].sum()),
+        "data": len(result.initial),
+        "strategy": settings["strategy"],
+        "seed": settings["seed"],
+        "decodings a point": settings["decodings"],
+        "codes decoded": int(result.decoded["decoded"].sum()),
+        "constraint": settings["constraint"] or "the model's own",
+    }
+    for name, figures in result.surrogate.items():
+        facts[f"surrogate of {name}"] = (
+            f"RMSE {figures['rmse']:.3g}, log-likelihood {figures['log_likelihood']:.3g} on {figures['n']:.0f} held out"
+        )
+    for label, counts in (("without a value", result.failures), ("left out of the data", result.left_out)):
+        if counts:
+            told = [f"{reason} ({count})" for reason, count in list(counts.items())[:MOST_REASONS]]
+            facts[label] = ", ".join([*told, *(["and others"] if len(counts) > MOST_REASONS else [])])
+    return facts
+
+
+def _curves(result: "Optimization") -> dict[str, Curve]:
+    """For each score, the best value after so many evaluations, and the mean of each iteration's points."""
+    curves: dict[str, Curve] = {}
+    for name in result.scores:
+        values = result.curve(name)
+        curves[f"best {name}"] = (np.arange(len(values)).tolist(), values.tolist())
+        ends = np.cumsum(result.history.groupby("iteration").size().to_numpy())
+        means = result.history.groupby("iteration")[name].mean()
+        curves[f"iteration's mean {name}"] = (ends.tolist(), means.tolist())
+    return curves

@@ -1,0 +1,129 @@
+"""Asking a function about many texts, whatever it does to some of them."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from pickle import PicklingError
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grammar_rae.errors import InputError, TextError
+
+_T = TypeVar("_T")
+
+
+class Evaluations(NamedTuple):
+    """The values of one score for N texts.
+
+    Attributes
+    ----------
+    values
+        float64, (N,), with nan where there is none.
+    failures
+        The index of each text without a value, and the reason in words, in the order of the texts.
+    """
+
+    values: NDArray[np.float64]
+    failures: list[tuple[int, str]]
+
+
+def evaluated(function: Callable[[str], Any], texts: Iterable[str], jobs: int, progress: bool) -> Evaluations:
+    """The values of a function of one text; parameters and errors as in :func:`grammar_rae.scores.evaluate`."""
+    values, failures = outcomes(partial(_value, function), texts, jobs, progress)
+    return Evaluations(np.array([math.nan if value is None else value for value in values], np.float64), failures)
+
+
+def _value(function: Callable[[str], Any], text: str) -> float:
+    return to_number(function(text))
+
+
+def as_list(what: str, given: Iterable[str]) -> list[str]:
+    """The list, unless a single text was given in its place."""
+    if isinstance(given, str):
+        raise InputError(f"the {what} must be a list", received=repr(given), expected=f"[{given!r}]")
+    return list(given)
+
+
+def outcomes(
+    call: Callable[[str], _T], texts: Iterable[str], jobs: int, progress: bool
+) -> tuple[list[_T | None], list[tuple[int, str]]]:
+    """What ``call`` gives for each text, or None and the reason."""
+    texts = as_list("texts", texts)
+    if jobs == 0 or jobs < -1:
+        raise InputError("there must be a process", received=f"jobs {jobs}", expected="jobs >= 1, or -1 for all")
+    pairs = map(partial(_attempt, call), texts) if jobs == 1 else _in_processes(call, texts, jobs)
+    results: list[_T | None] = []
+    failures: list[tuple[int, str]] = []
+    for i, (result, reason) in enumerate(_with_progress(pairs, len(texts), progress)):
+        results.append(result)
+        if reason is not None:
+            failures.append((i, reason))
+    return results, failures
+
+
+def _attempt(call: Callable[[str], _T], text: object) -> tuple[_T | None, str | None]:
+    if not isinstance(text, str):
+        return None, f"a text was expected, not {_short(repr(text))}"
+    try:
+        return call(text), None
+    except TextError as error:
+        return None, _short(error.message)
+    except _NoNumberError as error:
+        return None, str(error)
+    except Exception as error:  # a user's function may raise anything
+        return None, _short(f"{type(error).__name__}: {error}").removesuffix(":")
+
+
+def _in_processes(call: Callable[[str], _T], texts: list[str], jobs: int) -> Iterator[tuple[_T | None, str | None]]:
+    from joblib import Parallel, delayed
+
+    try:
+        yield from Parallel(n_jobs=jobs, return_as="generator")(delayed(_attempt)(call, text) for text in texts)
+    except PicklingError as error:
+        raise InputError("this score's function cannot be sent to another process", remedy="Use jobs=1.") from error
+    except BrokenProcessPool as error:
+        raise InputError(
+            "a process ended while it computed the score", received=_short(str(error)), remedy="Use jobs=1."
+        ) from error
+
+
+def _with_progress(pairs: Iterable[_T], total: int, progress: bool) -> Iterator[_T]:
+    if not progress:
+        yield from pairs
+        return
+    from tqdm.auto import tqdm
+
+    yield from tqdm(pairs, desc="scoring", total=total, unit=" texts")
+
+
+class _NoNumberError(Exception):
+    """A function gave something that is no finite number; its message is the reason."""
+
+
+def to_number(value: Any) -> float:
+    """A function's result as a float; arrays and tensors are taken when they are of the shape () or (1,)."""
+    if value is None:
+        raise _NoNumberError("the score gave None")
+    shape = tuple(np.shape(value))
+    if shape == (1,):
+        value = value[0]
+    elif shape:
+        raise _NoNumberError(f"the score gave an array of shape {shape} where a number was expected")
+    if isinstance(value, np.ndarray):
+        value = value[()]
+    # float() would read a text, and drop what is imaginary.
+    if isinstance(value, str | bytes | complex | np.complexfloating):
+        raise _NoNumberError(f"the score gave {_short(repr(value))} where a number was expected")
+    number = float(value)
+    if not math.isfinite(number):
+        raise _NoNumberError("the score is not a number" if math.isnan(number) else "the score is infinite")
+    return number
+
+
+def _short(text: str) -> str:
+    """One line for a table of failures."""
+    line = " ".join(text.split())
+    return line if len(line) <= 200 else f"{line[:197]}..."
