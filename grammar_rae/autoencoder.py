@@ -37,8 +37,8 @@ class Autoencoder(nn.Module):
     encoder
         x to h (B, H).
     decoder
-        ``decoder(z, x)`` to its output; x is there for autoregressive decoders. Where the objective draws k codes of
-        each input, x stands k times as well.
+        ``decoder(z, x)`` to its output, z with what the regulariser adds to it; x is there for autoregressive decoders.
+        Where the objective draws k codes of each input, x stands k times as well.
     objective, likelihood, regularizer
         Rows of :data:`OBJECTIVES`, :data:`LIKELIHOODS` and :data:`REGULARIZERS`.
     """
@@ -58,8 +58,7 @@ class Autoencoder(nn.Module):
         """The costs of a batch; the generator is the source of all randomness."""
         with self.regularizer.context(self.decoder):
             z, latent = self.objective(self.encoder(x), generator)
-            if self.training:
-                z = self.regularizer.perturb(z, generator)
+            z = self.regularizer.perturb(z, generator) if self.training else self.regularizer.given(z)
             x = x.repeat_interleave(z.shape[0] // x.shape[0], dim=0) if z.shape[0] != x.shape[0] else x
             out = self.decoder(z, x)
             reconstruction, exact = self.likelihood(out, x)
@@ -71,6 +70,16 @@ class Autoencoder(nn.Module):
         """z (B, D) of x, without noise."""
         z: Tensor = self.objective.code(self.encoder(x))
         return z
+
+    def given(self, z: Tensor, smoothing: float = 0.0, generator: torch.Generator | None = None) -> Tensor:
+        """What the decoder is to be given for any z (B, D), outside training: see :class:`NoiseConditioned`.
+
+        Raises
+        ------
+        InputError
+            For smoothing that the decoder does not know of.
+        """
+        return self.regularizer.given(self.objective.project(z), smoothing, generator)
 
     def drawn(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """z (B, D) of x, as training draws it; of several codes of an input, the first."""

@@ -28,10 +28,31 @@ class AE(nn.Module):
         """z (B, D) of h (B, H)."""
         return h
 
+    def project(self, z: Tensor) -> Tensor:
+        """The code (B, D) that the decoder may expect in the place of any z (B, D)."""
+        return z
+
     def forward(self, h: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """z (B, D) and its cost (B,)."""
         z = self.code(h)
         return z, z.new_zeros(z.shape[0], dtype=torch.float32)
+
+
+class LayerNorm(AE):
+    r"""Codes of one length, at no cost: :math:`z = (h - \bar h) / s` with the mean and the standard deviation of the D
+    outputs of each row.
+
+    What :math:`\beta \|z\|^2` does in an RAE, to keep codes from growing, the norm does for good; and z has the scale
+    that noise of a given level means something for. Other codes are projected the same way before they are decoded.
+    """
+
+    def code(self, h: Tensor) -> Tensor:
+        """z (B, D) of h (B, H)."""
+        return self.project(h)
+
+    def project(self, z: Tensor) -> Tensor:
+        """The code (B, D) in the direction of z (B, D)."""
+        return nn.functional.layer_norm(z.float(), z.shape[1:]).to(z.dtype)
 
 
 class RAE(AE):
@@ -62,8 +83,8 @@ class VAE(AE):
     beta
         The weight of the KL divergence.
     noise
-        A factor on :math:`\epsilon`, which the KL divergence does not know of. The grammar VAE's authors have 0.01: their
-        model is nearly deterministic.
+        A factor on :math:`\epsilon`, which the KL divergence does not know of. The grammar VAE's authors have 0.01:
+        their model is nearly deterministic.
     bound
         b; None takes s for :math:`\log \sigma^2` as it is.
     samples
@@ -191,5 +212,12 @@ def _count(name: str, value: int, least: int) -> int:
     return value
 
 
-OBJECTIVES: dict[str, type[AE]] = {"ae": AE, "rae": RAE, "vae": VAE, "cv-vae": CVVAE, "wae": WAE}
+OBJECTIVES: dict[str, type[AE]] = {
+    "ae": AE,
+    "layer-norm": LayerNorm,
+    "rae": RAE,
+    "vae": VAE,
+    "cv-vae": CVVAE,
+    "wae": WAE,
+}
 """Objectives: ``Objective(**options)``."""

@@ -1,10 +1,11 @@
 """Regularisers of the decoder: hooks of the training step, each of which may do nothing.
 
 ``prepare(encoder, decoder)`` changes the nets once, before training; ``context(decoder)`` surrounds each forward pass;
-``perturb(z, generator)`` gives what the decoder sees of a code in training; ``penalty(decoder, z, out, present,
-generator)`` is added to the loss.
+``perturb(z, generator)`` gives what the decoder sees of a code in training, ``given(z, smoothing, generator)`` what it
+sees afterwards; ``penalty(decoder, z, out, present, generator)`` is added to the loss.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar
@@ -22,6 +23,9 @@ class NoRegularizer:
     twice: ClassVar[bool] = False
     """Whether the penalty makes training differentiate the decoder twice."""
 
+    conditions: ClassVar[int] = 0
+    """How many numbers the decoder is given beside z."""
+
     def prepare(self, encoder: nn.Module, decoder: nn.Module) -> None:
         """Change the nets before training."""
 
@@ -30,7 +34,24 @@ class NoRegularizer:
         return nullcontext()
 
     def perturb(self, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """What the decoder sees of z (B, D) in training."""
+        """What the decoder sees of z (B, D) in training: (B, D + conditions)."""
+        return z
+
+    def given(self, z: Tensor, smoothing: float = 0.0, generator: torch.Generator | None = None) -> Tensor:
+        """What the decoder sees of z (B, D) when it is not trained: (B, D + conditions).
+
+        Raises
+        ------
+        InputError
+            For smoothing that is negative or not finite, or asked of a decoder that does not know of it.
+        """
+        if _positive("smoothing", smoothing) != 0:
+            raise InputError(
+                "this model's decoder knows of no smoothing",
+                received=f"smoothing {smoothing}",
+                expected="0",
+                remedy="Train with the regulariser noise-conditioned.",
+            )
         return z
 
     def penalty(
@@ -191,6 +212,74 @@ class InstanceNoise(NoRegularizer):
         return z + self.scale * torch.randn(z.shape, generator=generator, device=z.device, dtype=z.dtype)
 
 
+class NoiseConditioned(NoRegularizer):
+    r"""Noise of every level, and a decoder that is told the level.
+
+    In training each code is seen as
+
+    .. math:: \Big( \frac{z + \sigma \epsilon}{\sqrt{1 + \sigma^2}},\; f(\log \sigma) \Big), \qquad
+        \epsilon \sim \mathcal N(0, I),
+
+    with a level :math:`\sigma` of its own: 0 for a share of the rows, else log-uniform in a range; f is a cosine basis
+    of :math:`\log \sigma` over the range, and a mark for 0. At :math:`\sigma = 0` the decoder learns to reconstruct;
+    at larger levels it learns to write what is likely given as much of a code as is left, down to none.
+
+    To sample, a z of the density gets noise of a chosen level, the *smoothing*, and the decoder is told. A density
+    never fits the codes well, but with noise on both, its draws and the codes come near each other: the decoder then
+    sees what it was trained on, at the price of following z less. So one model reconstructs (smoothing 0) and samples.
+
+    Codes should have about unit variance, as the objective ``layer-norm`` makes them.
+
+    Parameters
+    ----------
+    lowest, highest
+        The range of the levels.
+    clean
+        The share of rows without noise.
+    """
+
+    conditions = 9
+
+    def __init__(self, lowest: float = 0.1, highest: float = 6.0, clean: float = 0.3) -> None:
+        self.lowest = _positive("the lowest level of the noise", lowest)
+        self.highest = _positive("the highest level of the noise", highest)
+        self.clean = _positive("the share of rows without noise", clean)
+        if not 0 < lowest < highest or clean > 1:
+            raise InputError(
+                "these levels of noise cannot be used",
+                received=f"lowest {lowest}, highest {highest}, clean {clean}",
+                expected="0 < lowest < highest, and clean at most 1",
+            )
+
+    def perturb(self, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """What the decoder sees of z (B, D) in training: (B, D + 9)."""
+        share, level = torch.rand(2, len(z), 1, generator=generator, device=z.device)
+        sigma = self.lowest * (self.highest / self.lowest) ** level
+        return self._seen(z, torch.where(share < self.clean, 0.0, sigma), generator)
+
+    def given(self, z: Tensor, smoothing: float = 0.0, generator: torch.Generator | None = None) -> Tensor:
+        """What the decoder sees of z (B, D) with noise of one level: (B, D + 9).
+
+        Levels below the lowest are told as the lowest, and those above the highest as the highest.
+
+        Raises
+        ------
+        InputError
+            For smoothing that is negative or not finite.
+        """
+        sigma = torch.full((len(z), 1), float(_positive("smoothing", smoothing)), device=z.device)
+        return self._seen(z, sigma, generator if smoothing else None)
+
+    def _seen(self, z: Tensor, sigma: Tensor, generator: torch.Generator | None) -> Tensor:
+        noisy = sigma > 0
+        level = (sigma.clamp(self.lowest, self.highest) / self.lowest).log() / math.log(self.highest / self.lowest)
+        waves = torch.cos(math.pi * level * torch.arange(self.conditions - 1, device=z.device)) * noisy
+        if bool(noisy.any()):
+            noise = torch.randn(z.shape, generator=generator, device=z.device, dtype=torch.float32)
+            z = ((z.float() + sigma * noise) / (1 + sigma.square()).sqrt()).to(z.dtype)
+        return torch.cat([z, (~noisy).to(z.dtype), waves.to(z.dtype)], dim=1)
+
+
 class WeightClipping(NoRegularizer):
     r"""Kernels of the decoder kept in :math:`[-c, c]`, as in the first Wasserstein GAN (paper, section 3).
 
@@ -262,6 +351,7 @@ REGULARIZERS: dict[str, type[NoRegularizer]] = {
     "gradient-penalty": GradientPenalty,
     "spectral-norm": SpectralNorm,
     "instance-noise": InstanceNoise,
+    "noise-conditioned": NoiseConditioned,
     "weight-clipping": WeightClipping,
 }
 """Regularisers: ``Regularizer(**options)``."""

@@ -96,6 +96,7 @@ def test_total_is_the_sum_of_the_parts(objective: str, regularizer: str) -> None
     row = OBJECTIVES[objective]()
     model = toy(row, REGULARIZERS[regularizer]())
     model.encoder = nn.Linear(3, 2 * row.outputs_per_latent)
+    model.decoder = Decoder(2 + model.regularizer.conditions, 3)
     losses = model(X, torch.Generator().manual_seed(0))
     assert isinstance(losses, Losses)
     assert all(part.shape == () and part.dtype == torch.float32 for part in losses)
@@ -110,11 +111,11 @@ OPTIONS: dict[str, dict[str, object]] = {"vae": {"samples": 3, "annealing": 10}}
 def of_modality(modality: str, objective: AE, regularizer: NoRegularizer) -> tuple[Autoencoder, Tensor]:
     """A small autoencoder of codes or of images, and four rows for it."""
     torch.manual_seed(0)
-    size = 3 * objective.outputs_per_latent
+    size, latent = 3 * objective.outputs_per_latent, 3 + regularizer.conditions
     if modality == "codes":
-        encoder, decoder = GRUEncoder(RULES, size, 5, embedding=2, hidden=4), GRUDecoder(RULES, 3, 5, 2, 4, 2)
+        encoder, decoder = GRUEncoder(RULES, size, 5, embedding=2, hidden=4), GRUDecoder(RULES, latent, 5, 2, 4, 2)
         return Autoencoder(encoder, decoder, objective, MaskedCategorical(RULES), regularizer), CODES
-    nets = SmallEncoder((1, 8, 8), size, width=2), SmallDecoder((1, 8, 8), 3, width=2)
+    nets = SmallEncoder((1, 8, 8), size, width=2), SmallDecoder((1, 8, 8), latent, width=2)
     images = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     return Autoencoder(*nets, objective, IMAGE_LIKELIHOODS[modality](), regularizer), images
 

@@ -45,13 +45,13 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def linear(seed: int = 0) -> nn.Linear:
+def linear(seed: int = 0, latent: int = 4) -> nn.Linear:
     torch.manual_seed(seed)
-    return nn.Linear(4, 5)
+    return nn.Linear(latent, 5)
 
 
-def gru_decoder() -> GRUDecoder:
-    return GRUDecoder(RULES, latent=4, max_length=5, embedding=2, hidden=3, context=2)
+def gru_decoder(latent: int = 4) -> GRUDecoder:
+    return GRUDecoder(RULES, latent=latent, max_length=5, embedding=2, hidden=3, context=2)
 
 
 def prepared(regularizer: NoRegularizer, decoder: nn.Module, encoder: nn.Module | None = None) -> Any:
@@ -61,7 +61,7 @@ def prepared(regularizer: NoRegularizer, decoder: nn.Module, encoder: nn.Module 
 
 def of_texts(regularizer: NoRegularizer) -> Autoencoder:
     encoder = GRUEncoder(RULES, 4, 5, embedding=2, hidden=3)
-    return Autoencoder(encoder, gru_decoder(), RAE(), MaskedCategorical(RULES), regularizer)
+    return Autoencoder(encoder, gru_decoder(4 + regularizer.conditions), RAE(), MaskedCategorical(RULES), regularizer)
 
 
 # --- every row -------------------------------------------------------------------------------------------------------
@@ -69,9 +69,9 @@ def of_texts(regularizer: NoRegularizer) -> Autoencoder:
 
 @pytest.mark.parametrize("name", REGULARIZERS)
 @pytest.mark.parametrize("make", [linear, gru_decoder])
-def test_penalties_are_float32_scalars_also_in_bfloat16(name: str, make: Callable[[], nn.Module]) -> None:
+def test_penalties_are_float32_scalars_also_in_bfloat16(name: str, make: Callable[..., nn.Module]) -> None:
     regularizer = REGULARIZERS[name]()
-    decoder = prepared(regularizer, make())
+    decoder = prepared(regularizer, make(latent=4 + regularizer.conditions))
     z = Z.clone().requires_grad_()
     with torch.autocast("cpu", dtype=torch.bfloat16), regularizer.context(decoder):
         seen = regularizer.perturb(z, generator())

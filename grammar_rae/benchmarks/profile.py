@@ -45,6 +45,7 @@ def run(folder: str | PathLike[str], recipe: str = "molecules", steps: int = 60,
             h = model.encoder(x)
             clock.mark("encoder")
             z, latent = model.objective(h)
+            z = model.regularizer.perturb(z)
             out = model.decoder(z, x)
             clock.mark("decoder")
             reconstruction, _ = model.likelihood(out, x)

@@ -270,7 +270,7 @@ class _Ours:
     def reconstruct(self, x: Tensor) -> Tensor:
         self._autoencoder.eval()
         with torch.no_grad():
-            images: Tensor = self._autoencoder.decoder(self._autoencoder.encode(x))
+            images: Tensor = self._autoencoder.decoder(self._autoencoder.given(self._autoencoder.encode(x)))
         return images
 
 

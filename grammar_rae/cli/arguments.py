@@ -72,6 +72,12 @@ Constraint = Annotated[
 TopP = Annotated[
     float, typer.Option(help="Below 1, draw only from the likeliest codes that have this share of the probability.")
 ]
+Smoothing = Annotated[
+    float | None,
+    typer.Option(
+        help="The noise on the codes, told to a decoder that was trained with it; without it, the model's own."
+    ),
+]
 Output = Annotated[Path, typer.Option("-o", "--output", help="The CSV file to write; - is the standard output.")]
 Jobs = Annotated[int, typer.Option(help="Processes that parse the texts; -1 for one per core.")]
 TimeLimit = Annotated[

@@ -41,6 +41,9 @@ def decode(
     top_p: arguments.TopP = 1.0,
     beam: Annotated[int | None, typer.Option(help="Search for the likeliest text with so many beams instead.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed draws the same texts.")] = None,
+    smoothing: Annotated[
+        float, typer.Option(help="The noise on the codes, told to a decoder that was trained with it.")
+    ] = 0.0,
     constraint: arguments.Constraint = None,
 ) -> None:
     """Decode latent codes to texts."""
@@ -52,7 +55,7 @@ def decode(
     z = files.read_codes(codes)
     rules = arguments.constraint_text(constraint)
     texts = GenerativeModel.load(model).decode(
-        z, temperature=temperature, top_p=top_p, beam=beam, seed=seed, constraint=rules
+        z, temperature=temperature, top_p=top_p, beam=beam, seed=seed, constraint=rules, smoothing=smoothing
     )
     files.write_frame(output, pd.DataFrame({"smiles": texts}))
 

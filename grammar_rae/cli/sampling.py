@@ -16,6 +16,7 @@ def sample(
     seed: Annotated[int | None, typer.Option(help="The same seed draws the same samples.")] = None,
     temperature: Annotated[float, typer.Option(help="Below 1 the decoder is bolder, above 1 more varied.")] = 1.0,
     top_p: arguments.TopP = 1.0,
+    smoothing: arguments.Smoothing = None,
     constraint: arguments.Constraint = None,
     valid_only: Annotated[
         bool, typer.Option("--valid-only/--raw", help="Draw until n are valid, or give n as they come.")
@@ -30,7 +31,9 @@ def sample(
     score([], wanted)  # so that an unknown name is told before any work
     loaded = GenerativeModel.load(model)
     rules = arguments.constraint_text(constraint)
-    result = loaded.sample(n, valid_only, seed=seed, temperature=temperature, top_p=top_p, constraint=rules)
+    result = loaded.sample(
+        n, valid_only, seed=seed, temperature=temperature, top_p=top_p, constraint=rules, smoothing=smoothing
+    )
     frame = result.to_frame(scores=wanted)
     files.write_frame(output, frame)
     if html is not None:

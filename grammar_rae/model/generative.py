@@ -177,6 +177,7 @@ class GenerativeModel(LatentModel):
         beam: int | None = None,
         seed: int | None = None,
         constraint: str | Choice | None = None,
+        smoothing: float = 0.0,
         canonical: bool = True,
     ) -> list[str]:
         """Texts of latent codes (N, D).
@@ -194,6 +195,9 @@ class GenerativeModel(LatentModel):
             What every step must obey, for example ``"chemistry; max-heavy-atoms=38"``: a text or an object of
             :mod:`grammar_rae.decoding.choices`; None for the recipe's. Under ``"none"``, what is no text of the codec
             becomes "".
+        smoothing
+            The level of the noise that is put on the codes, by the seed, and that the decoder is told: see
+            :class:`grammar_rae.regularizers.NoiseConditioned`. Other decoders know of 0 only.
         canonical
             Give molecules as canonical SMILES; one that is not valid stands as it was decoded. False gives all texts as
             they were decoded, without RDKit.
@@ -214,7 +218,7 @@ class GenerativeModel(LatentModel):
         rows = max(1, self.batch_rows // drawing.width)
         found: list[str | None] = []
         for start in range(0, len(codes), rows):
-            found += self._texts(codes[start : start + rows], drawing, bound, generator)
+            found += self._texts(codes[start : start + rows], drawing, bound, generator, smoothing)
         texts = ["" if text is None else text for text in found]
         if not canonical:
             return texts
@@ -226,12 +230,13 @@ class GenerativeModel(LatentModel):
         return str(choice), build_constraint(choice, self.codec_, self.atoms_)
 
     def _texts(
-        self, z: Tensor, drawing: Drawing, bound: Constraint[Any], generator: torch.Generator
+        self, z: Tensor, drawing: Drawing, bound: Constraint[Any], generator: torch.Generator, smoothing: float
     ) -> list[str | None]:
         """Texts of z (B, D); None for what is no text, as can be without a constraint."""
         limit = self.codec_.max_length or 1024
-        with self._autocast():
-            codes = drawing.codes(cast(Any, self.autoencoder_.decoder), z.to(self.device), bound, limit, generator)
+        with torch.inference_mode(), self._autocast():
+            given = self.autoencoder_.given(z.to(self.device), smoothing, generator)
+            codes = drawing.codes(cast(Any, self.autoencoder_.decoder), given, bound, limit, generator)
         return self.codec_.spell_batch(codes.cpu().numpy())
 
     def reconstruct(self, texts: Sequence[str], constraint: str | Choice | None = None) -> list[str]:
@@ -281,6 +286,7 @@ class GenerativeModel(LatentModel):
         temperature: float = 1.0,
         top_p: float = 1.0,
         constraint: str | Choice | None = None,
+        smoothing: float | None = None,
         max_attempts: int | None = None,
     ) -> SampleResult:
         """Draw n texts: codes from the density, decoded under the constraint.
@@ -294,8 +300,8 @@ class GenerativeModel(LatentModel):
             attempts it took.
         seed
             The same seed gives the same texts; None draws afresh.
-        temperature, top_p, constraint
-            As in :meth:`decode`.
+        temperature, top_p, constraint, smoothing
+            As in :meth:`decode`; the smoothing is the recipe's unless it is given.
         max_attempts
             At most so many texts are decoded; None allows 100 a text.
 
@@ -319,6 +325,7 @@ class GenerativeModel(LatentModel):
         n = int(n)  # a NumPy integer may be too small for what is computed from it
         drawing = Drawing(temperature, top_p)
         told, bound = self._bound(constraint)
+        smoothing = self.recipe_.smoothing if smoothing is None else smoothing
         generator = self._generator(seed)
         most = (100 * n if valid_only else n) if max_attempts is None else max_attempts
         texts: list[str] = []
@@ -330,7 +337,7 @@ class GenerativeModel(LatentModel):
             needed = (n - len(texts)) * (attempts + 1) / (n_valid + 1) if valid_only else n - len(texts)
             batch = int(min(np.ceil(needed), self.batch_rows, most - attempts))
             z = self.density_.sample(batch, generator)
-            drawn = self._texts(z, drawing, bound, generator)
+            drawn = self._texts(z, drawing, bound, generator, smoothing)
             for text, code in zip(drawn, z.cpu().numpy(), strict=True):
                 if len(texts) == n:
                     break
@@ -349,4 +356,4 @@ class GenerativeModel(LatentModel):
             )
         stacked = np.stack(latent) if latent else np.zeros((0, self.recipe_.latent), np.float32)
         flags = np.array(valid, dtype=bool)
-        return SampleResult(texts, flags, attempts, n_valid, stacked, told, temperature, seed, top_p)
+        return SampleResult(texts, flags, attempts, n_valid, stacked, told, temperature, seed, top_p, smoothing)

@@ -131,20 +131,32 @@ class ImageModel(LatentModel):
             )
         return self._encode_set(data, np.arange(len(data)))
 
-    def decode(self, z: NDArray[Any] | Tensor) -> Images:
+    def decode(self, z: NDArray[Any] | Tensor, *, smoothing: float = 0.0, seed: int | None = None) -> Images:
         """Images of latent codes (N, D); one code alone, (D,), is taken as (1, D).
+
+        Parameters
+        ----------
+        z
+            Codes.
+        smoothing, seed
+            The level of the noise that is put on the codes, by the seed, and that the decoder is told: see
+            :class:`grammar_rae.regularizers.NoiseConditioned`. Other decoders know of 0 only.
 
         Raises
         ------
         InputError
-            For codes of another size or not finite.
+            For codes of another size or not finite, or a smoothing or a seed that cannot be used.
         """
+        return self._images(z, smoothing, self._generator(seed))
+
+    def _images(self, z: NDArray[Any] | Tensor, smoothing: float, generator: torch.Generator) -> Images:
         shape = self.shape
         codes = latent_codes(z, self.recipe_.latent)
         images = np.empty((len(codes), *shape), dtype=np.float32)
         with torch.inference_mode(), self._autocast():
             for start in range(0, len(codes), self.batch_rows):
-                part = self.autoencoder_.decoder(codes[start : start + self.batch_rows].to(self.device))
+                z = codes[start : start + self.batch_rows].to(self.device)
+                part = self.autoencoder_.decoder(self.autoencoder_.given(z, smoothing, generator))
                 images[start : start + self.batch_rows] = part.float().cpu().numpy()
         return images
 
@@ -174,7 +186,7 @@ class ImageModel(LatentModel):
         share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
         return self.decode((1 - share) * first + share * last)
 
-    def sample(self, n: int, *, seed: int | None = None) -> Images:
+    def sample(self, n: int, *, seed: int | None = None, smoothing: float | None = None) -> Images:
         """Draw n images: codes from the density, decoded.
 
         Parameters
@@ -183,16 +195,23 @@ class ImageModel(LatentModel):
             How many, 1 or more.
         seed
             The same seed gives the same images; None draws afresh.
+        smoothing
+            As in :meth:`decode`; the recipe's unless it is given.
 
         Raises
         ------
         InputError
-            For an n or a seed that cannot be used.
+            For an n, a seed or a smoothing that cannot be used.
         """
         self._check_trained()
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
             raise InputError("n must be a number of images", received=repr(n), expected="1 or more")
-        return self.decode(self.density_.sample(int(n), self._generator(seed)))
+        generator = self._generator(seed)
+        return self._images(
+            self.density_.sample(int(n), generator),
+            self.recipe_.smoothing if smoothing is None else smoothing,
+            generator,
+        )
 
     def transform(self, X: Any) -> Codes:
         """Latent codes of images, float32 (N, D): :meth:`encode` by scikit-learn's name."""

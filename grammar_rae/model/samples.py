@@ -25,7 +25,7 @@ class SampleResult:
         How many texts were decoded for them, and how many of those were valid: nothing else was rejected.
     latent
         float32 (n, D): the codes that they were decoded from.
-    constraint, temperature, seed, top_p
+    constraint, temperature, seed, top_p, smoothing
         How they were drawn, the constraint as a text.
     """
 
@@ -38,6 +38,7 @@ class SampleResult:
     temperature: float
     seed: int | None
     top_p: float = 1.0
+    smoothing: float = 0.0
 
     @property
     def smiles(self) -> list[str]:

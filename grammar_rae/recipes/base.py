@@ -32,6 +32,9 @@ class BaseRecipe:
         Rows of the tables of nets, and D.
     objective, likelihood, regularizer, density
         Rows of the tables of those names. The density is fitted after training.
+    smoothing
+        The noise on what is drawn from the density, unless another one is asked for; only decoders that were trained
+        with the regulariser ``noise-conditioned`` know of it.
     training
         Keyword arguments of :class:`TrainingSettings`.
     validation_fraction, validation_maximum
@@ -55,6 +58,7 @@ class BaseRecipe:
     regularizer_options: Options = field(default_factory=dict)
     density: str = "gmm"
     density_options: Options = field(default_factory=lambda: {"n_components": 10})
+    smoothing: float = 0.0
     training: Options = field(default_factory=dict)
     validation_fraction: float = 0.05
     validation_maximum: int = 5_000
@@ -68,6 +72,9 @@ class BaseRecipe:
             count = getattr(self, name)
             if type(count) is not int or count < 1:
                 raise InputError(f"{name} cannot be used", received=repr(count), expected="a whole number, 1 or more")
+        smoothing = self.smoothing
+        if isinstance(smoothing, bool) or not isinstance(smoothing, int | float) or not 0 <= smoothing < float("inf"):
+            raise InputError("smoothing cannot be used", received=repr(smoothing), expected="0 or more, and finite")
         fraction = self.validation_fraction
         if not isinstance(fraction, int | float) or not 0 < fraction < 1:
             raise InputError("validation_fraction cannot be used", received=repr(fraction), expected="in (0, 1)")
@@ -146,7 +153,7 @@ class Parts(NamedTuple):
 def assemble(
     recipe: BaseRecipe,
     encoder: Callable[[int], nn.Module],
-    decoder: Callable[[], nn.Module],
+    decoder: Callable[[int], nn.Module],
     likelihood: Callable[[], Likelihood],
 ) -> Parts:
     """The nets and the density of a recipe: random weights, by the seed of its training; not fitted.
@@ -155,8 +162,10 @@ def assemble(
     ----------
     encoder
         Makes the encoder, given the size H of its output.
-    decoder, likelihood
-        Make what they say.
+    decoder
+        Makes the decoder, given how many numbers it gets of each code.
+    likelihood
+        Makes the likelihood.
 
     Raises
     ------
@@ -166,12 +175,13 @@ def assemble(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(recipe.training.get("seed", 0))
         objective = made(OBJECTIVES[recipe.objective], recipe.objective_options)
+        regularizer = made(REGULARIZERS[recipe.regularizer], recipe.regularizer_options)
         autoencoder = Autoencoder(
             encoder(recipe.latent * objective.outputs_per_latent),
-            decoder(),
+            decoder(recipe.latent + regularizer.conditions),
             objective,
             likelihood(),
-            made(REGULARIZERS[recipe.regularizer], recipe.regularizer_options),
+            regularizer,
         )
         # Inside: a density may have weights of its own.
         return Parts(autoencoder, build_density(recipe))

@@ -235,7 +235,7 @@ def build_for_images(recipe: ImageRecipe, shape: Shape) -> Parts:
     parts = assemble(
         recipe,
         lambda n_outputs: made(IMAGE_ENCODERS[recipe.encoder], recipe.encoder_options, shape, n_outputs),
-        lambda: made(IMAGE_DECODERS[recipe.decoder], recipe.decoder_options, shape, recipe.latent),
+        lambda latent: made(IMAGE_DECODERS[recipe.decoder], recipe.decoder_options, shape, latent),
         lambda: IMAGE_LIKELIHOODS[recipe.likelihood](),
     )
     lay_out(parts.autoencoder.encoder)

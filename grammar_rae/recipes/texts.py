@@ -140,7 +140,7 @@ def build(recipe: Recipe, codec: Codec) -> Parts:
     return assemble(
         recipe,
         lambda n_outputs: made(ENCODERS[recipe.encoder], recipe.encoder_options, rules, n_outputs, max_length),
-        lambda: made(DECODERS[recipe.decoder], recipe.decoder_options, rules, recipe.latent, max_length),
+        lambda latent: made(DECODERS[recipe.decoder], recipe.decoder_options, rules, latent, max_length),
         lambda: LIKELIHOODS[recipe.likelihood](rules),
     )
 
