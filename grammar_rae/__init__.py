@@ -38,7 +38,10 @@ _LAZY = {
     "Recipe": "recipes",
     "ImageRecipe": "recipes",
 }
-_ROOMS = ("chem", "codecs", "datasets", "density", "grammar", "metrics", "recipes", "scores", "training")
+_ROOMS = (
+    *("chem", "codecs", "datasets", "density", "expressions", "grammar"),
+    *("metrics", "optimization", "recipes", "scores", "training"),
+)
 _current: "GenerativeModel | ImageModel | None" = None
 
 

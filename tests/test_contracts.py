@@ -24,11 +24,14 @@ from grammar_rae.model import MODELS
 from grammar_rae.nets.image import IMAGE_DECODERS, IMAGE_ENCODERS
 from grammar_rae.nets.sequence import DECODERS, ENCODERS
 from grammar_rae.objectives import OBJECTIVES
+from grammar_rae.optimization import STRATEGIES
 from grammar_rae.recipes import (
     IMAGE_DATA,
     IMAGE_MODELS,
     NETS,
     RECIPES,
+    STRUCTURED_MODELS,
+    STRUCTURED_PROBLEMS,
     BaseRecipe,
     ImageRecipe,
     Parts,
@@ -77,6 +80,9 @@ TABLES: dict[str, Mapping[str, Any]] = {
     "net": NETS,
     "model": MODELS,
     "score": SCORES,
+    "strategy": STRATEGIES,
+    "structured model": STRUCTURED_MODELS,
+    "structured problem": STRUCTURED_PROBLEMS,
     "recipe": RECIPES,
     "schedule": SCHEDULES,
     "optimizer": OPTIMIZERS,
@@ -404,6 +410,9 @@ DEFINED_IN = {
     "constraint": "decoding/choices.py",
     "codec": "codecs/__init__.py",
     "score": "scores/__init__.py",
+    "strategy": "optimization/loop.py",
+    "structured model": "recipes/structured.py",
+    "structured problem": "recipes/structured.py",
     "recipe": "recipes/__init__.py",
     "image model": "recipes/images.py",
     "image data": "recipes/images.py",

@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from grammar_rae import __version__
-from grammar_rae.cli import benchmark, catalogue, density, latent, optimization, sampling, training
+from grammar_rae.cli import (
+    benchmark,
+    catalogue,
+    density,
+    expressions,
+    latent,
+    optimization,
+    sampling,
+    training,
+)
 from grammar_rae.cli.failures import Commands
 
 HELP = "Generative models of molecules and other strings of a grammar. Start with: grammar-rae demo"
@@ -35,6 +44,7 @@ app.command()(density.refit)
 app.command()(catalogue.recipes)
 app.command()(density.densities)
 app.command()(catalogue.constraints)
+app.command()(expressions.expressions)
 app.add_typer(catalogue.grammar_app, name="grammar")
 app.add_typer(benchmark.benchmark_app, name="benchmark")
 

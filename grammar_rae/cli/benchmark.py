@@ -159,6 +159,103 @@ def images(
 
 
 @benchmark_app.command()
+def structured(
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the study.", show_default=False)],
+    problem: Annotated[str, typer.Option(help="expressions or molecules.")] = "expressions",
+    source: Annotated[
+        Path | None, typer.Option(help="The molecules, one SMILES a row; the first 5,000 rows are not trained on.")
+    ] = None,
+    models: Annotated[str, typer.Option(help="Only some of the four models, for example grae,gvae.")] = "",
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Short codes and an autoregressive decoder in place of the paper's nets.")
+    ] = False,
+    trials: Annotated[int, typer.Option(help="Searches of each model.")] = 5,
+    iterations: Annotated[int, typer.Option(help="Of each search.")] = 5,
+    batch: Annotated[int, typer.Option(help="Points of an iteration.")] = 50,
+    strategy: Annotated[str, typer.Option(help="How a search chooses its points.")] = "paper",
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data; without it, the recipe's.")] = None,
+    rows: Annotated[int, typer.Option(help="Test rows that are reconstructed.")] = 5_000,
+    samples: Annotated[int, typer.Option("-n", help="Draws of the density under each constraint.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Of the trainings; trials have the seeds 0, 1, ...")] = 0,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")] = False,
+) -> None:
+    """Figure 2 of the paper: train four models of molecules or expressions; reconstruction, validity, searches.
+
+    Run again with the same folder, it goes on where it was stopped.
+    """
+    from grammar_rae.benchmarks.structured import Study, run
+    from grammar_rae.benchmarks.structured_tables import markdown
+    from grammar_rae.recipes import STRUCTURED_MODELS
+
+    study = Study(
+        folder=output,
+        problem=problem,
+        source=source,
+        models=arguments.names(models) or tuple(STRUCTURED_MODELS),
+        fast=fast,
+        trials=trials,
+        iterations=iterations,
+        batch=batch,
+        strategy=strategy,
+        epochs=epochs,
+        seed=seed,
+        rows=rows,
+        samples=samples,
+        progress=not quiet,
+    )
+    told = markdown(list(run(study)))
+    (output / "figure2.md").write_text(told, encoding="utf-8")
+    files.note(f"written: {output / 'figure2.md'}")
+    typer.echo(told, nl=False)
+
+
+@benchmark_app.command()
+def search(
+    model: arguments.Model,
+    score: Annotated[str, typer.Option(help="What is optimised, by name.", show_default=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the study.", show_default=False)],
+    data: Annotated[
+        Path | None, typer.Option(help="Texts to begin with; without it those that the model was trained on.")
+    ] = None,
+    column: arguments.Column = None,
+    strategies: Annotated[str, typer.Option(help="Side by side.")] = "paper,turbo,density",
+    seeds: Annotated[str, typer.Option(help="One search each.")] = "0,1,2,3,4",
+    iterations: Annotated[int, typer.Option(help="Of each search.")] = 5,
+    batch: Annotated[int, typer.Option(help="Evaluations of an iteration.")] = 50,
+    decodings: Annotated[int, typer.Option(help="Of each point.")] = 1,
+    constraint: arguments.Constraint = None,
+    reach: Annotated[float | None, typer.Option(help="Tell how many searches come as far as this value.")] = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")] = False,
+) -> None:
+    """Searches of one model by several strategies, each with several seeds.
+
+    Run again with the same folder, it goes on where it was stopped.
+    """
+    from grammar_rae.benchmarks.search import Searches, markdown, run
+    from grammar_rae.cli.optimization import initial_texts
+    from grammar_rae.model import GenerativeModel
+
+    study = Searches(
+        folder=output,
+        model=model,
+        data=initial_texts(GenerativeModel.load(model), model, data, column, 1000),
+        score=score,
+        strategies=arguments.names(strategies),
+        seeds=arguments.whole_numbers(seeds),
+        iterations=iterations,
+        batch=batch,
+        decodings=decodings,
+        constraint=arguments.constraint_text(constraint),
+        reach=reach,
+        progress=not quiet,
+    )
+    told = markdown(list(run(study)))
+    (output / "search.md").write_text(told, encoding="utf-8")
+    files.note(f"written: {output / 'search.md'}")
+    typer.echo(told, nl=False)
+
+
+@benchmark_app.command()
 def steps(
     models: Annotated[str, typer.Option(help="Of rae-l2, rae-gp and vae.")] = "rae-l2,rae-gp,vae",
     net: Annotated[str, typer.Option(help="paper or small.")] = "small",

@@ -54,14 +54,19 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
-def write_frame(path: Path, frame: "pd.DataFrame") -> None:
-    """A table as CSV in a file, or on the standard output when the path is ``-``."""
+def write_text(path: Path, text: str) -> None:
+    """A text in a file, or on the standard output when the path is ``-``."""
     if path == STDOUT:
-        sys.stdout.write(frame.to_csv(index=False, lineterminator="\n"))
+        sys.stdout.write(text)
         sys.stdout.flush()
         return
     with replacing(path) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def write_frame(path: Path, frame: "pd.DataFrame") -> None:
+    """A table as CSV in a file, or on the standard output when the path is ``-``."""
+    write_text(path, frame.to_csv(index=False, lineterminator="\n"))
 
 
 def write_rejected(output: Path, rejected: Sequence["Row"]) -> None:

@@ -23,8 +23,8 @@ def optimize(
     score: Annotated[
         list[str],
         typer.Option(
-            help="What to optimise: a score's name, or FILE.py:FUNCTION for your own function of one text; given several "
-            "times, the Pareto front is searched.",
+            help="What to optimise: a score's name, or FILE.py:FUNCTION for your own function of one text; "
+            "several times for a Pareto front.",
             show_default=False,
         ),
     ],
@@ -54,6 +54,7 @@ def optimize(
     batch_size = min(batch_size, budget)
     if budget % batch_size:
         raise typer.BadParameter(f"a budget of {budget} is no multiple of the batch size {batch_size}")
+    from grammar_rae.codecs import FORMS
     from grammar_rae.model import GenerativeModel
     from grammar_rae.optimization import optimize as search
     from grammar_rae.report.optimization import write_optimization_report
@@ -63,6 +64,7 @@ def optimize(
     for one in wanted:
         get_score(one)  # so that an unknown name is told before any work
     loaded = GenerativeModel.load(model)
+    before = dict(loaded.score_constants_)
     texts = None if resume and has_data(output) else initial_texts(loaded, model, data, column, n_initial)
     result = search(
         loaded,
@@ -81,8 +83,11 @@ def optimize(
         progress=not quiet,
         jobs=jobs,
     )
+    if loaded.score_constants_ != before:
+        loaded.save(model)
+        files.note(f"what {', '.join(loaded.score_constants_)} is standardised by is saved in {model}")
     files.write_frame(output / BEST, result.best(len(result.history)) if len(result.history) else result.history)
-    kind = "text" if loaded.codec.form == "text" else "molecules"
+    kind = "molecules" if FORMS[loaded.codec.form].molecules else "text"
     write_optimization_report(output / PAGE, result, kind=kind)
     tell(result, output)
 
@@ -151,6 +156,7 @@ def tell(result: "Optimization", run: Path) -> None:
     for name, (_, value) in result.initial_best.items():
         files.note(f"best {name} in the data {value:.6g}")
     files.note(
-        f"{len(result.history)} evaluations, {result.validity:.1%} valid, {sum(result.failures.values())} without a value"
+        f"{len(result.history)} evaluations, {result.validity:.1%} valid, "
+        f"{sum(result.failures.values())} without a value"
     )
     files.note(f"written {run / 'history.csv'}, {run / BEST} and {run / PAGE}")

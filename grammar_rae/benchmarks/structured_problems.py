@@ -1,0 +1,94 @@
+"""The two problems of the paper's Figure 2: their rows, what is asked of them, and the paper's figures."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from grammar_rae.datasets import read_texts
+from grammar_rae.errors import InputError
+from grammar_rae.expressions import expression_set
+
+RAW = "masks"
+"""The paper's own decoding."""
+
+
+class Texts(NamedTuple):
+    """The rows that are trained on, and those that are not."""
+
+    training: list[str]
+    test: list[str]
+
+
+class Protocol(NamedTuple):
+    """What is asked of one problem.
+
+    Attributes
+    ----------
+    texts
+        The rows, of a file where the problem has none of its own.
+    score
+        What the search is after.
+    decodings
+        Of each point; the most frequent valid one is scored.
+    constraints
+        Under which points are decoded besides :data:`RAW`.
+    paper
+        By model, the paper's figures: the share of valid points, the average score, and the best three.
+    """
+
+    texts: Callable[[Path | None], Texts]
+    score: str
+    decodings: int
+    constraints: tuple[str, ...]
+    paper: dict[str, tuple[float, float, tuple[float, float, float]]]
+
+
+def _molecules(source: Path | None) -> Texts:
+    if source is None:
+        raise InputError(
+            "the molecules of the study must be given",
+            expected="a file of SMILES, as of ZINC250k",
+            remedy="Name it with --source; grammar_rae.datasets.fetch('zinc250k') downloads it.",
+        )
+    texts = [text for _, text in read_texts(source)]
+    if len(texts) < 10_000:
+        raise InputError("the study holds out 5,000 molecules", received=len(texts), expected="10,000 or more")
+    return Texts(texts[5_000:], texts[:5_000])
+
+
+def _expressions(source: Path | None) -> Texts:
+    if source is not None:
+        raise InputError("the expressions of the study are generated", received=str(source), expected="no file")
+    texts = expression_set()
+    # The original trains on the first 100,000 and tests on none; 5,000 of the others are as new to the model.
+    rows = np.random.default_rng(0).permutation(len(texts) - 100_000)[:5_000] + 100_000
+    return Texts(texts[:100_000], [texts[row] for row in rows])
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    "molecules": Protocol(
+        _molecules,
+        "penalized_logp",
+        500,
+        ("grammar", "chemistry"),
+        {
+            "grae": (0.72, -5.62, (3.74, 3.52, 3.14)),
+            "gvae": (0.28, -7.89, (3.13, 3.10, 2.37)),
+            "cvae": (0.16, -25.64, (2.75, 0.82, 0.63)),
+        },
+    ),
+    "expressions": Protocol(
+        _expressions,
+        "expression_error",
+        25,
+        ("grammar",),
+        {
+            "grae": (1.00, 3.22, (0.39, 0.39, 0.43)),
+            "gvae": (0.99, 3.26, (0.10, 0.46, 0.52)),
+            "cvae": (0.82, 4.74, (0.45, 0.48, 0.61)),
+        },
+    ),
+}
+"""The two problems of Figure 2; the paper prints no figures of GCVVAE."""

@@ -1,0 +1,263 @@
+"""What a run has done, in memory and, where there is a folder, on the disk.
+
+``settings.json``, ``initial.json`` (texts), ``initial.npy`` (their codes) and ``initial.csv`` (their values) are what
+the run begins with; ``iteration-0001.safetensors`` are the points of an iteration, written whole before any of them is
+evaluated; ``history.csv`` gets a line for each evaluation as soon as it is known. A line that a kill has cut off is not
+counted.
+"""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from grammar_rae.errors import DataError, InputError
+from grammar_rae.optimization.proposals import Decoded, Proposals
+
+SETTINGS, TEXTS, CODES, INITIAL, HISTORY = (
+    "settings.json",
+    "initial.json",
+    "initial.npy",
+    "initial.csv",
+    "history.csv",
+)
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One line: which point or text, its values (nan where there is none), and why there is none, else ""."""
+
+    iteration: int
+    point: int
+    values: tuple[float, ...]
+    reason: str = ""
+
+
+@dataclass
+class Initial:
+    """What the run begins with: texts, float32 codes (N, D), and how many texts were left out for which reason."""
+
+    texts: list[str]
+    codes: NDArray[np.float32]
+    left_out: dict[str, int] = field(default_factory=dict)
+
+
+class Journal:
+    """The journal of one run.
+
+    Parameters
+    ----------
+    folder
+        Where it is kept; None for in memory only.
+    settings
+        What the run is; what JSON can hold.
+    resume
+        Go on with the run in the folder.
+
+    Raises
+    ------
+    DataError
+        When the folder holds a run that is not to be resumed, another one, none to resume, or something damaged.
+    """
+
+    def __init__(self, folder: Path | None, settings: Mapping[str, Any], resume: bool) -> None:
+        self.folder = folder
+        self.initial: Initial | None = None
+        self.proposals: dict[int, Proposals] = {}
+        self.rows: dict[str, list[Evaluation]] = {INITIAL: [], HISTORY: []}
+        self.settings = {"format": FORMAT, **settings}
+        self._columns = list(settings["scores"])
+        if folder is None:
+            return
+        if resume:
+            self._open(folder)
+        elif (folder / SETTINGS).exists():
+            raise DataError(
+                "the folder holds an optimisation already",
+                where=str(folder),
+                remedy="Resume it, or choose another folder.",
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        self.set()
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    def set(self, **settings: Any) -> None:
+        """Keep the settings, and more of them."""
+        self.settings |= settings
+        try:
+            text = json.dumps(self.settings, indent=1)
+        except TypeError as error:
+            raise InputError(f"an option cannot be written as JSON ({error})") from error
+        self._replace(SETTINGS, text.encode())
+
+    def begin(self, initial: Initial) -> None:
+        """Keep the texts and codes that the run begins with."""
+        self.initial = initial
+        buffer = io.BytesIO()
+        np.save(buffer, initial.codes, allow_pickle=False)
+        self._replace(CODES, buffer.getvalue())
+        told = {"texts": initial.texts, "left_out": initial.left_out}
+        self._replace(TEXTS, json.dumps(told, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+
+    def propose(self, iteration: int, proposals: Proposals) -> None:
+        """Keep the points of an iteration."""
+        self.proposals[iteration] = proposals
+        about = {"decoded": [tuple(one) for one in proposals.decoded], "counts": proposals.counts}
+        tensors = {"latent": proposals.latent, "codes": proposals.codes}
+        blob = safetensors.numpy.save(tensors, {"points": json.dumps(about)})
+        self._replace(_name(iteration), blob)
+
+    def add(self, name: str, rows: Sequence[Evaluation]) -> None:
+        """Keep evaluations: ``name`` is :data:`INITIAL` or :data:`HISTORY`."""
+        self.rows[name] += rows
+        if self.folder is None:
+            return
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        if not (self.folder / name).exists():
+            writer.writerow(["iteration", "point", "text", *self._columns, "reason"])
+        for row in rows:
+            values = ["" if np.isnan(value) else repr(value) for value in row.values]
+            writer.writerow([row.iteration, row.point, _line(self.text_of(row)), *values, _line(row.reason)])
+        with (self.folder / name).open("ab") as file:
+            file.write(text.getvalue().encode("utf-8", "backslashreplace"))
+            file.flush()
+            if name == HISTORY:
+                os.fsync(file.fileno())
+
+    def text_of(self, row: Evaluation) -> str:
+        """The text that was evaluated."""
+        if row.iteration:
+            return self.proposals[row.iteration].decoded[row.point].text
+        assert self.initial is not None
+        return self.initial.texts[row.point]
+
+    def _replace(self, name: str, blob: bytes) -> None:
+        if self.folder is None:
+            return
+        path = self.folder / name
+        draft = path.with_name(f".{name}.{os.getpid()}.tmp")
+        try:
+            with draft.open("wb") as file:
+                file.write(blob)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    def _open(self, folder: Path) -> None:
+        if not (folder / SETTINGS).is_file():
+            raise DataError("there is no optimisation to resume", where=str(folder), remedy="Start one without resume.")
+        self._compare(self._json(folder / SETTINGS))
+        if (folder / TEXTS).is_file():
+            self.initial = self._read_initial(folder)
+            self.rows[INITIAL] = self._read_rows(folder / INITIAL, {0: len(self.initial.texts)})
+        while (path := folder / _name(len(self.proposals) + 1)).is_file():
+            self.proposals[len(self.proposals) + 1] = _read_proposals(path)
+        points = {iteration: len(found.decoded) for iteration, found in self.proposals.items()}
+        self.rows[HISTORY] = self._read_rows(folder / HISTORY, points)
+
+    def _compare(self, found: Any) -> None:
+        if not isinstance(found, dict) or found.get("format") != FORMAT:
+            raise DataError("the folder holds no optimisation of this version", where=str(self.folder))
+        mine = json.loads(json.dumps(self.settings))
+        # The budget may change, data that were read need not be given again, and then nothing is drawn.
+        free = {"n_iterations", *(name for name in ("data",) if mine[name] is None)}
+        free |= {"n_initial"} if None in (mine["n_initial"], found.get("n_initial")) else set()
+        different = [name for name in mine if name not in free and mine[name] != found.get(name)]
+        if different:
+            raise DataError(
+                "the folder holds another optimisation",
+                received=", ".join(f"{name} {mine[name]}" for name in different)[:300],
+                expected=", ".join(f"{name} {found.get(name)}" for name in different)[:300],
+                where=str(self.folder),
+                remedy="Resume with the same settings, or choose another folder.",
+            )
+
+        self.settings = found | {"n_iterations": mine["n_iterations"]}
+
+    def _json(self, path: Path) -> Any:
+        try:
+            return json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
+        except ValueError as error:
+            raise _damaged(path) from error
+
+    def _read_initial(self, folder: Path) -> Initial:
+        told = self._json(folder / TEXTS)
+        try:
+            codes = np.load(folder / CODES, allow_pickle=False)
+            texts = [str(text) for text in told["texts"]]
+            left_out = {str(reason): int(count) for reason, count in told["left_out"].items()}
+        except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError) as error:
+            raise _damaged(folder / CODES) from error
+        if not isinstance(codes, np.ndarray) or codes.ndim != 2 or len(codes) != len(texts):
+            raise _damaged(folder / CODES)
+        return Initial(texts, codes.astype(np.float32), left_out)
+
+    def _read_rows(self, path: Path, points: Mapping[int, int]) -> list[Evaluation]:
+        """The whole lines of a file, which are cut there, so that the next one begins a line."""
+        if not path.is_file():
+            return []
+        blob = path.read_bytes()
+        whole = blob[: blob.rfind(b"\n") + 1]
+        if len(whole) < len(blob):
+            with path.open("r+b") as file:
+                file.truncate(len(whole))
+        rows = []
+        for number, cells in enumerate(csv.reader(io.StringIO(whole.decode("utf-8", "replace"))), start=1):
+            if number == 1:
+                continue
+            try:
+                iteration, point = int(cells[0]), int(cells[1])
+                values = tuple(float(cell) if cell else np.nan for cell in cells[3:-1])
+                if len(values) != len(self._columns) or not 0 <= point < points[iteration]:
+                    raise ValueError("these are not the columns or the points of this run")
+            except (ValueError, IndexError, KeyError) as error:
+                raise _damaged(path, f", line {number}") from error
+            rows.append(Evaluation(iteration, point, values, cells[-1]))
+        if not whole:
+            path.unlink()
+        return rows
+
+
+def _read_proposals(path: Path) -> Proposals:
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            told = json.loads(file.metadata()["points"])
+            latent, codes = file.get_tensor("latent"), file.get_tensor("codes")
+        decoded = [Decoded(str(text), bool(valid), float(share)) for text, valid, share in told["decoded"]]
+        counts = {str(name): int(count) for name, count in told["counts"].items()}
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path) from error
+    if not len(latent) == len(codes) == len(decoded):
+        raise _damaged(path)
+    return Proposals(latent, codes, decoded, counts)
+
+
+def _name(iteration: int) -> str:
+    return f"iteration-{iteration:04}.safetensors"
+
+
+def _line(text: str) -> str:
+    """A text on one line: a line break would look like the end of a row that was cut off."""
+    return " ".join(text.splitlines())
+
+
+def _damaged(path: Path, more: str = "") -> DataError:
+    return DataError(
+        "this file of the optimisation is damaged", where=f"{path}{more}", remedy="Start again in another folder."
+    )

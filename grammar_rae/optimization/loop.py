@@ -1,0 +1,186 @@
+"""The door: what a user asks for, checked, and run."""
+
+import hashlib
+import importlib.util
+import inspect
+import json
+from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, cast
+
+from grammar_rae.errors import InputError, MissingExtraError, UnknownNameError
+from grammar_rae.optimization import start
+from grammar_rae.optimization.base import Strategy, at_least
+from grammar_rae.optimization.journal import Journal
+from grammar_rae.optimization.paper import PaperStrategy
+from grammar_rae.optimization.proposals import Decoder
+from grammar_rae.optimization.result import Optimization, outcome
+from grammar_rae.optimization.run import Run
+from grammar_rae.optimization.tilted import DensityStrategy
+from grammar_rae.optimization.turbo import TurboStrategy
+from grammar_rae.scores import Score, get_score
+
+STRATEGIES: dict[str, type[Strategy]] = {
+    "paper": PaperStrategy,
+    "turbo": TurboStrategy,
+    "density": DensityStrategy,
+}
+"""Strategies: ``Strategy(**options)``."""
+
+RESERVED = ("iteration", "point", "text", "valid", "known", "valid_share", "reason")
+
+AnyScore = str | Score | Callable[[str], float]
+
+
+def optimize(
+    model: Any,
+    score: AnyScore | Sequence[AnyScore],
+    data: Any = None,
+    *,
+    n_iterations: int = 5,
+    batch_size: int = 50,
+    strategy: str = "turbo",
+    maximize: bool | Sequence[bool] | None = None,
+    constraint: Any = None,
+    decodings: int = 1,
+    n_initial: int = 1000,
+    distinct: bool | None = None,
+    seed: int = 0,
+    folder: str | PathLike[str] | None = None,
+    resume: bool = False,
+    progress: bool = False,
+    jobs: int = 1,
+    **options: Any,
+) -> Optimization:
+    """Search a model's latent space for texts with high scores.
+
+    Each iteration proposes ``batch_size`` codes by what is known so far, decodes them and evaluates the texts: the
+    budget is ``n_iterations * batch_size`` evaluations, beside those of the data. A text whose value is known is not
+    scored again.
+
+    Parameters
+    ----------
+    model
+        What has ``encode(texts)``, ``decode(z, temperature=, constraint=, seed=)`` and ``codec.canonical(text)`` (None
+        for what is not valid); for drawn data also ``sample(n, seed=, constraint=)``. The density strategy asks its
+        ``density_``, and a Gaussian of the data's codes where that has no ``log_prob``.
+    score
+        What :func:`grammar_rae.scores.get_score` takes; or a list of such, for the Pareto front of several. A score
+        that standardises, given by name, takes the model's constants; where it has none, those of data without values,
+        which the model then keeps.
+    data
+        Texts that the search begins with: a list, array or Series; ``(texts, values)`` or a DataFrame with a column for
+        each score where the values are known (nan for none); or the result of another run with this model, to begin
+        where that one began without reading, encoding and scoring again. None draws ``n_initial`` texts from the model.
+    n_iterations, batch_size
+        The budget.
+    strategy
+        A row of :data:`STRATEGIES`.
+    maximize
+        Whether larger is better, for each score or for all; None as the scores say.
+    constraint
+        Of the decoding: see the model's ``decode``.
+    decodings
+        1 takes the likeliest text of a code. With more, so many are drawn, and the most frequent valid one counts.
+    n_initial
+        Texts to draw where there are no data.
+    distinct
+        Whether only valid texts that were not seen before are evaluated; None as the strategy has it: all but
+        ``paper`` do so.
+    seed
+        Of all that is random.
+    folder
+        Where to keep all that is found, as it is found; without one it is in memory only.
+    resume
+        Go on with the run in ``folder``: the result is that of a run that was never stopped. The data may be left out
+        once they were read. ``n_iterations`` may be another number.
+    progress
+        Whether to show a progress bar.
+    jobs
+        Processes that evaluate the score; -1 for one a core.
+    options
+        The strategy's.
+
+    Warns
+    -----
+    UserWarning
+        When an iteration finds fewer new valid texts than it may evaluate; it then has fewer points.
+
+    Raises
+    ------
+    InputError
+        For settings that cannot be used, or a score that no text of the data has.
+    DataError
+        When the data leave fewer than two texts, or the folder holds another run, or is damaged.
+    MissingExtraError
+        For several scores without BoTorch.
+    """
+    asked: list[AnyScore] = list(score) if isinstance(score, list | tuple) else [cast(AnyScore, score)]
+    scores = _scores(asked, getattr(model, "score_constants_", None))
+    maximized = _directions(maximize, scores)
+    made = _strategy(strategy, options)
+    texts = None if data is None else start.given(data, [one.name for one in scores])
+    settings = {
+        "scores": [one.name for one in scores],
+        "maximize": maximized,
+        "strategy": strategy,
+        "options": options,
+        "n_iterations": at_least("n_iterations", n_iterations, 1),
+        "batch_size": at_least("batch_size", batch_size, 1),
+        "decodings": at_least("decodings", decodings, 1),
+        "constraint": None if constraint is None else str(constraint),
+        "distinct": made.distinct if distinct is None else bool(distinct),
+        "seed": at_least("seed", seed, 0),
+        "data": None if texts is None else _digest(texts),
+        "n_initial": at_least("n_initial", n_initial, 2) if texts is None else None,
+    }
+    if resume and folder is None:
+        raise InputError("there is nothing to resume without a folder", remedy="Give the folder of the run.")
+    journal = Journal(None if folder is None else Path(folder), settings, resume)
+    run = Run(model, scores, made, Decoder(model, decodings, constraint), journal, jobs)
+    run.begin(texts, [isinstance(one, str) for one in asked], progress)
+    run.search(n_iterations, progress)
+    return outcome(journal, run.quality())
+
+
+def _scores(asked: Sequence[AnyScore], constants: Any) -> list[Score]:
+    scores = [get_score(one, constants) for one in asked]
+    names = [one.name for one in scores]
+    if not names:
+        raise InputError("a search needs a score", received="none")
+    if wrong := [name for name in names if name in RESERVED or names.count(name) > 1]:
+        raise InputError(
+            f"the score's name {wrong[0]!r} is taken",
+            remedy="Wrap it: grammar_rae.scores.Score(name, function, higher_is_better, description).",
+        )
+    if len(scores) > 1 and importlib.util.find_spec("botorch") is None:
+        raise MissingExtraError("botorch", "bo", "an optimisation of several scores")
+    return scores
+
+
+def _directions(maximize: bool | Sequence[bool] | None, scores: Sequence[Score]) -> list[bool]:
+    if maximize is None:
+        return [one.higher_is_better for one in scores]
+    found = [maximize] * len(scores) if isinstance(maximize, bool) else list(maximize)
+    if len(found) != len(scores) or not all(isinstance(one, bool) for one in found):
+        raise InputError("maximize is True or False, for all scores or for each", received=repr(maximize))
+    return found
+
+
+def _strategy(name: str, options: dict[str, Any]) -> Strategy:
+    if name not in STRATEGIES:
+        raise UnknownNameError("strategy", name, STRATEGIES)
+    known = inspect.signature(STRATEGIES[name]).parameters
+    for option in options:
+        if option not in known:
+            raise UnknownNameError(f"option of the strategy {name!r}", option, known)
+    return STRATEGIES[name](**options)
+
+
+def _digest(what: start.Given) -> str:
+    """Tells data apart."""
+    digest = hashlib.sha256(json.dumps(what.texts).encode())
+    if what.values is not None:
+        digest.update(what.values.tobytes())
+    return digest.hexdigest()

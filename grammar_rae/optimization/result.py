@@ -1,0 +1,154 @@
+"""What an optimisation found."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from grammar_rae.errors import InputError, UnknownNameError
+from grammar_rae.optimization.journal import HISTORY, INITIAL, Journal
+from grammar_rae.optimization.pareto import is_on_front
+
+
+@dataclass(frozen=True, eq=False)
+class Optimization:
+    """What :func:`grammar_rae.optimization.optimize` found.
+
+    Attributes
+    ----------
+    history
+        One row a point, in the order of evaluation: ``iteration`` (from 1), ``point`` (from 0 in each iteration),
+        ``text``, a column for each score (nan where there is no value), ``valid``, ``known`` (the text was in the data
+        or came up before, and was not scored again), ``valid_share`` (of the point's decodings), ``reason`` (why there
+        is no value, else "").
+    latent
+        float32 (N, D): the codes of the points.
+    initial, initial_codes
+        The texts that the surrogate began with and their scores, and their codes, float32 (K, D).
+    maximize
+        By score, whether larger is better.
+    decoded
+        One row an iteration: ``iteration``, ``points``, and how many codes were ``decoded`` for them, how many of those
+        came to nothing valid (``invalid``) and how many to a text that was seen before or twice (``seen``).
+    surrogate
+        By score, how well a surrogate fitted to nine tenths of the data (the local ones, where the strategy's is local)
+        predicts the others: ``rmse``, ``log_likelihood`` (mean, in nats), ``n``. Empty for fewer than 20 data.
+    left_out
+        Texts of the data that were not used, counted by reason.
+    settings
+        How the run was made.
+    """
+
+    history: pd.DataFrame
+    latent: NDArray[np.float32]
+    initial: pd.DataFrame
+    initial_codes: NDArray[np.float32]
+    maximize: dict[str, bool]
+    decoded: pd.DataFrame
+    surrogate: dict[str, dict[str, float]]
+    left_out: dict[str, int]
+    settings: dict[str, Any]
+
+    @property
+    def scores(self) -> list[str]:
+        """The names of the scores."""
+        return list(self.maximize)
+
+    @property
+    def validity(self) -> float:
+        """The share of points that came to a valid text; nan for no point."""
+        return float(self.history["valid"].mean()) if len(self.history) else float("nan")
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """Points without a value, counted by reason, the most frequent first."""
+        return dict(Counter(reason for reason in self.history["reason"] if reason).most_common())
+
+    @property
+    def initial_best(self) -> dict[str, tuple[str, float]]:
+        """By score, the best text of the data and its value."""
+        found = {}
+        for name, up in self.maximize.items():
+            values = self.initial[name].to_numpy(np.float64)
+            index = int(np.nanargmax(values) if up else np.nanargmin(values))
+            found[name] = (str(self.initial["text"].iloc[index]), float(values[index]))
+        return found
+
+    def best(self, n: int = 10, by: str | None = None) -> pd.DataFrame:
+        """The n best points of the run, the best first, each text once, by one of the scores, the first unless given.
+
+        Raises
+        ------
+        InputError
+            For a number below 1 or a score that the run has not.
+        """
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+            raise InputError("the number of points cannot be used", received=repr(n), expected="1 or more")
+        name = self.scores[0] if by is None else by
+        if name not in self.maximize:
+            raise UnknownNameError("score in this run", name, self.scores)
+        known = self._complete().sort_values(name, ascending=not self.maximize[name], kind="stable")
+        return known.head(n).reset_index(drop=True)
+
+    def front(self) -> pd.DataFrame:
+        """The points of the run that no other one beats in every score, each text once, sorted by the first score."""
+        known = self._complete()
+        signs = [1 if up else -1 for up in self.maximize.values()]
+        found = known[is_on_front(known[self.scores].to_numpy(np.float64) * signs)]
+        name = self.scores[0]
+        return found.sort_values(name, ascending=not self.maximize[name], kind="stable").reset_index(drop=True)
+
+    def curve(self, name: str | None = None) -> NDArray[np.float64]:
+        """The best value so far: (N + 1,), that of the data first, then after each point."""
+        name = self.scores[0] if name is None else name
+        sign = 1 if self.maximize[name] else -1
+        values = sign * np.concatenate([[self.initial_best[name][1]], self.history[name].to_numpy(np.float64)])
+        return np.asarray(sign * np.fmax.accumulate(values))
+
+    def _complete(self) -> pd.DataFrame:
+        return self.history.dropna(subset=self.scores).drop_duplicates("text")
+
+    def __repr__(self) -> str:
+        shown = []
+        for name in self.scores:
+            first = self.best(1, name)
+            found = f"{first[name].iloc[0]:.4g}" if len(first) else "none"
+            shown.append(f"{name} {found} (data {self.initial_best[name][1]:.4g})")
+        return f"<Optimization: {len(self.history)} points, validity {self.validity:.1%}, best {', '.join(shown)}>"
+
+
+def outcome(journal: Journal, surrogate: dict[str, dict[str, float]]) -> Optimization:
+    """The result of what a journal holds."""
+    assert journal.initial is not None
+    names = list(journal.settings["scores"])
+    initial = [(journal.text_of(row), *row.values) for row in journal.rows[INITIAL]]
+    known = {row[0] for row in initial}
+    rows, latent = [], []
+    for row in journal.rows[HISTORY]:
+        proposals = journal.proposals[row.iteration]
+        text, valid, share = proposals.decoded[row.point]
+        rows.append((row.iteration, row.point, text, *row.values, valid, valid and text in known, share, row.reason))
+        latent.append(proposals.latent[row.point])
+        known.add(text)
+    dimensions = journal.initial.codes.shape[1]
+    counts = [
+        (iteration, len(found.decoded), *(found.counts[name] for name in ("decoded", "invalid", "seen")))
+        for iteration, found in sorted(journal.proposals.items())
+    ]
+    columns = ["iteration", "point", "text", *names, "valid", "known", "valid_share", "reason"]
+    types: Any = {"iteration": int, "point": int, **dict.fromkeys(names, float)}
+    types |= {"valid": bool, "known": bool, "valid_share": float}
+    return Optimization(
+        history=pd.DataFrame(rows, columns=columns).astype(types),
+        latent=np.stack(latent) if latent else np.zeros((0, dimensions), np.float32),
+        initial=pd.DataFrame(initial, columns=["text", *names]).astype(dict.fromkeys(names, float)),
+        initial_codes=journal.initial.codes[[row.point for row in journal.rows[INITIAL]]],
+        maximize=dict(zip(names, journal.settings["maximize"], strict=True)),
+        decoded=pd.DataFrame(counts, columns=["iteration", "points", "decoded", "invalid", "seen"]),
+        surrogate=surrogate,
+        left_out=dict(journal.initial.left_out),
+        settings=dict(journal.settings),
+    )

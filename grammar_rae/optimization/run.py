@@ -1,0 +1,222 @@
+"""One run: what it begins with, and its iterations."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from grammar_rae.density import GaussianDensity
+from grammar_rae.errors import DataError, InputError
+from grammar_rae.optimization import start
+from grammar_rae.optimization.base import Array, Observations, Question, Strategy
+from grammar_rae.optimization.journal import HISTORY, INITIAL, Evaluation, Initial, Journal
+from grammar_rae.optimization.proposals import Decoder, Proposals, propose
+from grammar_rae.optimization.surrogate import held_out_quality
+from grammar_rae.scores import Score
+
+LEAST_HELD_OUT = 20
+"""Data from which on the surrogate's predictions are told."""
+
+
+@dataclass
+class Run:
+    """A search for scores in a model's latent space; the journal holds all that happens."""
+
+    model: Any
+    scores: list[Score]
+    strategy: Strategy
+    decoder: Decoder
+    journal: Journal
+    jobs: int = 1
+
+    # -- the beginning ------------------------------------------------------------------------------------------
+
+    def begin(self, data: start.Given | None, by_name: Sequence[bool], progress: bool) -> None:
+        """Read, encode and score what the run begins with, or what of it is still missing.
+
+        Parameters
+        ----------
+        data
+            As given; None to draw texts from the model.
+        by_name
+            Whether each score was given by its name: its constants are then not chosen yet.
+        progress
+            Whether to show a bar.
+        """
+        settings, values = self.journal.settings, None
+        self._take_constants(settings.get("constants", {}))
+        if self.journal.initial is None:
+            fit = data is not None and data.values is None
+            if data is None:
+                if settings["data"] is not None:
+                    raise InputError("the data were not read before the run ended", remedy="Give them again.")
+                data = start.drawn(self.model, settings["n_initial"], settings["seed"], self.decoder.constraint)
+            found, values = start.initial(self.model, data)
+            if data.codes is not None:
+                self._check_model(found)
+            scored = self._fit_constants(found.texts, by_name, progress) if fit else []
+            self.journal.begin(found)
+            if values is not None:
+                self._add_known(values)
+            self.journal.add(INITIAL, [Evaluation(0, index, *row) for index, row in enumerate(scored)])
+        else:
+            self._check_model(self.journal.initial)
+        self._score_initial(progress)
+        if not np.isfinite(self.observations(0).values).all(axis=1).any():
+            reason = next((row.reason for row in self.journal.rows[INITIAL] if row.reason), "no value is finite")
+            raise InputError("no text of the data has the score", received=reason)
+
+    def _take_constants(self, constants: dict[str, dict[str, float]]) -> None:
+        self.scores = [one.with_constants(constants[one.name]) if one.name in constants else one for one in self.scores]
+
+    def _fit_constants(
+        self, texts: list[str], by_name: Sequence[bool], progress: bool
+    ) -> list[tuple[tuple[float, ...], str]]:
+        """Choose the constants of scores that standardise, by these texts, where the model has none; it keeps them.
+
+        Where that gave the values of all scores, they are given back.
+        """
+        kept = getattr(self.model, "score_constants_", {})
+        found = []
+        for index, score in enumerate(self.scores):
+            if by_name[index] and score.standardizes and score.name not in kept:
+                self.scores[index], values = score.fitted(texts, self.jobs, progress)
+                found.append(values)
+                if hasattr(self.model, "score_constants_"):
+                    self.model.score_constants_[score.name] = self.scores[index].constants
+        self.journal.set(constants={one.name: one.constants for one in self.scores if one.standardizes})
+        if len(found) < len(self.scores):
+            return []
+        return start.with_reasons([one.values for one in found], [dict(one.failures) for one in found], self.scores)
+
+    def _add_known(self, values: Array) -> None:
+        rows = []
+        for index, row in enumerate(values):
+            known = np.where(np.isfinite(row), row, np.nan)
+            rows.append(
+                Evaluation(0, index, tuple(known.tolist()), "" if np.isfinite(row).all() else "no value is given")
+            )
+        self.journal.add(INITIAL, rows)
+
+    def _check_model(self, initial: Initial) -> None:
+        few = slice(0, 16)
+        codes = np.asarray(self.model.encode(initial.texts[few]))
+        if codes.shape != initial.codes[few].shape or not np.allclose(
+            codes, initial.codes[few], rtol=1e-2, atol=1e-2 * float(initial.codes.std() + 1e-12)
+        ):
+            raise DataError(
+                "the run was made with another model",
+                where=None if self.journal.folder is None else str(self.journal.folder),
+                remedy="Go on with that model, or begin anew.",
+            )
+
+    def _score_initial(self, progress: bool) -> None:
+        assert self.journal.initial is not None
+        texts, done = self.journal.initial.texts, len(self.journal.rows[INITIAL])
+        with _bar(len(texts) - done, "scoring the data", progress and len(texts) > done) as bar:
+            for rows in start.values_of(self.scores, texts[done:], self.jobs):
+                first = len(self.journal.rows[INITIAL])
+                self.journal.add(INITIAL, [Evaluation(0, first + i, *row) for i, row in enumerate(rows)])
+                bar.update(len(rows))
+
+    # -- the iterations -----------------------------------------------------------------------------------------
+
+    def search(self, n_iterations: int, progress: bool) -> None:
+        """All iterations, or those that are still missing."""
+        size = self.journal.settings["batch_size"]
+        done = len(self.journal.rows[HISTORY])
+        with _bar(n_iterations * size, "evaluating", progress, done) as bar:
+            for iteration in range(1, n_iterations + 1):
+                if iteration not in self.journal.proposals:
+                    self.journal.propose(iteration, self._proposals(iteration, size))
+                self._evaluate(iteration, bar)
+
+    def _proposals(self, iteration: int, size: int) -> Proposals:
+        settings = self.journal.settings
+        rng = np.random.default_rng([settings["seed"], iteration])
+        asked = Question(size, int(rng.integers(2**62)), self._log_density, self.decoder.decodings)
+        seen = self.observations(iteration - 1)
+        found = propose(self.strategy, self.decoder, seen, self._known(), asked, settings["distinct"])
+        if len(found.decoded) < size:
+            counts = found.counts
+            warnings.warn(
+                f"iteration {iteration} has {len(found.decoded)} of {size} points: of {counts['decoded']} codes, "
+                f"{counts['invalid']} came to nothing valid and {counts['seen']} to a text that was seen before",
+                stacklevel=4,
+            )
+        elif not any(one.valid for one in found.decoded):
+            warnings.warn(f"no point of iteration {iteration} came to a valid text", stacklevel=4)
+        return found
+
+    def _evaluate(self, iteration: int, bar: Any) -> None:
+        """Evaluate the points that have no row yet, and write each as soon as it is known."""
+        points = self.journal.proposals[iteration].decoded
+        done = sum(row.iteration == iteration for row in self.journal.rows[HISTORY])
+        values = self._known()
+        waiting = {point.text: None for point in points[done:] if point.valid and point.text not in values}
+        answers = start.values_of(self.scores, list(waiting), self.jobs)
+        texts = iter(waiting)
+        for index in range(done, len(points)):
+            text, valid, _ = points[index]
+            while valid and text not in values:
+                rows = next(answers)
+                values.update((next(texts), row) for row in rows)
+            row = values[text] if valid else ((np.nan,) * len(self.scores), start.NOT_VALID)
+            self.journal.add(HISTORY, [Evaluation(iteration, index, *row)])
+            bar.update(1)
+
+    def _known(self) -> dict[str, tuple[tuple[float, ...], str]]:
+        """The texts that were evaluated, and what came of it."""
+        rows = [*self.journal.rows[INITIAL], *self.journal.rows[HISTORY]]
+        return {self.journal.text_of(row): (row.values, row.reason) for row in rows if row.reason != start.NOT_VALID}
+
+    def observations(self, until: int) -> Observations:
+        """What was known after an iteration; 0 for the data alone, of which only texts with values count."""
+        journal = self.journal
+        assert journal.initial is not None
+        first = np.array([row.values for row in journal.rows[INITIAL]])
+        complete = np.isfinite(first).all(axis=1)
+        rows = [row for row in journal.rows[HISTORY] if row.iteration <= until]
+        codes = [journal.initial.codes[complete], *(journal.proposals[r.iteration].codes[r.point][None] for r in rows)]
+        values = [first[complete], *(np.array([row.values]) for row in rows)]
+        iterations = np.array([0] * int(complete.sum()) + [row.iteration for row in rows])
+        signs = np.where(journal.settings["maximize"], 1.0, -1.0)
+        return Observations(np.concatenate(codes).astype(np.float64), signs * np.concatenate(values), iterations)
+
+    # -- beside the search --------------------------------------------------------------------------------------
+
+    @cached_property
+    def _log_density(self) -> Callable[[Array], Array]:
+        """The model's density of codes; a Gaussian of the data's codes where it has none that can be computed."""
+        density: Any = getattr(self.model, "density_", None)
+        if not hasattr(density, "log_prob"):
+            assert self.journal.initial is not None
+            density = GaussianDensity(self.journal.initial.codes.shape[1]).fit(self.journal.initial.codes)
+
+        def log_density(codes: Array) -> Array:
+            with torch.no_grad():
+                return np.asarray(density.log_prob(torch.from_numpy(codes)).cpu().numpy(), np.float64)
+
+        return log_density
+
+    def quality(self) -> dict[str, dict[str, float]]:
+        """How well the strategy's surrogate predicts a held-out tenth of the data that it is fitted on, by score."""
+        seen = self.observations(0)
+        rows = self.strategy.for_surrogate(seen)
+        if len(rows) < LEAST_HELD_OUT:
+            return {}
+        inducing, seed = self.strategy.n_inducing, self.journal.settings["seed"]
+        return {
+            score.name: held_out_quality(seen.codes[rows], seen.values[rows, i], seed, n_inducing=inducing)
+            for i, score in enumerate(self.scores)
+        }
+
+
+def _bar(total: int, what: str, progress: bool, done: int = 0) -> Any:
+    from tqdm.auto import tqdm
+
+    return tqdm(total=total, desc=what, unit="text", initial=done, disable=not progress)

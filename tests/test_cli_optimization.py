@@ -1,0 +1,86 @@
+"""``grammar-rae optimize``: what it prints, writes and refuses. The model is tiny; what it finds is not looked at."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner, Result
+
+from grammar_rae.cli import app
+from grammar_rae.datasets import sample_texts
+from grammar_rae.model import GenerativeModel
+from grammar_rae.resources import bundled
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "run"
+    texts = sample_texts(bundled("data/moses_sample.smi.gz"), 100, 0)
+    GenerativeModel("tiny", epochs=1).fit(texts, folder=folder, jobs=1)
+    return folder
+
+
+def optimize(*words: str | Path) -> Result:
+    command = ["optimize", "--budget", "4", "--batch-size", "2", "-q", *words]
+    return CliRunner().invoke(app, [str(word) for word in command], prog_name="grammar-rae")
+
+
+def refused(*words: str | Path) -> str:
+    result = optimize(*words)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == "" and "Traceback" not in result.stderr
+    return result.stderr
+
+
+def test_a_run_on_the_training_data_and_its_resumption(model: Path, tmp_path: Path) -> None:
+    run = tmp_path / "found"
+    words = ("-m", model, "--score", "penalized_logp", "--constraint", "chemistry", "-o", run)
+    result = optimize(*words)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    best = pd.read_csv(run / "best.csv")
+    assert [line.split("\t")[1] for line in lines] == best["text"].tolist()
+    assert "beginning with the 100 texts" in result.stderr and "4 evaluations" in result.stderr
+    assert "penalized_logp" in (run / "report.html").read_text()
+    assert set(GenerativeModel.load(model).score_constants_) == {"penalized_logp"}
+    assert "already" in refused(*words)
+    again = optimize(*words, "--resume", "--budget", "6")
+    assert again.exit_code == 0, again.output
+    assert len(pd.read_csv(run / "history.csv")) == 6
+    assert "another optimisation" in refused(*words, "--resume", "--seed", "1")
+
+
+def test_a_score_and_data_of_the_users_own(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def carbons(text):\n    return text.upper().count('C')\n")
+    (tmp_path / "few.smi").write_text("CCO\nc1ccccc1\nnonsense\nCC(C)N\nCCCC\n")
+    score = f"{tmp_path / 'mine.py'}:carbons"
+    words = ("-m", model, "--data", tmp_path / "few.smi", "--minimize", "--strategy", "paper")
+    result = optimize(*words, "--score", score, "-o", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert "best carbons in the data 2\n" in result.stderr
+    frame = pd.read_csv(tmp_path / "run" / "history.csv")
+    valid = frame["reason"].isna()
+    assert (frame["carbons"][valid] == frame["text"][valid].str.upper().str.count("C")).all()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--score", "beauty"], "no score of this name"),
+        (["--score", "qed", "--strategy", "luck"], "no strategy of this name"),
+        (["--score", "qed", "--budget", "3"], "no multiple"),
+        (["--score", "qed", "--budget", "0"], "budget"),
+        (["--score", "missing.py:f"], "no such file"),
+        (["--score", "qed", "--resume"], "no optimisation to resume"),
+        (["--score", "qed", "--data", "missing.smi"], "missing.smi"),
+        ([], "--score"),
+    ],
+)
+def test_what_is_refused(model: Path, tmp_path: Path, words: list[str], told: str) -> None:
+    assert told in refused("-m", model, "-o", tmp_path / "run", *words)
+
+
+@pytest.mark.parametrize(("code", "told"), [("1 / 0", "ZeroDivisionError"), ("f = 3", "no such function")])
+def test_code_that_cannot_be_used(model: Path, tmp_path: Path, code: str, told: str) -> None:
+    (tmp_path / "mine.py").write_text(code)
+    assert told in refused("-m", model, "-o", tmp_path / "run", "--score", f"{tmp_path / 'mine.py'}:f")
