@@ -20,8 +20,9 @@ from grammar_rae.benchmarks import common
 from grammar_rae.benchmarks.common import Row
 from grammar_rae.benchmarks.structured_problems import PROTOCOLS, RAW, Protocol, Texts
 from grammar_rae.benchmarks.study import latest, read_rows, trained
+from grammar_rae.datasets import CodeDataset
 from grammar_rae.errors import GrammarRAEError, InputError, UnknownNameError
-from grammar_rae.model import GenerativeModel
+from grammar_rae.model import DATA_FOLDER, GenerativeModel
 from grammar_rae.optimization import Optimization, optimize
 from grammar_rae.optimization.proposals import Decoder
 from grammar_rae.recipes import STRUCTURED_MODELS, STRUCTURED_PROBLEMS, Recipe, structured_recipe
@@ -225,9 +226,9 @@ def _model(one: Run) -> GenerativeModel:
 def _reconstruction(one: _Trained) -> Row:
     """The share of test rows that come back: the likeliest text of each code, and by the grammar VAE's protocol."""
     study, model = one.study, one.model
-    test, refused = _usable(model, study.texts.test[: study.rows])
+    test, refused = _test_rows(one)
     wanted = np.array([model.codec.canonical(text) for text in test])
-    figures: Row = {"rows": len(test), "refused": refused}
+    figures: Row = {"rows": len(test), "refused": refused, "validated": study.texts.test is None}
     for constraint in one.constraints:
         found = np.array(model.decode(model.encode(test), constraint=constraint))
         figures[f"exact_{constraint}"] = float((found == wanted).mean())
@@ -318,7 +319,15 @@ def _outcome(constraint: str, texts: list[str | None], values: list[float], up: 
     }
 
 
-def _usable(model: GenerativeModel, texts: list[str]) -> tuple[list[str], int]:
-    """The texts that the codec takes, and how many it refuses."""
-    refused = {index for index, _ in model.codec.encode_batch(texts).rejected}
+def _test_rows(one: _Trained) -> tuple[list[str], int]:
+    """Rows that the model was not trained on and that its codec takes, and how many it refuses."""
+    study, codec = one.study, one.model.codec
+    texts = study.texts.test
+    if texts is None:
+        recipe = one.model.recipe_
+        encoded = CodeDataset.open(one.run.folder / DATA_FOLDER)
+        _, validation = encoded.split(recipe.validation_fraction, study.seed, recipe.validation_maximum)
+        texts = codec.decode_batch(validation.batch(range(min(study.rows, len(validation)))).numpy())
+    texts = texts[: study.rows]
+    refused = {index for index, _ in codec.encode_batch(texts).rejected}
     return [text for index, text in enumerate(texts) if index not in refused], len(refused)

@@ -65,7 +65,9 @@ def _reconstruction(rows: list[Row]) -> list[str]:
         return []
     constraints = _constraints(found, "exact_")
     lines = [
-        f"Exact reconstruction of {found[0]['rows']:,} rows that were not trained on: the likeliest text of each code, "
+        f"Exact reconstruction of {found[0]['rows']:,} rows that were not trained on"
+        + (" (they chose the learning rate and the best epoch)" if found[0]["validated"] else "")
+        + ": the likeliest text of each code, "
         f"and, for {found[0]['drawn_rows']:,} of them, by the grammar VAE's protocol: {ENCODINGS} encodings with the "
         f"model's noise, {DECODINGS} decodings at temperature 1 of each.",
         "",
