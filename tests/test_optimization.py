@@ -212,6 +212,17 @@ def test_expected_improvement_is_the_integral(mean: float, deviation: float, bes
     assert float(mine) == pytest.approx(math.log(deviation) + norm.logpdf(u) + math.log(wanted), abs=1e-7)
 
 
+def test_expected_improvement_is_botorchs(rows: Any) -> None:
+    analytic = pytest.importorskip("botorch.acquisition.analytic")
+    from grammar_rae.optimization.botorch_model import Surrogates
+
+    gp = SparseGP.fit(*rows, n_inducing=30)
+    new = torch.from_numpy(np.random.default_rng(2).normal(size=(40, 3)))
+    best = float(gp.predict(new)[0].median())
+    theirs = analytic.LogExpectedImprovement(Surrogates([gp]), best_f=best)(new.unsqueeze(1)).detach()
+    torch.testing.assert_close(log_expected_improvement(*gp.predict(new), best), theirs, rtol=1e-3, atol=1e-3)
+
+
 def test_far_below_the_best_the_improvement_keeps_its_digits_and_its_gradient() -> None:
     u = torch.tensor([-0.5, -1.0, -1.001, -5.0, -30.0, -999.0, -1001.0, -1e6], dtype=torch.float64, requires_grad=True)
     value = log_expected_improvement(u, torch.ones_like(u), 0.0)

@@ -34,4 +34,6 @@ class Surrogates(Model):
             mean, covariance = surrogate.joint(X)
             jitter = 1e-6 * covariance.diagonal(dim1=-2, dim2=-1).mean().clamp_min(1e-12)
             parts.append(MultivariateNormal(mean, covariance + jitter * torch.eye(X.shape[-2], dtype=X.dtype)))
+        if len(parts) == 1:
+            return GPyTorchPosterior(parts[0])
         return GPyTorchPosterior(MultitaskMultivariateNormal.from_independent_mvns(parts))

@@ -16,9 +16,10 @@ class PaperStrategy(Strategy):
 
     A sparse process with a squared exponential of one length-scale a dimension learns the score of all codes. Each
     point of a batch maximises the expected improvement inside the box that holds the data's codes, and is then believed
-    to have the value that the process expects. All points are evaluated, whatever they decode to; one that decodes to
-    nothing is observed with the worst value of all. For several scores the points are the best of random codes in the
-    box, by the hypervolume that they are expected to add.
+    to have the value that the process expects. What is to be improved on is the highest value that the process expects
+    anywhere in the box: the best value of the data may be one that no code nearby comes close to. All points are
+    evaluated, whatever they decode to; one that decodes to nothing is observed with the worst value of all. For several
+    scores the points are the best of random codes in the box, by the hypervolume that they are expected to add.
 
     Parameters
     ----------
@@ -44,14 +45,20 @@ class PaperStrategy(Strategy):
         if len(surrogates) > 1:
             raw = self._raw(seen, low, high, rng)
             return raw[self.by_front(surrogates, seen, asked, raw)].numpy()
-        (surrogate,), best = surrogates, float(np.nanmax(seen.values))
+        (surrogate,) = surrogates
+
+        def highest(worth: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+            """The code (1, D) in the box that is worth most, as far as a few searches find."""
+            raw = self._raw(seen, low, high, rng)
+            return search_box(worth, low, high, raw[worth(raw).argsort(descending=True, stable=True)[: self.n_starts]])[
+                :1
+            ]
+
+        peak = highest(lambda codes: surrogate.predict(codes)[0])
+        best = float(surrogate.predict(peak)[0])
         found = []
         for _ in range(asked.n):
-            raw = self._raw(seen, low, high, rng)
-            improvement = _improvement(surrogate, best)
-            starts = raw[improvement(raw).argsort(descending=True, stable=True)[: self.n_starts]]
-            found.append(search_box(improvement, low, high, starts)[:1])
-            best = max(best, float(surrogate.predict(found[-1])[0]))
+            found.append(highest(_improvement(surrogate, best)))
             surrogate = surrogate.believe(found[-1])
         return torch.cat(found).numpy()
 

@@ -12,7 +12,10 @@ from grammar_rae.errors import InputError, TextError
 from grammar_rae.optimization.base import Array, Observations, Question, Strategy
 
 ROUNDS = 4
-"""Pools that are decoded, at most, to find as many new texts as a batch has points."""
+"""Pools that are decoded, at most, to have more new texts than a batch has points."""
+
+MOST_ROUNDS = 10
+"""Pools that are decoded, at most, to have as many. Each reaches twice as far as the one before it."""
 
 _ROWS = 200_000  # decodings at once
 
@@ -114,14 +117,14 @@ def propose(
     known
         Texts that were seen.
     distinct
-        Whether only valid texts that are not known count, each once. Where :data:`ROUNDS` pools have too few of them,
-        there are fewer points than were asked for.
+        Whether only valid texts that are not known count, each once. Where :data:`MOST_ROUNDS` pools have too few of
+        them, there are fewer points than were asked for.
     """
     latent: list[Array] = []
     decoded: list[Decoded] = []
     counts = {"decoded": 0, "invalid": 0, "seen": 0}
     mine: set[str] = set()
-    for attempt in range(ROUNDS):
+    for attempt in range(MOST_ROUNDS):
         question = asked.again(attempt)
         codes = np.asarray(strategy.pool(seen, question), np.float32)
         for code, found in zip(codes, decoder(codes, question.seed), strict=True):
@@ -133,7 +136,7 @@ def propose(
                 mine.add(found.text)
                 latent.append(code)
                 decoded.append(found)
-        if len(decoded) >= strategy.spare * asked.n:
+        if len(decoded) >= (strategy.spare if attempt + 1 < ROUNDS else 1) * asked.n:
             break
     if not decoded:
         nothing = np.zeros((0, seen.codes.shape[1]), np.float32)

@@ -68,7 +68,8 @@ class DensityStrategy(LocalStrategy):
 
         def worth(codes: Array) -> Array:
             improvement = log_expected_improvement(*surrogate.predict(torch.from_numpy(codes)), best).numpy()
-            return np.asarray(self.greed * improvement - self._price(codes, threshold, asked))
+            # Where all that the density likes was seen, it has to be paid less.
+            return np.asarray(self.greed * improvement - 0.5**asked.attempt * self._price(codes, threshold, asked))
 
         n = self.pool_size(asked)
         starts = seen.codes[best_rows(seen, self.n_regions)]
