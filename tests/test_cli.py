@@ -64,7 +64,7 @@ def smiles(tmp_path: Path) -> Path:
 
 COMMANDS = [
     *("demo", "train", "sample", "interpolate"),
-    *("encode", "decode", "reconstruct", "optimize", "expressions", "refit"),
+    *("encode", "decode", "reconstruct", "evaluate", "optimize", "expressions", "refit"),
     *("recipes", "constraints", "grammar", "benchmark"),
 ]
 

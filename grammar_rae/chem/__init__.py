@@ -1,4 +1,4 @@
-"""Everything that needs RDKit: SMILES, their canonical, Kekulé and aromatic forms, valences, descriptors, drawing.
+"""Everything that needs RDKit: reading and writing SMILES, descriptors, fingerprints, fragments, filters, drawing.
 
 No other part of the package imports rdkit. All functions take and give plain text and numbers, raise
 :class:`~grammar_rae.errors.TextError` where RDKit refuses a text, and keep RDKit's log silent while they run.
@@ -6,6 +6,9 @@ No other part of the package imports rdkit. All functions take and give plain te
 
 from grammar_rae.chem.descriptors import DESCRIPTORS, heavy_atoms, logp, qed, rings, sa, weight
 from grammar_rae.chem.drawing import svg, svg_grid
+from grammar_rae.chem.filters import filter_matches
+from grammar_rae.chem.fingerprints import morgan
+from grammar_rae.chem.fragments import brics_fragments, scaffold
 from grammar_rae.chem.smiles import (
     FRAGMENTS,
     MAX_CHARACTERS,
@@ -16,6 +19,7 @@ from grammar_rae.chem.smiles import (
     kekule,
 )
 from grammar_rae.chem.topology import Ring, ring_list
+from grammar_rae.chem.traits import TRAITS, portraits
 from grammar_rae.chem.valence import LARGEST_CAPACITY, ORGANIC, capacities
 from grammar_rae.chem.writing import kekule_as_written
 
@@ -25,20 +29,26 @@ __all__ = [
     "LARGEST_CAPACITY",
     "MAX_CHARACTERS",
     "ORGANIC",
+    "TRAITS",
     "Ring",
     "aromatic",
+    "brics_fragments",
     "canonical",
     "canonical_or_none",
     "capacities",
+    "filter_matches",
     "heavy_atoms",
     "is_valid",
     "kekule",
     "kekule_as_written",
     "logp",
+    "morgan",
+    "portraits",
     "qed",
     "ring_list",
     "rings",
     "sa",
+    "scaffold",
     "svg",
     "svg_grid",
     "weight",

@@ -42,7 +42,7 @@ def sa(text: str) -> float:
     DataError
         When this installation of RDKit lacks the files of the score.
     """
-    return float(_sa_scorer()(molecule(text)))
+    return sa_of(molecule(text))
 
 
 @quiet
@@ -73,7 +73,12 @@ def largest_ring(text: str) -> float:
 def logp_sa_and_largest_ring(text: str) -> tuple[float, float, float]:
     """:func:`logp`, :func:`sa` and :func:`largest_ring` of a molecule that is read once; errors as in :func:`sa`."""
     found = molecule(text)
-    return float(_crippen.MolLogP(found)), float(_sa_scorer()(found)), _largest_ring(found)
+    return float(_crippen.MolLogP(found)), sa_of(found), _largest_ring(found)
+
+
+def sa_of(found: Any) -> float:
+    """:func:`sa` of RDKit's molecule."""
+    return float(_sa_scorer()(found))
 
 
 def _largest_ring(found: Any) -> float:

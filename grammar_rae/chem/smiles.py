@@ -44,6 +44,11 @@ def molecule(text: str) -> Any:
     return found
 
 
+def molecule_or_none(text: str) -> Any:
+    """RDKit's sanitised molecule, or None (faster than an error); callers keep the log quiet."""
+    return _read(text)
+
+
 def _refusal(text: object) -> TextError:
     """The error that tells why :func:`_read` gave None, in RDKit's own words where it has some."""
     if not isinstance(text, str):

@@ -12,6 +12,7 @@ from grammar_rae.cli import (
     benchmark,
     catalogue,
     density,
+    evaluation,
     expressions,
     latent,
     optimization,
@@ -40,6 +41,7 @@ app.command()(optimization.optimize)
 app.command()(latent.encode)
 app.command()(latent.decode)
 app.command()(latent.reconstruct)
+app.command()(evaluation.evaluate)
 app.command()(density.refit)
 app.command()(catalogue.recipes)
 app.command()(density.densities)

@@ -50,6 +50,24 @@ def moments(batches: Iterable[NDArray[np.floating]]) -> Moments:
     return Moments(n, mean, scatter / (n - 1))
 
 
+def moments_without(every: Moments, part: Moments) -> Moments:
+    """The moments of the vectors that are not in the part: what :func:`moments` would give for them.
+
+    Raises
+    ------
+    InputError
+        When fewer than two vectors are left.
+    """
+    n = every.n - part.n
+    if n < 2:
+        raise InputError("a covariance needs two vectors", received=n, expected="2 or more")
+    mean = (every.n * every.mean - part.n * part.mean) / n
+    step = part.mean - mean
+    scatter = (every.n - 1) * every.covariance - (part.n - 1) * part.covariance
+    scatter = scatter - np.outer(step, step) * (n * part.n / every.n)
+    return Moments(n, mean, scatter / (n - 1))
+
+
 def frechet_distance(mean1: Floats, covariance1: Floats, mean2: Floats, covariance2: Floats) -> float:
     """The squared 2-Wasserstein distance of two Gaussians, by the name that FID and FCD have made usual.
 

@@ -26,13 +26,13 @@ _CHARACTERS = 350  # what ChemNet was trained to read
 
 def validity(smiles: Sequence[str]) -> float:
     """The share of texts that RDKit parses and sanitises; NaN for none."""
-    texts = _listed(smiles)
+    texts = listed(smiles)
     return sum(map(chem.is_valid, texts)) / len(texts) if texts else float("nan")
 
 
 def uniqueness(smiles: Sequence[str]) -> float:
     """The share of different molecules (canonical SMILES) among the valid ones; NaN where none is valid."""
-    valid = [spelled for spelled in map(chem.canonical_or_none, _listed(smiles)) if spelled is not None]
+    valid = [spelled for spelled in map(chem.canonical_or_none, listed(smiles)) if spelled is not None]
     return len(set(valid)) / len(valid) if valid else float("nan")
 
 
@@ -52,7 +52,7 @@ def ring_statistics(smiles: Sequence[str]) -> dict[str, float]:
     InputError
         For no molecule at all.
     """
-    texts = _listed(smiles)
+    texts = listed(smiles)
     if not texts:
         raise InputError("there is no molecule to count rings in", expected="one SMILES or more")
     sizes: Counter[str] = Counter()
@@ -65,7 +65,9 @@ def ring_statistics(smiles: Sequence[str]) -> dict[str, float]:
     return {"rings": rings / len(texts), "aromatic_rings": aromatic / len(texts), **shares}
 
 
-def fcd(smiles: Sequence[str], reference: Sequence[str] | Moments, device: str | torch.device = "cpu") -> float:
+def fcd(
+    smiles: Sequence[str] | Moments, reference: Sequence[str] | Moments, device: str | torch.device = "cpu"
+) -> float:
     """The Fréchet ChemNet distance (Preuer et al., 2018): how far molecules are from reference molecules, 0 or more.
 
     It falls with the number of molecules, towards a limit: compare only distances of equally many against the same
@@ -73,10 +75,8 @@ def fcd(smiles: Sequence[str], reference: Sequence[str] | Moments, device: str |
 
     Parameters
     ----------
-    smiles
-        The molecules.
-    reference
-        The reference molecules, or what :func:`chemnet_moments` gave for them.
+    smiles, reference
+        The molecules and the reference molecules, or what :func:`chemnet_moments` gave for them.
     device
         Where ChemNet runs.
 
@@ -89,30 +89,44 @@ def fcd(smiles: Sequence[str], reference: Sequence[str] | Moments, device: str |
     InputError
         For fewer than two molecules.
     """
-    theirs = reference if isinstance(reference, Moments) else chemnet_moments(reference, device)
-    ours = chemnet_moments(smiles, device)
+    theirs, ours = (
+        part if isinstance(part, Moments) else chemnet_moments(part, device) for part in (reference, smiles)
+    )
     return frechet_distance(ours.mean, ours.covariance, theirs.mean, theirs.covariance)
 
 
-def chemnet_moments(smiles: Sequence[str], device: str | torch.device = "cpu", batch_size: int = 256) -> Moments:
+def chemnet_moments(
+    smiles: Sequence[str], device: str | torch.device = "cpu", batch_size: int = 256, progress: bool = False
+) -> Moments:
     """Mean and covariance of the 512 activations of ChemNet's last hidden layer, as :func:`fcd` compares them.
 
     Each text is read as its canonical SMILES, as ChemNet was trained; of a molecule of several parts only the first is
     seen. Only one batch is held in memory. Parameters and errors as for :func:`fcd`.
     """
-    return moments(_activations(_listed(smiles), torch.device(device), batch_size))
+    return moments(_activations(listed(smiles), torch.device(device), batch_size, progress))
 
 
-def _activations(texts: list[str], device: torch.device, batch_size: int) -> Iterator[NDArray[np.float32]]:
+def check_chemnet() -> Any:
+    """The module with ChemNet, or :class:`~grammar_rae.errors.MissingExtraError`."""
     try:
         import fcd_torch.utils as chemnet
     except ImportError as error:
         raise MissingExtraError("fcd_torch", "metrics", "the Fréchet ChemNet distance") from error
+    return chemnet
+
+
+def _activations(
+    texts: list[str], device: torch.device, batch_size: int, progress: bool
+) -> Iterator[NDArray[np.float32]]:
+    from tqdm.auto import tqdm
+
+    chemnet = check_chemnet()
     # Only the net and the reading of SMILES are fcd_torch's. Its own class unpickles the weights (with older versions
     # of PyTorch) and calls functions that NumPy and SciPy have given up.
     weights: Any = torch.load(Path(chemnet.__file__).with_name(_WEIGHTS), map_location=device, weights_only=True)
     net = chemnet.load_imported_model(weights).to(device).eval()
-    for start in range(0, len(texts), batch_size):
+    starts = range(0, len(texts), batch_size)
+    for start in tqdm(starts, desc="ChemNet", leave=False, disable=not progress):
         spelled = map(chem.canonical, texts[start : start + batch_size])
         one_hot = np.stack([chemnet.get_one_hot(text, _CHARACTERS) for text in spelled]).astype(np.float32)
         x = torch.from_numpy(one_hot / one_hot.shape[2]).transpose(1, 2).to(device)
@@ -121,7 +135,8 @@ def _activations(texts: list[str], device: torch.device, batch_size: int) -> Ite
         yield activations
 
 
-def _listed(smiles: Sequence[str]) -> list[str]:
+def listed(smiles: Sequence[str]) -> list[str]:
+    """The texts as a list, unless one text was given in the place of many."""
     if isinstance(smiles, str):
         raise InputError("a set of molecules is a list of texts, not one text", received=repr(smiles))
     return list(smiles)

@@ -105,7 +105,7 @@ class GrammarVAEEncoder(nn.Module):
 
 
 class Positions(NamedTuple):
-    """The logits (N, T, R) of all positions, of which the rows ``kept`` (B,) are still wanted, and the next position."""
+    """The logits (N, T, R) of all positions, the rows ``kept`` (B,) that are still wanted, and the next position."""
 
     logits: Tensor
     kept: Tensor
@@ -176,6 +176,6 @@ def _activation(channels: int, batch_norm: bool) -> list[nn.Module]:
 def batch_normalisation(channels: int) -> nn.BatchNorm1d:
     """As the original's library has it: statistics that move by a hundredth of a batch's, and 0.001 in the root.
 
-    What moves by a tenth, PyTorch's way, makes the validation loss so restless that the plateau schedule gives up early.
+    What moves by a tenth, PyTorch's way, makes the validation loss so restless that the plateau schedule gives up.
     """
     return nn.BatchNorm1d(channels, eps=1e-3, momentum=0.01)

@@ -1,6 +1,7 @@
 """What an optimisation begins with: texts, their codes and their scores."""
 
 import os
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -127,10 +128,19 @@ def initial(model: Any, what: Given) -> tuple[Initial, NDArray[np.float64] | Non
 def values_of(
     scores: Sequence[Score], texts: Sequence[str], jobs: int
 ) -> Iterator[list[tuple[tuple[float, ...], str]]]:
-    """The values of texts, and the reason where one is missing, as many texts at once as there are processes."""
-    step = 1 if jobs == 1 else 8 * (jobs if jobs > 0 else os.cpu_count() or 1)
-    for start in range(0, len(texts), step):
-        found = [evaluate(score, texts[start : start + step], jobs) for score in scores]
+    """The values of texts, and the reason where one is missing; what is given may be kept before the next is evaluated.
+
+    One process evaluates one text at once. Several begin with a few each, and get twice as many when these took less
+    than a second, so that a quick score does not wait for processes to be asked.
+    """
+    cores = jobs if jobs > 0 else os.cpu_count() or 1
+    step, first = 1 if jobs == 1 else 8 * cores, 0
+    while first < len(texts):
+        part, begun = texts[first : first + step], time.perf_counter()
+        found = [evaluate(score, part, jobs) for score in scores]
+        first += step
+        if jobs != 1 and time.perf_counter() - begun < 1:
+            step *= 2
         yield with_reasons([one.values for one in found], [dict(one.failures) for one in found], scores)
 
 

@@ -15,7 +15,7 @@ from grammar_rae.errors import DataError, InputError, UnknownNameError
 from grammar_rae.report.charts import Curve, line_chart
 from grammar_rae.report.page import template
 
-__all__ = ["CARDS", "Card", "Curve", "line_chart", "write_report"]
+__all__ = ["CARDS", "Card", "Curve", "Table", "line_chart", "write_page", "write_report"]
 
 
 class Card(NamedTuple):
@@ -24,6 +24,15 @@ class Card(NamedTuple):
     text: str
     picture: Markup
     legend: str
+
+
+class Table(NamedTuple):
+    """A table of cells that are ready to be read, the first row apart, and a remark below."""
+
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
 
 
 def write_report(
@@ -37,6 +46,7 @@ def write_report(
     columns: int = 5,
     kind: str = "molecules",
     x_label: str = "seconds",
+    heading: str = "Training",
 ) -> None:
     """Write the report; a file of this name is replaced in one step or left as it was.
 
@@ -57,8 +67,8 @@ def write_report(
         The largest number of columns of the grid; a narrow window has fewer.
     kind
         ``"molecules"`` draws the texts as SMILES, ``"text"`` shows them as they are (expressions).
-    x_label
-        What the curves' x counts.
+    x_label, heading
+        What the curves' x counts, and what stands over the curves.
 
     Raises
     ------
@@ -68,6 +78,43 @@ def write_report(
         When there is no such kind.
     DataError
         When the folder does not exist or the file cannot be written.
+    """
+    write_page(
+        path,
+        title=title,
+        molecules=molecules,
+        legends=legends,
+        facts=facts,
+        charts=_charts(curves, x_label),
+        heading=heading,
+        columns=columns,
+        kind=kind,
+    )
+
+
+def write_page(
+    path: str | os.PathLike[str],
+    *,
+    title: str,
+    molecules: Sequence[str],
+    legends: Sequence[str] | None = None,
+    facts: Mapping[str, str | int | float],
+    tables: Sequence[Table] = (),
+    charts: Sequence[str] = (),
+    heading: str = "Training",
+    columns: int = 5,
+    kind: str = "molecules",
+) -> None:
+    """:func:`write_report` with tables, and with charts that are drawn already.
+
+    Parameters
+    ----------
+    tables
+        Between the facts and the charts.
+    charts
+        What :func:`line_chart` gives.
+    heading
+        Over the charts.
     """
     if kind not in CARDS:
         raise UnknownNameError("kind of report", kind, CARDS)
@@ -84,7 +131,9 @@ def write_report(
         kind=kind,
         cards=CARDS[kind](molecules, legends or [""] * len(molecules)),
         facts={name: _shown(value) for name, value in facts.items()},
-        charts=_charts(curves, x_label),
+        tables=tables,
+        charts=[Markup(chart) for chart in charts],
+        heading=heading,
         columns=columns,
     )
     _replace(target, page)
@@ -117,14 +166,13 @@ def _shown(value: str | int | float) -> str:
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
-def _charts(curves: Mapping[str, Curve], x_label: str) -> list[Markup]:
+def _charts(curves: Mapping[str, Curve], x_label: str) -> list[str]:
     charts: dict[str, dict[str, Curve]] = {}
     for name, curve in curves.items():
         words = name.replace("_", " ").split() or [""]
         charts.setdefault(words[-1], {})[" ".join(words)] = curve
     return [
-        Markup(line_chart(group, title=subject[:1].upper() + subject[1:], x_label=x_label))
-        for subject, group in charts.items()
+        line_chart(group, title=subject[:1].upper() + subject[1:], x_label=x_label) for subject, group in charts.items()
     ]
 
 

@@ -58,6 +58,7 @@ def write_optimization_report(
         curves=_curves(result),
         kind=kind,
         x_label="evaluations",
+        heading="Search",
     )
 
 

@@ -51,6 +51,12 @@ figcaption p { margin: 0; white-space: pre-line; overflow-wrap: anywhere; }
 figcaption code { display: block; color: var(--soft); font-size: .74rem; overflow: hidden; text-overflow: ellipsis;
   white-space: nowrap; user-select: all; }
 code { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
+.table { overflow-x: auto; background: var(--card); border: 1px solid var(--edge); border-radius: 12px;
+  padding: .3rem .8rem; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { text-align: right; padding: .4rem .6rem; border-top: 1px solid var(--edge); white-space: nowrap; }
+th { color: var(--soft); font-weight: 400; font-size: .85rem; border-top: 0; }
+th:first-child, td:first-child { text-align: left; }
 .none { color: var(--soft); }
 @media print {
   :root { --page: #fff; --card: #fff; --ink: #000; --soft: #444; --edge: #bbb; }
@@ -68,8 +74,20 @@ code { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 {% endfor %}
 </dl>
 {% endif %}
+{% for table in tables %}
+<h2>{{ table.title }}</h2>
+<div class="table"><table>
+<tr>{% for cell in table.head %}<th>{{ cell }}</th>{% endfor %}</tr>
+{% for row in table.rows %}
+<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}
+</table></div>
+{% if table.note %}
+<p class="none">{{ table.note }}</p>
+{% endif %}
+{% endfor %}
 {% if charts %}
-<h2>Training</h2>
+<h2>{{ heading }}</h2>
 <div class="charts">
 {% for chart in charts %}
 <div>{{ chart }}</div>

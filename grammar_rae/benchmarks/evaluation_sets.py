@@ -1,0 +1,270 @@
+"""The sets of molecules that samples are compared with: references, described once, and what a model was trained on."""
+
+import hashlib
+import os
+import warnings
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from grammar_rae import chem
+from grammar_rae.codecs import Codec
+from grammar_rae.datasets import CodeDataset, fetch, read_texts, sample_texts
+from grammar_rae.errors import DataError, TextError
+from grammar_rae.metrics import MoleculeSet, Moments, describe
+from grammar_rae.metrics.molecule_sets import PROPERTIES
+
+MOSES = "moses"
+"""The reference that is downloaded: MOSES's test set and its scaffold test set."""
+
+PARTS = ("fingerprints", "fragments", "scaffolds", *PROPERTIES, "chemnet")
+
+_FEWEST = 4  # two halves, each with a covariance
+_FORMAT = 1
+_STEREO = ("@", "/", "\\")
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Molecules that a model has not seen.
+
+    Attributes
+    ----------
+    name
+        As tables show it.
+    texts
+        Their canonical SMILES.
+    unreadable
+        How many texts of the source are no molecules.
+    described
+        What the metrics need of them.
+    """
+
+    name: str
+    texts: list[str]
+    unreadable: int
+    described: MoleculeSet
+
+    def subset(self, n: int, generator: np.random.Generator) -> list[str]:
+        """Molecules drawn at random, at most n."""
+        rows = generator.choice(len(self.texts), min(n, len(self.texts)), replace=False)
+        return [self.texts[row] for row in rows]
+
+
+def reference_files(reference: str | Path, cache: Path | None, progress: bool) -> dict[str, Path]:
+    """The files of a reference by name; MOSES's are downloaded unless they are there.
+
+    Raises
+    ------
+    DataError
+        For a file that does not exist, or a download that fails.
+    """
+    if str(reference) == MOSES:
+        home = fetch(MOSES, cache, progress=progress).parent
+        return {"Test": home / "test.csv.gz", "TestSF": home / "test_scaffolds.csv.gz"}
+    path = Path(reference)
+    if not path.is_file():
+        raise DataError("there is no such file", where=str(path), expected=f"a file of molecules, or {MOSES!r}")
+    return {"reference": path}
+
+
+def load_reference(
+    name: str,
+    path: Path,
+    column: str | None = None,
+    rows: int | None = None,
+    *,
+    cache: Path | None = None,
+    jobs: int = 1,
+    device: str | torch.device = "cpu",
+    progress: bool = False,
+) -> Reference:
+    """Read and describe the molecules of a file, or take what was kept of it.
+
+    Parameters
+    ----------
+    name
+        As tables show it.
+    path, column
+        As :func:`grammar_rae.datasets.read_texts` takes them.
+    rows
+        At most so many of its texts, drawn at random (seed 0); None for all.
+    cache
+        A folder to keep what is computed in; None keeps nothing.
+    jobs, device, progress
+        As :func:`grammar_rae.metrics.describe` takes them.
+
+    Raises
+    ------
+    DataError
+        For a file that cannot be read, or with fewer than four molecules.
+    MissingExtraError
+        Without the package fcd_torch.
+    """
+    kept = None if cache is None else cache / f"reference-{_key(path, column, rows)}.npz"
+    if kept is not None and (found := _read(kept, name)) is not None:
+        return found
+    given = [text for _, text in read_texts(path, column)] if rows is None else sample_texts(path, rows, 0, column)
+    texts = [row[0] for row in chem.portraits(given, ["canonical"], jobs) if row is not None]
+    unreadable = len(given) - len(texts)
+    if len(texts) < _FEWEST:
+        raise DataError(
+            "there are too few molecules to compare with",
+            where=str(path),
+            received=f"{len(texts)} molecules in {len(given)} texts",
+            expected=f"{_FEWEST}, and better some thousands",
+        )
+    described = describe(texts, PARTS, jobs=jobs, device=device, progress=progress)
+    reference = Reference(name, texts, unreadable, described)
+    if kept is not None:
+        _write(kept, reference)
+    return reference
+
+
+def _key(path: Path, column: str | None, rows: int | None) -> str:
+    """Of the file's bytes, and of all else that what is computed of it depends on."""
+    with path.open("rb") as stream:
+        content = hashlib.file_digest(stream, "sha256").hexdigest()
+    parts = [_FORMAT, content, column, rows, version("rdkit"), version("fcd_torch")]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def _write(path: Path, reference: Reference) -> None:
+    found = reference.described
+    assert found.chemnet is not None and found.fingerprints is not None
+    arrays: dict[str, NDArray[Any]] = {f"value_{name}": values for name, values in found.values.items()}
+    for name, counts in (("fragments", found.fragments), ("scaffolds", found.scaffolds)):
+        assert counts is not None
+        arrays |= {name: _packed(counts), f"{name}_counts": np.array(list(counts.values()), np.int64)}
+    arrays |= {
+        "texts": _packed(reference.texts),
+        "unreadable": np.array(reference.unreadable),
+        "fingerprints": found.fingerprints,
+        "mean": found.chemnet.mean,
+        "covariance": found.chemnet.covariance,
+    }
+    draft = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(draft, allow_pickle=False, **arrays)
+        os.replace(draft, path)
+    except OSError as error:  # minutes of work are not to be lost for this
+        warnings.warn(f"what was computed of {reference.name} cannot be kept: {error}", stacklevel=3)
+    finally:
+        with suppress(OSError):
+            draft.unlink()
+
+
+def _read(path: Path, name: str) -> Reference | None:
+    """What was kept; None where there is nothing, or nothing whole."""
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            texts = _unpacked(kept["texts"])
+            counts = {
+                part: Counter(dict(zip(_unpacked(kept[part]), kept[f"{part}_counts"].tolist(), strict=True)))
+                for part in ("fragments", "scaffolds")
+            }
+            described = MoleculeSet(
+                len(texts),
+                fingerprints=kept["fingerprints"],
+                fragments=counts["fragments"],
+                scaffolds=counts["scaffolds"],
+                values={part: kept[f"value_{part}"] for part in PROPERTIES},
+                chemnet=Moments(len(texts), kept["mean"], kept["covariance"]),
+            )
+            return Reference(name, texts, int(kept["unreadable"]), described)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _packed(texts: Any) -> NDArray[np.uint8]:
+    return np.frombuffer("\n".join(texts).encode(), np.uint8)
+
+
+def _unpacked(packed: NDArray[np.uint8]) -> list[str]:
+    text = packed.tobytes().decode()
+    return text.split("\n") if text else []
+
+
+class Training:
+    """The molecules that a model was trained on: which it has, and some at random.
+
+    Parameters
+    ----------
+    texts
+        All of them, spelled in one form.
+    spell
+        From canonical SMILES to that form; it raises TextError for a molecule that cannot be in the set.
+    jobs
+        Processes; -1 for one a core.
+    """
+
+    def __init__(self, texts: Sequence[str], spell: Callable[[str], str], jobs: int = 1) -> None:
+        self.texts = texts
+        self._spell = spell
+        self._jobs = jobs
+        self._known = set(texts)
+
+    @classmethod
+    def of_run(cls, data: CodeDataset, codec: Codec, jobs: int = 1) -> "Training":
+        """Those of an encoded data set, in the form of its codec: no molecule has to be read for that."""
+        texts: list[str] = []
+        for first in range(0, len(data), 4096):
+            rows = range(first, min(first + 4096, len(data)))
+            texts += [text for text in codec.spell_batch(data.batch(rows).numpy()) if text is not None]
+        return cls(texts, codec.prepare, jobs)
+
+    @classmethod
+    def of_file(cls, path: Path, column: str | None = None, jobs: int = 1) -> "Training":
+        """Those of a file, as canonical SMILES of this version of RDKit.
+
+        Raises
+        ------
+        DataError
+            For a file that cannot be read, or without a molecule.
+        """
+        given = [text for _, text in read_texts(path, column)]
+        texts = [row[0] for row in chem.portraits(given, ["canonical"], jobs) if row is not None]
+        if not texts:
+            raise DataError("there is no molecule in the training file", where=str(path))
+        return cls(texts, lambda text: text, jobs)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def has(self, canonical: str) -> bool:
+        """Whether a molecule, given as canonical SMILES, is among them."""
+        return self._found(canonical, self._known)
+
+    def has_flat(self, flat: str) -> bool:
+        """Whether a molecule without stereochemistry is that of one of them."""
+        return self._found(flat, self._flat)
+
+    def subset(self, n: int, generator: np.random.Generator) -> list[str]:
+        """Molecules drawn at random, at most n."""
+        rows = generator.choice(len(self.texts), min(n, len(self.texts)), replace=False)
+        return [self.texts[row] for row in rows]
+
+    def _found(self, text: str, among: set[str]) -> bool:
+        try:
+            return self._spell(text) in among
+        except TextError:
+            return False
+
+    @cached_property
+    def _flat(self) -> set[str]:
+        marked = [text for text in self._known if any(mark in text for mark in _STEREO)]
+        if not marked:
+            return self._known
+        rows = chem.portraits(marked, ["flat"], self._jobs)
+        return (self._known - set(marked)) | {self._spell(row[0]) for row in rows if row is not None}

@@ -1,0 +1,85 @@
+"""Many numbers and parts of each molecule, read once, in several processes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from rdkit import Chem
+from rdkit.Chem import QED, Crippen, Descriptors
+
+from grammar_rae.chem.descriptors import sa_of
+from grammar_rae.chem.filters import passes
+from grammar_rae.chem.fingerprints import packed_morgan
+from grammar_rae.chem.fragments import fragments_of, scaffold_of
+from grammar_rae.chem.log import quiet
+from grammar_rae.chem.smiles import molecule_or_none
+from grammar_rae.errors import UnknownNameError
+
+# RDKit's type stubs lack what these modules define while they are imported.
+_crippen: Any = Crippen
+_descriptors: Any = Descriptors
+_qed: Any = QED
+
+#: name -> function of RDKit's molecule. What is a number gives a float.
+TRAITS: dict[str, Callable[[Any], Any]] = {
+    "fingerprints": partial(packed_morgan, bits=1024),
+    "long_fingerprints": partial(packed_morgan, bits=4096),
+    "fragments": fragments_of,
+    "scaffolds": partial(scaffold_of, least_rings=2),
+    "filters": passes,
+    "canonical": lambda found: str(Chem.MolToSmiles(found)),
+    "flat": lambda found: str(Chem.MolToSmiles(found, isomericSmiles=False)),
+    "logp": lambda found: float(_crippen.MolLogP(found)),
+    "sa": sa_of,
+    "qed": lambda found: float(_qed.qed(found)),
+    "weight": lambda found: float(_descriptors.MolWt(found)),
+    "bertz_ct": lambda found: float(_descriptors.BertzCT(found)),
+    "tpsa": lambda found: float(_descriptors.TPSA(found)),
+    "acceptors": lambda found: float(_descriptors.NumHAcceptors(found)),
+    "donors": lambda found: float(_descriptors.NumHDonors(found)),
+    "rotatable_bonds": lambda found: float(_descriptors.NumRotatableBonds(found)),
+    "aliphatic_rings": lambda found: float(_descriptors.NumAliphaticRings(found)),
+    "aromatic_rings": lambda found: float(_descriptors.NumAromaticRings(found)),
+}
+
+_AT_ONCE = 200  # texts: a second of work for a process
+
+
+def portraits(texts: Sequence[str], traits: Sequence[str], jobs: int = 1) -> Iterator[tuple[Any, ...] | None]:
+    """Traits of each text, in the order of the texts; None for one that is no molecule.
+
+    Parameters
+    ----------
+    texts
+        SMILES.
+    traits
+        Names in :data:`TRAITS`.
+    jobs
+        Processes; -1 for one a core.
+
+    Raises
+    ------
+    UnknownNameError
+        For a trait that is not in the table.
+    """
+    for name in traits:
+        if name not in TRAITS:
+            raise UnknownNameError("trait of molecules", name, TRAITS)
+    parts = [list(texts[start : start + _AT_ONCE]) for start in range(0, len(texts), _AT_ONCE)]
+    if jobs == 1 or len(parts) < 2:
+        for part in parts:
+            yield from _of_part(part, traits)
+        return
+    from joblib import Parallel, delayed
+
+    # The workers import chem alone: what this module is part of must not import PyTorch.
+    found = Parallel(n_jobs=jobs, return_as="generator")(delayed(_of_part)(part, traits) for part in parts)
+    for rows in found:
+        yield from rows
+
+
+@quiet
+def _of_part(texts: Sequence[str], traits: Sequence[str]) -> list[tuple[Any, ...] | None]:
+    functions = [TRAITS[name] for name in traits]
+    molecules = map(molecule_or_none, texts)
+    return [None if found is None else tuple(function(found) for function in functions) for found in molecules]

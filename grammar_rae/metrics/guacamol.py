@@ -1,0 +1,279 @@
+r"""GuacaMol's benchmarks of distribution learning.
+
+Brown, Fiscato, Segler and Vaucher, "GuacaMol: Benchmarking Models for de Novo Molecular Design", J. Chem. Inf. Model.
+59 (2019). Five scores between 0 and 1, all of n molecules (10,000 in the paper) against the training set:
+
+- validity: of the first n draws;
+- uniqueness: of the first n valid draws;
+- novelty: of the first n different molecules, those that the training set has not;
+- KL divergence: of the first n different molecules and n of the training set, the mean over ten descriptors of
+  :math:`e^{-D(training \| draws)}`, see :func:`kl_divergences`;
+- FCD: :math:`e^{-0.2 \, FCD}` of the first n valid draws and n molecules of the training set.
+
+A model has ten draws for each molecule that is asked for; what it does not find in them counts as missing. Molecules
+are compared without their stereochemistry.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from grammar_rae import chem
+from grammar_rae.errors import InputError
+from grammar_rae.metrics.molecule_sets import describe, part_of
+from grammar_rae.metrics.molecules import chemnet_moments, fcd
+from grammar_rae.metrics.similarity import nearest_similarity
+
+Floats = NDArray[np.float64]
+
+CONTINUOUS = ("bertz_ct", "logp", "weight", "tpsa", "internal_similarity")
+"""Descriptors whose densities are compared."""
+
+DISCRETE = ("acceptors", "donors", "rotatable_bonds", "aliphatic_rings", "aromatic_rings")
+"""Descriptors that are compared by histograms."""
+
+TRIES = 10
+"""Draws for each molecule that is asked for."""
+
+_FEWEST = 3
+_FLOOR = 1e-10  # of a density: its logarithm is taken
+
+
+class Chosen(NamedTuple):
+    """Which draws the five scores are about.
+
+    Attributes
+    ----------
+    first
+        How many of the first n draws are valid.
+    valid
+        The first n valid draws; fewer where there are no more.
+    flat
+        The same without stereochemistry, canonical.
+    different
+        The first n different molecules without stereochemistry; fewer where there are no more.
+    attempts
+        How many draws it took to find these.
+    """
+
+    first: int
+    valid: list[str]
+    flat: list[str]
+    different: list[str]
+    attempts: int
+
+
+@dataclass(frozen=True)
+class GuacaMol:
+    """The five scores of n molecules and what they were made of; NaN where there was too little for one.
+
+    ``fcd`` is the distance itself, ``fcd_floor`` that of other molecules of the training set; ``divergences`` has one
+    for each descriptor. ``training_copies`` is the share of the valid draws that the training set has, which novelty, a
+    share of different molecules, does not show; ``attempts`` is how many draws it all took.
+    """
+
+    n: int
+    attempts: int
+    validity: float
+    uniqueness: float
+    novelty: float
+    training_copies: float
+    kl_score: float
+    fcd_score: float
+    fcd: float
+    fcd_floor: float
+    divergences: dict[str, float]
+
+
+def choose(draws: Sequence[str], n: int, jobs: int = 1) -> Chosen:
+    """What the scores of n molecules are about, from at most ten times as many draws.
+
+    Parameters
+    ----------
+    draws
+        Texts in the order in which they were drawn, also those that are no molecules.
+    n
+        How many molecules are asked for.
+    jobs
+        Processes; -1 for one a core.
+
+    Raises
+    ------
+    InputError
+        For fewer than n draws.
+    """
+    if n < 1 or len(draws) < n:
+        raise InputError("there are too few draws", received=len(draws), expected=f"n = {n} of them, or more")
+    first = attempts = 0
+    valid: list[str] = []
+    flat: list[str] = []
+    different: dict[str, None] = {}
+    for text, row in zip(draws, chem.portraits(draws[: TRIES * n], ["flat"], jobs), strict=False):
+        attempts += 1
+        if row is not None:
+            first += attempts <= n
+            if len(valid) < n:
+                valid.append(text)
+                flat.append(row[0])
+            if len(different) < n:
+                different.setdefault(row[0])
+        if attempts >= n and len(different) == n:
+            break
+    return Chosen(first, valid, flat, list(different), attempts)
+
+
+def guacamol_scores(
+    chosen: Chosen,
+    n: int,
+    training: Sequence[str],
+    is_known: Callable[[str], bool],
+    *,
+    jobs: int = 1,
+    device: str | torch.device = "cpu",
+    progress: bool = False,
+) -> GuacaMol:
+    """The five scores.
+
+    Parameters
+    ----------
+    chosen, n
+        What :func:`choose` gave for n molecules.
+    training
+        Molecules of the training set, drawn at random: n to compare with, and others to measure the floor with, 2 n in
+        all. With fewer, each of the two has half of them.
+    is_known
+        Whether the training set has a molecule: of canonical SMILES without stereochemistry.
+    jobs
+        Processes; -1 for one a core.
+    device
+        Where ChemNet runs, and similarities are computed.
+    progress
+        Whether to show progress bars.
+
+    Raises
+    ------
+    InputError
+        For fewer than six molecules of the training set.
+    TextError
+        For a molecule of the training set that RDKit refuses.
+    MissingExtraError
+        Without the package fcd_torch.
+    """
+    half = min(n, len(training) // 2)
+    if half < _FEWEST:
+        raise InputError("there are too few training molecules", received=len(training), expected=2 * _FEWEST)
+    sample, others = training[:half], training[half : 2 * half]
+    moments = chemnet_moments(sample, device, progress=progress)
+    distance = math.nan
+    if len(chosen.valid) > 1:
+        distance = fcd(chemnet_moments(chosen.valid, device, progress=progress), moments)
+    divergences: dict[str, float] = {}
+    if len(chosen.different) >= _FEWEST:
+        known_sample = [row[0] for row in chem.portraits(sample, ["flat"], jobs) if row is not None]
+        unlike = list(dict.fromkeys(known_sample))
+        divergences = kl_divergences(chosen.different, unlike, jobs=jobs, device=device, progress=progress)
+    copies = sum(map(is_known, chosen.flat))
+    return GuacaMol(
+        n=n,
+        attempts=chosen.attempts,
+        validity=chosen.first / n,
+        uniqueness=len(set(chosen.flat)) / n,
+        novelty=sum(not is_known(text) for text in chosen.different) / n,
+        training_copies=copies / len(chosen.flat) if chosen.flat else math.nan,
+        kl_score=kl_score(divergences),
+        fcd_score=fcd_score(distance),
+        fcd=distance,
+        fcd_floor=fcd(chemnet_moments(others, device, progress=progress), moments),
+        divergences=divergences,
+    )
+
+
+def kl_divergences(
+    smiles: Sequence[str],
+    training: Sequence[str],
+    *,
+    jobs: int = 1,
+    device: str | torch.device = "cpu",
+    progress: bool = False,
+) -> dict[str, float]:
+    r"""For each of ten descriptors, the Kullback-Leibler divergence of the training set's distribution from the draws'.
+
+    :math:`D = \sum_x P(x) \log (P(x) / Q(x))`, P of the training set and Q of the draws: see
+    :func:`continuous_divergence` and :func:`discrete_divergence`. The internal similarity of a molecule is the largest
+    Tanimoto similarity of its Morgan fingerprint (radius 2, 4096 bits) to another one of its own set.
+
+    Parameters
+    ----------
+    smiles, training
+        Different molecules each, of about the same number.
+
+    Returns
+    -------
+    By the name of the descriptor; the score is :func:`kl_score`.
+
+    Raises
+    ------
+    InputError
+        For fewer than three molecules in a set: two similarities to each other are one number, which has no density.
+    """
+    for texts in (smiles, training):
+        if len(texts) < _FEWEST:
+            raise InputError("a distribution needs more molecules", received=len(texts), expected=f"{_FEWEST} or more")
+    traits = [name for name in (*CONTINUOUS, *DISCRETE) if name in chem.TRAITS]
+    tables = []
+    for texts in (training, smiles):
+        found = describe(texts, [*traits, "long_fingerprints"], jobs=jobs, progress=progress)
+        similarity = nearest_similarity(part_of(found, "long_fingerprints"), device=device)
+        tables.append(found.values | {"internal_similarity": similarity})
+    ours, theirs = tables[1], tables[0]
+    return {name: continuous_divergence(theirs[name], ours[name]) for name in CONTINUOUS} | {
+        name: discrete_divergence(theirs[name], ours[name]) for name in DISCRETE
+    }
+
+
+def kl_score(divergences: Mapping[str, float]) -> float:
+    """The mean of exp(-D) over the descriptors; one that could not be measured counts as 0. NaN for none."""
+    if not divergences:
+        return math.nan
+    shares = [0.0 if math.isnan(value) else math.exp(-value) for value in divergences.values()]
+    return sum(shares) / len(shares)
+
+
+def fcd_score(distance: float) -> float:
+    """exp(-0.2 FCD)."""
+    return math.exp(-0.2 * distance)
+
+
+def continuous_divergence(training: Floats, draws: Floats) -> float:
+    """The divergence of two Gaussian kernel densities (Scott's bandwidth) at 1000 points over the range of both.
+
+    NaN where all values of one side are the same: they have no such density.
+    """
+    from scipy.stats import entropy, gaussian_kde
+
+    if min(np.ptp(training), np.ptp(draws)) == 0:
+        return float("nan")
+    both = np.concatenate([training, draws])
+    points = np.linspace(both.min(), both.max(), 1000)
+    p, q = (gaussian_kde(values)(points) + _FLOOR for values in (training, draws))
+    return float(entropy(p, q))
+
+
+def discrete_divergence(training: Floats, draws: Floats) -> float:
+    """The divergence of two histograms of ten bins over the range of the training set; what is outside is left out.
+
+    NaN where nothing is inside.
+    """
+    from scipy.stats import entropy
+
+    p, edges = np.histogram(training, bins=10, density=True)
+    counts, _ = np.histogram(draws, bins=edges)
+    if not counts.any():
+        return float("nan")
+    q = counts / (counts.sum() * np.diff(edges))
+    return float(entropy(p + _FLOOR, q + _FLOOR))

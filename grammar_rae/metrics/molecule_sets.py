@@ -1,0 +1,157 @@
+"""What metrics need to know of a set of molecules, found once for many comparisons."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from grammar_rae import chem
+from grammar_rae.errors import InputError, UnknownNameError
+from grammar_rae.metrics.frechet import Moments
+from grammar_rae.metrics.molecules import chemnet_moments, listed
+
+PROPERTIES = ("logp", "sa", "qed", "weight")
+"""The numbers of a molecule whose distributions MOSES compares."""
+
+PARTS = ("fingerprints", "fragments", "scaffolds", "filters", *PROPERTIES, "chemnet")
+"""What the metrics of MOSES need, by name."""
+
+_TEXTS = {"canonical", "flat"}  # traits of molecules that no metric needs
+
+
+@dataclass(frozen=True, eq=False)
+class MoleculeSet:
+    """What :func:`describe` found of N molecules; what it was not asked for is None or not there.
+
+    Attributes
+    ----------
+    n
+        How many molecules.
+    fingerprints, long_fingerprints
+        Packed Morgan fingerprints of radius 2, uint8 (N, 128) of 1024 bits and (N, 512) of 4096 bits.
+    fragments
+        How often each BRICS fragment occurs.
+    scaffolds
+        How often each Bemis-Murcko scaffold of two rings or more occurs.
+    filters
+        Which molecules pass the filters of MOSES, bool (N,).
+    values
+        Numbers by name, float64 (N,) each.
+    chemnet
+        Mean and covariance of ChemNet's activations, for :func:`grammar_rae.metrics.fcd`.
+    """
+
+    n: int
+    fingerprints: NDArray[np.uint8] | None = None
+    long_fingerprints: NDArray[np.uint8] | None = None
+    fragments: Counter[str] | None = None
+    scaffolds: Counter[str] | None = None
+    filters: NDArray[np.bool_] | None = None
+    values: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    chemnet: Moments | None = None
+
+    def __repr__(self) -> str:
+        return f"<MoleculeSet: {self.n} molecules>"
+
+
+Molecules: TypeAlias = Sequence[str] | MoleculeSet
+"""A set of molecules as SMILES, or what :func:`describe` found of them."""
+
+
+def describe(
+    smiles: Sequence[str],
+    parts: Sequence[str] = PARTS,
+    *,
+    jobs: int = 1,
+    device: str | torch.device = "cpu",
+    progress: bool = False,
+) -> MoleculeSet:
+    """Find what metrics need of N molecules, each read once.
+
+    Parameters
+    ----------
+    smiles
+        The molecules.
+    parts
+        Names in :data:`PARTS`, ``"long_fingerprints"``, or names of numbers in :data:`grammar_rae.chem.TRAITS`.
+    jobs
+        Processes; -1 for one a core.
+    device
+        Where ChemNet runs.
+    progress
+        Whether to show a progress bar.
+
+    Raises
+    ------
+    UnknownNameError
+        For a part of another name.
+    TextError
+        For the first text that RDKit refuses.
+    InputError
+        For no molecule at all, or fewer than two where ChemNet is asked for.
+    MissingExtraError
+        Where ChemNet is asked for and fcd_torch is not installed.
+    """
+    texts = listed(smiles)
+    if not texts:
+        raise InputError("there is no molecule to describe", expected="one SMILES or more")
+    traits = [part for part in dict.fromkeys(parts) if part != "chemnet"]
+    for name in traits:
+        if name not in chem.TRAITS or name in _TEXTS:
+            raise UnknownNameError("part", name, {*PARTS, *chem.TRAITS} - _TEXTS)
+    columns: dict[str, list[Any]] = {name: [] for name in traits}
+    if traits:
+        rows = chem.portraits(texts, traits, jobs)
+        for text, row in zip(texts, _with_progress(rows, len(texts), progress), strict=True):
+            if row is None:
+                chem.canonical(text)  # says what is wrong with it
+            for column, value in zip(columns.values(), cast(tuple[Any, ...], row), strict=True):
+                column.append(value)
+    found: dict[str, Any] = {name: _JOINED[name](columns.pop(name)) for name in traits if name in _JOINED}
+    values = {name: np.array(column, np.float64) for name, column in columns.items()}
+    moments = chemnet_moments(texts, device, progress=progress) if "chemnet" in parts else None
+    return MoleculeSet(len(texts), **found, values=values, chemnet=moments)
+
+
+def part_of(molecules: Molecules, part: str) -> Any:
+    """One part of a set: found now where texts were given.
+
+    Raises
+    ------
+    InputError
+        For a described set without that part.
+    """
+    given = molecules if isinstance(molecules, MoleculeSet) else describe(molecules, [part])
+    found = given.values.get(part) if part in PROPERTIES or part in given.values else getattr(given, part, None)
+    if found is None:
+        raise InputError(
+            "this set of molecules was described without what the metric needs",
+            expected=f"the part {part!r}",
+            remedy=f"Name it among the parts: describe(smiles, [..., {part!r}]).",
+        )
+    return found
+
+
+def _counted(lists: list[list[str]]) -> Counter[str]:
+    return Counter(fragment for fragments in lists for fragment in fragments)
+
+
+_JOINED: dict[str, Any] = {
+    "fingerprints": np.stack,
+    "long_fingerprints": np.stack,
+    "fragments": _counted,
+    "scaffolds": lambda found: Counter(scaffold for scaffold in found if scaffold is not None),
+    "filters": lambda found: np.array(found, np.bool_),
+}
+
+
+def _with_progress(rows: Iterator[Any], total: int, progress: bool) -> Iterator[Any]:
+    if not progress:
+        return rows
+    from tqdm.auto import tqdm
+
+    return iter(tqdm(rows, desc="molecules", total=total, leave=False))

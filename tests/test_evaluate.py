@@ -1,0 +1,326 @@
+"""The evaluation of models of molecules: what it counts, what it writes, and what it refuses. Models are tiny."""
+
+import builtins
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from grammar_rae import chem
+from grammar_rae.benchmarks import evaluation as evaluation_module
+from grammar_rae.benchmarks import evaluation_sets
+from grammar_rae.benchmarks.evaluation import Evaluation, _Evaluating, _finite, evaluate
+from grammar_rae.benchmarks.evaluation_sets import Training, load_reference, reference_files
+from grammar_rae.cli import app
+from grammar_rae.datasets import sample_texts
+from grammar_rae.errors import DataError, InputError, MissingExtraError
+from grammar_rae.metrics import fcd, snn
+from grammar_rae.model import GenerativeModel, SampleResult
+from grammar_rae.report.evaluation import evaluation_markdown, evaluation_tables, write_evaluation_page
+from grammar_rae.resources import bundled
+
+TEXTS = sample_texts(bundled("data/moses_sample.smi.gz"), 90, seed=0)
+TRAINING, OTHERS = TEXTS[:60], TEXTS[60:]
+
+EXPRESSIONS = {"codec_options": {"grammar": "expressions"}, "form": "expression"}
+
+pytest.importorskip("fcd_torch")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick() -> Iterator[None]:
+    """Nets as small as these are slower on several threads; and few decodings will do."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("ENCODINGS", "DECODINGS"):
+            patch.setattr(evaluation_module, name, 2)
+        yield
+    torch.set_num_threads(before)
+
+
+def written(path: Path, texts: list[str]) -> Path:
+    path.write_text("\n".join(texts) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a trained model (``run``) and a file of molecules that it has not seen (``others.smi``)."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    GenerativeModel("tiny", epochs=1).fit(TRAINING, folder=folder / "run", jobs=1)
+    written(folder / "others.smi", [*OTHERS, "C1CC"])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(home: Path) -> GenerativeModel:
+    loaded = GenerativeModel.load(home / "run")
+    assert isinstance(loaded, GenerativeModel)
+    return loaded
+
+
+def what(home: Path, **settings: Any) -> Evaluation:
+    given: dict[str, Any] = {"reference": home / "others.smi", "run": home / "run", "n": 12, "reconstruct": 5}
+    return Evaluation(**{**given, "constraint": "chemistry", "progress": False, **settings})
+
+
+@pytest.fixture(scope="module")
+def found(home: Path, model: GenerativeModel) -> Any:
+    return evaluate(model, what(home, baseline=True))
+
+
+def grammar_rae(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words], prog_name="grammar-rae")
+
+
+class TestFigures:
+    def test_draws_are_raw_and_counted(self, found: Any) -> None:
+        moses, draws = found.figures["moses"], found.draws
+        valid = [text for text, good in zip(draws.texts, draws.valid, strict=True) if good]
+        assert moses["attempts"] == draws.attempts == len(draws) == 12
+        assert moses["valid"] == len(valid) == 12 * moses["validity"]
+        assert moses["unique"] == len(set(valid)) / len(valid)
+        assert moses["unique@1000"] is None  # there are not a thousand
+        known = set(map(chem.canonical, TRAINING))
+        assert moses["novelty"] == np.mean([text not in known for text in set(valid)])
+        assert moses["training_copies"] == np.mean([text in known for text in valid])
+
+    def test_each_constraint_that_the_model_serves(self, found: Any) -> None:
+        rows = found.figures["constraints"]
+        assert list(rows) == ["none", "masks", "grammar", "chemistry"]
+        assert rows["chemistry"]["validity"] == 1 and rows["chemistry"]["attempts"] == 12
+        assert rows["chemistry"]["valid"] == found.figures["moses"]["valid"]  # the same seed
+
+    def test_against_the_reference(self, found: Any, home: Path) -> None:
+        row = found.figures["moses"]["references"]["reference"]
+        valid = [text for text, good in zip(found.draws.texts, found.draws.valid, strict=True) if good]
+        assert row["molecules"] == len(OTHERS)
+        assert row["fcd"] == pytest.approx(fcd(valid, OTHERS), rel=1e-6)
+        assert row["snn"] == pytest.approx(snn(valid, OTHERS))
+        assert row["fcd_floor_molecules"] == min(len(valid), len(OTHERS) // 2)
+        assert row["fcd_floor"] > 0
+        remarks = " ".join(found.figures["remarks"])
+        assert "no molecules: 1 of the texts of reference" in remarks and "GuacaMol" in remarks
+
+    def test_the_baseline_is_of_the_training_set(self, found: Any) -> None:
+        row = found.figures["baseline"]
+        assert row["validity"] == row["training_copies"] == row["filters"] == 1
+        assert row["novelty"] == 0
+        assert set(row["references"]["reference"]) == set(found.figures["moses"]["references"]["reference"])
+
+    def test_guacamol(self, found: Any) -> None:
+        row = found.figures["guacamol"]
+        assert row["n"] == 12
+        assert row["validity"] == found.figures["moses"]["validity"]
+        assert 12 <= row["attempts"] <= 120
+        assert row["novelty"] <= 1 and len(row["divergences"]) == 10
+
+    def test_reconstruction(self, found: Any) -> None:
+        row = found.figures["reconstruction"]
+        assert (row["molecules"], row["refused"], row["sampled_molecules"]) == (5, 0, 1)
+        assert 0 <= row["greedy"] <= 1 and 0 <= row["sampled"] <= 1
+
+    def test_densities(self, found: Any) -> None:
+        for curves in found.figures["distributions"].values():
+            step = curves["x"][1] - curves["x"][0]
+            for side in ("draws", "reference"):
+                # The outermost thousandths are cut off: the smallest and the largest, of so few.
+                assert 1 - 2 / 12 - 1e-9 <= sum(curves[side]) * step <= 1 + 1e-9
+
+
+def test_exact_reconstructions_count(home: Path, model: GenerativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that gives back every molecule has 1, less what its codec refuses."""
+    kept: dict[int, str] = {}
+
+    def encode(texts: list[str], **_: Any) -> Any:
+        kept.update(enumerate(map(chem.canonical, texts)))
+        return np.arange(len(texts), dtype=np.float32)[:, None]
+
+    monkeypatch.setattr(model, "encode", encode)
+    monkeypatch.setattr(model, "decode", lambda z, **_: [kept[int(row[0])] for row in z])
+    path = written(home / "salts.smi", [*OTHERS[:8], "CC.CO", "CCC.CO"])  # the codec takes single molecules
+    evaluating = _Evaluating(model, what(home, reference=path, reconstruct=10))
+    evaluating._references()
+    row = evaluating._reconstruction()["reconstruction"]
+    assert (row["molecules"], row["refused"], row["greedy"], row["sampled"]) == (10, 2, 0.8, 1)
+
+
+def test_nothing_valid(home: Path, model: GenerativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sample(n: int, valid_only: bool, **_: Any) -> SampleResult:
+        latent = np.zeros((n, 8), np.float32)
+        return SampleResult(["C1CC"] * n, np.zeros(n, bool), n, 0, latent, "grammar", 1.0, 0)
+
+    monkeypatch.setattr(model, "sample", sample)
+    found = evaluate(model, what(home, reconstruct=0)).figures
+    assert found["moses"]["validity"] == 0
+    assert "references" not in found["moses"] and found["distributions"] == {} and found["reconstruction"] is None
+    assert "0 of 12 draws are valid" in " ".join(found["remarks"])
+    assert found["guacamol"]["fcd"] is None and found["guacamol"]["attempts"] == 120
+    assert "| valid | 0.00% |" in evaluation_markdown(found)
+
+
+def test_without_a_training_set(home: Path, model: GenerativeModel) -> None:
+    found = evaluate(model, what(home, run=None, reconstruct=0)).figures
+    assert "novelty" not in found["moses"] and found["guacamol"] is None and found["training_molecules"] is None
+    assert "no training set" in found["remarks"][0]
+
+
+class TestRefusals:
+    def test_expressions(self, home: Path) -> None:
+        texts = ["x", "x+1", "sin(x*2)", "exp(x)/3", "(x+1)*x", "3"]
+        model = GenerativeModel("tiny", epochs=1, overrides=EXPRESSIONS).fit(texts)
+        with pytest.raises(InputError, match="only models of molecules"):
+            evaluate(model, what(home))
+
+    def test_without_the_extra(self, home: Path, model: GenerativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+        real = builtins.__import__
+
+        def without(name: str, *arguments: Any) -> Any:
+            if name.startswith("fcd_torch"):
+                raise ImportError(name)
+            return real(name, *arguments)
+
+        monkeypatch.setattr(builtins, "__import__", without)
+        with pytest.raises(MissingExtraError, match=r"grammar_rae\[metrics\]"):
+            evaluate(model, what(home))
+
+    @pytest.mark.parametrize("device", ["abacus", "cuda:99"])
+    def test_devices(self, home: Path, model: GenerativeModel, device: str) -> None:
+        with pytest.raises(InputError, match="device cannot be used"):
+            evaluate(model, what(home, device=device))
+
+    def test_files(self, home: Path, model: GenerativeModel, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match="no such file"):
+            evaluate(model, what(home, reference=tmp_path / "none.smi"))
+        with pytest.raises(DataError, match=r"too few molecules.*2 molecules in 3 texts"):
+            evaluate(model, what(home, reference=written(tmp_path / "few.smi", ["C", "CC", "C1CC"])))
+        with pytest.raises(DataError, match="no molecule in the training file"):
+            evaluate(model, what(home, training=written(tmp_path / "bad.smi", ["C1CC"])))
+
+    @pytest.mark.parametrize("settings", [{"n": 9}, {"rows": 1}, {"reconstruct": -1}])
+    def test_numbers(self, home: Path, settings: Any) -> None:
+        with pytest.raises(InputError, match="cannot be used"):
+            what(home, **settings)
+
+
+class TestSets:
+    def test_a_reference_is_kept(self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = home / "others.smi"
+        first = load_reference("one", path, cache=tmp_path / "cache")
+        (kept,) = (tmp_path / "cache").iterdir()
+        monkeypatch.setattr(evaluation_sets, "describe", None)
+        again = load_reference("two", path, cache=tmp_path / "cache")
+        assert (again.name, again.texts, again.unreadable) == ("two", first.texts, 1)
+        for part in ("fragments", "scaffolds", "n"):
+            assert getattr(again.described, part) == getattr(first.described, part)
+        assert np.array_equal(again.described.fingerprints, first.described.fingerprints)  # type: ignore[arg-type]
+        assert again.described.values["qed"].tolist() == first.described.values["qed"].tolist()
+        assert np.array_equal(again.described.chemnet.covariance, first.described.chemnet.covariance)  # type: ignore[union-attr]
+        kept.write_bytes(kept.read_bytes()[:100])
+        with pytest.raises(TypeError):  # it is described again
+            load_reference("two", path, cache=tmp_path / "cache")
+
+    def test_a_folder_that_cannot_be_written(self, home: Path, tmp_path: Path) -> None:
+        cache = written(tmp_path / "cache", ["a file"])
+        with pytest.warns(UserWarning, match="cannot be kept"):
+            assert load_reference("one", home / "others.smi", cache=cache).described.n == len(OTHERS)
+
+    def test_another_file_is_another_reference(self, tmp_path: Path) -> None:
+        path = written(tmp_path / "a.smi", OTHERS[:6])
+        assert load_reference("a", path, cache=tmp_path / "cache").described.n == 6
+        written(path, OTHERS[:5])
+        assert load_reference("a", path, cache=tmp_path / "cache").described.n == 5
+        assert load_reference("a", path, rows=4, cache=tmp_path / "cache").described.n == 4
+
+    def test_files_of_moses(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(evaluation_sets, "fetch", lambda name, folder, progress: folder / "train.csv.gz")
+        names = {name: path.name for name, path in reference_files("moses", tmp_path, False).items()}
+        assert names == {"Test": "test.csv.gz", "TestSF": "test_scaffolds.csv.gz"}
+
+    def test_training_sets_of_a_run_and_of_a_file(self, home: Path, model: GenerativeModel, tmp_path: Path) -> None:
+        from grammar_rae.datasets import CodeDataset
+
+        run = Training.of_run(CodeDataset.open(home / "run" / "data"), model.codec)
+        file = Training.of_file(written(tmp_path / "t.smi", [chem.kekule(text) for text in TRAINING]))
+        for training in (run, file):
+            assert len(training) == len(TRAINING)
+            assert all(training.has(chem.canonical(text)) for text in TRAINING)
+            assert not any(training.has(chem.canonical(text)) for text in OTHERS)
+            assert training.has_flat(chem.canonical(TRAINING[0]))
+            subset = training.subset(5, np.random.default_rng(0))
+            assert {chem.canonical(text) for text in subset} <= {chem.canonical(text) for text in TRAINING}
+            assert len(training.subset(1000, np.random.default_rng(0))) == len(TRAINING)
+        assert not run.has("C.C")  # a molecule that the codec refuses
+
+    def test_stereochemistry_counts_in_one_way_only(self, tmp_path: Path) -> None:
+        training = Training.of_file(written(tmp_path / "t.smi", ["C[C@H](F)Cl", "CCO"]))
+        assert not training.has(chem.canonical("CC(F)Cl")) and not training.has(chem.canonical("C[C@@H](F)Cl"))
+        assert training.has_flat(chem.canonical("CC(F)Cl")) and training.has_flat("CCO")
+        assert not training.has_flat("CCC")
+
+
+def test_what_json_cannot_hold() -> None:
+    given = {"a": float("nan"), "b": [np.float64("inf"), np.float32(1)], "c": "text", "d": 2}
+    assert _finite(given) == {"a": None, "b": [None, 1.0], "c": "text", "d": 2}
+
+
+class TestReport:
+    def test_markdown_has_every_table(self, found: Any) -> None:
+        text = evaluation_markdown(found.figures)
+        titles = [table.title for table in evaluation_tables(found.figures)]
+        assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == [*titles, "Remarks"]
+        for line in text.splitlines():
+            if line.startswith("|"):
+                assert "None" not in line and "nan" not in line
+        assert "training set, reference" in text and "FCD's floor" in text
+
+    def test_the_page(self, found: Any, tmp_path: Path) -> None:
+        figures = found.figures | {"reference": "<b>.smi"}
+        write_evaluation_page(tmp_path / "page.html", figures, OTHERS[:3])
+        page = (tmp_path / "page.html").read_text(encoding="utf-8")
+        assert page.count("<table>") == len(evaluation_tables(figures))
+        assert all(f">{title}<" in page for title in ("logP", "SA", "QED", "Weight"))
+        assert "&lt;b&gt;" in page and "<b>" not in page
+        assert page.count("<figure>") == 3
+
+
+class TestCommand:
+    def test_it_writes_everything_and_the_same_again(self, found: Any, home: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        words = ["-m", home / "run", "--reference", home / "others.smi", "-o", out, "-n", "12", "--jobs", "1"]
+        result = grammar_rae("evaluate", *words, "--constraint", "chemistry", "--reconstruct", "0", "-q")
+        assert result.exit_code == 0, result.output
+        assert sorted(path.name for path in out.iterdir()) == [
+            "draws.csv",
+            "evaluation.html",
+            "evaluation.md",
+            "results.json",
+        ]
+        figures = json.loads((out / "results.json").read_text())
+        assert figures["n"] == 12 and figures["constraint"] == "chemistry" and "processor" in figures
+        for part in ("moses", "constraints", "guacamol"):
+            assert figures[part] == json.loads(json.dumps(found.figures[part], allow_nan=False))
+        assert (out / "evaluation.md").read_text() == result.stdout
+        assert len((out / "draws.csv").read_text().splitlines()) == 13
+        assert re.search("^note: GuacaMol", result.stderr, re.MULTILINE)
+
+    def test_refusals_are_one_line(self, home: Path, tmp_path: Path) -> None:
+        for words, message in (
+            (["-m", home / "run", "--reference", tmp_path / "none.smi"], "there is no such file"),
+            (["-m", tmp_path, "--reference", home / "others.smi"], "error: "),
+            (["-m", home / "run", "-o", home / "others.smi"], "this is a file"),
+        ):
+            result = grammar_rae("evaluate", *words)
+            assert result.exit_code == 2 and "Traceback" not in result.stderr
+            assert message in result.stderr.splitlines()[0]
+
+
+def test_the_names_of_the_parts_are_known() -> None:
+    assert set(evaluation_sets.PARTS) <= {*evaluation_module.PARTS}
