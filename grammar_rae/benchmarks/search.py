@@ -149,7 +149,8 @@ def markdown(rows: Sequence[Row]) -> str:
         f"with, the best of which has {first['initial_best']:.4g}; {len({row['seed'] for row in rows})} seeds: mean "
         "and standard deviation, then the best of all seeds.",
         "",
-        "| strategy | first | second | third | best of all | mean of the evaluated | reached | valid | seconds |",
+        "| strategy | first | second | third | best of all | mean of the evaluated | reached | valid of all decoded "
+        "| seconds |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for strategy in dict.fromkeys(row["strategy"] for row in rows):
@@ -168,7 +169,7 @@ def markdown(rows: Sequence[Row]) -> str:
                     f"{best[0]:.4g} `{best[1]}`" if best else "-",
                     f"{np.mean([row['mean'] for row in mine if row['mean'] is not None]):.3g}",
                     f"{sum(reached)} of {len(reached)}" if reached else "-",
-                    f"{np.mean([row['valid'] for row in mine]):.1%}",
+                    f"{1 - sum(row['decoded_invalid'] for row in mine) / sum(row['decoded'] for row in mine):.1%}",
                     f"{np.mean([row['seconds'] for row in mine]):.0f}",
                 ]
             )
