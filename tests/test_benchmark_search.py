@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -107,3 +108,19 @@ def test_the_file_of_expressions(tmp_path: Path) -> None:
     assert same >= 1 and len(left) == 2000 - same and one not in left
     assert f"left out {same} that equal {one}: " in result.stderr
     assert CliRunner().invoke(app, ["expressions", "--without", "1+"]).exit_code == 2
+
+
+def test_the_time_of_an_iteration(tmp_path: Path) -> None:
+    np.save(tmp_path / "z.npy", np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32))
+    options = ["--codes", str(tmp_path / "z.npy"), "-n", "100", "--batch", "2", "--strategies", "turbo,paper"]
+    rows = tmp_path / "rows.jsonl"
+    result = CliRunner().invoke(app, ["benchmark", "iteration", *options, "--seeds", "1", "--results", str(rows)])
+    assert result.exit_code == 0, result.output
+    found = [json.loads(line) for line in rows.read_text().splitlines()]
+    assert [(row["strategy"], row["codes"], row["dimensions"], row["seed"]) for row in found] == [
+        (name, 100, 3, 1) for name in ("turbo", "paper")
+    ]
+    assert found[1]["candidates"] == 2 and all(row["seconds"] > 0 for row in found)
+    assert CliRunner().invoke(app, ["benchmark", "iteration", "--strategies", "luck"]).exit_code == 2
+    np.save(tmp_path / "z.npy", np.zeros(5))
+    assert CliRunner().invoke(app, ["benchmark", "iteration", "--codes", str(tmp_path / "z.npy")]).exit_code == 2

@@ -256,6 +256,28 @@ def search(
 
 
 @benchmark_app.command()
+def iteration(
+    strategies: Annotated[str, typer.Option(help="One after the other.")] = "paper,turbo,density",
+    codes: Annotated[Path | None, typer.Option(help="A .npy file of codes (N, D); without it, codes are made.")] = None,
+    n: Annotated[int, typer.Option("-n", min=2, help="How many codes.")] = 250_000,
+    latent: Annotated[int, typer.Option(min=1, help="Dimensions of codes that are made.")] = 56,
+    batch: Annotated[int, typer.Option(min=1, help="Points of the iteration.")] = 50,
+    seeds: Annotated[str, typer.Option(help="One iteration each.")] = "0,1",
+    results: Results = None,
+) -> None:
+    """The time of one iteration of a search: the surrogate's fit to all codes, and the codes to decode next."""
+    from grammar_rae.benchmarks.iteration import run
+    from grammar_rae.errors import UnknownNameError
+    from grammar_rae.optimization import STRATEGIES
+
+    wanted = arguments.names(strategies)
+    for name in wanted:
+        if name not in STRATEGIES:
+            raise UnknownNameError("strategy", name, STRATEGIES)
+    _conclude(run(wanted, codes, n, latent, batch, arguments.whole_numbers(seeds)), results)
+
+
+@benchmark_app.command()
 def steps(
     models: Annotated[str, typer.Option(help="Of rae-l2, rae-gp and vae.")] = "rae-l2,rae-gp,vae",
     net: Annotated[str, typer.Option(help="paper or small.")] = "small",
