@@ -56,8 +56,7 @@ class SparseGP:
         m = len(inducing)
         self._inverse_b = torch.eye(m, dtype=torch.float64)
         self._weights = torch.zeros(m, dtype=torch.float64)
-        self._believed: Tensor | None = None
-        self._lower_believed: Tensor | None = None
+        self._believed: _Believed | None = None
 
     @classmethod
     def fit(
@@ -122,30 +121,36 @@ class SparseGP:
         The mean stays as it is and only the variance falls, which keeps the points of a batch apart.
         """
         found = SparseGP.__new__(SparseGP)
-        seen = codes if self._believed is None else torch.cat([self._believed, codes])
-        noise = self.kernel.noise * torch.eye(len(seen), dtype=torch.float64)
-        lower = cholesky(self._bare(seen, seen) + noise)
-        found.__dict__.update(self.__dict__, _believed=seen, _lower_believed=lower)
+        features = self._features(codes)
+        if self._believed is not None:
+            codes = torch.cat([self._believed.codes, codes])
+            features = _Features(
+                *(torch.cat(pair, dim=-1) for pair in zip(self._believed.features, features, strict=True))
+            )
+        noise = self.kernel.noise * torch.eye(len(codes), dtype=torch.float64)
+        lower = cholesky(self._bare(codes, features, codes, features) + noise)
+        found.__dict__.update(self.__dict__, _believed=_Believed(codes, features, lower))
         return found
 
     # -- predictions --------------------------------------------------------------------------------------------
 
     def predict(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (N,) of the values, without noise, at codes (N, D); gradients pass through."""
-        a, b = self._features(x)
-        variance = self.kernel.variance - a.square().sum(0) + b.square().sum(0)
+        features = self._features(x)
+        variance = self.kernel.variance - features.a.square().sum(0) + features.b.square().sum(0)
         if self._believed is not None:
-            variance = variance - self._learned(x).square().sum(0)
+            variance = variance - self._learned(self._believed, x, features).square().sum(0)
         deviation = variance.clamp_min(1e-12 * float(self.kernel.variance)).sqrt()
-        return self.offset + self.scale * (self._weights @ b), self.scale * deviation
+        return self.offset + self.scale * (self._weights @ features.b), self.scale * deviation
 
     def joint(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (..., N) and covariance (..., N, N) of the values, without noise, at codes (..., N, D)."""
-        covariance = self._bare(x, x)
+        features = self._features(x)
+        covariance = self._bare(x, features, x, features)
         if self._believed is not None:
-            learned = self._learned(x)
+            learned = self._learned(self._believed, x, features)
             covariance = covariance - learned.mT @ learned
-        mean = (self._weights.unsqueeze(-1) * self._features(x)[1]).sum(-2)
+        mean = (self._weights.unsqueeze(-1) * features.b).sum(-2)
         return self.offset + self.scale * mean, self.scale**2 * covariance
 
     def sample(self, x: Tensor, n: int, generator: torch.Generator) -> Tensor:
@@ -159,19 +164,32 @@ class SparseGP:
         """The standard deviation of the noise, in units of the values."""
         return self.scale * math.sqrt(float(self.kernel.noise))
 
-    def _features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _features(self, x: Tensor) -> "_Features":
         a = self._inverse @ self.kernel(self.inducing, x)
-        return a, self._inverse_b @ a
+        return _Features(a, self._inverse_b @ a)
 
-    def _bare(self, x: Tensor, other: Tensor) -> Tensor:
+    def _bare(self, x: Tensor, features: "_Features", other: Tensor, others: "_Features") -> Tensor:
         """The covariance given the data, without what is believed."""
-        (a, b), (c, d) = self._features(x), self._features(other)
-        return self.kernel(x, other) - a.mT @ c + b.mT @ d
+        return self.kernel(x, other) - features.a.mT @ others.a + features.b.mT @ others.b
 
-    def _learned(self, x: Tensor) -> Tensor:
+    def _learned(self, believed: "_Believed", x: Tensor, features: "_Features") -> Tensor:
         """The part of x that the believed points explain: (..., n, N)."""
-        assert self._believed is not None and self._lower_believed is not None
-        return _solve(self._lower_believed, self._bare(self._believed, x))
+        return _solve(believed.lower, self._bare(believed.codes, believed.features, x, features))
+
+
+class _Features(NamedTuple):
+    """What a prediction at N codes needs of them, (..., m, N) each: the prior's part and the data's."""
+
+    a: Tensor
+    b: Tensor
+
+
+class _Believed(NamedTuple):
+    """Points that are taken for evaluated, and the factor of their covariance."""
+
+    codes: Tensor
+    features: _Features
+    lower: Tensor
 
 
 def held_out_quality(codes: NDArray[Any], values: NDArray[Any], seed: int = 0, **options: Any) -> dict[str, float]:
