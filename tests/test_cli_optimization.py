@@ -11,6 +11,18 @@ from grammar_rae.datasets import sample_texts
 from grammar_rae.model import GenerativeModel
 from grammar_rae.resources import bundled
 
+MINE = """
+from __future__ import annotations
+from dataclasses import dataclass
+
+@dataclass
+class Weight:
+    each: float = 1.0
+
+def carbons(text):
+    return Weight().each * text.upper().count('C')
+"""
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -48,16 +60,18 @@ def test_a_run_on_the_training_data_and_its_resumption(model: Path, tmp_path: Pa
     assert again.exit_code == 0, again.output
     assert len(pd.read_csv(run / "history.csv")) == 6
     assert "another optimisation" in refused(*words, "--resume", "--seed", "1")
+    (tmp_path / "few.smi").write_text("CCO\nCCN\n")
+    assert "another optimisation" in refused(*words, "--resume", "--data", tmp_path / "few.smi")
 
 
 def test_a_score_and_data_of_the_users_own(model: Path, tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text("def carbons(text):\n    return text.upper().count('C')\n")
+    (tmp_path / "mine.py").write_text(MINE)
     (tmp_path / "few.smi").write_text("CCO\nc1ccccc1\nnonsense\nCC(C)N\nCCCC\n")
     score = f"{tmp_path / 'mine.py'}:carbons"
-    words = ("-m", model, "--data", tmp_path / "few.smi", "--minimize", "--strategy", "paper")
+    words = ("-m", model, "--data", tmp_path / "few.smi", "--minimize", "--strategy", "paper", "--jobs", "2")
     result = optimize(*words, "--score", score, "-o", tmp_path / "run")
     assert result.exit_code == 0, result.output
-    assert "best carbons in the data 2\n" in result.stderr
+    assert "best carbons in the data 2\n" in result.stderr and "left out of the data: not valid (1)" in result.stderr
     frame = pd.read_csv(tmp_path / "run" / "history.csv")
     valid = frame["reason"].isna()
     assert (frame["carbons"][valid] == frame["text"][valid].str.upper().str.count("C")).all()
@@ -71,6 +85,9 @@ def test_a_score_and_data_of_the_users_own(model: Path, tmp_path: Path) -> None:
         (["--score", "qed", "--budget", "3"], "no multiple"),
         (["--score", "qed", "--budget", "0"], "budget"),
         (["--score", "missing.py:f"], "no such file"),
+        (["--score", "mine.py"], "mine.py:FUNCTION"),
+        (["--score", "qed", "--constraint", "luck"], "no constraint of this name"),
+        (["--score", "qed", "--jobs", "0"], "jobs 0"),
         (["--score", "qed", "--resume"], "no optimisation to resume"),
         (["--score", "qed", "--data", "missing.smi"], "missing.smi"),
         ([], "--score"),

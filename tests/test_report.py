@@ -30,7 +30,7 @@ CURVES = {
 class Page(HTMLParser):
     """What a browser would find: tags, attributes, text by tag."""
 
-    VOID = frozenset({"meta", "link", "img", "br", "input", "hr"})
+    VOID = frozenset({"meta", "link", "img", "br", "input", "hr", "wbr"})
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -53,7 +53,10 @@ class Page(HTMLParser):
         assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if data.strip() and self._open:
+        if self.tags and self.tags[-1][0] == "wbr" and self._open[-1] == self.texts[-1][0]:
+            name, before = self.texts.pop()
+            self.texts.append((name, before + data))  # a place where a line may break parts no text
+        elif data.strip() and self._open:
             self.texts.append((self._open[-1], data.strip()))
 
     def of(self, tag: str) -> list[str]:

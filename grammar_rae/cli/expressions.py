@@ -12,7 +12,7 @@ def expressions(
     output: Annotated[
         Path, typer.Option("-o", "--output", help="The text file to write; - is the standard output.")
     ] = files.STDOUT,
-    n: Annotated[int, typer.Option("-n", min=1, max=122_880, help="The first so many of the set.")] = 100_000,
+    n: Annotated[int, typer.Option("-n", min=1, help="The first so many of the set.")] = 100_000,
     without: Annotated[
         list[str] | None,
         typer.Option(
@@ -24,7 +24,10 @@ def expressions(
     from grammar_rae.expressions import equivalents, expression_set
 
     files.check_writable(output)
-    texts = expression_set()[:n]
+    every = expression_set()
+    if n > len(every):
+        raise typer.BadParameter(f"the set has {len(every):,} expressions, not {n:,}", param_hint="-n")
+    texts = every[:n]
     for one in without or []:
         same = equivalents(texts, one)
         left_out = [text for text, gone in zip(texts, same, strict=True) if gone]

@@ -1,6 +1,7 @@
 """Texts with high scores from a trained model: ``optimize``."""
 
 import importlib.util
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,11 +16,10 @@ if TYPE_CHECKING:
 
 PAGE, BEST = "report.html", "best.csv"
 SHOWN = 10
-_FILE = ".py"
+_FILE, _MODULE = ".py", "grammar_rae_score_of_the_user"
 
 
 def optimize(
-    model: arguments.Model,
     score: Annotated[
         list[str],
         typer.Option(
@@ -29,6 +29,7 @@ def optimize(
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the run.", show_default=False)],
+    model: arguments.Model = arguments.IN_THE_BOX,
     budget: Annotated[int, typer.Option(min=1, help="Evaluations in all; a multiple of the batch size.")] = 250,
     batch_size: Annotated[int, typer.Option(min=1, help="Evaluations before the search learns from them.")] = 50,
     strategy: Annotated[str, typer.Option(help="turbo, density or paper.")] = "turbo",
@@ -65,31 +66,18 @@ def optimize(
         get_score(one)  # so that an unknown name is told before any work
     loaded = GenerativeModel.load(model)
     before = dict(loaded.score_constants_)
-    texts = None if resume and has_data(output) else initial_texts(loaded, model, data, column, n_initial)
-    result = search(
-        loaded,
-        wanted if len(wanted) > 1 else wanted[0],
-        texts,
-        n_iterations=budget // batch_size,
-        batch_size=batch_size,
-        strategy=strategy,
-        maximize=maximize,
-        constraint=arguments.constraint_text(constraint),
-        decodings=decodings,
-        n_initial=n_initial,
-        seed=seed,
-        folder=output,
-        resume=resume,
-        progress=not quiet,
-        jobs=jobs,
-    )
-    if loaded.score_constants_ != before:
-        loaded.save(model)
-        files.note(f"what {', '.join(loaded.score_constants_)} is standardised by is saved in {model}")
-    files.write_frame(output / BEST, result.best(len(result.history)) if len(result.history) else result.history)
+    read_before = resume and data is None and has_data(output)
+    texts = None if read_before else initial_texts(loaded, model, data, column, n_initial)
+    options: dict[str, Any] = {"strategy": strategy, "maximize": maximize, "decodings": decodings, "seed": seed}
+    options |= {"n_iterations": budget // batch_size, "batch_size": batch_size, "n_initial": n_initial}
+    options |= {"constraint": arguments.constraint_text(constraint), "jobs": jobs, "progress": not quiet}
+    result = search(loaded, wanted, texts, folder=output, resume=resume, **options)
+    files.write_frame(output / BEST, result.best(max(1, len(result.history))))
     kind = "molecules" if FORMS[loaded.codec.form].molecules else "text"
     write_optimization_report(output / PAGE, result, kind=kind)
     tell(result, output)
+    if loaded.score_constants_ != before:
+        save_constants(loaded, model)
 
 
 def scorer(text: str) -> str | Callable[[str], float]:
@@ -98,20 +86,26 @@ def scorer(text: str) -> str | Callable[[str], float]:
     Raises
     ------
     DataError
-        When there is no such file or function, or the file cannot be run.
+        When there is no such file or function, none is named, or the file cannot be run.
     """
     path, _, name = text.rpartition(":")
+    if text.endswith(_FILE):
+        raise DataError("a function of this file must be named", where=text, expected=f"{text}:FUNCTION")
     if not path.endswith(_FILE):
         return text
     if not Path(path).is_file():
         raise DataError("there is no such file", where=path)
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    spec = importlib.util.spec_from_file_location(_MODULE, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    # Known by its name while it runs, as dataclasses want it; not longer, or processes would look for it to import.
+    sys.modules[_MODULE] = module
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # the user's code may raise anything
         raise DataError(f"the file cannot be run ({type(error).__name__}: {error})", where=path) from error
+    finally:
+        del sys.modules[_MODULE]
     function = getattr(module, name, None)
     if not callable(function):
         raise DataError("there is no such function in the file", received=name, where=path)
@@ -148,15 +142,26 @@ def initial_texts(loaded: Any, model: Path, data: Path | None, column: str | Non
     return texts
 
 
+def save_constants(loaded: Any, model: Path) -> None:
+    """Save with the model what scores are standardised by; one in the box stays as it is for all."""
+    from grammar_rae.resources import bundled_model, bundled_models
+
+    if model.resolve() in [bundled_model(name).resolve() for name in bundled_models()]:
+        return
+    loaded.save(model)
+    files.note(f"what {', '.join(loaded.score_constants_)} is standardised by is saved in {model}")
+
+
 def tell(result: "Optimization", run: Path) -> None:
     """The best texts on the standard output, and what was written for the person."""
     shown = result.best(SHOWN) if len(result.scores) == 1 else result.front()
     for row in shown[[*result.scores, "text"]].itertuples(index=False):
         typer.echo("\t".join([*(f"{value:.6g}" for value in row[:-1]), row[-1]]))
+    if result.left_out:
+        told = ", ".join(f"{reason} ({count})" for reason, count in result.left_out.items())
+        files.note(f"left out of the data: {told}")
     for name, (_, value) in result.initial_best.items():
         files.note(f"best {name} in the data {value:.6g}")
-    files.note(
-        f"{len(result.history)} evaluations, {result.validity:.1%} valid, "
-        f"{sum(result.failures.values())} without a value"
-    )
+    valid = f"{result.validity:.1%} valid, " if len(result.history) else ""
+    files.note(f"{len(result.history)} evaluations, {valid}{sum(result.failures.values())} without a value")
     files.note(f"written {run / 'history.csv'}, {run / BEST} and {run / PAGE}")

@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,9 +80,12 @@ class Journal:
         self._columns = list(settings["scores"])
         if folder is None:
             return
+        if folder.exists() and not folder.is_dir():
+            raise DataError("this is no folder", where=str(folder), remedy="Give the folder to keep the run in.")
         if resume:
             self._open(folder)
-        elif (folder / SETTINGS).exists():
+        # A run that ended before its data were read has left its settings only.
+        elif any((folder / name).exists() for name in (TEXTS, INITIAL, HISTORY)):
             raise DataError(
                 "the folder holds an optimisation already",
                 where=str(folder),
@@ -182,12 +186,11 @@ class Journal:
         if different:
             raise DataError(
                 "the folder holds another optimisation",
-                received=", ".join(f"{name} {mine[name]}" for name in different)[:300],
-                expected=", ".join(f"{name} {found.get(name)}" for name in different)[:300],
+                received=_shown(mine, different),
+                expected=_shown(found, different),
                 where=str(self.folder),
                 remedy="Resume with the same settings, or choose another folder.",
             )
-
         self.settings = found | {"n_iterations": mine["n_iterations"]}
 
     def _json(self, path: Path) -> Any:
@@ -217,17 +220,19 @@ class Journal:
         if len(whole) < len(blob):
             with path.open("r+b") as file:
                 file.truncate(len(whole))
-        rows = []
+        rows: list[Evaluation] = []
+        counts: Counter[int] = Counter()
         for number, cells in enumerate(csv.reader(io.StringIO(whole.decode("utf-8", "replace"))), start=1):
             if number == 1:
                 continue
             try:
                 iteration, point = int(cells[0]), int(cells[1])
                 values = tuple(float(cell) if cell else np.nan for cell in cells[3:-1])
-                if len(values) != len(self._columns) or not 0 <= point < points[iteration]:
-                    raise ValueError("these are not the columns or the points of this run")
+                if len(values) != len(self._columns) or not counts[iteration] == point < points[iteration]:
+                    raise ValueError("these are not the columns or the points of this run, each once and in order")
             except (ValueError, IndexError, KeyError) as error:
                 raise _damaged(path, f", line {number}") from error
+            counts[iteration] += 1
             rows.append(Evaluation(iteration, point, values, cells[-1]))
         if not whole:
             path.unlink()
@@ -250,6 +255,14 @@ def _read_proposals(path: Path) -> Proposals:
 
 def _name(iteration: int) -> str:
     return f"iteration-{iteration:04}.safetensors"
+
+
+def _shown(settings: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Some of the settings on one line; of the data's long digest its beginning."""
+    told = {name: settings.get(name) for name in names}
+    if told.get("data"):
+        told["data"] = f"with the digest {str(told['data'])[:8]}"
+    return ", ".join(f"{name} {value}" for name, value in told.items())[:300]
 
 
 def _line(text: str) -> str:

@@ -9,6 +9,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from grammar_rae.errors import InputError, MissingExtraError, UnknownNameError
 from grammar_rae.optimization import start
 from grammar_rae.optimization.base import Strategy, at_least
@@ -20,6 +22,7 @@ from grammar_rae.optimization.run import Run
 from grammar_rae.optimization.tilted import DensityStrategy
 from grammar_rae.optimization.turbo import TurboStrategy
 from grammar_rae.scores import Score, get_score
+from grammar_rae.scores.evaluation import check_jobs
 
 STRATEGIES: dict[str, type[Strategy]] = {
     "paper": PaperStrategy,
@@ -72,7 +75,8 @@ def optimize(
     data
         Texts that the search begins with: a list, array or Series; ``(texts, values)`` or a DataFrame with a column for
         each score where the values are known (nan for none); or the result of another run with this model, to begin
-        where that one began without reading, encoding and scoring again. None draws ``n_initial`` texts from the model.
+        where that one began, by its constants, without reading, encoding and scoring again. None draws ``n_initial``
+        texts from the model.
     n_iterations, batch_size
         The budget.
     strategy
@@ -110,22 +114,25 @@ def optimize(
     Raises
     ------
     InputError
-        For settings that cannot be used, or a score that no text of the data has.
+        For settings that cannot be used, or a score that fewer than two texts of the data have.
     DataError
         When the data leave fewer than two texts, or the folder holds another run, or is damaged.
     MissingExtraError
         For several scores without BoTorch.
     """
     asked: list[AnyScore] = list(score) if isinstance(score, list | tuple) else [cast(AnyScore, score)]
-    scores = _scores(asked, getattr(model, "score_constants_", None))
+    constants = dict(getattr(model, "score_constants_", None) or {})
+    if isinstance(data, Optimization):
+        constants |= data.settings.get("constants", {})  # its values are in these units
+    scores = _scores(asked, constants)
     maximized = _directions(maximize, scores)
     made = _strategy(strategy, options)
-    texts = None if data is None else start.given(data, [one.name for one in scores])
+    texts = None if data is None else start.given(data, scores)
     settings = {
         "scores": [one.name for one in scores],
         "maximize": maximized,
         "strategy": strategy,
-        "options": options,
+        "options": {name: value.item() if isinstance(value, np.generic) else value for name, value in options.items()},
         "n_iterations": at_least("n_iterations", n_iterations, 1),
         "batch_size": at_least("batch_size", batch_size, 1),
         "decodings": at_least("decodings", decodings, 1),
@@ -137,6 +144,7 @@ def optimize(
     }
     if resume and folder is None:
         raise InputError("there is nothing to resume without a folder", remedy="Give the folder of the run.")
+    check_jobs(jobs)
     journal = Journal(None if folder is None else Path(folder), settings, resume)
     run = Run(model, scores, made, Decoder(model, decodings, constraint), journal, jobs)
     run.begin(texts, [isinstance(one, str) for one in asked], progress)
@@ -145,7 +153,8 @@ def optimize(
 
 
 def _scores(asked: Sequence[AnyScore], constants: Any) -> list[Score]:
-    scores = [get_score(one, constants) for one in asked]
+    # Who gives a score and not its name has chosen its constants.
+    scores = [get_score(one, constants if isinstance(one, str) else None) for one in asked]
     names = [one.name for one in scores]
     if not names:
         raise InputError("a search needs a score", received="none")
@@ -162,10 +171,14 @@ def _scores(asked: Sequence[AnyScore], constants: Any) -> list[Score]:
 def _directions(maximize: bool | Sequence[bool] | None, scores: Sequence[Score]) -> list[bool]:
     if maximize is None:
         return [one.higher_is_better for one in scores]
-    found = [maximize] * len(scores) if isinstance(maximize, bool) else list(maximize)
-    if len(found) != len(scores) or not all(isinstance(one, bool) for one in found):
+    found = [maximize] * len(scores) if isinstance(maximize, bool) else maximize
+    if (
+        not isinstance(found, list | tuple)
+        or len(found) != len(scores)
+        or not all(isinstance(one, bool) for one in found)
+    ):
         raise InputError("maximize is True or False, for all scores or for each", received=repr(maximize))
-    return found
+    return list(found)
 
 
 def _strategy(name: str, options: dict[str, Any]) -> Strategy:

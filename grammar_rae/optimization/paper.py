@@ -50,9 +50,8 @@ class PaperStrategy(Strategy):
         def highest(worth: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
             """The code (1, D) in the box that is worth most, as far as a few searches find."""
             raw = self._raw(seen, low, high, rng)
-            return search_box(worth, low, high, raw[worth(raw).argsort(descending=True, stable=True)[: self.n_starts]])[
-                :1
-            ]
+            starts = raw[worth(raw).argsort(descending=True, stable=True)[: self.n_starts]]
+            return search_box(worth, low, high, starts)[:1]
 
         peak = highest(lambda codes: surrogate.predict(codes)[0])
         best = float(surrogate.predict(peak)[0])

@@ -13,13 +13,15 @@ def is_on_front(values: NDArray[Any]) -> NDArray[np.bool_]:
     off it together. Rows with nan are off it.
     """
     found = np.zeros(len(values), dtype=bool)
-    known = np.flatnonzero(~np.isnan(values).any(axis=1))
-    # No row can be beaten by a later one in this order.
-    order = known[np.lexsort(-values[known].T[::-1])]
-    front = np.empty((0, values.shape[1]))
-    for row in order:
-        beaten = (front >= values[row]).all(1) & (front > values[row]).any(1)
-        if not beaten.any():
-            found[row] = True
-            front = np.vstack([front, values[row]])
+    known = ~np.isnan(values).any(axis=1)
+    rows, place = np.unique(values[known], axis=0, return_inverse=True)
+    best = np.zeros(len(rows), dtype=bool)
+    # From the largest first value down, no row can be beaten by one that comes later: the first that is left is on the
+    # front, and takes away all that are larger nowhere.
+    left = np.arange(len(rows))[::-1]
+    while len(left):
+        first, left = left[0], left[1:]
+        best[first] = True
+        left = left[(rows[left] > rows[first]).any(axis=1)]
+    found[known] = best[place.reshape(-1)]
     return found

@@ -27,7 +27,8 @@ class Optimization:
     latent
         float32 (N, D): the codes of the points.
     initial, initial_codes
-        The texts that the surrogate began with and their scores, and their codes, float32 (K, D).
+        The texts of the data that have codes and their scores, nan where a text has none, and these codes, float32
+        (K, D). The search learns from those that have all scores.
     maximize
         By score, whether larger is better.
     decoded
@@ -37,7 +38,7 @@ class Optimization:
         By score, how well a surrogate fitted to nine tenths of the data (the local ones, where the strategy's is local)
         predicts the others: ``rmse``, ``log_likelihood`` (mean, in nats), ``n``. Empty for fewer than 20 data.
     left_out
-        Texts of the data that were not used, counted by reason.
+        Texts of the data that the search could not learn from, those without a value included, counted by reason.
     settings
         How the run was made.
     """
@@ -87,9 +88,7 @@ class Optimization:
         """
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
             raise InputError("the number of points cannot be used", received=repr(n), expected="1 or more")
-        name = self.scores[0] if by is None else by
-        if name not in self.maximize:
-            raise UnknownNameError("score in this run", name, self.scores)
+        name = self._named(by)
         known = self._complete().sort_values(name, ascending=not self.maximize[name], kind="stable")
         return known.head(n).reset_index(drop=True)
 
@@ -102,11 +101,24 @@ class Optimization:
         return found.sort_values(name, ascending=not self.maximize[name], kind="stable").reset_index(drop=True)
 
     def curve(self, name: str | None = None) -> NDArray[np.float64]:
-        """The best value so far: (N + 1,), that of the data first, then after each point."""
-        name = self.scores[0] if name is None else name
+        """The best value so far: (N + 1,), that of the data first, then after each point.
+
+        Raises
+        ------
+        UnknownNameError
+            For a score that the run has not.
+        """
+        name = self._named(name)
         sign = 1 if self.maximize[name] else -1
         values = sign * np.concatenate([[self.initial_best[name][1]], self.history[name].to_numpy(np.float64)])
         return np.asarray(sign * np.fmax.accumulate(values))
+
+    def _named(self, name: str | None) -> str:
+        if name is None:
+            return self.scores[0]
+        if name not in self.maximize:
+            raise UnknownNameError("score in this run", name, self.scores)
+        return name
 
     def _complete(self) -> pd.DataFrame:
         return self.history.dropna(subset=self.scores).drop_duplicates("text")
@@ -138,6 +150,8 @@ def outcome(journal: Journal, surrogate: dict[str, dict[str, float]]) -> Optimiz
         (iteration, len(found.decoded), *(found.counts[name] for name in ("decoded", "invalid", "seen")))
         for iteration, found in sorted(journal.proposals.items())
     ]
+    left_out = Counter(journal.initial.left_out)
+    left_out.update(row.reason for row in journal.rows[INITIAL] if row.reason)
     columns = ["iteration", "point", "text", *names, "valid", "known", "valid_share", "reason"]
     types: Any = {"iteration": int, "point": int, **dict.fromkeys(names, float)}
     types |= {"valid": bool, "known": bool, "valid_share": float}
@@ -149,6 +163,6 @@ def outcome(journal: Journal, surrogate: dict[str, dict[str, float]]) -> Optimiz
         maximize=dict(zip(names, journal.settings["maximize"], strict=True)),
         decoded=pd.DataFrame(counts, columns=["iteration", "points", "decoded", "invalid", "seen"]),
         surrogate=surrogate,
-        left_out=dict(journal.initial.left_out),
+        left_out=dict(left_out),
         settings=dict(journal.settings),
     )

@@ -14,7 +14,7 @@ from grammar_rae.errors import DataError, InputError
 from grammar_rae.optimization import start
 from grammar_rae.optimization.base import Array, Observations, Question, Strategy
 from grammar_rae.optimization.journal import HISTORY, INITIAL, Evaluation, Initial, Journal
-from grammar_rae.optimization.proposals import Decoder, Proposals, propose
+from grammar_rae.optimization.proposals import Decoder, Proposals, encode_some, propose
 from grammar_rae.optimization.surrogate import held_out_quality
 from grammar_rae.scores import Score
 
@@ -47,31 +47,50 @@ class Run:
         progress
             Whether to show a bar.
         """
-        settings, values = self.journal.settings, None
-        self._take_constants(settings.get("constants", {}))
+        self._take_constants(by_name)
         if self.journal.initial is None:
-            fit = data is not None and data.values is None
-            if data is None:
-                if settings["data"] is not None:
-                    raise InputError("the data were not read before the run ended", remedy="Give them again.")
-                data = start.drawn(self.model, settings["n_initial"], settings["seed"], self.decoder.constraint)
-            found, values = start.initial(self.model, data)
-            if data.codes is not None:
-                self._check_model(found)
-            scored = self._fit_constants(found.texts, by_name, progress) if fit else []
-            self.journal.begin(found)
-            if values is not None:
-                self._add_known(values)
-            self.journal.add(INITIAL, [Evaluation(0, index, *row) for index, row in enumerate(scored)])
+            self._read(data, by_name, progress)
         else:
             self._check_model(self.journal.initial)
         self._score_initial(progress)
-        if not np.isfinite(self.observations(0).values).all(axis=1).any():
+        known = len(self.observations(0).values)
+        if known < 2:
+            total = len(self.journal.rows[INITIAL])
             reason = next((row.reason for row in self.journal.rows[INITIAL] if row.reason), "no value is finite")
-            raise InputError("no text of the data has the score", received=reason)
+            raise InputError(
+                f"{known or 'no'} text of the data has the score",
+                received=f"{total} texts ({reason})",
+                expected="2 or more with a value",
+                remedy=None if self.journal.folder is None else "Once that is mended, begin in another folder.",
+            )
 
-    def _take_constants(self, constants: dict[str, dict[str, float]]) -> None:
-        self.scores = [one.with_constants(constants[one.name]) if one.name in constants else one for one in self.scores]
+    def _read(self, data: start.Given | None, by_name: Sequence[bool], progress: bool) -> None:
+        """Keep what the run begins with, and those of its values that are known by then."""
+        settings = self.journal.settings
+        fit = data is not None and data.values is None
+        if data is None:
+            if settings["data"] is not None:
+                raise InputError("the data were not read before the run ended", remedy="Give them again.")
+            data = start.drawn(self.model, settings["n_initial"], settings["seed"], self.decoder.constraint)
+        found, values = start.initial(self.model, data)
+        if data.codes is not None:
+            self._check_model(found)
+        self.decoder(found.codes[:1], settings["seed"])  # what cannot decode is told before anything is scored
+        scored = self._fit_constants(found.texts, by_name, progress) if fit else []
+        self.journal.set(constants={one.name: one.constants for one in self.scores if one.standardizes})
+        self.journal.begin(found)
+        if values is not None:
+            self._add_known(values)
+        self.journal.add(INITIAL, [Evaluation(0, index, *row) for index, row in enumerate(scored)])
+
+    def _take_constants(self, by_name: Sequence[bool]) -> None:
+        """Those of the run that is resumed; a model without any keeps them, as when the run chose them."""
+        constants = self.journal.settings.get("constants", {})
+        for index, score in enumerate(self.scores):
+            if constants.get(score.name, score.constants) != score.constants:
+                self.scores[index] = score.with_constants(constants[score.name])
+                if by_name[index] and hasattr(self.model, "score_constants_"):
+                    self.model.score_constants_.setdefault(score.name, self.scores[index].constants)
 
     def _fit_constants(
         self, texts: list[str], by_name: Sequence[bool], progress: bool
@@ -88,7 +107,6 @@ class Run:
                 found.append(values)
                 if hasattr(self.model, "score_constants_"):
                     self.model.score_constants_[score.name] = self.scores[index].constants
-        self.journal.set(constants={one.name: one.constants for one in self.scores if one.standardizes})
         if len(found) < len(self.scores):
             return []
         return start.with_reasons([one.values for one in found], [dict(one.failures) for one in found], self.scores)
@@ -104,7 +122,7 @@ class Run:
 
     def _check_model(self, initial: Initial) -> None:
         few = slice(0, 16)
-        codes = np.asarray(self.model.encode(initial.texts[few]))
+        codes, _ = encode_some(self.model, initial.texts[few])
         if codes.shape != initial.codes[few].shape or not np.allclose(
             codes, initial.codes[few], rtol=1e-2, atol=1e-2 * float(initial.codes.std() + 1e-12)
         ):
@@ -171,8 +189,10 @@ class Run:
 
     def _known(self) -> dict[str, tuple[tuple[float, ...], str]]:
         """The texts that were evaluated, and what came of it."""
-        rows = [*self.journal.rows[INITIAL], *self.journal.rows[HISTORY]]
-        return {self.journal.text_of(row): (row.values, row.reason) for row in rows if row.reason != start.NOT_VALID}
+        points = self.journal.proposals
+        evaluated = (row for row in self.journal.rows[HISTORY] if points[row.iteration].decoded[row.point].valid)
+        rows = [*self.journal.rows[INITIAL], *evaluated]
+        return {self.journal.text_of(row): (row.values, row.reason) for row in rows}
 
     def observations(self, until: int) -> Observations:
         """What was known after an iteration; 0 for the data alone, of which only texts with values count."""

@@ -31,8 +31,8 @@ class Given(NamedTuple):
     codes: NDArray[np.float32] | None = None
 
 
-def given(data: Any, names: Sequence[str]) -> Given:
-    """The texts of what a user may give as data, and their values of the scores named.
+def given(data: Any, scores: Sequence[Score]) -> Given:
+    """The texts of what a user may give as data, and their values of the scores where these are known.
 
     Parameters
     ----------
@@ -44,13 +44,14 @@ def given(data: Any, names: Sequence[str]) -> Given:
     Raises
     ------
     InputError
-        For what is none of these.
+        For what is none of these, or values that are no numbers.
+    DataError
+        When there is no text at all.
     """
-    values: Any = None
+    names, values = [one.name for one in scores], None
     if isinstance(data, Optimization):
         texts = data.initial["text"].tolist()
-        known = data.initial[list(names)].to_numpy(np.float64) if set(names) <= set(data.scores) else None
-        return Given(texts, known, [""] * len(texts), data.initial_codes)
+        return Given(texts, _values_in(data, scores), [""] * len(texts), data.initial_codes)
     if hasattr(data, "columns"):
         columns = {str(name).lower(): name for name in data.columns}
         found = [columns[name] for name in ("text", *SMILES_COLUMNS) if name in columns]
@@ -61,7 +62,7 @@ def given(data: Any, names: Sequence[str]) -> Given:
                 expected="a column named text or smiles",
             )
         if all(name in data.columns for name in names):
-            values = data[list(names)].to_numpy(np.float64)
+            values = data[names]
         data = data[found[0]]
     elif isinstance(data, tuple) and len(data) == 2 and not isinstance(data[1], str):
         data, values = data
@@ -76,7 +77,12 @@ def given(data: Any, names: Sequence[str]) -> Given:
     problems = [row.problem or "" for row in rows]
     if values is None:
         return Given(texts, None, problems)
-    table = np.asarray(values, np.float64)
+    try:
+        table = np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"the values of the data are no numbers ({error})", expected="numbers, nan for none"
+        ) from error
     table = table[:, None] if table.ndim == 1 else table
     if table.shape != (len(texts), len(names)):
         raise InputError(
@@ -87,6 +93,14 @@ def given(data: Any, names: Sequence[str]) -> Given:
     return Given(texts, table, problems)
 
 
+def _values_in(run: Optimization, scores: Sequence[Score]) -> NDArray[np.float64] | None:
+    """The values (N, M) of what a run began with; None where it had another score, or standardised one otherwise."""
+    constants = run.settings.get("constants", {})
+    if any(one.name not in run.scores or constants.get(one.name, {}) != one.constants for one in scores):
+        return None
+    return run.initial[[one.name for one in scores]].to_numpy(np.float64)
+
+
 def drawn(model: Any, n: int, seed: int, constraint: Any) -> Given:
     """Texts from the model itself."""
     texts = list(model.sample(n, seed=seed, constraint=constraint).texts)
@@ -94,7 +108,7 @@ def drawn(model: Any, n: int, seed: int, constraint: Any) -> Given:
 
 
 def initial(model: Any, what: Given) -> tuple[Initial, NDArray[np.float64] | None]:
-    """The texts that can be used, each once and spelled as the model's codec spells them, with their codes and values.
+    """The texts that can be encoded, each once, as the model's codec spells them, with their codes and values.
 
     Raises
     ------
@@ -118,7 +132,11 @@ def initial(model: Any, what: Given) -> tuple[Initial, NDArray[np.float64] | Non
     texts = [text for text, good in zip(texts, taken, strict=True) if good]
     if len(texts) < 2:
         why = ", ".join(f"{reason}: {count}" for reason, count in left_out.most_common())
-        raise DataError("too few texts are left to begin with", received=why or "no text", expected="2 or more")
+        raise DataError(
+            "too few texts are left to begin with",
+            received=f"{len(texts)}{f' ({why})' if why else ''}",
+            expected="2 or more",
+        )
     if not np.isfinite(codes).all():
         raise InputError("latent codes are not finite", remedy="The encoder diverged: lower the learning rate.")
     rows = np.array(list(kept.values()))[taken]

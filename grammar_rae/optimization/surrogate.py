@@ -96,7 +96,9 @@ class SparseGP:
         x, y = _checked(codes, values)
         order = torch.from_numpy(np.random.default_rng(seed).permutation(len(x)))
         few = order[:n_fit]
-        offset, scale = float(y[few].mean()), float(y[few].std(unbiased=False)) or 1.0
+        offset = float(y[few].mean())
+        # Rounding gives equal values a tiny standard deviation.
+        scale = float(y[few].std(unbiased=False) if y[few].min() < y[few].max() else 0) or 1.0
         kernel = _fitted_kernel(x[few], (y[few] - offset) / scale, steps)
         return cls(kernel, x[order[:n_inducing]], offset, scale).condition(codes, values)
 

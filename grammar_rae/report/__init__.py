@@ -5,6 +5,7 @@ The page asks nothing of the network, runs no script, follows the reader's light
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,9 @@ from grammar_rae.report.charts import Curve, line_chart
 from grammar_rae.report.page import template
 
 __all__ = ["CARDS", "Card", "Curve", "Table", "line_chart", "write_page", "write_report"]
+
+
+_BREAKS = re.compile(r"(?<=[-+*/()])(?=.)")
 
 
 class Card(NamedTuple):
@@ -99,18 +103,21 @@ def write_page(
     molecules: Sequence[str],
     legends: Sequence[str] | None = None,
     facts: Mapping[str, str | int | float],
+    remarks: Sequence[str] = (),
     tables: Sequence[Table] = (),
     charts: Sequence[str] = (),
     heading: str = "Training",
     columns: int = 5,
     kind: str = "molecules",
 ) -> None:
-    """:func:`write_report` with tables, and with charts that are drawn already.
+    """:func:`write_report` with remarks and tables, and with charts that are drawn already.
 
     Parameters
     ----------
+    remarks
+        What a reader should bear in mind, a sentence each: below the facts.
     tables
-        Between the facts and the charts.
+        Between these and the charts.
     charts
         What :func:`line_chart` gives.
     heading
@@ -131,6 +138,7 @@ def write_page(
         kind=kind,
         cards=CARDS[kind](molecules, legends or [""] * len(molecules)),
         facts={name: _shown(value) for name, value in facts.items()},
+        remarks=remarks,
         tables=tables,
         charts=[Markup(chart) for chart in charts],
         heading=heading,
@@ -147,8 +155,11 @@ def _molecule_cards(texts: Sequence[str], legends: Sequence[str]) -> list[Card]:
 
 
 def _text_cards(texts: Sequence[str], legends: Sequence[str]) -> list[Card]:
-    code = Markup("<code>{}</code>")
-    return [Card(text, code.format(text), legend) for text, legend in zip(texts, legends, strict=True)]
+    def code(text: str) -> Markup:
+        # Where it is too wide it breaks behind an operator or a bracket rather than inside a name.
+        return Markup("<code>{}</code>").format(Markup("<wbr>").join(_BREAKS.split(text)))
+
+    return [Card(text, code(text), legend) for text, legend in zip(texts, legends, strict=True)]
 
 
 #: kind -> (texts, legends) -> the cards of the grid.

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from grammar_rae.report import write_report
-from grammar_rae.report.charts import Curve
+from grammar_rae.report import line_chart, write_page
 
 if TYPE_CHECKING:
     from grammar_rae.optimization import Optimization
@@ -41,7 +40,7 @@ def write_optimization_report(
     Raises
     ------
     InputError, UnknownNameError, DataError
-        As :func:`grammar_rae.report.write_report`; InputError also for an ``n`` below 1.
+        As :func:`grammar_rae.report.write_page`; InputError also for an ``n`` below 1.
     """
     best = result.best(n)
     shown = best if len(result.scores) == 1 else result.front().head(n)
@@ -49,16 +48,15 @@ def write_optimization_report(
         "\n".join([*(f"{name} {row[name]:.4g}" for name in result.scores), f"iteration {row['iteration']}"])
         for _, row in shown.iterrows()
     ]
-    write_report(
+    write_page(
         path,
         title=title or f"Optimisation of {' and '.join(result.scores)}",
         molecules=[str(text) for text in shown["text"]],
         legends=legends,
         facts=_facts(result),
-        curves=_curves(result),
-        kind=kind,
-        x_label="evaluations",
+        charts=[_chart(result, name) for name in result.scores],
         heading="Search",
+        kind=kind,
     )
 
 
@@ -70,11 +68,13 @@ def _facts(result: "Optimization") -> dict[str, str | int | float]:
         way = "highest" if result.maximize[name] else "lowest"
         facts[f"{way} {name}"] = float(first[name].iloc[0]) if len(first) else "none"
         facts[f"{way} {name} in the data"] = result.initial_best[name][1]
+    if len(result.scores) > 1:
+        facts["on the Pareto front"] = len(result.front())
     facts |= {
         "evaluations": len(result.history),
-        "valid": f"{result.validity:.1%}",
+        "valid": f"{result.validity:.1%}" if len(result.history) else "none",
         "known before": int(result.history["known"].sum()),
-        "data": len(result.initial),
+        "data": len(result.initial.dropna(subset=result.scores)),
         "strategy": settings["strategy"],
         "seed": settings["seed"],
         "decodings a point": settings["decodings"],
@@ -92,13 +92,11 @@ def _facts(result: "Optimization") -> dict[str, str | int | float]:
     return facts
 
 
-def _curves(result: "Optimization") -> dict[str, Curve]:
-    """For each score, the best value after so many evaluations, and the mean of each iteration's points."""
-    curves: dict[str, Curve] = {}
-    for name in result.scores:
-        values = result.curve(name)
-        curves[f"best {name}"] = (np.arange(len(values)).tolist(), values.tolist())
-        ends = np.cumsum(result.history.groupby("iteration").size().to_numpy())
-        means = result.history.groupby("iteration")[name].mean()
-        curves[f"iteration's mean {name}"] = (ends.tolist(), means.tolist())
-    return curves
+def _chart(result: "Optimization", name: str) -> str:
+    """A score's best value after so many evaluations, and the mean of each iteration's points."""
+    best, iterations = result.curve(name), result.history.groupby("iteration")
+    curves = {
+        "best so far": (np.arange(len(best)).tolist(), best.tolist()),
+        "mean of the iteration": (iterations.size().cumsum().tolist(), iterations[name].mean().tolist()),
+    }
+    return line_chart(curves, title=name, x_label="evaluations")

@@ -47,13 +47,18 @@ def as_list(what: str, given: Iterable[str]) -> list[str]:
     return list(given)
 
 
+def check_jobs(jobs: int) -> None:
+    """Raise :class:`InputError` for a number of processes that there cannot be."""
+    if jobs == 0 or jobs < -1:
+        raise InputError("there must be a process", received=f"jobs {jobs}", expected="jobs >= 1, or -1 for all")
+
+
 def outcomes(
     call: Callable[[str], _T], texts: Iterable[str], jobs: int, progress: bool
 ) -> tuple[list[_T | None], list[tuple[int, str]]]:
     """What ``call`` gives for each text, or None and the reason."""
     texts = as_list("texts", texts)
-    if jobs == 0 or jobs < -1:
-        raise InputError("there must be a process", received=f"jobs {jobs}", expected="jobs >= 1, or -1 for all")
+    check_jobs(jobs)
     pairs = map(partial(_attempt, call), texts) if jobs == 1 else _in_processes(call, texts, jobs)
     results: list[_T | None] = []
     failures: list[tuple[int, str]] = []
