@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from grammar_rae.benchmarks.search import Searches, markdown, run
 from grammar_rae.cli import app
-from grammar_rae.errors import InputError
+from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.expressions import equivalents, expression_set
 from grammar_rae.model import GenerativeModel
 from grammar_rae.optimization import STRATEGIES
@@ -75,11 +75,51 @@ def test_a_lost_row_is_found_again(study: Searches, rows: list[dict[str, Any]]) 
     }
 
 
+@pytest.mark.parametrize("lost", [2, 3])
+def test_a_search_that_was_stopped_goes_on(study: Searches, rows: list[dict[str, Any]], lost: int) -> None:
+    """Also one that began with what another search had read and scored, which the study no longer has at hand."""
+    lines = study.results.read_text().splitlines()
+    path = study.folder / f"{rows[lost]['strategy']}-seed{rows[lost]['seed']}"
+    points = (path / "history.csv").read_text().splitlines(keepends=True)
+    (path / "history.csv").write_text("".join(points[:-2]))
+    wanted = [
+        line
+        for line in lines
+        if (json.loads(line)["strategy"], json.loads(line)["seed"]) != (rows[lost]["strategy"], rows[lost]["seed"])
+    ]
+    study.results.write_text("\n".join(wanted) + "\n")
+    again = list(run(replace(study)))[lost]
+    assert {**again, "seconds": 0} == {**json.loads(json.dumps(rows[lost])), "seconds": 0}
+    # Stopped before it had read anything.
+    (path / "initial.json").unlink()
+    (path / "initial.csv").unlink()
+    for file in [*path.glob("iteration-*"), path / "history.csv"]:
+        file.unlink()
+    study.results.write_text("\n".join(wanted) + "\n")
+    again = list(run(replace(study)))[lost]
+    assert {**again, "seconds": 0} == {**json.loads(json.dumps(rows[lost])), "seconds": 0}
+
+
+def test_how_far_a_search_came_is_told_afterwards(study: Searches, rows: list[dict[str, Any]]) -> None:
+    assert all("reached" not in row for row in run(replace(study, reach=None)))
+    best = [row["best"][0] for row in rows]
+    assert [row["reached"] for row in run(replace(study, reach=min(best)))] == [one == min(best) for one in best]
+
+
+def test_the_best_of_a_score_that_falls_is_the_lowest(rows: list[dict[str, Any]]) -> None:
+    few = [{**rows[0], "best": [value], "texts": [name]} for value, name in ((2.0, "a"), (1.0, "b"))]
+    assert "| 1 `b` |" in markdown(few)
+    assert "| 2 `a` |" in markdown([{**row, "score": "logp"} for row in few])
+    nothing = {**rows[0], "best": [], "texts": [], "mean": None}
+    assert "| - | - | - | - | - |" in markdown([nothing])
+
+
 def test_the_table_and_the_command(study: Searches, rows: list[dict[str, Any]]) -> None:
     data = study.folder.parent / "texts.txt"
     data.write_text("\n".join(TEXTS) + "\n")
     options = ["-m", str(study.model), "-o", str(study.folder), "--score", "expression_error", "--data", str(data)]
     options += ["--strategies", ",".join(STRATEGY), "--seeds", "0,1", "--iterations", "2", "--batch", "5", "-q"]
+    options += ["--reach", "100"]
     result = CliRunner().invoke(app, ["benchmark", "search", *options])
     assert result.exit_code == 0, result.output
     told = markdown(list(run(study)))
@@ -93,6 +133,8 @@ def test_the_table_and_the_command(study: Searches, rows: list[dict[str, Any]]) 
 def test_what_cannot_be_studied(study: Searches) -> None:
     with pytest.raises(InputError, match="a strategy and a seed"):
         replace(study, strategies=())
+    with pytest.raises(UnknownNameError, match="strategy"):
+        replace(study, strategies=("paper", "luck"))
 
 
 def test_the_file_of_expressions(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from grammar_rae.decoding import (
     ScaffoldPrefix,
     Unconstrained,
     beam_search,
+    bounds,
     choice_of,
     decode,
     decode_all,
@@ -304,7 +305,7 @@ def test_the_policy_finishes_within_what_is_left_and_never_strays(name):
             assert n >= 0
             codes = finish.fewest_codes(written, n, *constraint._macros.trie, fewest)
             assert codes <= row[machine.LEFT]
-            promised = finish.most_productions(row, tables)
+            promised = bounds.most_productions(row, tables)
             assert promised < 0 or n <= promised
             known += promised >= 0
             assert machine.apply(row.copy(), written[0], tables)

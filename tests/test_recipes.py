@@ -34,6 +34,7 @@ from grammar_rae.recipes import (
     get_recipe,
     image_recipe,
     learn_codec,
+    structured_recipe,
     training_settings,
 )
 from grammar_rae.regularizers import L2, GradientPenalty, SpectralNorm
@@ -326,6 +327,12 @@ def test_settings_of_the_grammar_vae(model: str, problem: str) -> None:
     assert recipe.objective_options == fast.objective_options
     assert (recipe.objective, recipe.regularizer, recipe.density) == (fast.objective, fast.regularizer, fast.density)
     assert (fast.latent, fast.decoder) == (latent, "gru")
+
+
+@pytest.mark.parametrize("names", [("gpt", "molecules"), ("grae", "proteins")])
+def test_a_model_or_problem_that_the_study_has_not(names: tuple[str, str]) -> None:
+    with pytest.raises(UnknownNameError):
+        structured_recipe(*names)
 
 
 def test_parts_of_the_grammar_vae_fit_its_grammars() -> None:

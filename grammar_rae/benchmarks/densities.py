@@ -9,11 +9,34 @@ from numpy.typing import NDArray
 
 from grammar_rae.benchmarks.common import Row
 from grammar_rae.density import MixtureDensity
+from grammar_rae.errors import InputError
 
 HELD_OUT = 10_000
 """Codes that both are judged by."""
 JITTER = 0.05
 """Noise on codes that are drawn more than once, in standard deviations."""
+
+
+def read_codes(path: str | PathLike[str]) -> NDArray[np.float64]:
+    """The latent codes (N, D) of a .npy file.
+
+    Raises
+    ------
+    InputError
+        For a file that holds none.
+    """
+    wrong = "the file holds no latent codes"
+    try:
+        codes = np.load(path, allow_pickle=False)
+        if not isinstance(codes, np.ndarray):
+            raise InputError(wrong, received="several arrays", expected="one, in a .npy file", where=str(path))
+        codes = codes.astype(np.float64)
+    except (ValueError, TypeError, EOFError) as error:
+        raise InputError(wrong, received=str(error), expected="a .npy file of numbers", where=str(path)) from error
+    if codes.ndim != 2 or len(codes) < 2 or not np.isfinite(codes).all():
+        finite = "" if np.isfinite(codes).all() else ", not all finite"
+        raise InputError(wrong, received=f"shape {codes.shape}{finite}", expected="(N, D), N > 1", where=str(path))
+    return codes
 
 
 def overlapping(n: int, latent: int, n_components: int, seed: int) -> NDArray[np.float64]:
@@ -64,12 +87,17 @@ def run(
         Fits of each, with other seeds.
     threads
         That both may use.
+
+    Raises
+    ------
+    InputError
+        For a file that holds no codes.
     """
     if codes is None:
         name, made = "made up", overlapping(n + HELD_OUT, latent, n_components, seed)
         held_out, training = made[:HELD_OUT], made[HELD_OUT:]
     else:
-        name, array = "given", np.load(codes, allow_pickle=False).astype(np.float64)
+        name, array = "given", read_codes(codes)
         array = array[np.random.default_rng(seed).permutation(len(array))]
         few = max(1, min(HELD_OUT, len(array) // 10))
         held_out = resampled(array[:few], HELD_OUT, seed)

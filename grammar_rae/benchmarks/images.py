@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from grammar_rae import checkpoint, metrics
 from grammar_rae.benchmarks import common
 from grammar_rae.benchmarks.common import Row
-from grammar_rae.benchmarks.study import latest, read_rows, trained
+from grammar_rae.benchmarks.study import check_names, latest, read_rows, trained
 from grammar_rae.datasets import ImageSet, image_set
-from grammar_rae.errors import InputError, UnknownNameError
+from grammar_rae.errors import InputError
 from grammar_rae.model import ImageModel
 from grammar_rae.recipes import IMAGE_MODELS, ImageRecipe, image_recipe
 
@@ -81,14 +81,9 @@ class Study:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        for kind, names, table in (
-            ("image model", self.models, IMAGE_MODELS),
-            ("data set", [self.data], SETTINGS_OF),
-            ("feature net", [self.features], FEATURES),
-        ):
-            for name in names:
-                if name not in table:
-                    raise UnknownNameError(kind, name, table)
+        check_names("image model", self.models, IMAGE_MODELS)
+        check_names("data set", [self.data], SETTINGS_OF)
+        check_names("feature net", [self.features], FEATURES)
         if self.n < 2:
             raise InputError("a distance needs images", received=f"n = {self.n}", expected="2 or more")
         if not self.models or not self.seeds:

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from grammar_rae.benchmarks.common import Row
-from grammar_rae.errors import InputError
+from grammar_rae.benchmarks.densities import read_codes
+from grammar_rae.benchmarks.study import check_names
 from grammar_rae.optimization import STRATEGIES, Observations, Question
 
 
@@ -28,13 +29,14 @@ def run(
 
     Raises
     ------
+    UnknownNameError
+        For a strategy that is not there.
     InputError
         For a file that holds no codes.
     """
+    check_names("strategy", strategies, STRATEGIES)
     rng = np.random.default_rng(0)
-    z = rng.normal(size=(n, latent)) if codes is None else np.load(codes, allow_pickle=False).astype(np.float64)
-    if z.ndim != 2 or len(z) < 2:
-        raise InputError("the file holds no latent codes", received=f"shape {z.shape}", expected="(N, D)")
+    z = rng.normal(size=(n, latent)) if codes is None else read_codes(codes)
     if len(z) < n:
         more = z[rng.integers(len(z), size=n - len(z))]
         z = np.concatenate([z, more + 0.1 * z.std(0) * rng.normal(size=more.shape)])

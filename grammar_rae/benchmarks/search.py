@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import ge, le
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import numpy as np
 
 from grammar_rae.benchmarks import common
 from grammar_rae.benchmarks.common import Row
-from grammar_rae.benchmarks.study import latest, read_rows
+from grammar_rae.benchmarks.study import check_names, latest, read_rows
 from grammar_rae.errors import InputError
 from grammar_rae.model import GenerativeModel
-from grammar_rae.optimization import Optimization, optimize
+from grammar_rae.optimization import STRATEGIES, Optimization, optimize
+from grammar_rae.optimization.journal import TEXTS
+from grammar_rae.scores import get_score
 
 BEST = 3
 
@@ -37,7 +40,7 @@ class Searches:
     iterations, batch, decodings, constraint
         As :func:`optimize` takes them.
     reach
-        A value: whether a search came as far is told.
+        A value: whether a search came as far is told, also of searches that were made before.
     progress
         Whether to show progress bars.
     """
@@ -58,6 +61,7 @@ class Searches:
     def __post_init__(self) -> None:
         if not self.strategies or not self.seeds:
             raise InputError("a study needs a strategy and a seed", received=f"{self.strategies}, {self.seeds}")
+        check_names("strategy", self.strategies, STRATEGIES)
 
     @property
     def results(self) -> Path:
@@ -87,17 +91,20 @@ def run(study: Searches) -> Iterator[Row]:
             if row is None:
                 row, begun = _measured(study, model, begun, strategy, seed)
                 common.append(study.results, [row])
-            yield row
+            yield {name: value for name, value in row.items() if name != "reached"} | _reached(study, row)
 
 
 def _measured(study: Searches, model: GenerativeModel, data: Any, strategy: str, seed: int) -> tuple[Row, Any]:
     """The row of a search, and what the next one may begin with."""
     home = study.folder / f"{strategy}-seed{seed}"
     begun = time.perf_counter()
+    # A search that was stopped has what it began with in its folder. It is not given again: where another search went
+    # before, it came with its scores, and now it would look like other data.
+    read = (home / TEXTS).is_file()
     found = optimize(
         model,
         study.score,
-        data,
+        None if read else data,
         n_iterations=study.iterations,
         batch_size=study.batch,
         strategy=strategy,
@@ -105,14 +112,15 @@ def _measured(study: Searches, model: GenerativeModel, data: Any, strategy: str,
         constraint=study.constraint,
         seed=seed,
         folder=home,
-        resume=home.exists(),
+        resume=read,
         progress=study.progress,
         jobs=-1,
     )
     row = {
         **study.key(strategy, seed),
         "recipe": model.recipe_.name,
-        **_figures(found, study),
+        **(figures := _figures(found, study)),
+        **_reached(study, figures),
         "seconds": time.perf_counter() - begun,
         **common.machine(),
     }
@@ -121,8 +129,8 @@ def _measured(study: Searches, model: GenerativeModel, data: Any, strategy: str,
 
 def _figures(found: Optimization, study: Searches) -> Row:
     name = found.scores[0]
-    best, curve, up = found.best(BEST), found.curve(), found.maximize[name]
-    figures: Row = {
+    best, curve = found.best(BEST), found.curve()
+    return {
         "data": len(found.initial),
         "initial_best": found.initial_best[name][1],
         "best": best[name].tolist(),
@@ -135,15 +143,20 @@ def _figures(found: Optimization, study: Searches) -> Row:
         "mean": float(np.nanmean(found.history[name])) if found.history[name].notna().any() else None,
         **{f"surrogate_{figure}": value for figure, value in found.surrogate.get(name, {}).items()},
     }
-    if study.reach is not None:
-        first = best[name].iloc[0] if len(best) else np.nan
-        figures["reached"] = bool(first >= study.reach if up else first <= study.reach)
-    return figures
+
+
+def _reached(study: Searches, figures: Row) -> Row:
+    """Whether a search came as far as was asked; nothing where nothing was asked."""
+    if study.reach is None:
+        return {}
+    far = ge if get_score(study.score).higher_is_better else le
+    return {"reached": any(far(value, study.reach) for value in figures["best"])}
 
 
 def markdown(rows: Sequence[Row]) -> str:
     """The rows as a table: a line a strategy, means and standard deviations over the seeds."""
     first = rows[0]
+    better = max if get_score(first["score"]).higher_is_better else min
     lines = [
         f"{first['score']}, {first['iterations']} x {first['batch']} evaluations, {first['data']:,} texts to begin "
         f"with, the best of which has {first['initial_best']:.4g}; {len({row['seed'] for row in rows})} seeds: mean "
@@ -157,8 +170,8 @@ def markdown(rows: Sequence[Row]) -> str:
         mine = [row for row in rows if row["strategy"] == strategy]
         ranks = [[row["best"][rank] for row in mine if len(row["best"]) > rank] for rank in range(BEST)]
         top = [row for row in mine if row["best"]]
-        rising = bool(top) and top[0]["best"][0] >= top[0]["best"][-1]
-        best = (max if rising else min)((row["best"][0], row["texts"][0]) for row in top) if top else None
+        best = better(((row["best"][0], row["texts"][0]) for row in top), default=None)
+        means = [row["mean"] for row in mine if row["mean"] is not None]
         reached = [row["reached"] for row in mine if "reached" in row]
         lines.append(
             "| "
@@ -167,7 +180,7 @@ def markdown(rows: Sequence[Row]) -> str:
                     strategy,
                     *(f"{np.mean(rank):.3g} ± {np.std(rank):.2g}" if rank else "-" for rank in ranks),
                     f"{best[0]:.4g} `{best[1]}`" if best else "-",
-                    f"{np.mean([row['mean'] for row in mine if row['mean'] is not None]):.3g}",
+                    f"{np.mean(means):.3g}" if means else "-",
                     f"{sum(reached)} of {len(reached)}" if reached else "-",
                     f"{1 - sum(row['decoded_invalid'] for row in mine) / sum(row['decoded'] for row in mine):.1%}",
                     f"{np.mean([row['seconds'] for row in mine]):.0f}",

@@ -5,11 +5,11 @@ cell, so that a study that was stopped goes on where it was. The rows that are t
 """
 
 import json
-import math
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from grammar_rae.benchmarks import common
 from grammar_rae.benchmarks.common import Row
 from grammar_rae.benchmarks.structured_problems import PROTOCOLS, RAW, Protocol, Texts
-from grammar_rae.benchmarks.study import latest, read_rows, trained
+from grammar_rae.benchmarks.study import check_names, latest, read_rows, trained
 from grammar_rae.datasets import CodeDataset
-from grammar_rae.errors import GrammarRAEError, InputError, UnknownNameError
+from grammar_rae.errors import GrammarRAEError, InputError
 from grammar_rae.model import DATA_FOLDER, GenerativeModel
-from grammar_rae.optimization import Optimization, optimize
-from grammar_rae.optimization.proposals import Decoder
+from grammar_rae.optimization import STRATEGIES, Optimization, optimize
+from grammar_rae.optimization.proposals import Decoded, Decoder
 from grammar_rae.recipes import STRUCTURED_MODELS, STRUCTURED_PROBLEMS, Recipe, structured_recipe
-from grammar_rae.scores import Score, get_score
+from grammar_rae.scores import Score, evaluate, get_score
 
 ENCODINGS, DECODINGS = 10, 100
 """The grammar VAE's protocol of reconstruction: so many encodings of a text, and decodings of each."""
@@ -80,13 +80,12 @@ class Study:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        for kind, names, table in (
-            ("model of the study", self.models, STRUCTURED_MODELS),
-            ("problem", [self.problem], PROTOCOLS),
-        ):
-            for name in names:
-                if name not in table:
-                    raise UnknownNameError(kind, name, table)
+        check_names("model of the study", self.models, STRUCTURED_MODELS)
+        check_names("problem", [self.problem], PROTOCOLS)
+        # Found now: searches come after hours of training.
+        check_names("strategy", [self.strategy], STRATEGIES)
+        if not self.models:
+            raise InputError("a study needs a model", received=repr(self.models))
         for name in ("trials", "iterations", "batch", "rows", "samples"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} cannot be used", received=getattr(self, name), expected="1 or more")
@@ -119,7 +118,10 @@ class Study:
             row, reason = found.failures[0]
             raise InputError(f"a training row has no score ({reason})", received=repr(self.texts.training[row]))
         self.folder.mkdir(parents=True, exist_ok=True)
-        np.savez(kept, values=found.values, constants=json.dumps(dict(score.constants)))
+        draft = kept.with_name(f".{kept.name}.{os.getpid()}.tmp")  # a kill leaves no half of the file
+        with draft.open("wb") as half:
+            np.savez(half, values=found.values, constants=json.dumps(dict(score.constants)))
+        os.replace(draft, kept)
         return score, found.values
 
 
@@ -170,7 +172,7 @@ class Run:
                 "iterations": study.iterations,
                 "batch": study.batch,
             }
-            cells[f"search {trial}"] = (about, lambda one, trial=trial: _search(one, trial))  # type: ignore[misc]
+            cells[f"search {trial}"] = (about, partial(_search, trial=trial))
         return cells
 
 
@@ -227,6 +229,8 @@ def _reconstruction(one: _Trained) -> Row:
     """The share of test rows that come back: the likeliest text of each code, and by the grammar VAE's protocol."""
     study, model = one.study, one.model
     test, refused = _test_rows(one)
+    if not test:
+        raise InputError("the model's codec takes none of the test rows", received=f"{refused} rows")
     wanted = np.array([model.codec.canonical(text) for text in test])
     figures: Row = {"rows": len(test), "refused": refused, "validated": study.texts.test is None}
     for constraint in one.constraints:
@@ -247,18 +251,17 @@ def _draws(one: _Trained) -> Row:
     training = {model.codec.canonical(text) for text in study.texts.training}
     figures: Row = {"density": model.recipe_.density}
     for constraint in one.constraints:
-        drawn = model.sample(study.samples, valid_only=False, seed=study.seed, constraint=constraint)
+        drawn = model.sample(study.samples, valid_only=False, seed=study.seed, temperature=1.0, constraint=constraint)
         valid = [text for text, good in zip(drawn.texts, drawn.valid, strict=True) if good]
         different = set(valid)
         figures |= {
             f"valid_{constraint}": drawn.validity,
-            f"unique_{constraint}": drawn.uniqueness,
-            f"novel_{constraint}": len(different - training) / max(1, len(different)),
+            f"unique_{constraint}": drawn.uniqueness if valid else None,
+            f"novel_{constraint}": len(different - training) / len(different) if valid else None,
         }
-    generator = model._generator(study.seed)
-    points = model.density_.sample(PRIOR_POINTS, generator).cpu().numpy()
+    points = model.sample(PRIOR_POINTS, valid_only=False, seed=study.seed, constraint=RAW).latent
     found = Decoder(model, DECODINGS, RAW)(points, study.seed)
-    return {**figures, "valid_drawn": float(np.mean([one.share for one in found]))}
+    return {**figures, "valid_drawn": _mean([one.share for one in found])}
 
 
 def _search(one: _Trained, trial: int) -> Row:
@@ -282,41 +285,51 @@ def _search(one: _Trained, trial: int) -> Row:
     one.begun[:] = [found]
     elapsed = time.perf_counter() - begun
     found.history.to_csv(one.run.folder / f"search-{study.strategy}-{trial}.csv", index=False)
-    name = found.scores[0]
-    up = found.maximize[name]
-    history = found.history
-    figures = _outcome(RAW, history["text"].where(history["valid"]).tolist(), history[name].tolist(), up)
-    figures["share_" + RAW] = float(history["valid_share"].mean())
+    name, history = found.scores[0], found.history
+    outcome = partial(_outcome, up=found.maximize[name])
+    points = [Decoded(*point) for point in zip(history["text"], history["valid"], history["valid_share"], strict=True)]
+    figures = outcome(RAW, points, history[name].to_numpy(np.float64))
     for constraint in [other for other in one.constraints if other != RAW]:
         again = Decoder(model, protocol.decodings, constraint)(found.latent, trial)
-        texts = [point.text if point.valid else None for point in again]
-        values = [math.nan if text is None else score.function(text) for text in texts]
-        figures |= _outcome(constraint, texts, values, up)
-        figures["share_" + constraint] = float(np.mean([point.share for point in again]))
-    best = found.best(3)
+        values = np.full(len(again), np.nan)
+        valid = np.flatnonzero([point.valid for point in again])
+        values[valid] = evaluate(score, [again[i].text for i in valid]).values
+        figures |= outcome(constraint, again, values)
     return {
         "score": name,
         **figures,
-        "texts": best["text"].tolist(),
-        "different": int(found.history.loc[found.history["valid"], "text"].nunique()),
-        "new": int((found.history["valid"] & ~found.history["known"]).sum()),
+        "different": int(history.loc[history["valid"], "text"].nunique()),
+        "new": int((history["valid"] & ~history["known"]).sum()),
         "initial_best": found.initial_best[name][1],
         **{f"surrogate_{figure}": value for figure, value in found.surrogate.get(name, {}).items()},
         "seconds": elapsed,
     }
 
 
-def _outcome(constraint: str, texts: list[str | None], values: list[float], up: bool) -> Row:
-    """Of the points of a search: how many came to a valid text, their mean score, and the three best texts."""
-    valid = {
-        text: value for text, value in zip(texts, values, strict=True) if text is not None and not math.isnan(value)
-    }
-    scored = [value for text, value in zip(texts, values, strict=True) if text in valid]
+def _outcome(constraint: str, points: Sequence[Decoded], values: NDArray[np.float64], up: bool) -> Row:
+    """Of the points of a search: how many came to a valid text, their mean score, and the three best texts.
+
+    ``values`` (N,) are those of the points' texts, nan where there is none. A text counts in the mean as often as it
+    came up, and among the best once.
+    """
+    known = [(point.text, float(value)) for point, value in zip(points, values, strict=True) if np.isfinite(value)]
+    best = sorted(dict(known).items(), key=lambda one: one[1], reverse=up)[:3]
     return {
-        f"valid_{constraint}": sum(text is not None for text in texts) / max(1, len(texts)),
-        f"average_{constraint}": float(np.mean(scored)) if scored else None,
-        f"best_{constraint}": sorted(valid.values(), reverse=up)[:3],
+        f"valid_{constraint}": _mean([point.valid for point in points]),
+        f"share_{constraint}": _mean([point.share for point in points]),
+        f"average_{constraint}": _mean([value for _, value in known]),
+        f"best_{constraint}": [value for _, value in best],
+        texts_of(constraint): [text for text, _ in best],
     }
+
+
+def texts_of(constraint: str) -> str:
+    """The entry of a search's row that holds the texts of ``best_``."""
+    return "texts" if constraint == RAW else f"texts_{constraint}"
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
 
 
 def _test_rows(one: _Trained) -> tuple[list[str], int]:

@@ -12,6 +12,10 @@ RAW = "masks"
 """The paper's own decoding."""
 
 
+HELD_OUT = 5_000
+"""The first molecules, which are never trained on."""
+
+
 class Texts(NamedTuple):
     """The rows that a model is given, and those that it never sees; None where the rows that validated must do."""
 
@@ -51,9 +55,11 @@ def _molecules(source: Path | None) -> Texts:
             remedy="Name it with --source; grammar_rae.datasets.fetch('zinc250k') downloads it.",
         )
     texts = [text for _, text in read_texts(source)]
-    if len(texts) < 10_000:
-        raise InputError("the study holds out 5,000 molecules", received=len(texts), expected="10,000 or more")
-    return Texts(texts[5_000:], texts[:5_000])
+    if len(texts) < 2 * HELD_OUT:
+        raise InputError(
+            f"the study holds out {HELD_OUT:,} molecules", received=len(texts), expected=f"{2 * HELD_OUT:,} or more"
+        )
+    return Texts(texts[HELD_OUT:], texts[:HELD_OUT])
 
 
 def _expressions(source: Path | None) -> Texts:

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 
 from grammar_rae.benchmarks.common import Row
-from grammar_rae.benchmarks.structured import DECODINGS, ENCODINGS, PRIOR_POINTS
+from grammar_rae.benchmarks.structured import DECODINGS, ENCODINGS, PRIOR_POINTS, texts_of
 from grammar_rae.benchmarks.structured_problems import PROTOCOLS, RAW
+from grammar_rae.recipes import STRUCTURED_MODELS
+from grammar_rae.scores import get_score
 
 EMPTY = "-"
 
@@ -30,14 +32,17 @@ def _searches(rows: list[Row], problem: str) -> list[str]:
     lines = [
         f"Bayesian optimisation of {first['score']}, {first['iterations']} x {first['batch']} points, strategy "
         f"{first['strategy']}, {protocol.decodings} decodings a point, {trials} trials: mean and standard deviation "
-        "over trials; the best three texts of all trials. A point is valid when one of its decodings is.",
+        "over trials; the best three texts of all trials. A point is valid when one of its decodings is; the average "
+        f"is that of the valid points. The searches decode by {RAW}, the paper's way; for other decodings their points "
+        f"are decoded again. The best of the texts that they begin with has {first['initial_best']:.2f}, and a point "
+        "may come to one of these texts." + _of_characters(found),
         "",
         "| model | decoding | % valid | of single decodings | average score | best three |",
         "|---|---|---|---|---|---|",
     ]
     for recipe, mine in _by(found, "recipe").items():
         for constraint in _constraints(mine, "valid_"):
-            best = sorted((v for row in mine for v in row[f"best_{constraint}"]), reverse=_rises(first["score"]))
+            best = sorted(_best_texts(mine, constraint).values(), reverse=get_score(first["score"]).higher_is_better)
             cells = [
                 _spread([row[f"valid_{constraint}"] for row in mine], 2),
                 _spread([row[f"share_{constraint}"] for row in mine], 2),
@@ -64,12 +69,13 @@ def _reconstruction(rows: list[Row]) -> list[str]:
     if not found:
         return []
     constraints = _constraints(found, "exact_")
+    refused = ", ".join(f"{row['refused']:,} by {row['recipe']}" for row in found if row["refused"])
     lines = [
-        f"Exact reconstruction of {found[0]['rows']:,} rows that were not trained on"
+        f"Exact reconstruction of {found[0]['rows'] + found[0]['refused']:,} rows that were not trained on"
         + (" (they chose the learning rate and the best epoch)" if found[0]["validated"] else "")
-        + ": the likeliest text of each code, "
-        f"and, for {found[0]['drawn_rows']:,} of them, by the grammar VAE's protocol: {ENCODINGS} encodings with the "
-        f"model's noise, {DECODINGS} decodings at temperature 1 of each.",
+        + (f", less those that a codec does not take ({refused})" if refused else "")
+        + ": the likeliest text of each code, and, for one row in ten, by the grammar VAE's protocol: "
+        f"{ENCODINGS} encodings with the model's noise, {DECODINGS} decodings at temperature 1 of each.",
         "",
         "| model | " + " | ".join(constraints) + " | drawn |",
         "|---" * (len(constraints) + 2) + "|",
@@ -88,7 +94,7 @@ def _draws(rows: list[Row]) -> list[str]:
     lines = [
         f"Draws of the density: {found[0]['n']:,}, one text each, under each decoding; uniqueness among the valid, "
         f"novelty among the unique ones; and the validity of {DECODINGS} decodings of each of {PRIOR_POINTS:,} points "
-        f"({RAW}).",
+        f"({RAW})." + _of_characters(found),
         "",
         "| model | density | decoding | valid | unique | novel | valid, drawn |",
         "|---|---|---|---|---|---|---|",
@@ -106,10 +112,22 @@ def _constraints(rows: list[Row], prefix: str) -> list[str]:
     return [name for name in names if name != "drawn"]
 
 
-def _rises(score: str) -> bool:
-    from grammar_rae.scores import get_score
+def _of_characters(rows: list[Row]) -> str:
+    """What is to be told where a model has no grammar."""
+    names = dict.fromkeys(row["recipe"] for row in rows if STRUCTURED_MODELS[row["model"]].characters)
+    return (
+        f" To {', '.join(names)} the grammar is that of any characters: it only ends a text in time." if names else ""
+    )
 
-    return get_score(score).higher_is_better
+
+def _best_texts(rows: list[Row], constraint: str) -> dict[Any, float]:
+    """The best texts of each search, and their values; rows of the first versions have no texts of every constraint."""
+    return {
+        text: value
+        for row in rows
+        for values in [row[f"best_{constraint}"]]
+        for text, value in zip(row.get(texts_of(constraint)) or values, values, strict=True)
+    }
 
 
 def _by(rows: list[Row], name: str) -> dict[Any, list[Row]]:

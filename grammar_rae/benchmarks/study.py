@@ -1,18 +1,25 @@
 """What the studies share: a folder of trained runs and a file of rows, so that a study that was stopped goes on."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 from grammar_rae import checkpoint
 from grammar_rae.benchmarks.common import Row
-from grammar_rae.errors import InputError
+from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.model.latent import LatentModel
 from grammar_rae.recipes import BaseRecipe, training_settings
 
 M = TypeVar("M", bound=LatentModel)
+
+
+def check_names(kind: str, names: Iterable[str], table: Collection[str]) -> None:
+    """Raise an UnknownNameError for the first name that is not in a table."""
+    for name in names:
+        if name not in table:
+            raise UnknownNameError(kind, name, table)
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -68,24 +75,25 @@ def trained(
     InputError
         When the folder holds a model of another recipe.
     """
-    if not checkpoint.exists(folder):
+    found = kind.load(folder) if checkpoint.exists(folder) else None
+    # Ctrl-C leaves a model, too: one that is not trained to the end.
+    if found is None or found.history.stopped == "interrupted":
         model = kind(recipe, seed=seed)
         model.fit(data, folder=folder, resume=checkpoint.exists(folder / "state"), progress=progress)
         if model.history.stopped == "interrupted":
             raise KeyboardInterrupt
         return model
-    model = kind.load(folder)
     # As it is saved: what was a tuple is a list there.
-    mine, found = (json.loads(json.dumps(_all_of(one))) for one in (recipe, model.recipe_))
-    if different := [name for name in mine if name not in free and mine[name] != found[name]]:
+    mine, its = (json.loads(json.dumps(_all_of(one))) for one in (recipe, found.recipe_))
+    if different := [name for name in mine if name not in free and mine[name] != its[name]]:
         raise InputError(
             "the folder holds a run of another recipe",
-            received=", ".join(f"{name} {found[name]}" for name in different),
+            received=", ".join(f"{name} {its[name]}" for name in different),
             expected=", ".join(f"{name} {mine[name]}" for name in different),
             where=str(folder),
             remedy="Choose another folder for the study, or remove the run.",
         )
-    return model
+    return found
 
 
 def _all_of(recipe: BaseRecipe) -> dict[str, Any]:

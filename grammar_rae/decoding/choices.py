@@ -47,39 +47,41 @@ class _Named:
 
 
 @dataclass(frozen=True)
-class Unconstrained(_Named):
+class _OfRules(_Named):
+    """A constraint that needs no more than the codec's table."""
+
+    constraint: ClassVar[type[Free | GrammarConstraint]]
+
+    def bind(self, codec: Codec, atoms: Atoms) -> Constraint[Any]:
+        """The constraint for a codec."""
+        return self.constraint(codec.rules)
+
+
+@dataclass(frozen=True)
+class Unconstrained(_OfRules):
     """Nothing: any code may come at any time, and what is no derivation is an empty text."""
 
     name: ClassVar[str] = "none"
     example: ClassVar[str] = "none"
-
-    def bind(self, codec: Codec, atoms: Atoms) -> Constraint[Any]:
-        """The constraint for a codec."""
-        return Free(codec.rules)
+    constraint = Free
 
 
 @dataclass(frozen=True)
-class Masked(_Named):
+class Masked(_OfRules):
     """The grammar's masks alone, as the grammar VAE decodes; what the limit cuts off is an empty text."""
 
     name: ClassVar[str] = "masks"
     example: ClassVar[str] = "masks"
-
-    def bind(self, codec: Codec, atoms: Atoms) -> Constraint[Any]:
-        """The constraint for a codec."""
-        return Masks(codec.rules)
+    constraint = Masks
 
 
 @dataclass(frozen=True)
-class Grammatical(_Named):
+class Grammatical(_OfRules):
     """Derivations of the grammar, each complete within the limit."""
 
     name: ClassVar[str] = "grammar"
     example: ClassVar[str] = "grammar"
-
-    def bind(self, codec: Codec, atoms: Atoms) -> Constraint[Any]:
-        """The constraint for a codec."""
-        return GrammarConstraint(codec.rules)
+    constraint = GrammarConstraint
 
 
 @dataclass(frozen=True)

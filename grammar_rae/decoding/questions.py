@@ -7,7 +7,8 @@ fewest codes for that, a number an atom.
 import numpy as np
 from numba import njit
 
-from grammar_rae.decoding.finish import fewest_codes, finished, most_productions
+from grammar_rae.decoding.bounds import most_productions
+from grammar_rae.decoding.finish import fewest_codes, finished
 from grammar_rae.decoding.machine import (
     ATOMS,
     CURRENT,

@@ -21,7 +21,8 @@ Where these recipes are not the original:
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from grammar_rae.recipes.texts import Recipe
+from grammar_rae.errors import UnknownNameError
+from grammar_rae.recipes.texts import FAST, Recipe
 
 
 class StructuredModel(NamedTuple):
@@ -95,7 +96,6 @@ _ADAM = {
 }
 # The plateau schedule of the original's library began to count at the second validation without a better loss.
 _COUNTED_LATE = 1
-_FAST = {"batch_size": 512, "learning_rate": 2e-3, "warmup_steps": 200, "optimizer": "adamw", "gradient_clip": 1.0}
 
 STRUCTURED_PROBLEMS: dict[str, Problem] = {
     "molecules": Problem(
@@ -113,7 +113,7 @@ STRUCTURED_PROBLEMS: dict[str, Problem] = {
             "form": "kekule",
             "max_length": 64,
             "codec_options": {"grammar": "smiles", "n_macros": 512},
-            "training": {**_FAST, "epochs": 20},
+            "training": {**FAST, "epochs": 20},
         },
     ),
     "expressions": Problem(
@@ -133,7 +133,7 @@ STRUCTURED_PROBLEMS: dict[str, Problem] = {
             "codec_options": {"grammar": "expressions", "n_macros": 64},
             "encoder_options": {"embedding": 32, "hidden": 64},
             "decoder_options": {"embedding": 32, "hidden": 128, "context": 32},
-            "training": {**_FAST, "epochs": 10},
+            "training": {**FAST, "epochs": 10},
         },
     ),
 }
@@ -141,7 +141,17 @@ STRUCTURED_PROBLEMS: dict[str, Problem] = {
 
 
 def structured_recipe(model: str, problem: str, fast: bool = False) -> Recipe:
-    """The recipe of a row of :data:`STRUCTURED_MODELS` for a row of :data:`STRUCTURED_PROBLEMS`."""
+    """The recipe of a row of :data:`STRUCTURED_MODELS` for a row of :data:`STRUCTURED_PROBLEMS`.
+
+    Raises
+    ------
+    UnknownNameError
+        For a name that is not there.
+    """
+    if model not in STRUCTURED_MODELS:
+        raise UnknownNameError("model of the study", model, STRUCTURED_MODELS)
+    if problem not in STRUCTURED_PROBLEMS:
+        raise UnknownNameError("problem", problem, STRUCTURED_PROBLEMS)
     row, data = STRUCTURED_MODELS[model], STRUCTURED_PROBLEMS[problem]
     size = data.characters if row.characters else data.rules
     chosen = dict(row.fields)
