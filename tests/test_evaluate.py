@@ -14,13 +14,14 @@ from typer.testing import CliRunner, Result
 
 from grammar_rae import chem
 from grammar_rae.benchmarks import evaluation as evaluation_module
-from grammar_rae.benchmarks import evaluation_sets
+from grammar_rae.benchmarks import evaluation_reconstruction, evaluation_sets
 from grammar_rae.benchmarks.evaluation import Evaluation, _Evaluating, _finite, evaluate
-from grammar_rae.benchmarks.evaluation_sets import Training, load_reference, reference_files
+from grammar_rae.benchmarks.evaluation_sets import FLOOR, Training, chosen, load_reference, reference_files
 from grammar_rae.cli import app
+from grammar_rae.cli import evaluation as evaluation_command
 from grammar_rae.datasets import sample_texts
 from grammar_rae.errors import DataError, InputError, MissingExtraError
-from grammar_rae.metrics import fcd, snn
+from grammar_rae.metrics import chemnet_moments, fcd, snn
 from grammar_rae.model import GenerativeModel, SampleResult
 from grammar_rae.report.evaluation import evaluation_markdown, evaluation_tables, write_evaluation_page
 from grammar_rae.resources import bundled
@@ -40,7 +41,7 @@ def quick() -> Iterator[None]:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         for name in ("ENCODINGS", "DECODINGS"):
-            patch.setattr(evaluation_module, name, 2)
+            patch.setattr(evaluation_reconstruction, name, 2)
         yield
     torch.set_num_threads(before)
 
@@ -204,7 +205,11 @@ class TestRefusals:
         with pytest.raises(DataError, match="no molecule in the training file"):
             evaluate(model, what(home, training=written(tmp_path / "bad.smi", ["C1CC"])))
 
-    @pytest.mark.parametrize("settings", [{"n": 9}, {"rows": 1}, {"reconstruct": -1}])
+    def test_no_process(self, home: Path, model: GenerativeModel) -> None:
+        with pytest.raises(InputError, match="must be a process"):
+            evaluate(model, what(home, jobs=0))
+
+    @pytest.mark.parametrize("settings", [{"n": 9}, {"rows": 1}, {"reconstruct": -1}, {"seed": -1}])
     def test_numbers(self, home: Path, settings: Any) -> None:
         with pytest.raises(InputError, match="cannot be used"):
             what(home, **settings)
@@ -226,6 +231,41 @@ class TestSets:
         kept.write_bytes(kept.read_bytes()[:100])
         with pytest.raises(TypeError):  # it is described again
             load_reference("two", path, cache=tmp_path / "cache")
+
+    def test_other_versions_describe_again(self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        load_reference("one", home / "others.smi", cache=tmp_path)
+        monkeypatch.setattr(evaluation_sets, "version", lambda package: f"{package} of tomorrow")
+        monkeypatch.setattr(evaluation_sets, "describe", None)
+        with pytest.raises(TypeError):
+            load_reference("one", home / "others.smi", cache=tmp_path)
+
+    def test_what_is_interrupted_leaves_nothing(
+        self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupted(path: Path, **_: Any) -> None:
+            path.write_bytes(b"half")
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(np, "savez", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            load_reference("one", home / "others.smi", cache=tmp_path / "cache")
+        assert list((tmp_path / "cache").iterdir()) == []
+
+    def test_floors_are_kept(self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        first = load_reference("one", home / "others.smi", cache=tmp_path)
+        floor = first.fcd_floor(8, seed=3)
+        part = chosen(first.texts, 8, 3, FLOOR)
+        rest = [text for text in first.texts if text not in part]
+        assert len(rest) == len(OTHERS) - 8
+        assert floor == pytest.approx(fcd(part, chemnet_moments(rest)), rel=1e-5)
+        assert first.fcd_floor(8, seed=4) != floor != first.fcd_floor(9, seed=3)
+        monkeypatch.setattr(evaluation_sets, "chemnet_moments", None)
+        again = load_reference("two", home / "others.smi", cache=tmp_path)
+        assert again.fcd_floor(8, seed=3) == floor
+        next(tmp_path.glob("*-floor-8-3.json")).write_text("{")
+        assert again.fcd_floor(8, seed=3) == floor  # it is known by now
+        with pytest.raises(TypeError):  # it is computed again
+            load_reference("two", home / "others.smi", cache=tmp_path).fcd_floor(8, seed=3)
 
     def test_a_folder_that_cannot_be_written(self, home: Path, tmp_path: Path) -> None:
         cache = written(tmp_path / "cache", ["a file"])
@@ -254,15 +294,19 @@ class TestSets:
             assert all(training.has(chem.canonical(text)) for text in TRAINING)
             assert not any(training.has(chem.canonical(text)) for text in OTHERS)
             assert training.has_flat(chem.canonical(TRAINING[0]))
-            subset = training.subset(5, np.random.default_rng(0))
-            assert {chem.canonical(text) for text in subset} <= {chem.canonical(text) for text in TRAINING}
-            assert len(training.subset(1000, np.random.default_rng(0))) == len(TRAINING)
+            assert set(map(chem.canonical, training.texts)) == set(map(chem.canonical, TRAINING))
         assert not run.has("C.C")  # a molecule that the codec refuses
 
+    def test_chosen(self) -> None:
+        texts = list("abcdefghij")
+        assert len(set(chosen(texts, 5, 0, 1))) == 5 and sorted(chosen(texts, 99, 0, 1)) == texts
+        assert chosen(texts, 5, 0, 1) == chosen(texts, 5, 0, 1) != chosen(texts, 5, 0, 2)
+
     def test_stereochemistry_counts_in_one_way_only(self, tmp_path: Path) -> None:
-        training = Training.of_file(written(tmp_path / "t.smi", ["C[C@H](F)Cl", "CCO"]))
+        training = Training.of_file(written(tmp_path / "t.smi", ["C[C@H](F)Cl", "CCO", "[13CH3]CN"]))
         assert not training.has(chem.canonical("CC(F)Cl")) and not training.has(chem.canonical("C[C@@H](F)Cl"))
         assert training.has_flat(chem.canonical("CC(F)Cl")) and training.has_flat("CCO")
+        assert not training.has("CCN") and training.has_flat("CCN")  # isotopes neither
         assert not training.has_flat("CCC")
 
 
@@ -287,6 +331,7 @@ class TestReport:
         page = (tmp_path / "page.html").read_text(encoding="utf-8")
         assert page.count("<table>") == len(evaluation_tables(figures))
         assert all(f">{title}<" in page for title in ("logP", "SA", "QED", "Weight"))
+        assert page.count("<li>") == len(figures["remarks"]) > 0
         assert "&lt;b&gt;" in page and "<b>" not in page
         assert page.count("<figure>") == 3
 
@@ -310,6 +355,12 @@ class TestCommand:
         assert (out / "evaluation.md").read_text() == result.stdout
         assert len((out / "draws.csv").read_text().splitlines()) == 13
         assert re.search("^note: GuacaMol", result.stderr, re.MULTILINE)
+
+    def test_nothing_is_written_into_the_box(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(evaluation_command, "bundled_models", lambda: ["one"])
+        monkeypatch.setattr(evaluation_command, "bundled_model", lambda name: tmp_path / name)
+        assert evaluation_command._default_folder(tmp_path / "one") == Path("evaluation")
+        assert evaluation_command._default_folder(tmp_path / "two") == tmp_path / "two" / "evaluation"
 
     def test_refusals_are_one_line(self, home: Path, tmp_path: Path) -> None:
         for words, message in (

@@ -4,6 +4,7 @@ import csv
 import gzip
 import os
 from collections import Counter
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -312,13 +313,31 @@ class TestGuacaMol:
         assert found.first == 2  # of C, C1CC and C
         assert found.valid == ["C", "C", "[C@H](F)(Cl)Br"]
         assert found.flat == ["C", "C", flat]
-        assert found.different == ["C", flat, "CC"]
-        assert found.attempts == 6
+        assert found.different == ["C", flat]  # three molecules, two of them mirror images
+        assert found.attempts == 5
         short = choose(["C1CC", "C1CC"], 2)
         assert short == (0, [], [], [], 2)
         assert choose(["C"] * 50, 2).attempts == 20  # ten for each
         with pytest.raises(InputError, match="too few draws"):
             choose(["C"], 2)
+        with pytest.raises(InputError, match="n = 0"):
+            choose(["C"], 0)
+
+    def test_no_more_is_drawn_than_is_needed(self) -> None:
+        asked = []
+
+        def draws() -> Iterator[str]:
+            for text in ["C", "C", "C1CC", "CC", "CCC", "CCCC", "CCCCC"]:
+                asked.append(text)
+                yield text
+
+        assert choose(draws(), 2) == (2, ["C", "C"], ["C", "C"], ["C", "CC"], 4)
+        assert len(asked) == 4
+
+    def test_processes_choose_the_same(self, recwarn: pytest.WarningsRecorder) -> None:
+        draws = [*["C1CC"] * 250, *molecules(500)]
+        assert choose(draws, 300, jobs=2) == choose(draws, 300)  # which stops before the last part is read
+        assert not recwarn.list
 
     def test_discrete_by_hand(self) -> None:
         training = np.array([0.0] * 5 + [10.0] * 5)
@@ -366,6 +385,8 @@ class TestGuacaMol:
         none = guacamol_scores(choose(["C1CC"] * 10, 10), 10, training, lambda text: False)
         assert (none.validity, none.uniqueness, none.novelty) == (0, 0, 0)
         assert np.isnan([none.fcd, none.fcd_score, none.kl_score, none.training_copies]).all()
+        same = guacamol_scores(choose(draws, 10), 10, [training[0]] * 20, lambda text: False)
+        assert same.divergences == {} and np.isnan(same.kl_score)  # one molecule has no distribution
         with pytest.raises(InputError, match="too few training"):
             guacamol_scores(choose(draws, 10), 10, training[:5], lambda text: False)
 

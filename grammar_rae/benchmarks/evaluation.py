@@ -15,48 +15,33 @@ import torch
 
 from grammar_rae.benchmarks import common
 from grammar_rae.benchmarks.common import Row
+from grammar_rae.benchmarks.evaluation_figures import distributions, figures_against, figures_of_draws, figures_of_set
+from grammar_rae.benchmarks.evaluation_reconstruction import reconstruction
 from grammar_rae.benchmarks.evaluation_sets import (
+    BASELINE,
+    GUACAMOL,
     MOSES,
+    RECONSTRUCTED,
     Reference,
     Training,
+    chosen,
     load_reference,
     reference_files,
 )
 from grammar_rae.codecs import FORMS
 from grammar_rae.datasets import CodeDataset
 from grammar_rae.decoding import CONSTRAINTS
-from grammar_rae.errors import GrammarRAEError, InputError
-from grammar_rae.metrics import (
-    MoleculeSet,
-    Moments,
-    chemnet_moments,
-    choose,
-    describe,
-    fcd,
-    filters,
-    fragment_similarity,
-    guacamol_scores,
-    internal_diversity,
-    moments_without,
-    novelty,
-    property_distance,
-    scaffold_similarity,
-    snn,
-    unique_at,
-)
+from grammar_rae.errors import DecodingError, InputError
+from grammar_rae.metrics import MoleculeSet, choose, describe, guacamol_scores
 from grammar_rae.metrics.guacamol import TRIES
-from grammar_rae.metrics.molecule_sets import PARTS, PROPERTIES
+from grammar_rae.metrics.molecule_sets import PARTS
 from grammar_rae.metrics.molecules import check_chemnet
 from grammar_rae.model import DATA_FOLDER, GenerativeModel, SampleResult
 
-UNIQUE_AT = (1_000, 10_000)
 GUACAMOL_MOLECULES = 10_000
 GUACAMOL_TRAINING = 20  # two halves, and a density of each
 CONSTRAINT_DRAWS = 10_000
-ENCODINGS = DECODINGS = 10
-"""Of each text in the protocol of sampled reconstruction."""
 
-BINS = 60
 _FEWEST = 2  # molecules with a covariance
 
 
@@ -82,8 +67,8 @@ class Evaluation:
         Molecules of the first reference that are encoded and decoded; a tenth of them with noise too. 0 for none.
     baseline
         Whether to measure as many molecules of the training set as there were valid draws, too.
-    constraint, temperature, seed
-        Of the draws; None for the model's constraint.
+    constraint, temperature, top_p, smoothing, seed
+        Of the draws, as of :meth:`GenerativeModel.sample`; None for the model's own.
     cache
         A folder for MOSES's files and for what is computed of a reference. None has both in the user's cache where the
         reference is MOSES, and keeps nothing of a file.
@@ -100,7 +85,9 @@ class Evaluation:
     reconstruct: int = 1_000
     baseline: bool = False
     constraint: str | None = None
-    temperature: float = 1.0
+    temperature: float | None = None
+    top_p: float = 1.0
+    smoothing: float | None = None
     seed: int = 0
     cache: Path | None = None
     jobs: int = 1
@@ -108,7 +95,7 @@ class Evaluation:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        for name, least in (("n", 10), ("rows", 10), ("reconstruct", 0)):
+        for name, least in (("n", 10), ("rows", 10), ("reconstruct", 0), ("seed", 0)):
             number = getattr(self, name)
             if number is not None and number < least:
                 raise InputError(f"{name} cannot be used", received=number, expected=f"{least} or more")
@@ -128,7 +115,7 @@ def evaluate(model: GenerativeModel, what: Evaluation) -> Evaluated:
     Raises
     ------
     InputError
-        For a model of other texts, or a device that is not there.
+        For a model of other texts, a device that is not there, or a constraint that the model cannot serve.
     MissingExtraError
         Without the package fcd_torch.
     DataError
@@ -156,7 +143,6 @@ class _Evaluating:
         self.training = self._training()
         self.figures: Row = {}
         self.references: list[Reference] = []
-        self.floors: dict[tuple[str, int], float] = {}
 
     def evaluated(self) -> Evaluated:
         from tqdm.auto import tqdm
@@ -191,7 +177,7 @@ class _Evaluating:
 
     def _references(self) -> Row:
         what = self.what
-        moses = what.reference == MOSES
+        moses = str(what.reference) == MOSES
         self.references = [
             load_reference(
                 name,
@@ -212,12 +198,17 @@ class _Evaluating:
                 )
         return {}
 
-    def _generator(self, purpose: int) -> np.random.Generator:
-        return np.random.default_rng([self.what.seed, purpose])
-
     def _draw(self, n: int, seed: int, constraint: str | None) -> SampleResult:
-        temperature = self.what.temperature
-        return self.model.sample(n, valid_only=False, seed=seed, constraint=constraint, temperature=temperature)
+        what = self.what
+        return self.model.sample(
+            n,
+            valid_only=False,
+            seed=seed,
+            constraint=constraint,
+            temperature=what.temperature,
+            top_p=what.top_p,
+            smoothing=what.smoothing,
+        )
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
@@ -233,23 +224,10 @@ class _Evaluating:
         for name in [name for name, choice in CONSTRAINTS.items() if choice.example == name]:
             try:
                 drawn = self._draw(n, self.what.seed, name)
-            except GrammarRAEError:  # chemistry needs molecules in Kekulé form, for example
+            except (InputError, DecodingError):  # chemistry needs molecules in Kekulé form, for example
                 continue
-            rows[name] = self._figures_of_draws(_valid(drawn), drawn.attempts)
+            rows[name] = figures_of_draws(_valid(drawn), drawn.attempts, self.training)
         return {"constraints": rows}
-
-    def _figures_of_draws(self, valid: list[str], attempts: int) -> Row:
-        figures: Row = {
-            "attempts": attempts,
-            "valid": len(valid),
-            "validity": len(valid) / attempts,
-            "unique": len(set(valid)) / len(valid) if valid else None,
-        }
-        if self.training is not None and valid:
-            known = {text for text in set(valid) if self.training.has(text)}
-            figures["novelty"] = novelty(valid, known)
-            figures["training_copies"] = sum(text in known for text in valid) / len(valid)
-        return figures
 
     def _moses(self) -> Row:
         self.described = self._described(self.valid)
@@ -261,10 +239,10 @@ class _Evaluating:
             return figures
         if min(one.described.n for one in self.references) < 2 * len(self.valid):
             self.remarks.append(
-                "a reference has less than twice as many molecules as were drawn: its floor is of fewer"
+                "a reference has less than twice as many molecules as there are valid draws: its floor is of fewer"
             )
         if self.what.baseline and self.training is not None:
-            spelled = map(self.model.codec.canonical, self.training.subset(len(self.valid), self._generator(1)))
+            spelled = map(self.model.codec.canonical, self._training_molecules(len(self.valid), BASELINE))
             known = [text for text in spelled if text is not None]
             figures["baseline"] = self._figures_of_set(known, len(known), self._described(known))
         return figures
@@ -276,37 +254,17 @@ class _Evaluating:
         return describe(valid, PARTS, jobs=what.jobs, device=what.device, progress=what.progress)
 
     def _figures_of_set(self, valid: list[str], attempts: int, found: MoleculeSet | None) -> Row:
-        figures = self._figures_of_draws(valid, attempts)
-        figures |= {f"unique@{k}": unique_at(valid, k) for k in UNIQUE_AT}
+        what = self.what
+        figures = figures_of_draws(valid, attempts, self.training) | figures_of_set(valid, found, what.device)
         if found is not None:
-            figures["filters"] = filters(found)
-            figures["int_div"], figures["int_div2"] = internal_diversity(found, self.what.device)
-            figures["references"] = {one.name: self._against(found, one) for one in self.references}
+            figures["references"] = {
+                one.name: figures_against(found, one, what.seed, what.device, what.progress) for one in self.references
+            }
         return figures
 
-    def _against(self, found: MoleculeSet, reference: Reference) -> Row:
-        theirs = reference.described
-        assert found.chemnet is not None and theirs.chemnet is not None
-        size = min(found.n, theirs.n // 2)
-        return {
-            "molecules": theirs.n,
-            "fcd": fcd(found.chemnet, theirs.chemnet),
-            "fcd_floor": self._floor(reference, theirs.chemnet, size),
-            "fcd_floor_molecules": size,
-            "snn": snn(found, theirs, self.what.device),
-            "frag": fragment_similarity(found, theirs),
-            "scaf": scaffold_similarity(found, theirs),
-            **{name: property_distance(found, theirs, name) for name in PROPERTIES},
-        }
-
-    def _floor(self, reference: Reference, every: Moments, size: int) -> float:
-        """The distance of so many molecules of a reference from the rest of it; of the same size once only."""
-        key = reference.name, size
-        if key not in self.floors:
-            part = reference.subset(size, self._generator(2))
-            found = chemnet_moments(part, self.what.device, progress=self.what.progress)
-            self.floors[key] = fcd(found, moments_without(every, found))
-        return self.floors[key]
+    def _training_molecules(self, n: int, purpose: int) -> list[str]:
+        assert self.training is not None
+        return chosen(self.training.texts, n, self.what.seed, purpose)
 
     def _guacamol(self) -> Row:
         what = self.what
@@ -319,16 +277,10 @@ class _Evaluating:
         if n < GUACAMOL_MOLECULES or len(self.training) < 2 * n:
             compared = min(n, len(self.training) // 2)
             self.remarks.append(f"GuacaMol's figures are of {n:,} molecules against {compared:,}, not 10,000 each")
-        draws = list(self.drawn.texts)
-        chosen = choose(draws, n, what.jobs)
-        while len(chosen.different) < n and len(draws) < TRIES * n:
-            more = min(what.n, TRIES * n - len(draws))
-            draws += self._draw(more, what.seed + len(draws), what.constraint).texts
-            chosen = choose(draws, n, what.jobs)
         found = guacamol_scores(
-            chosen,
+            choose(self._draws_on_demand(TRIES * n), n, what.jobs),
             n,
-            self.training.subset(2 * n, self._generator(3)),
+            self._training_molecules(2 * n, GUACAMOL),
             self.training.has_flat,
             jobs=what.jobs,
             device=what.device,
@@ -336,54 +288,30 @@ class _Evaluating:
         )
         return {"guacamol": asdict(found)}
 
-    def _reconstruction(self) -> Row:
-        """Texts of the first reference, encoded and decoded: the likeliest text of each code, and drawn ones."""
-        if not self.what.reconstruct:
-            return {"reconstruction": None}
-        model, codec = self.model, self.model.codec
-        asked = self.references[0].subset(self.what.reconstruct, self._generator(4))
-        refused = {index for index, _ in codec.encode_batch(asked).rejected}
-        texts = [text for index, text in enumerate(asked) if index not in refused]
-        figures: Row = {"molecules": len(asked), "refused": len(refused), "reference": self.references[0].name}
-        if not texts:
-            return {"reconstruction": {**figures, "greedy": 0.0}}
-        wanted = np.array([codec.canonical(text) for text in texts])
-        constraint = self.what.constraint
-        greedy = np.array(model.reconstruct(texts, constraint))
-        few = max(len(asked) // 10, 1)
-        hits = sum(int((found == np.repeat(wanted[:few], DECODINGS)).sum()) for found in self._redrawn(texts[:few]))
-        return {
-            "reconstruction": {
-                **figures,
-                "greedy": float((greedy == wanted).sum()) / len(asked),
-                "sampled": hits / (len(texts[:few]) * ENCODINGS * DECODINGS),
-                "sampled_molecules": len(texts[:few]),
-                "encodings": ENCODINGS,
-                "decodings": DECODINGS,
-            }
-        }
+    def _draws_on_demand(self, most: int) -> Iterator[str]:
+        """The draws, and then others, at most so many in all, which are made when they are asked for."""
+        what = self.what
+        yield from self.drawn.texts
+        count = len(self.drawn.texts)
+        while count < most:
+            texts = self._draw(min(what.n, most - count), what.seed + count, what.constraint).texts
+            yield from texts
+            count += len(texts)
 
-    def _redrawn(self, texts: list[str]) -> Iterator[Any]:
-        for turn in range(ENCODINGS):
-            z = np.repeat(self.model.encode(texts, noise=True, seed=turn), DECODINGS, axis=0)
-            yield np.array(self.model.decode(z, temperature=1.0, seed=turn, constraint=self.what.constraint))
+    def _reconstruction(self) -> Row:
+        """Of texts of the first reference."""
+        what, reference = self.what, self.references[0]
+        if not what.reconstruct:
+            return {"reconstruction": None}
+        asked = chosen(reference.texts, what.reconstruct, what.seed, RECONSTRUCTED)
+        found = reconstruction(self.model, asked, what.constraint, what.seed)
+        return {"reconstruction": found | {"reference": reference.name}}
 
     def _distributions(self) -> Row:
-        """Densities of the properties, by histograms on common bins."""
         if self.described is None:
             return {"distributions": {}}
-        sides = {"draws": self.described, **{one.name: one.described for one in self.references}}
-        rows: Row = {}
-        for name in PROPERTIES:
-            values = {side: found.values[name] for side, found in sides.items()}
-            both = np.concatenate(list(values.values()))
-            low, high = np.quantile(both, [0.001, 0.999])
-            edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
-            rows[name] = {"x": ((edges[1:] + edges[:-1]) / 2).tolist()} | {
-                side: (np.histogram(column, edges)[0] / (len(column) * np.diff(edges))).tolist()
-                for side, column in values.items()
-            }
-        return {"distributions": rows}
+        sides = {"draws": self.described} | {one.name: one.described for one in self.references}
+        return {"distributions": distributions(sides)}
 
     def _about(self) -> Row:
         what = self.what
@@ -393,7 +321,9 @@ class _Evaluating:
             "reference": Path(what.reference).name,
             "training_molecules": None if self.training is None else len(self.training),
             "constraint": self.drawn.constraint,
-            "temperature": what.temperature,
+            "temperature": self.drawn.temperature,
+            "top_p": self.drawn.top_p,
+            "smoothing": self.drawn.smoothing,
             "seed": what.seed,
             "n": what.n,
         }

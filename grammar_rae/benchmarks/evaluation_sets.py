@@ -1,13 +1,15 @@
 """The sets of molecules that samples are compared with: references, described once, and what a model was trained on."""
 
 import hashlib
+import json
 import os
+import re
 import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +23,7 @@ from grammar_rae import chem
 from grammar_rae.codecs import Codec
 from grammar_rae.datasets import CodeDataset, fetch, read_texts, sample_texts
 from grammar_rae.errors import DataError, TextError
-from grammar_rae.metrics import MoleculeSet, Moments, describe
+from grammar_rae.metrics import MoleculeSet, Moments, chemnet_moments, describe, fcd, moments_without
 from grammar_rae.metrics.molecule_sets import PROPERTIES
 
 MOSES = "moses"
@@ -29,9 +31,18 @@ MOSES = "moses"
 
 PARTS = ("fingerprints", "fragments", "scaffolds", *PROPERTIES, "chemnet")
 
+BASELINE, FLOOR, GUACAMOL, RECONSTRUCTED = 1, 2, 3, 4
+"""What molecules of a set are chosen for: each purpose has a stream of randomness of its own."""
+
 _FEWEST = 4  # two halves, each with a covariance
-_FORMAT = 1
-_STEREO = ("@", "/", "\\")
+_FORMAT = 1  # of what is kept, and of how it is computed: another number, and nothing that was kept is found
+_NOT_FLAT = re.compile(r"[@/\\]|\[\d")  # stereochemistry, isotopes
+
+
+def chosen(texts: Sequence[str], n: int, seed: int, purpose: int) -> list[str]:
+    """At most n of the texts, drawn at random without replacement."""
+    rows = np.random.default_rng([seed, purpose]).choice(len(texts), min(n, len(texts)), replace=False)
+    return [texts[row] for row in rows]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,17 +59,38 @@ class Reference:
         How many texts of the source are no molecules.
     described
         What the metrics need of them.
+    kept
+        The file in which all this is kept, or None.
     """
 
     name: str
     texts: list[str]
     unreadable: int
     described: MoleculeSet
+    kept: Path | None = None
+    _floors: dict[tuple[int, int], float] = field(default_factory=dict, init=False, repr=False)
 
-    def subset(self, n: int, generator: np.random.Generator) -> list[str]:
-        """Molecules drawn at random, at most n."""
-        rows = generator.choice(len(self.texts), min(n, len(self.texts)), replace=False)
-        return [self.texts[row] for row in rows]
+    def fcd_floor(self, n: int, seed: int, device: str | torch.device = "cpu", progress: bool = False) -> float:
+        """The Fréchet ChemNet distance of n of the molecules, drawn at random, from the rest: computed once.
+
+        Raises
+        ------
+        InputError
+            For n below two, or when fewer than two are left.
+        """
+        if (n, seed) not in self._floors:
+            file = None if self.kept is None else self.kept.with_name(f"{self.kept.stem}-floor-{n}-{seed}.json")
+            floor = None if file is None else _read_floor(file)
+            if floor is None:
+                every = self.described.chemnet
+                assert every is not None
+                part = chemnet_moments(chosen(self.texts, n, seed, FLOOR), device, progress=progress)
+                floor = fcd(part, moments_without(every, part))
+                if file is not None:
+                    text = json.dumps({"fcd": floor})
+                    _keep(file, self.name, lambda draft: draft.write_text(text, encoding="utf-8"))
+            self._floors[n, seed] = floor
+        return self._floors[n, seed]
 
 
 def reference_files(reference: str | Path, cache: Path | None, progress: bool) -> dict[str, Path]:
@@ -125,7 +157,7 @@ def load_reference(
             expected=f"{_FEWEST}, and better some thousands",
         )
     described = describe(texts, PARTS, jobs=jobs, device=device, progress=progress)
-    reference = Reference(name, texts, unreadable, described)
+    reference = Reference(name, texts, unreadable, described, kept)
     if kept is not None:
         _write(kept, reference)
     return reference
@@ -153,13 +185,18 @@ def _write(path: Path, reference: Reference) -> None:
         "mean": found.chemnet.mean,
         "covariance": found.chemnet.covariance,
     }
-    draft = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+    _keep(path, reference.name, lambda draft: np.savez(draft, allow_pickle=False, **arrays))
+
+
+def _keep(path: Path, name: str, write: Callable[[Path], object]) -> None:
+    """Write a draft beside the path, which takes its place in one step; one that cannot be written costs a warning."""
+    draft = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(draft, allow_pickle=False, **arrays)
+        write(draft)
         os.replace(draft, path)
     except OSError as error:  # minutes of work are not to be lost for this
-        warnings.warn(f"what was computed of {reference.name} cannot be kept: {error}", stacklevel=3)
+        warnings.warn(f"what was computed of {name} cannot be kept: {error}", stacklevel=4)
     finally:
         with suppress(OSError):
             draft.unlink()
@@ -182,8 +219,15 @@ def _read(path: Path, name: str) -> Reference | None:
                 values={part: kept[f"value_{part}"] for part in PROPERTIES},
                 chemnet=Moments(len(texts), kept["mean"], kept["covariance"]),
             )
-            return Reference(name, texts, int(kept["unreadable"]), described)
+            return Reference(name, texts, int(kept["unreadable"]), described, path)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _read_floor(path: Path) -> float | None:
+    try:
+        return float(json.loads(path.read_text(encoding="utf-8"))["fcd"])
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -247,24 +291,23 @@ class Training:
         return self._found(canonical, self._known)
 
     def has_flat(self, flat: str) -> bool:
-        """Whether a molecule without stereochemistry is that of one of them."""
+        """Whether a molecule, given as canonical SMILES without stereochemistry and isotopes, is one of them so."""
         return self._found(flat, self._flat)
 
-    def subset(self, n: int, generator: np.random.Generator) -> list[str]:
-        """Molecules drawn at random, at most n."""
-        rows = generator.choice(len(self.texts), min(n, len(self.texts)), replace=False)
-        return [self.texts[row] for row in rows]
-
     def _found(self, text: str, among: set[str]) -> bool:
+        return self._spelled(text) in among
+
+    def _spelled(self, text: str) -> str | None:
         try:
-            return self._spell(text) in among
+            return self._spell(text)
         except TextError:
-            return False
+            return None
 
     @cached_property
     def _flat(self) -> set[str]:
-        marked = [text for text in self._known if any(mark in text for mark in _STEREO)]
+        marked = [text for text in self._known if _NOT_FLAT.search(text)]
         if not marked:
             return self._known
         rows = chem.portraits(marked, ["flat"], self._jobs)
-        return (self._known - set(marked)) | {self._spell(row[0]) for row in rows if row is not None}
+        spelled = {self._spelled(row[0]) for row in rows if row is not None}
+        return (self._known - set(marked)) | {text for text in spelled if text is not None}

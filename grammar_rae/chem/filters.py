@@ -3,7 +3,8 @@
 A molecule passes when it has no ring of eight atoms or more, no formal charge and no element but H, C, N, O, F, S, Cl
 and Br, and holds none of two lists of substructures: the medicinal chemistry filters (MCF) of MOSES, and PAINS (Baell
 and Holloway, 2010). RDKit has PAINS among its data, and corrected some of them after MOSES had taken its copy. Those,
-and MCF, lie beside this file under the licence of MOSES, so that the share that passes is what MOSES calls so.
+and MCF, lie beside this file (``NOTICE.md`` has their origin and licences), so that the share that passes is what MOSES
+calls so.
 
 Polykovskiy et al., "Molecular Sets (MOSES): A Benchmarking Platform for Molecular Generation Models" (2020).
 """

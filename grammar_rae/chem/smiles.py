@@ -22,8 +22,8 @@ _NEAR = re.compile(r"check for mistakes around position (\d+)")
 _REASON_TAIL = re.compile(r"( while parsing| for input): .*$")
 
 
-def _read(text: object) -> Any:
-    """The sanitised molecule, or None; the fast path, which does not ask why."""
+def molecule_or_none(text: object) -> Any:
+    """RDKit's sanitised molecule, or None: the fast path, which does not ask why; callers keep the log quiet."""
     if not isinstance(text, str) or len(text) > MAX_CHARACTERS:
         return None
     text = text.strip()
@@ -38,19 +38,14 @@ def _read(text: object) -> Any:
 
 def molecule(text: str) -> Any:
     """RDKit's sanitised molecule, or :class:`~grammar_rae.errors.TextError`; callers keep the log quiet."""
-    found = _read(text)
+    found = molecule_or_none(text)
     if found is None:
         raise _refusal(text)
     return found
 
 
-def molecule_or_none(text: str) -> Any:
-    """RDKit's sanitised molecule, or None (faster than an error); callers keep the log quiet."""
-    return _read(text)
-
-
 def _refusal(text: object) -> TextError:
-    """The error that tells why :func:`_read` gave None, in RDKit's own words where it has some."""
+    """The error that tells why :func:`molecule_or_none` gave None, in RDKit's own words where it has some."""
     if not isinstance(text, str):
         return TextError("a SMILES must be text", text=str(text), received=f"{text!r}, a {type(text).__name__}")
     start = len(text) - len(text.lstrip())
@@ -170,7 +165,7 @@ def canonical(text: str) -> str:
 @quiet
 def canonical_or_none(text: str) -> str | None:
     """RDKit's canonical SMILES, or None for a text that is no molecule (faster than an error)."""
-    found = _read(text)
+    found = molecule_or_none(text)
     try:
         return None if found is None else _write(found, text, kekule=False)
     except TextError:
@@ -180,7 +175,7 @@ def canonical_or_none(text: str) -> str | None:
 @quiet
 def is_valid(text: str) -> bool:
     """Whether RDKit parses and sanitises the text; the empty text is no molecule."""
-    return _read(text) is not None
+    return molecule_or_none(text) is not None
 
 
 @quiet

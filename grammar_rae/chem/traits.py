@@ -13,7 +13,7 @@ from grammar_rae.chem.fingerprints import packed_morgan
 from grammar_rae.chem.fragments import fragments_of, scaffold_of
 from grammar_rae.chem.log import quiet
 from grammar_rae.chem.smiles import molecule_or_none
-from grammar_rae.errors import UnknownNameError
+from grammar_rae.errors import InputError, UnknownNameError
 
 # RDKit's type stubs lack what these modules define while they are imported.
 _crippen: Any = Crippen
@@ -61,7 +61,11 @@ def portraits(texts: Sequence[str], traits: Sequence[str], jobs: int = 1) -> Ite
     ------
     UnknownNameError
         For a trait that is not in the table.
+    InputError
+        For no process.
     """
+    if jobs == 0 or jobs < -1:
+        raise InputError("there must be a process", received=f"jobs {jobs}", expected="jobs >= 1, or -1 for all")
     for name in traits:
         if name not in TRAITS:
             raise UnknownNameError("trait of molecules", name, TRAITS)

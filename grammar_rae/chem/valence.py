@@ -6,7 +6,7 @@ from typing import Any
 from rdkit import Chem
 
 from grammar_rae.chem.log import quiet
-from grammar_rae.chem.smiles import _read
+from grammar_rae.chem.smiles import molecule_or_none
 
 #: The atoms that a SMILES writes without brackets; RDKit gives them the hydrogen atoms that they lack.
 ORGANIC = ("B", "C", "N", "O", "P", "S", "F", "Cl", "Br", "I")
@@ -53,7 +53,7 @@ def capacities(atoms: Iterable[str]) -> dict[str, int]:
 
 def _atom(text: str) -> Any:
     """RDKit's atom of a text, None where the text is no single atom that RDKit takes."""
-    molecule = None if _read(text) is None else _with_hydrogens(text)
+    molecule = None if molecule_or_none(text) is None else _with_hydrogens(text)
     return None if molecule is None or molecule.GetNumAtoms() != 1 else molecule.GetAtomWithIdx(0)
 
 
@@ -91,7 +91,7 @@ def _star(text: str, neighbours: Mapping[int, str], orders: tuple[int, ...]) -> 
 def _is_safe(text: str, charge: int | None) -> bool:
     """Whether RDKit sanitises a molecule and reads its canonical SMILES again, with this charge in it and no other."""
     molecule = _with_hydrogens(text)
-    again = None if molecule is None else _read(_written(molecule))
+    again = None if molecule is None else molecule_or_none(_written(molecule))
     if again is None or charge is None:
         return again is not None
     return [atom.GetFormalCharge() for atom in again.GetAtoms() if atom.GetFormalCharge()] == [charge] * bool(charge)
@@ -106,7 +106,7 @@ def _with_hydrogens(text: str) -> Any:
     options.removeHs = False
     try:
         return Chem.MolFromSmiles(text, options)
-    except (ValueError, RuntimeError):  # as in ``_read``
+    except (ValueError, RuntimeError):  # as in ``molecule_or_none``
         return None
 
 

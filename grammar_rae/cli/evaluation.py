@@ -8,19 +8,24 @@ from typing import Annotated
 import typer
 
 from grammar_rae.cli import arguments, files
+from grammar_rae.resources import bundled_model, bundled_models
 
 RESULTS, TABLES, PAGE, DRAWS = "results.json", "evaluation.md", "evaluation.html", "draws.csv"
 
 
 def evaluate(
-    model: arguments.Model,
+    model: arguments.Model = arguments.IN_THE_BOX,
     reference: Annotated[
         str,
         typer.Option(help="moses (its test sets, downloaded), or a file of molecules that the model has not seen."),
     ] = "moses",
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="The folder to write; without it, evaluation/ in the model's."),
+        typer.Option(
+            "-o",
+            "--output",
+            help="The folder to write; without it, evaluation/ in the model's, and here for a model in the box.",
+        ),
     ] = None,
     training: Annotated[
         Path | None,
@@ -38,7 +43,9 @@ def evaluate(
         bool, typer.Option("--baseline", help="The same figures for as many molecules of the training set, too.")
     ] = False,
     constraint: arguments.Constraint = None,
-    temperature: Annotated[float, typer.Option(help="Below 1 the decoder is bolder, above 1 more varied.")] = 1.0,
+    temperature: arguments.Temperature = None,
+    top_p: arguments.TopP = 1.0,
+    smoothing: arguments.Smoothing = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
     cache: Annotated[
         Path | None,
@@ -54,7 +61,7 @@ def evaluate(
     from grammar_rae.model import GenerativeModel
     from grammar_rae.report.evaluation import evaluation_markdown, write_evaluation_page
 
-    folder = model / "evaluation" if output is None else output
+    folder = _default_folder(model) if output is None else output
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(ENOTDIR, "this is a file, not a folder to write in", str(folder))
     what = Evaluation(
@@ -68,14 +75,17 @@ def evaluate(
         baseline=baseline,
         constraint=arguments.constraint_text(constraint),
         temperature=temperature,
+        top_p=top_p,
+        smoothing=smoothing,
         seed=seed,
         cache=cache,
         jobs=jobs,
         device=device,
         progress=not quiet,
     )
-    found = evaluated(GenerativeModel.load(model), what)
-    folder.mkdir(parents=True, exist_ok=True)
+    loaded = GenerativeModel.load(model)
+    folder.mkdir(parents=True, exist_ok=True)  # now rather than after minutes of work
+    found = evaluated(loaded, what)
     told = evaluation_markdown(found.figures)
     files.write_text(folder / RESULTS, json.dumps(found.figures, indent=1) + "\n")
     files.write_text(folder / TABLES, told)
@@ -86,3 +96,9 @@ def evaluate(
         files.note(f"note: {remark}")
     files.note("written: " + ", ".join(str(folder / name) for name in (RESULTS, TABLES, PAGE, DRAWS)))
     typer.echo(told, nl=False)
+
+
+def _default_folder(model: Path) -> Path:
+    """Nothing is written where the package is installed."""
+    in_the_box = model in map(bundled_model, bundled_models())
+    return Path("evaluation") if in_the_box else model / "evaluation"

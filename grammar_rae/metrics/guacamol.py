@@ -1,22 +1,26 @@
 r"""GuacaMol's benchmarks of distribution learning.
 
 Brown, Fiscato, Segler and Vaucher, "GuacaMol: Benchmarking Models for de Novo Molecular Design", J. Chem. Inf. Model.
-59 (2019). Five scores between 0 and 1, all of n molecules (10,000 in the paper) against the training set:
+59 (2019), as its program computes them (``guacamol/distribution_learning_benchmark.py``, ``frechet_benchmark.py`` and
+``utils/`` of BenevolentAI/guacamol). Five scores between 0 and 1, all of n molecules (10,000 in the paper) against the
+training set:
 
 - validity: of the first n draws;
-- uniqueness: of the first n valid draws;
-- novelty: of the first n different molecules, those that the training set has not;
+- uniqueness: of the first n valid draws, the different ones over n;
+- novelty: of the first n different molecules, those that the training set has not, over n;
 - KL divergence: of the first n different molecules and n of the training set, the mean over ten descriptors of
   :math:`e^{-D(training \| draws)}`, see :func:`kl_divergences`;
 - FCD: :math:`e^{-0.2 \, FCD}` of the first n valid draws and n molecules of the training set.
 
-A model has ten draws for each molecule that is asked for; what it does not find in them counts as missing. Molecules
-are compared without their stereochemistry.
+A model has ten draws for each molecule that is asked for (the program's ``max_tries``); what it does not find in them
+counts as missing. The program draws anew for each score, here all are of the same draws. The n different molecules are
+different as canonical SMILES; what is counted and compared are molecules without stereochemistry and isotopes.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +42,7 @@ DISCRETE = ("acceptors", "donors", "rotatable_bonds", "aliphatic_rings", "aromat
 """Descriptors that are compared by histograms."""
 
 TRIES = 10
-"""Draws for each molecule that is asked for."""
+"""Draws for each molecule that is asked for, at most."""
 
 _FEWEST = 3
 _FLOOR = 1e-10  # of a density: its logarithm is taken
@@ -54,9 +58,10 @@ class Chosen(NamedTuple):
     valid
         The first n valid draws; fewer where there are no more.
     flat
-        The same without stereochemistry, canonical.
+        The same without stereochemistry and isotopes, canonical.
     different
-        The first n different molecules without stereochemistry; fewer where there are no more.
+        The first n different molecules, then without these, each once: fewer where there are no more, or where some
+        differ in nothing else.
     attempts
         How many draws it took to find these.
     """
@@ -90,13 +95,14 @@ class GuacaMol:
     divergences: dict[str, float]
 
 
-def choose(draws: Sequence[str], n: int, jobs: int = 1) -> Chosen:
+def choose(draws: Iterable[str], n: int, jobs: int = 1) -> Chosen:
     """What the scores of n molecules are about, from at most ten times as many draws.
 
     Parameters
     ----------
     draws
-        Texts in the order in which they were drawn, also those that are no molecules.
+        Texts in the order in which they were drawn, also those that are no molecules. An iterator is asked for no more
+        than is needed, in parts of n.
     n
         How many molecules are asked for.
     jobs
@@ -107,24 +113,29 @@ def choose(draws: Sequence[str], n: int, jobs: int = 1) -> Chosen:
     InputError
         For fewer than n draws.
     """
-    if n < 1 or len(draws) < n:
-        raise InputError("there are too few draws", received=len(draws), expected=f"n = {n} of them, or more")
+    if n < 1:
+        raise InputError("a score needs a molecule", received=f"n = {n}", expected="1 or more")
     first = attempts = 0
     valid: list[str] = []
     flat: list[str] = []
-    different: dict[str, None] = {}
-    for text, row in zip(draws, chem.portraits(draws[: TRIES * n], ["flat"], jobs), strict=False):
-        attempts += 1
-        if row is not None:
+    different: dict[str, str] = {}  # canonical -> without stereochemistry
+    stream = islice(draws, TRIES * n)
+    while (attempts < n or len(different) < n) and (part := list(islice(stream, n))):
+        for text, row in zip(part, chem.portraits(part, ["canonical", "flat"], jobs), strict=True):
+            if attempts >= n and len(different) == n:
+                break
+            attempts += 1
+            if row is None:
+                continue
             first += attempts <= n
             if len(valid) < n:
                 valid.append(text)
-                flat.append(row[0])
+                flat.append(row[1])
             if len(different) < n:
-                different.setdefault(row[0])
-        if attempts >= n and len(different) == n:
-            break
-    return Chosen(first, valid, flat, list(different), attempts)
+                different.setdefault(*row)
+    if attempts < n:
+        raise InputError("there are too few draws", received=attempts, expected=f"n = {n} of them, or more")
+    return Chosen(first, valid, flat, list(dict.fromkeys(different.values())), attempts)
 
 
 def guacamol_scores(
@@ -147,7 +158,7 @@ def guacamol_scores(
         Molecules of the training set, drawn at random: n to compare with, and others to measure the floor with, 2 n in
         all. With fewer, each of the two has half of them.
     is_known
-        Whether the training set has a molecule: of canonical SMILES without stereochemistry.
+        Whether the training set has a molecule: of canonical SMILES without stereochemistry and isotopes.
     jobs
         Processes; -1 for one a core.
     device
@@ -173,9 +184,8 @@ def guacamol_scores(
     if len(chosen.valid) > 1:
         distance = fcd(chemnet_moments(chosen.valid, device, progress=progress), moments)
     divergences: dict[str, float] = {}
-    if len(chosen.different) >= _FEWEST:
-        known_sample = [row[0] for row in chem.portraits(sample, ["flat"], jobs) if row is not None]
-        unlike = list(dict.fromkeys(known_sample))
+    unlike = list(dict.fromkeys(row[0] for row in chem.portraits(sample, ["flat"], jobs) if row is not None))
+    if min(len(chosen.different), len(unlike)) >= _FEWEST:
         divergences = kl_divergences(chosen.different, unlike, jobs=jobs, device=device, progress=progress)
     copies = sum(map(is_known, chosen.flat))
     return GuacaMol(
@@ -237,7 +247,10 @@ def kl_divergences(
 
 
 def kl_score(divergences: Mapping[str, float]) -> float:
-    """The mean of exp(-D) over the descriptors; one that could not be measured counts as 0. NaN for none."""
+    """The mean of exp(-D) over the descriptors; one that could not be measured counts as 0 (GuacaMol fails or has NaN).
+
+    NaN for no descriptor.
+    """
     if not divergences:
         return math.nan
     shares = [0.0 if math.isnan(value) else math.exp(-value) for value in divergences.values()]

@@ -91,7 +91,7 @@ def property_distance(smiles: Molecules, reference: Molecules, name: str) -> flo
 
 
 def unique_at(canonical: Sequence[str], k: int) -> float:
-    """The share of different texts among the first k; NaN where there are fewer.
+    """The share of different texts among the first k; NaN where there are fewer (molsets takes these, and warns).
 
     Parameters
     ----------

@@ -57,9 +57,6 @@ def write_evaluation_page(path: str | os.PathLike[str], figures: Figures, molecu
     DataError
         When the folder does not exist or the file cannot be written.
     """
-    shown = list(molecules[:MOST_DRAWN])
-    facts = _facts(figures)
-    facts |= {f"remark {i}": remark for i, remark in enumerate(figures["remarks"], start=1)}
     charts = []
     for name, curves in figures["distributions"].items():
         title, axis = _AXES[name]
@@ -68,8 +65,9 @@ def write_evaluation_page(path: str | os.PathLike[str], figures: Figures, molecu
     write_page(
         path,
         title=_title(figures),
-        molecules=shown,
-        facts=facts,
+        molecules=list(molecules[:MOST_DRAWN]),
+        facts=_facts(figures),
+        remarks=figures["remarks"],
         tables=evaluation_tables(figures),
         charts=charts,
         heading="Distributions",
@@ -89,6 +87,8 @@ def _facts(figures: Figures) -> dict[str, str | int | float]:
         "copies of training molecules": _share(draws.get("training_copies")),
         "constraint": figures["constraint"],
         "temperature": figures["temperature"],
+        **({"top-p": figures["top_p"]} if figures.get("top_p", 1) < 1 else {}),
+        **({"smoothing": figures["smoothing"]} if figures.get("smoothing") else {}),
         "density": figures["density"],
         "seed": figures["seed"],
     }
@@ -129,8 +129,8 @@ def _constraints(figures: Figures) -> Table:
         ]
         for name, row in figures["constraints"].items()
     ]
-    head = ["constraint", "draws", "valid", "different", "novel", "copies of training molecules"]
-    note = "Different and copies: of the valid draws. Novel: of the different molecules."
+    head = ["constraint", "draws", "valid", "different", "novel", "copies"]
+    note = "Different, and copies of training molecules: of the valid draws. Novel: of the different molecules."
     return Table("Raw validity under each constraint", head, rows, note)
 
 
@@ -171,11 +171,15 @@ def _guacamol(found: Figures) -> Table:
         "FCD score": "fcd_score",
         "FCD to the training set": "fcd",
         "FCD's floor": "fcd_floor",
-        "copies of training molecules, of the valid": "training_copies",
     }
     rows = [[label, _number(found[key])] for label, key in names.items()]
+    rows.append(["copies of training molecules, of the valid", _share(found["training_copies"])])
     rows.append(["draws needed", f"{found['attempts']:,}"])
-    return Table(f"GuacaMol: {found['n']:,} molecules", ["", "draws"], rows)
+    note = (
+        "Against the training set, without stereochemistry. Uniqueness and novelty are shares of the molecules that "
+        "were asked for; where ten times as many draws do not hold them, what is missing counts against the model."
+    )
+    return Table(f"GuacaMol: {found['n']:,} molecules", ["", "draws"], rows, note)
 
 
 def _reconstruction(found: Figures) -> Table:
@@ -184,12 +188,12 @@ def _reconstruction(found: Figures) -> Table:
         ["refused by the codec", f"{found['refused']:,}"],
         ["exact, the likeliest text of each code", _share(found["greedy"])],
     ]
-    note = "Of the molecules asked for; one that the codec refuses counts as not reconstructed."
+    note = "The likeliest: of all molecules; one that the codec refuses counts as not reconstructed."
     if "sampled" in found:
         rows.append(["exact, drawn", _share(found["sampled"])])
         note += (
-            f" Drawn: {found['sampled_molecules']:,} molecules, each encoded {found['encodings']} times with the "
-            f"encoder's noise and decoded {found['decodings']} times at temperature 1."
+            f" Drawn: of {found['sampled_molecules']:,} that the codec takes, each encoded {found['encodings']} times "
+            f"with the encoder's noise and decoded {found['decodings']} times at temperature 1."
         )
     return Table(f"Reconstruction of {found['reference']}", ["", ""], rows, note)
 

@@ -52,12 +52,16 @@ figcaption code { display: block; color: var(--soft); font-size: .74rem; overflo
   white-space: nowrap; user-select: all; }
 code { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 .table { overflow-x: auto; background: var(--card); border: 1px solid var(--edge); border-radius: 12px;
-  padding: .3rem .8rem; }
+  padding: .3rem clamp(.2rem, 2vw, .8rem); width: fit-content; min-width: min(100%, 26rem); max-width: 100%;
+  break-inside: avoid; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: .4rem .6rem; border-top: 1px solid var(--edge); white-space: nowrap; }
-th { color: var(--soft); font-weight: 400; font-size: .85rem; border-top: 0; }
-th:first-child, td:first-child { text-align: left; }
-.none { color: var(--soft); }
+th, td { text-align: right; padding: .4rem .6rem .4rem clamp(.6rem, 2vw, 1.6rem); white-space: nowrap;
+  border-top: 1px solid var(--edge); }
+th { color: var(--soft); font-weight: 400; font-size: .85rem; white-space: normal; vertical-align: bottom; }
+tr:first-child > * { border-top: 0; }
+th:first-child, td:first-child { text-align: left; white-space: normal; padding-left: .6rem; }
+.none { color: var(--soft); max-width: 60rem; }
+.remarks { color: var(--soft); margin: .9rem 0 0; padding-left: 1.2rem; }
 @media print {
   :root { --page: #fff; --card: #fff; --ink: #000; --soft: #444; --edge: #bbb; }
   main { padding: 0; max-width: none; }
@@ -74,10 +78,19 @@ th:first-child, td:first-child { text-align: left; }
 {% endfor %}
 </dl>
 {% endif %}
+{% if remarks %}
+<ul class="remarks">
+{% for remark in remarks %}
+<li>{{ remark }}</li>
+{% endfor %}
+</ul>
+{% endif %}
 {% for table in tables %}
 <h2>{{ table.title }}</h2>
 <div class="table"><table>
+{% if table.head | select | list %}
 <tr>{% for cell in table.head %}<th>{{ cell }}</th>{% endfor %}</tr>
+{% endif %}
 {% for row in table.rows %}
 <tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}
