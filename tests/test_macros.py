@@ -376,3 +376,19 @@ def test_data_that_are_wrong(change):
     change(data)
     with pytest.raises(GrammarError):
         MacroTable.from_dict(data)
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_terminals_of_codes_are_those_of_the_text(name):
+    table = learned(name)
+    texts, derivations, offsets = parsed(name)
+    written = table.rules.terminals
+    assert written.shape == (table.size, len(table.grammar.terminals))
+    for text, derivation in zip(texts[:50], rows_of(derivations, offsets)[:50], strict=True):
+        counts = written[encoded(table, derivation)].sum(axis=0)
+        assert sum(n * len(t) for n, t in zip(counts, table.grammar.terminals, strict=True)) == len(text)
+        for terminal in ("(", "1", "x", "="):
+            if terminal in table.grammar.terminals and not any(
+                terminal in other and other != terminal for other in table.grammar.terminals
+            ):
+                assert counts[table.grammar.terminals.index(terminal)] == text.count(terminal)

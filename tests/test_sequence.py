@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,13 +14,17 @@ from grammar_rae.grammar import Rules
 from grammar_rae.nets.grammar_vae import GrammarVAEDecoder, GrammarVAEEncoder, OneHotConvolution
 from grammar_rae.nets.sequence import DECODERS, ENCODERS, ConvEncoder, DecoderState, GRUDecoder, GRUEncoder
 
-RULES = Rules.build([0, 0, 1, 1, 1, 2], [[1, 0], [], [2], [], [1, 2], []], 3, 0)
+# What each rule writes of three terminals, of which nothing writes the last.
+WRITTEN = np.array([[1, 0, 0], [0, 0, 0], [0, 2, 0], [1, 1, 0], [0, 0, 0], [0, 1, 0]])
+RULES = Rules.build([0, 0, 1, 1, 1, 2], [[1, 0], [], [2], [], [1, 2], []], 3, 0, WRITTEN)
 LONGEST = 12
 H = 5
 D = 4
 
 # The grammar VAE's convolutions are wider than these codes are long.
 FEW: dict[str, dict[str, Any]] = {"grammar-vae": {"channels": [3, 4], "widths": [2, 3], "dense": 32}}
+
+EACH_DECODER = [*DECODERS, "gru tally"]
 
 lengths = st.lists(st.integers(1, LONGEST), min_size=1, max_size=6)
 
@@ -41,7 +46,8 @@ def encoder(name: str, **options: Any) -> nn.Module:
 
 def decoder(name: str, **options: Any) -> nn.Module:
     torch.manual_seed(4)
-    return DECODERS[name](RULES, D, LONGEST, **options)
+    name, *tally = name.split()
+    return DECODERS[name](RULES, D, LONGEST, **({"tally": True} if tally else {}), **options)
 
 
 def steps(net: Any, z: Tensor, codes: Tensor) -> Tensor:
@@ -146,7 +152,7 @@ def test_the_backward_gru_reads_each_row_from_its_own_end() -> None:
 # --- decoders --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize("name", EACH_DECODER)
 @settings(max_examples=30)
 @given(lengths=lengths)
 def test_step_by_step_is_teacher_forcing(name: str, lengths: list[int]) -> None:
@@ -157,7 +163,7 @@ def test_step_by_step_is_teacher_forcing(name: str, lengths: list[int]) -> None:
     torch.testing.assert_close(steps(net, z, codes), forced, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize("name", EACH_DECODER)
 @settings(max_examples=30)
 @given(lengths=lengths)
 def test_decoder_ignores_padding_and_company(name: str, lengths: list[int]) -> None:
@@ -182,7 +188,7 @@ def test_decoder_sees_the_past_the_left_hand_side_and_z_only() -> None:
     assert ((net(-z, codes) - base).abs().amax(dim=2) > 1e-6).all()
 
 
-@pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize("name", EACH_DECODER)
 def test_gradients_reach_z_and_every_part_of_the_decoder(name: str) -> None:
     net, z = decoder(name), torch.ones(2, D, requires_grad=True)
     net(z, padded(rows_of([LONGEST, 3]))).square().sum().backward()
@@ -191,7 +197,7 @@ def test_gradients_reach_z_and_every_part_of_the_decoder(name: str) -> None:
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, label
 
 
-@pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize("name", EACH_DECODER)
 def test_decoder_in_bfloat16(name: str) -> None:
     net, codes, z = decoder(name), padded(rows_of([LONGEST, 3])), torch.ones(2, D)
     exact = net(z, codes)
@@ -202,7 +208,7 @@ def test_decoder_in_bfloat16(name: str) -> None:
         assert (rounded.float() - exact).norm() < 0.05 * exact.norm()
 
 
-@pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize("name", EACH_DECODER)
 def test_a_state_is_cut_to_rows(name: str) -> None:
     net: Any = decoder(name)
     z, lhs, keep = torch.randn(4, D), torch.tensor([0, 1, 2, 0]), torch.tensor([3, 1])
@@ -210,6 +216,23 @@ def test_a_state_is_cut_to_rows(name: str) -> None:
     whole, _ = net.step(state, torch.tensor([0, 1, 2, 3]), lhs)
     part, _ = net.step(state.rows(keep), torch.tensor([3, 1]), lhs[keep])
     torch.testing.assert_close(part, whole[keep])
+
+
+def test_the_tally_is_what_was_written_so_far() -> None:
+    net: Any = decoder("gru tally")
+    seen: list[Tensor] = []
+    net.from_tally.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    codes = torch.tensor([[0, 2, 3, 2, -1], [5, 5, 5, 5, 5]])
+    net(torch.ones(2, D), codes)
+    counts = [[[0, 0], [1, 0], [1, 2], [2, 3], [2, 5]], [[0, 0], [0, 1], [0, 2], [0, 3], [0, 4]]]
+    counted = torch.tensor(counts, dtype=torch.float32)
+    assert torch.equal(seen[0], torch.cat([counted / 8, counted % 2], dim=-1))
+    # A ring's number that was written twice is closed: the same as never, but for the size of the molecule.
+    with torch.no_grad():
+        net.from_tally.weight[:, :2] = 0
+    assert net._read(torch.tensor([4]), torch.tensor([0]), torch.tensor([[2.0, 4.0]])).equal(
+        net._read(torch.tensor([4]), torch.tensor([0]), torch.zeros(1, 2))
+    )
 
 
 def test_sizes_of_the_decoder() -> None:
@@ -228,7 +251,7 @@ def test_z_reaches_both_the_first_state_and_every_step() -> None:
 
 
 def test_tables_are_no_part_of_the_saved_weights() -> None:
-    assert "lhs" not in GRUDecoder(RULES, D, LONGEST).state_dict()
+    assert not {"lhs", "written"} & GRUDecoder(RULES, D, LONGEST, tally=True).state_dict().keys()
 
 
 # --- the nets of the grammar VAE -------------------------------------------------------------------------------------

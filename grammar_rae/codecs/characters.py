@@ -63,7 +63,8 @@ class CharacterCodec(TextCodec):
     @cached_property
     def rules(self) -> Rules:
         """The table of the codes: text -> character text, and text -> nothing."""
-        return Rules.build([0] * (len(self.characters) + 1), [[0]] * len(self.characters) + [[]], 1, 0)
+        n = len(self.characters)
+        return Rules.build([0] * (n + 1), [[0]] * n + [[]], 1, 0, np.eye(n + 1, n, dtype=np.int64))
 
     @property
     def end(self) -> int:

@@ -66,7 +66,16 @@ class MacroTable:
             [p.children for p in productions] + [_open(self.grammar, m) for m in self.macros],
             len(self.grammar.nonterminals),
             self.grammar.start,
+            self._written,
         )
+
+    @cached_property
+    def _written(self) -> NDArray[np.int64]:
+        """int64 (R, V): how often each code itself writes each terminal."""
+        counts = np.zeros((self.size, len(self.grammar.terminals)), dtype=np.int64)
+        for code in range(self.size):
+            np.add.at(counts[code], [~symbol for symbol in self.body(code) if symbol < 0], 1)
+        return counts
 
     def encode(self, derivations: Ints, offsets: NDArray[np.int64]) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
         """Productions to codes, as few as can spell the derivation.

@@ -208,7 +208,7 @@ class ChartParser:
             raise _no_terminal(self.grammar, text, bad)
         try:
             tree = next(iter(self._parser.parse([self.grammar.terminals[t] for t in tokens])), None)
-        except (ValueError, RecursionError) as error:
+        except (ValueError, RecursionError, TimeoutError) as error:  # newer versions give up after some seconds
             raise TextError(f"the text is too much for NLTK's chart parser ({error})", text=text) from error
         if tree is None:
             raise TextError(f"the grammar {self.grammar.name!r} does not derive this text", text=text)

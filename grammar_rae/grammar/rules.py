@@ -32,6 +32,8 @@ class Rules:
         int64 (R,): the fewest rules that complete all that a rule leaves open (the rule itself not counted).
     start
         The nonterminal that a derivation begins with.
+    terminals
+        int64 (R, V): how often a rule itself writes each of V terminals.
     """
 
     lhs: NDArray[np.int64]
@@ -40,17 +42,26 @@ class Rules:
     min_steps: NDArray[np.int64]
     cost: NDArray[np.int64]
     start: int
+    terminals: NDArray[np.int64]
 
     @classmethod
-    def build(cls, lhs: Sequence[int], children: Sequence[Sequence[int]], n_nonterminals: int, start: int) -> "Rules":
-        """Compute the arrays from each rule's left-hand side and open nonterminals."""
+    def build(
+        cls,
+        lhs: Sequence[int],
+        children: Sequence[Sequence[int]],
+        n_nonterminals: int,
+        start: int,
+        terminals: NDArray[np.int64] | None = None,
+    ) -> "Rules":
+        """Compute the arrays from each rule's left-hand side, open nonterminals and terminals (None for V = 0)."""
         arity = np.array([len(row) for row in children], dtype=np.int64)
         padded = np.full((len(lhs), max(1, int(arity.max(initial=0)))), -1, dtype=np.int64)
         for row, open_ in zip(padded, children, strict=True):
             row[: len(open_)] = open_
         heads = np.array(lhs, dtype=np.int64)
         min_steps, cost = _least_costs(heads, padded, n_nonterminals)
-        return cls(heads, padded, arity, min_steps, cost, start)
+        written = np.zeros((len(lhs), 0), dtype=np.int64) if terminals is None else terminals
+        return cls(heads, padded, arity, min_steps, cost, start, written)
 
     @property
     def size(self) -> int:

@@ -6,6 +6,7 @@ codes, and decode step by step when there is nothing to read from yet.
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -107,14 +108,18 @@ class GRUEncoder(nn.Module):
 
 
 class DecoderState(NamedTuple):
-    """What an autoregressive decoder carries from step to step: ``hidden`` (B, H) and ``context`` (B, C), from z."""
+    """What an autoregressive decoder carries from step to step.
+
+    ``hidden`` (B, H), ``context`` (B, C), from z, and ``tally`` (B, V), how often each terminal was written.
+    """
 
     hidden: Tensor
     context: Tensor
+    tally: Tensor
 
     def rows(self, keep: Tensor) -> "DecoderState":
         """The state of some rows."""
-        return DecoderState(self.hidden[keep], self.context[keep])
+        return DecoderState(*(part[keep] for part in self))
 
 
 class GRUDecoder(nn.Module):
@@ -128,12 +133,23 @@ class GRUDecoder(nn.Module):
         D.
     embedding, hidden, context
         Sizes of the code embedding, of the state, and of the view of z that every step gets.
+    tally
+        Tell each step how often every terminal was written so far, and whether that is odd: of the number of a ring,
+        an odd count is a ring that has to be closed.
     """
 
     lhs: Tensor
+    written: Tensor
 
     def __init__(
-        self, rules: Rules, latent: int, max_length: int, embedding: int = 128, hidden: int = 512, context: int = 128
+        self,
+        rules: Rules,
+        latent: int,
+        max_length: int,
+        embedding: int = 128,
+        hidden: int = 512,
+        context: int = 128,
+        tally: bool = False,
     ) -> None:
         super().__init__()
         del max_length  # a recurrence has no longest sequence
@@ -145,30 +161,46 @@ class GRUDecoder(nn.Module):
         self.gru = nn.GRU(embedding + context, hidden, batch_first=True)
         self.logits = nn.Linear(hidden, rules.size)
         self.hidden = hidden
+        terminals = rules.terminals[:, rules.terminals.any(axis=0)] if tally else rules.terminals[:, :0]
+        nothing_yet = np.zeros_like(terminals[:1])
+        # Of the code before the first step, too. Counts are exact as floats.
+        written = np.concatenate([terminals, nothing_yet]).astype(np.float32)
+        self.register_buffer("written", torch.from_numpy(written), persistent=False)
+        self.from_tally = nn.Linear(2 * terminals.shape[1], embedding, bias=False) if tally else None
 
     def begin(self, z: Tensor) -> DecoderState:
         """The state before the first step, from z (B, D)."""
         hidden, context = self.from_latent(z).split([self.hidden, self.from_latent.out_features - self.hidden], dim=-1)
-        return DecoderState(torch.tanh(hidden), context)
+        return DecoderState(torch.tanh(hidden), context, self.written.new_zeros(len(z), self.written.shape[1]))
 
     def step(self, state: DecoderState, previous: Tensor | None, lhs: Tensor) -> tuple[Tensor, DecoderState]:
         """One step: the previous codes (B,), None at first, and what is to be expanded (B,), to logits (B, R)."""
         if previous is None:
             previous = torch.full_like(lhs, self.begin_code)
-        x = torch.cat([self.code_embedding(previous) + self.lhs_embedding(lhs), state.context], dim=-1)
+        tally = state.tally + self.written[previous]
+        x = torch.cat([self._read(previous, lhs, tally), state.context], dim=-1)
         out, hidden = self.gru(x.unsqueeze(1), state.hidden.unsqueeze(0).to(x.dtype))
-        return self.logits(out.squeeze(1)), DecoderState(hidden.squeeze(0), state.context)
+        return self.logits(out.squeeze(1)), DecoderState(hidden.squeeze(0), state.context, tally)
 
     def forward(self, z: Tensor, codes: Tensor) -> Tensor:
         """Logits (B, T, R) of every step, given z (B, D) and the true codes (B, T) of the steps before it."""
         state = self.begin(z)
         known = codes.clamp(min=0)
         previous = nn.functional.pad(known[:, :-1], (1, 0), value=self.begin_code)
-        x = self.code_embedding(previous) + self.lhs_embedding(self.lhs[known])
+        x = self._read(previous, self.lhs[known], self.written[previous].cumsum(1))
         x = torch.cat([x, state.context.unsqueeze(1).expand(-1, x.shape[1], -1)], dim=-1)
         out, _ = self.gru(x, state.hidden.unsqueeze(0).to(x.dtype))
         logits: Tensor = self.logits(out)
         return logits
+
+    def _read(self, previous: Tensor, lhs: Tensor, tally: Tensor) -> Tensor:
+        """What steps see besides z: the previous codes, what is to be expanded, and the tally of what was written."""
+        x: Tensor = self.code_embedding(previous) + self.lhs_embedding(lhs)
+        if self.from_tally is None:
+            return x
+        counted = torch.cat([tally / 8, tally % 2], dim=-1).to(x.dtype)
+        added: Tensor = self.from_tally(counted)
+        return x + added
 
 
 ENCODERS: dict[str, type[nn.Module]] = {"conv": ConvEncoder, "gru": GRUEncoder, "grammar-vae": GrammarVAEEncoder}
