@@ -1,21 +1,25 @@
 """Grammar autoencoders: deterministic, regularised, and made to sample valid molecules.
 
 >>> import grammar_rae
->>> model = grammar_rae.train("molecules.smi")  # doctest: +SKIP
->>> grammar_rae.sample(1000).smiles  # doctest: +SKIP
+>>> grammar_rae.sample(1000).smiles  # of the model in the box  # doctest: +SKIP
+>>> model = grammar_rae.train("molecules.smi")  # one of your own  # doctest: +SKIP
 """
 
 import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from grammar_rae.errors import GrammarRAEError, InputError, MissingModelError
+from grammar_rae.errors import GrammarRAEError, InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from os import PathLike
+
+    from numpy.typing import NDArray
 
     from grammar_rae.decoding import Choice
     from grammar_rae.model import GenerativeModel, ImageModel, SampleResult
+    from grammar_rae.optimization import Optimization
     from grammar_rae.recipes import BaseRecipe, Recipe
 
 __version__ = "0.1.0"
@@ -26,7 +30,11 @@ __all__ = [
     "ImageRecipe",
     "Recipe",
     "SampleResult",
+    "decode",
+    "encode",
+    "interpolate",
     "load",
+    "optimize",
     "sample",
     "train",
 ]
@@ -103,10 +111,14 @@ def train(
 
 
 def load(folder: "str | PathLike[str]") -> Any:
-    """The model saved in a folder, a GenerativeModel or an ImageModel; it becomes the one that :func:`sample` uses."""
-    from grammar_rae.model import load_model
+    """The model saved in a folder, or one in the box by its name; it becomes the one that :func:`sample` uses.
 
-    return _remember(load_model(folder))
+    Returns
+    -------
+    GenerativeModel or ImageModel
+        As it was trained. ``"molecules"`` and ``"expressions"`` are in the box.
+    """
+    return _remember(_loaded(folder))
 
 
 def sample(
@@ -114,42 +126,90 @@ def sample(
     valid_only: bool = True,
     model: "GenerativeModel | str | PathLike[str] | None" = None,
     seed: int | None = None,
-    temperature: float = 1.0,
+    temperature: float | None = None,
     top_p: float = 1.0,
     constraint: "str | Choice | None" = None,
+    smoothing: float | None = None,
 ) -> "SampleResult":
-    """Draw n texts from a model, from a saved model, or from the one trained or loaded last in this process.
+    """Draw n texts; see :meth:`GenerativeModel.sample`.
 
-    See :meth:`GenerativeModel.sample`.
+    Parameters
+    ----------
+    model
+        A model, the folder of one, or the name of one in the box; None for the one that was trained or loaded last in
+        this process, or else the molecules in the box.
+
+    The other parameters are those of :meth:`GenerativeModel.sample`.
 
     Raises
     ------
-    MissingModelError
-        When there is none.
     InputError
         When it is a model of images, which has a ``sample`` of its own.
     """
-    from grammar_rae.model import GenerativeModel, load_model
+    return _texts_model(model).sample(
+        n,
+        valid_only,
+        seed=seed,
+        temperature=temperature,
+        top_p=top_p,
+        constraint=constraint,
+        smoothing=smoothing,
+    )
 
-    if model is None:
-        model = _current
-    if model is None:
-        raise MissingModelError(
-            "there is no model to sample from yet",
-            remedy="Train one with grammar_rae.train('molecules.smi'), load one with grammar_rae.load('run/'), "
-            "or try the command: grammar-rae demo",
-        )
-    found = load_model(model) if isinstance(model, str | os.PathLike) else model
-    if not isinstance(found, GenerativeModel):
-        raise InputError(
-            "grammar_rae.sample draws texts, and this model makes none",
-            received=type(found).__name__,
-            remedy="Call the model's own sample, for example grammar_rae.load('run/').sample(100).",
-        )
-    return found.sample(n, valid_only, seed=seed, temperature=temperature, top_p=top_p, constraint=constraint)
+
+def encode(texts: "Sequence[str]", model: "GenerativeModel | str | PathLike[str] | None" = None) -> "NDArray[Any]":
+    """Latent codes of texts, float32 (N, D): see :meth:`GenerativeModel.encode`; the model is :func:`sample`'s."""
+    return _texts_model(model).encode(texts)
+
+
+def decode(
+    z: "NDArray[Any]", model: "GenerativeModel | str | PathLike[str] | None" = None, **options: Any
+) -> list[str]:
+    """Texts of latent codes (N, D): see :meth:`GenerativeModel.decode`; the model is :func:`sample`'s."""
+    return _texts_model(model).decode(z, **options)
+
+
+def interpolate(
+    a: str, b: str, steps: int = 9, model: "GenerativeModel | str | PathLike[str] | None" = None
+) -> list[str]:
+    """Texts on the way from one to another: see :meth:`GenerativeModel.interpolate`; the model is :func:`sample`'s."""
+    return _texts_model(model).interpolate(a, b, steps)
+
+
+def optimize(
+    score: Any, data: Any = None, *, model: "GenerativeModel | str | PathLike[str] | None" = None, **options: Any
+) -> "Optimization":
+    """Texts with a high score: see :func:`grammar_rae.optimization.optimize`; the model is :func:`sample`'s."""
+    from grammar_rae.optimization import optimize as search
+
+    return search(_texts_model(model), score, data, **options)
 
 
 def _remember(model: Any) -> Any:
     global _current
     _current = model
     return model
+
+
+def _loaded(folder: "str | PathLike[str]") -> Any:
+    from grammar_rae.model import load_model
+    from grammar_rae.resources import model_folder
+
+    return load_model(model_folder(folder))
+
+
+def _texts_model(model: "GenerativeModel | str | PathLike[str] | None") -> "GenerativeModel":
+    from grammar_rae.model import GenerativeModel
+    from grammar_rae.resources import DEFAULT_MODEL
+
+    if model is None:
+        # The one in the box becomes the current one: loading it takes longer than drawing from it.
+        model = _remember(_loaded(DEFAULT_MODEL)) if _current is None else _current
+    found = _loaded(model) if isinstance(model, str | os.PathLike) else model
+    if not isinstance(found, GenerativeModel):
+        raise InputError(
+            "this function is for models of texts, and this is none",
+            received=type(found).__name__,
+            remedy="Call the model's own method, for example grammar_rae.load('run/').sample(100).",
+        )
+    return found

@@ -113,10 +113,6 @@ class DecodingError(GrammarRAEError):
     """A decoding that cannot be done: no finite logit, an empty mask, a limit below the shortest derivation."""
 
 
-class MissingModelError(GrammarRAEError):
-    """There is no model to use."""
-
-
 class MissingExtraError(GrammarRAEError, ImportError):
     """An optional package is needed and not installed."""
 

@@ -1,14 +1,23 @@
-"""Where the files that travel with the package are: ``grammars/`` and ``data/``.
+"""Where the files that travel with the package are: ``grammars/`` and ``data/``, and in it the trained models.
 
 In a wheel they lie inside the package; in a checkout or an editable install they lie beside it. Nothing else in the
 package knows the difference.
 """
 
+import os
 from pathlib import Path
 
-from grammar_rae.errors import DataError
+from grammar_rae.errors import DataError, UnknownNameError
+
+DEFAULT_MODEL = "molecules"
+"""The trained model in the box that is used where no other is named."""
 
 _PACKAGE = Path(__file__).resolve().parent
+_MODELS = "data/models"
+
+
+def _roots() -> tuple[Path, Path]:
+    return _PACKAGE, _PACKAGE.parent
 
 
 def bundled(name: str) -> Path:
@@ -19,7 +28,7 @@ def bundled(name: str) -> Path:
     DataError
         When the installation lacks the file.
     """
-    for root in (_PACKAGE, _PACKAGE.parent):
+    for root in _roots():
         path = root / name
         if path.is_file():
             return path
@@ -33,9 +42,29 @@ def bundled(name: str) -> Path:
 
 def bundled_names(folder: str, suffix: str) -> list[str]:
     """The stems of the bundled files of one folder, for example ``bundled_names("grammars", ".cfg")``."""
-    stems = {
-        path.name.removesuffix(suffix)
-        for root in (_PACKAGE, _PACKAGE.parent)
-        for path in (root / folder).glob("*" + suffix)
-    }
+    stems = {path.name.removesuffix(suffix) for root in _roots() for path in (root / folder).glob("*" + suffix)}
     return sorted(stems)
+
+
+def bundled_models() -> list[str]:
+    """The names of the trained models in the box."""
+    return sorted({path.parent.name for root in _roots() for path in (root / _MODELS).glob("*/model.json")})
+
+
+def bundled_model(name: str = DEFAULT_MODEL) -> Path:
+    """The folder of a trained model in the box.
+
+    Raises
+    ------
+    UnknownNameError
+        For a name that none has.
+    """
+    if name not in bundled_models():
+        raise UnknownNameError("model in the box", name, bundled_models())
+    return bundled(f"{_MODELS}/{name}/model.json").parent
+
+
+def model_folder(which: str | os.PathLike[str]) -> Path:
+    """The folder of a trained model, given that or the name of one in the box; a folder of that name comes first."""
+    folder = Path(which)
+    return bundled_model(str(which)) if not folder.exists() and str(which) in bundled_models() else folder

@@ -64,7 +64,7 @@ def smiles(tmp_path: Path) -> Path:
 
 COMMANDS = [
     *("demo", "train", "sample", "interpolate"),
-    *("encode", "decode", "reconstruct", "evaluate", "optimize", "expressions", "refit"),
+    *("encode", "decode", "reconstruct", "evaluate", "optimize", "expressions", "refit", "export"),
     *("recipes", "constraints", "grammar", "benchmark"),
 ]
 
@@ -531,3 +531,28 @@ def test_ctrl_c_keeps_the_model_and_resume_continues(run: Path, tmp_path: Path) 
     result = grammar_rae(*train, "--epochs", str(int(epochs)), "--resume", "-q")
     assert result.exit_code == 0, result.output
     assert max(row["step"] for row in history(folder)) >= steps
+
+
+def test_export_writes_a_copy_that_decodes(run: Path, molecules: Path, tmp_path: Path) -> None:
+    done = grammar_rae("export", "-m", run, "-o", tmp_path / "small")
+    assert done.exit_code == 0, done.output
+    files_written = sorted(path.suffix for path in (tmp_path / "small").iterdir())
+    assert files_written == [".json", ".safetensors", ".safetensors"]
+    assert grammar_rae("sample", "-m", tmp_path / "small", "-n", 3, "--seed", 1).exit_code == 0
+    assert "another folder" in refused("export", "-m", run, "-o", run)
+    assert "no such folder" in refused("export", "-m", tmp_path / "nothing", "-o", tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_model_of_the_box_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    named = grammar_rae("sample", "-m", "expressions", "-n", 4, "--seed", 1)
+    assert named.exit_code == 0, named.output
+    assert len(named.stdout.splitlines()) == 5
+    default = grammar_rae("sample", "-n", 4, "--seed", 1)
+    assert default.exit_code == 0, default.output
+    rows = default.stdout.splitlines()[1:]
+    assert len(rows) == 4 and all(chem.is_valid(row.split(",")[0]) for row in rows)
+    assert default.stdout == grammar_rae("sample", "-m", "molecules", "-n", 4, "--seed", 1).stdout
+    # Nobody refits what is in the box: the name is taken for a folder.
+    assert "no such folder" in refused("refit", "gaussian", "-m", "expressions")

@@ -699,10 +699,10 @@ def test_train_on_images(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("no_current")
 def test_texts_are_not_drawn_from_a_model_of_images(model: ImageModel, saved: Path, of_texts: Path) -> None:
     for one in (model, saved, str(saved)):
-        with pytest.raises(InputError, match=r"draws texts.*ImageModel.*own sample"):
+        with pytest.raises(InputError, match=r"models of texts.*ImageModel.*own method"):
             grammar_rae.sample(3, model=one)  # type: ignore[arg-type]
     grammar_rae.load(saved)
-    with pytest.raises(InputError, match="draws texts"):
+    with pytest.raises(InputError, match="models of texts"):
         grammar_rae.sample(3)
     grammar_rae.load(of_texts)
     assert len(grammar_rae.sample(3, valid_only=False)) == 3

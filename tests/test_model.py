@@ -1,5 +1,6 @@
 """The trained thing: trained once on a few hundred molecules, then asked for all it offers, and for what it cannot."""
 
+import copy
 import json
 import math
 import os
@@ -32,7 +33,6 @@ from grammar_rae.errors import (
     CheckpointError,
     DataError,
     InputError,
-    MissingModelError,
     TextError,
     TrainingError,
     UnknownNameError,
@@ -41,7 +41,7 @@ from grammar_rae.model import GenerativeModel, SampleResult
 from grammar_rae.model import generative as model_module
 from grammar_rae.model import latent as latent_module
 from grammar_rae.recipes import RECIPES, Recipe, build_constraint
-from grammar_rae.resources import bundled
+from grammar_rae.resources import DEFAULT_MODEL, bundled, bundled_model, bundled_models
 from grammar_rae.scores import score
 from grammar_rae.training import Callback, History, TrainingState
 
@@ -725,6 +725,44 @@ def test_save_load_sample(model: GenerativeModel, saved: Path) -> None:
     assert again.get_params()["recipe"] == model.recipe_
 
 
+def test_a_compact_copy(model: GenerativeModel, saved: Path, tmp_path: Path) -> None:
+    model.save(tmp_path, compact=True)
+    sizes = [sum(file.stat().st_size for file in folder.glob("weights*")) for folder in (tmp_path, saved)]
+    assert sizes[0] < 0.6 * sizes[1] and not list(tmp_path.glob("latents*"))
+    again = GenerativeModel.load(tmp_path)
+    for name, tensor in again.autoencoder_.state_dict().items():
+        before = model.autoencoder_.state_dict()[name]
+        assert tensor.dtype == before.dtype and torch.allclose(tensor, before, rtol=1e-3, atol=1e-6)
+    assert len(again.sample(10, seed=5)) == 10
+    assert again.history.best == model.history.best
+    assert [row["step"] for row in again.history.rows] == [
+        row["step"] for row in model.history.rows if row["validation_loss"] is not None
+    ]
+    with pytest.raises(InputError, match="keeps no latent codes"):
+        again.refit_density("gaussian")
+    assert again.refit_density("gaussian", codes=again.encode(TEXTS)).recipe_.density == "gaussian"
+
+
+def test_a_compact_copy_keeps_what_half_precision_cannot_hold(model: GenerativeModel, tmp_path: Path) -> None:
+    large = copy.deepcopy(model)
+    bias = large.autoencoder_.decoder.get_parameter("logits.bias")
+    with torch.no_grad():
+        bias[0] = 1e6
+    large.save(tmp_path, compact=True)
+    again = GenerativeModel.load(tmp_path)
+    assert torch.equal(again.autoencoder_.decoder.get_parameter("logits.bias"), bias)
+
+
+def test_the_recipe_says_how_to_sample() -> None:
+    recipe = RECIPES["tiny"].replaced(temperature=0.5)
+    trained = GenerativeModel(recipe, epochs=1, overrides=EXACT).fit(FEW)
+    drawn = trained.sample(5, valid_only=False, seed=1)
+    assert drawn.temperature == 0.5
+    assert drawn.texts == trained.sample(5, valid_only=False, seed=1, temperature=0.5).texts
+    with pytest.raises(InputError, match="temperature"):
+        RECIPES["tiny"].replaced(temperature=-1.0)
+
+
 def test_constants_of_scores_are_saved_with_the_model(saved: Path, tmp_path: Path) -> None:
     again = GenerativeModel.load(saved)
     assert again.score_constants_ == {}
@@ -1005,9 +1043,56 @@ def test_device(model: GenerativeModel) -> None:
 
 
 @pytest.mark.usefixtures("no_current")
-def test_without_a_model() -> None:
-    with pytest.raises(MissingModelError, match=r"grammar_rae\.train.*grammar-rae demo"):
-        grammar_rae.sample(3)
+def test_without_a_model_there_is_the_one_in_the_box() -> None:
+    drawn = grammar_rae.sample(20, seed=3)
+    assert len(drawn) == 20 and all(map(chem.is_valid, drawn.smiles))
+    boxed = grammar_rae._current
+    assert boxed is not None and drawn.texts == boxed.sample(20, seed=3).texts
+    assert (drawn.temperature, drawn.smoothing) == (boxed.recipe_.temperature, boxed.recipe_.smoothing)
+    assert grammar_rae.sample(20, seed=3, temperature=0.3, smoothing=0.5).texts != drawn.texts
+    z = grammar_rae.encode(FEW[:3])
+    assert np.array_equal(z, boxed.encode(FEW[:3]))
+    assert grammar_rae.decode(z, constraint="chemistry") == boxed.decode(z, constraint="chemistry")
+    assert grammar_rae.interpolate(FEW[0], FEW[1], 4) == boxed.interpolate(FEW[0], FEW[1], 4)
+    assert grammar_rae._current is boxed  # loaded once
+
+
+@pytest.mark.usefixtures("no_current")
+@pytest.mark.parametrize("name", bundled_models())
+def test_every_model_in_the_box(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    boxed = grammar_rae.load(name)
+    assert boxed.recipe_.name == name
+    assert (bundled_model(name) / "README.md").is_file()
+    drawn = boxed.sample(30, seed=0)
+    assert drawn.valid.all() and drawn.uniqueness > 0.5
+    if name == DEFAULT_MODEL:
+        assert (
+            np.mean([a == b for a, b in zip(map(boxed.codec.canonical, FEW), boxed.reconstruct(FEW), strict=True)])
+            > 0.5
+        )
+    # A folder of the same name comes first.
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    with pytest.raises(CheckpointError):
+        grammar_rae.load(name)
+
+
+def test_no_such_model_in_the_box() -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'molecules'"):
+        bundled_model("molecule")
+    with pytest.raises(CheckpointError):
+        grammar_rae.load("molecule")
+
+
+@pytest.mark.usefixtures("no_current")
+def test_optimize_with_the_model_at_hand(model: GenerativeModel) -> None:
+    found = grammar_rae.optimize("qed", FEW, model=model, n_iterations=1, batch_size=2, seed=0)
+    assert len(found.history) == 2 and grammar_rae._current is None
+
+
+def test_the_face_is_for_texts() -> None:
+    with pytest.raises(InputError, match=r"models of texts.*float.*own method"):
+        grammar_rae.sample(3, model=1.5)  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("no_current")
@@ -1030,8 +1115,7 @@ def test_sample_from_a_named_model(model: GenerativeModel, saved: Path) -> None:
     for one in (model, saved, str(saved)):
         drawn = grammar_rae.sample(4, valid_only=False, model=one, **options)
         assert drawn.texts == expected
-    with pytest.raises(MissingModelError):
-        grammar_rae.sample(4)
+    assert grammar_rae._current is None
 
 
 @pytest.mark.usefixtures("no_current")
@@ -1059,10 +1143,6 @@ try:
 except AttributeError as error:
     print(error)
 print(grammar_rae.datasets.fetch.__name__, grammar_rae.Recipe.__name__)
-try:
-    grammar_rae.sample(3)
-except grammar_rae.GrammarRAEError as error:
-    print(type(error).__name__)
 """
 
 
@@ -1072,7 +1152,6 @@ def test_the_face_is_light() -> None:
         "[]",
         "module 'grammar_rae' has no attribute 'no_such_thing'",
         "fetch Recipe",
-        "MissingModelError",
     ], done.stderr
 
 

@@ -13,6 +13,7 @@ from grammar_rae.cli import (
     catalogue,
     density,
     evaluation,
+    export,
     expressions,
     latent,
     optimization,
@@ -43,6 +44,7 @@ app.command()(latent.decode)
 app.command()(latent.reconstruct)
 app.command()(evaluation.evaluate)
 app.command()(density.refit)
+app.command()(export.export)
 app.command()(catalogue.recipes)
 app.command()(density.densities)
 app.command()(catalogue.constraints)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from grammar_rae.resources import DEFAULT_MODEL, model_folder
+
 _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 _DURATION = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(s|m|min|h|)\s*", re.IGNORECASE)
 
@@ -45,6 +47,18 @@ def whole_numbers(text: str) -> list[int]:
         raise typer.BadParameter(f"{text!r} is no list of whole numbers; expected for example 0,1,2") from error
 
 
+def numbers(text: str) -> list[float]:
+    """The numbers of a list such as ``0,0.5, 2``, each once.
+
+    >>> numbers("0,0.5, 2,0")
+    [0.0, 0.5, 2.0]
+    """
+    try:
+        return [float(name) for name in names(text)]
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no list of numbers; expected for example 0,0.5,2") from error
+
+
 def constraint_text(rules: list[str] | None) -> str | None:
     """The rules of a constraint, each given for itself or several in one text, as one text.
 
@@ -54,7 +68,18 @@ def constraint_text(rules: list[str] | None) -> str | None:
     return "; ".join(rules) if rules else None
 
 
-Model = Annotated[Path, typer.Option("-m", "--model", help="The folder of a trained model.", show_default=False)]
+Trained = Annotated[Path, typer.Option("-m", "--model", help="The folder of a trained model.", show_default=False)]
+Model = Annotated[
+    Path,
+    typer.Option(
+        "-m",
+        "--model",
+        help="The folder of a trained model, or the name of one in the box: molecules, expressions.",
+        callback=model_folder,
+    ),
+]
+IN_THE_BOX = Path(DEFAULT_MODEL)
+"""The default of :data:`Model`."""
 Texts = Annotated[Path, typer.Argument(help=".smi, .txt, .csv, .tsv (each also .gz) or .parquet.", show_default=False)]
 Column = Annotated[
     str | None, typer.Option(help="The column of a table that holds the texts; SMILES columns are found by themselves.")
@@ -68,6 +93,10 @@ Constraint = Annotated[
         "for each rule; `grammar-rae constraints` lists them. Without it, what the model was trained with.",
         show_default=False,
     ),
+]
+Temperature = Annotated[
+    float | None,
+    typer.Option(help="Below 1 the decoder is bolder, above 1 more varied; without it, the model's own."),
 ]
 TopP = Annotated[
     float, typer.Option(help="Below 1, draw only from the likeliest codes that have this share of the probability.")

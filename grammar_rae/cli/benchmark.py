@@ -9,6 +9,9 @@ from grammar_rae.cli import arguments, files
 
 benchmark_app = typer.Typer(help="Measure the package.", no_args_is_help=True, rich_markup_mode=None)
 
+StudyFolder = Annotated[Path, typer.Option("-o", "--output", help="The folder of the study.", show_default=False)]
+Epochs = Annotated[int | None, typer.Option(help="Passes over the data; without it, the recipe's.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")]
 Results = Annotated[Path | None, typer.Option(help="Also add the rows to this file, as JSON lines.")]
 Seed = Annotated[int, typer.Option(help="Of everything that is drawn.")]
 
@@ -99,7 +102,7 @@ def constraints(
 
 @benchmark_app.command()
 def images(
-    output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the study.", show_default=False)],
+    output: StudyFolder,
     data: Annotated[str, typer.Option(help="mnist, fashion-mnist, cifar10, celeba or digits.")] = "mnist",
     source: Annotated[
         Path | None, typer.Option(help="The folder with the images' files, where they are not to be downloaded.")
@@ -107,7 +110,7 @@ def images(
     net: Annotated[str, typer.Option(help="paper: the paper's nets and training; small: nets for a CPU.")] = "small",
     models: Annotated[str, typer.Option(help="Only some of the ten models, for example vae,rae-l2.")] = "",
     seeds: Annotated[str, typer.Option(help="Of weights, split and order; one run each.")] = "0",
-    epochs: Annotated[int | None, typer.Option(help="Passes over the data; without it, the recipe's.")] = None,
+    epochs: Epochs = None,
     n: Annotated[int, typer.Option("-n", help="Images that a distance is measured with.")] = 10_000,
     features: Annotated[str, typer.Option(help="classifier: a net trained here; inception: that of the FID.")] = (
         "classifier"
@@ -119,7 +122,7 @@ def images(
         bool, typer.Option("--figure3", help="In place of the table: VAEs by Monte-Carlo samples and by KL weight.")
     ] = False,
     figures: Annotated[bool, typer.Option(help="Draw PNG files too.")] = True,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Table 1 of the paper: train ten models of images; distances of reconstructions, samples and interpolations.
 
@@ -150,17 +153,16 @@ def images(
     else:
         rows = run(study)
         told = image_tables.markdown(rows, classifier_accuracy(study))
-    table = output / ("figure3.md" if figure3 else "table1.md")
-    table.write_text(told, encoding="utf-8")
+    _tell(output / ("figure3.md" if figure3 else "table1.md"), told)
     drawn = [image_figures.draw_figure3(output / "figure3.png", rows)] if figures and figure3 else []
     drawn += image_figures.draw(study) if figures and not figure3 else []
-    files.note("written: " + ", ".join(map(str, [table, *drawn])))
-    typer.echo(told, nl=False)
+    if drawn:
+        files.note("drawn: " + ", ".join(map(str, drawn)))
 
 
 @benchmark_app.command()
 def structured(
-    output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the study.", show_default=False)],
+    output: StudyFolder,
     problem: Annotated[str, typer.Option(help="expressions or molecules.")] = "expressions",
     source: Annotated[
         Path | None, typer.Option(help="The molecules, one SMILES a row; the first 5,000 rows are not trained on.")
@@ -173,11 +175,11 @@ def structured(
     iterations: Annotated[int, typer.Option(help="Of each search.")] = 5,
     batch: Annotated[int, typer.Option(help="Points of an iteration.")] = 50,
     strategy: Annotated[str, typer.Option(help="How a search chooses its points.")] = "paper",
-    epochs: Annotated[int | None, typer.Option(help="Passes over the data; without it, the recipe's.")] = None,
+    epochs: Epochs = None,
     rows: Annotated[int, typer.Option(help="Test rows that are reconstructed.")] = 5_000,
     samples: Annotated[int, typer.Option("-n", help="Draws of the density under each constraint.")] = 10_000,
     seed: Annotated[int, typer.Option(help="Of the trainings; trials have the seeds 0, 1, ...")] = 0,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Figure 2 of the paper: train four models of molecules or expressions; reconstruction, validity, searches.
 
@@ -203,17 +205,14 @@ def structured(
         samples=samples,
         progress=not quiet,
     )
-    told = markdown(list(run(study)))
-    (output / "figure2.md").write_text(told, encoding="utf-8")
-    files.note(f"written: {output / 'figure2.md'}")
-    typer.echo(told, nl=False)
+    _tell(output / "figure2.md", markdown(list(run(study))))
 
 
 @benchmark_app.command()
 def search(
-    model: arguments.Model,
+    model: arguments.Trained,
     score: Annotated[str, typer.Option(help="What is optimised, by name.", show_default=False)],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the study.", show_default=False)],
+    output: StudyFolder,
     data: Annotated[
         Path | None, typer.Option(help="Texts to begin with; without it those that the model was trained on.")
     ] = None,
@@ -225,7 +224,7 @@ def search(
     decodings: Annotated[int, typer.Option(help="Of each point.")] = 1,
     constraint: arguments.Constraint = None,
     reach: Annotated[float | None, typer.Option(help="Tell how many searches come as far as this value.")] = None,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Searches of one model by several strategies, each with several seeds.
 
@@ -249,10 +248,53 @@ def search(
         reach=reach,
         progress=not quiet,
     )
-    told = markdown(list(run(study)))
-    (output / "search.md").write_text(told, encoding="utf-8")
-    files.note(f"written: {output / 'search.md'}")
-    typer.echo(told, nl=False)
+    _tell(output / "search.md", markdown(list(run(study))))
+
+
+@benchmark_app.command()
+def latent_space(
+    source: arguments.Texts,
+    test: Annotated[Path, typer.Argument(help="Molecules that are not trained on.", show_default=False)],
+    output: StudyFolder,
+    models: Annotated[str, typer.Option(help="Only some of the study's models, for example rae,conditioned.")] = "",
+    densities: Annotated[str, typer.Option(help="Fitted to the codes of each; gmm:100 has 100 components.")] = "gmm:10",
+    smoothings: Annotated[str, typer.Option(help="Noise on draws, for decoders that know of it.")] = "0,1,2",
+    temperatures: Annotated[str, typer.Option(help="Of the decoder.")] = "1,0.6",
+    constraints: Annotated[str, typer.Option(help="Of the decoder, by name.")] = "",
+    rows: Annotated[int, typer.Option(help="Molecules to train on, at random.")] = 300_000,
+    epochs: Annotated[int, typer.Option(help="Passes over them.")] = 5,
+    n: Annotated[int, typer.Option("-n", help="Draws of each point, and test molecules beside them.")] = 5_000,
+    seed: Seed = 0,
+    figures: Annotated[bool, typer.Option("--figures/--no-figures", help="Draw frontier.png (matplotlib).")] = True,
+    quiet: Quiet = False,
+) -> None:
+    """Reconstruction against what the density draws, for models, densities, smoothings and temperatures.
+
+    Run again with the same folder, it goes on where it was stopped; points that are added need no training.
+    """
+    from grammar_rae.benchmarks.latent_space import MODELS, Study, run
+    from grammar_rae.benchmarks.latent_space_tables import draw_frontier, markdown
+
+    defaults = Study(output, source, test)
+    study = Study(
+        folder=output,
+        source=source,
+        test=test,
+        models=arguments.names(models) or tuple(MODELS),
+        densities=arguments.names(densities),
+        smoothings=arguments.numbers(smoothings),
+        temperatures=arguments.numbers(temperatures),
+        constraints=arguments.names(constraints) or defaults.constraints,
+        rows=rows,
+        epochs=epochs,
+        n=n,
+        seed=seed,
+        progress=not quiet,
+    )
+    found = list(run(study))
+    _tell(output / "latent-space.md", markdown(found))
+    if figures:
+        files.note(f"drawn: {draw_frontier(output / 'frontier.png', found)}")
 
 
 @benchmark_app.command()
@@ -267,14 +309,9 @@ def iteration(
 ) -> None:
     """The time of one iteration of a search: the surrogate's fit to all codes, and the codes to decode next."""
     from grammar_rae.benchmarks.iteration import run
-    from grammar_rae.errors import UnknownNameError
-    from grammar_rae.optimization import STRATEGIES
 
-    wanted = arguments.names(strategies)
-    for name in wanted:
-        if name not in STRATEGIES:
-            raise UnknownNameError("strategy", name, STRATEGIES)
-    _conclude(run(wanted, codes, n, latent, batch, arguments.whole_numbers(seeds)), results)
+    rows = run(arguments.names(strategies), codes, n, latent, batch, arguments.whole_numbers(seeds))
+    _conclude(rows, results)
 
 
 @benchmark_app.command()
@@ -307,6 +344,27 @@ def steps(
 
 
 @benchmark_app.command()
+def sampling(
+    model: arguments.Model = arguments.IN_THE_BOX,
+    rivals: Annotated[str, typer.Option(help="Models of molsets, which must be installed.")] = "char_rnn,vae",
+    alone: Annotated[bool, typer.Option("--alone", help="Only this package.")] = False,
+    n: Annotated[int, typer.Option("-n", help="Texts in each round.")] = 2_000,
+    batch: Annotated[int, typer.Option(help="Texts that molsets draws at a time.")] = 500,
+    rounds: Annotated[int, typer.Option(help="How often all take turns.")] = 3,
+    threads: Annotated[int | None, typer.Option(help="Of PyTorch.")] = None,
+    seed: Seed = 0,
+    results: Results = None,
+) -> None:
+    """Molecules a second that a model draws, beside molsets' recurrent net and VAE of default sizes."""
+    from grammar_rae.benchmarks.sampling import run
+    from grammar_rae.model import GenerativeModel
+
+    names = [] if alone else arguments.names(rivals)
+    rows = run(GenerativeModel.load(model), names, n=n, batch=batch, rounds=rounds, threads=threads, seed=seed)
+    _conclude(rows, results)
+
+
+@benchmark_app.command()
 def densities(
     codes: Annotated[
         Path | None, typer.Option(help="A .npy file of codes (N, D); without it, codes are made.", show_default=False)
@@ -321,6 +379,13 @@ def densities(
     from grammar_rae.benchmarks.densities import run
 
     _conclude(run(n, latent, n_components, seed, codes), results)
+
+
+def _tell(table: Path, told: str) -> None:
+    """Print a study's tables, and keep them in its folder."""
+    table.write_text(told, encoding="utf-8")
+    files.note(f"written: {table}")
+    typer.echo(told, nl=False)
 
 
 def _conclude(rows: list[dict[str, Any]], results: Path | None) -> None:

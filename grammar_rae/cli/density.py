@@ -20,7 +20,7 @@ def densities() -> None:
 
 def refit(
     density: Annotated[str, typer.Argument(help="One of `grammar-rae densities`.", show_default=False)],
-    model: arguments.Model,
+    model: arguments.Trained,
     options: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="An option of the density, for example n_components=20."),

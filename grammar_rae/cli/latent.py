@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 def encode(
     texts: arguments.Texts,
-    model: arguments.Model,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="z.npy (codes alone) or z.csv (with line and text); - for CSV.")
     ],
+    model: arguments.Model = arguments.IN_THE_BOX,
     column: arguments.Column = None,
 ) -> None:
     """Write the latent code of every text of a file."""
@@ -33,7 +33,7 @@ def encode(
 
 def decode(
     codes: Annotated[Path, typer.Argument(help="z.npy or z.csv, as encode writes them.", show_default=False)],
-    model: arguments.Model,
+    model: arguments.Model = arguments.IN_THE_BOX,
     output: arguments.Output = files.STDOUT,
     temperature: Annotated[
         float, typer.Option(help="0 takes the likeliest code at each step; above that, codes are drawn.")
@@ -62,7 +62,7 @@ def decode(
 
 def reconstruct(
     texts: arguments.Texts,
-    model: arguments.Model,
+    model: arguments.Model = arguments.IN_THE_BOX,
     output: arguments.Output = files.STDOUT,
     column: arguments.Column = None,
     constraint: arguments.Constraint = None,

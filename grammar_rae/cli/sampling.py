@@ -8,13 +8,13 @@ from grammar_rae.cli import arguments, files, pages
 
 
 def sample(
-    model: arguments.Model,
+    model: arguments.Model = arguments.IN_THE_BOX,
     n: Annotated[int, typer.Option("-n", help="How many.")] = 1000,
     output: arguments.Output = files.STDOUT,
     scores: Annotated[str, typer.Option(help="Columns to add, for example qed,logp,sa.")] = "",
     html: arguments.Html = None,
     seed: Annotated[int | None, typer.Option(help="The same seed draws the same samples.")] = None,
-    temperature: Annotated[float, typer.Option(help="Below 1 the decoder is bolder, above 1 more varied.")] = 1.0,
+    temperature: arguments.Temperature = None,
     top_p: arguments.TopP = 1.0,
     smoothing: arguments.Smoothing = None,
     constraint: arguments.Constraint = None,
@@ -45,9 +45,9 @@ def sample(
 
 
 def interpolate(
-    model: arguments.Model,
     a: Annotated[str, typer.Argument(help="The text to start from.", show_default=False)],
     b: Annotated[str, typer.Argument(help="The text to end at.", show_default=False)],
+    model: arguments.Model = arguments.IN_THE_BOX,
     steps: Annotated[int, typer.Option(help="Texts on the way, both ends included.")] = 9,
     constraint: arguments.Constraint = None,
     output: arguments.Output = files.STDOUT,

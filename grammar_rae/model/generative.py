@@ -283,7 +283,7 @@ class GenerativeModel(LatentModel):
         valid_only: bool = True,
         *,
         seed: int | None = None,
-        temperature: float = 1.0,
+        temperature: float | None = None,
         top_p: float = 1.0,
         constraint: str | Choice | None = None,
         smoothing: float | None = None,
@@ -301,7 +301,7 @@ class GenerativeModel(LatentModel):
         seed
             The same seed gives the same texts; None draws afresh.
         temperature, top_p, constraint, smoothing
-            As in :meth:`decode`; the smoothing is the recipe's unless it is given.
+            As in :meth:`decode`; temperature and smoothing, too, are the recipe's unless they are given.
         max_attempts
             At most so many texts are decoded; None allows 100 a text.
 
@@ -323,6 +323,7 @@ class GenerativeModel(LatentModel):
             if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
                 raise InputError(f"{name} must be a number of texts", received=repr(number), expected="1 or more")
         n = int(n)  # a NumPy integer may be too small for what is computed from it
+        temperature = self.recipe_.temperature if temperature is None else temperature
         drawing = Drawing(temperature, top_p)
         told, bound = self._bound(constraint)
         smoothing = self.recipe_.smoothing if smoothing is None else smoothing

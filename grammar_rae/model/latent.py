@@ -38,6 +38,12 @@ KEPT_CODES, KEPT_HELD_OUT = 50_000, 5_000
 Codes = NDArray[np.float32]
 
 
+def _halved(tensor: Tensor) -> Tensor:
+    """The tensor as float16 where it is of floats that float16 can hold."""
+    half = tensor.to(torch.float16)
+    return half if tensor.is_floating_point() and bool(half.isfinite().all()) else tensor
+
+
 class _Watch(Callback):
     """Has the history of a training that was validated once, also when it ends in an error."""
 
@@ -131,7 +137,8 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         release_memory()  # of the data's preparation
         watch = _Watch()
         callbacks = [watch, ProgressBar()] if progress else [watch]
-        free = ("training", "density", "density_options")
+        # What decides nothing before the training has ended.
+        free = ("training", "density", "density_options", "constraint", "temperature", "smoothing")
         same = {name: value for name, value in recipe.to_dict().items() if name not in free}
         try:
             history = fit(parts.autoencoder, *sets, settings, home, callbacks, resume, same)
@@ -302,8 +309,17 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _from_about(cls, recipe: Any, meta: Mapping[str, Any]) -> tuple[Parts, dict[str, Any]]:
         """The parts for a recipe, random and not fitted, and what :meth:`_set` takes of the data."""
 
-    def save(self, folder: str | PathLike[str]) -> None:
+    def save(self, folder: str | PathLike[str], *, compact: bool = False) -> None:
         """Write the model into a folder: weights as safetensors, all else as JSON.
+
+        Parameters
+        ----------
+        folder
+            Where; an older model there is replaced.
+        compact
+            Write a copy to hand on, of less than half the size: weights as float16, each rounded to about three
+            digits, of the history only its validations, and no latent codes, which only
+            :meth:`refit_density` needs. What is loaded from it decodes a little differently.
 
         Raises
         ------
@@ -316,16 +332,17 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             "recipe": self.recipe_.to_dict(),
             **self._about(),
             "density_score": self.density_score_,
-            "history": self.history_.to_dict(),
+            "history": (self.history_.validations() if compact else self.history_).to_dict(),
             "seed": self.seed,
             "versions": checkpoint.versions(),
         }
-        latents = {"training": torch.from_numpy(self.codes_), "held_out": torch.from_numpy(self.held_out_codes_)}
-        groups = {
-            "weights": self.autoencoder_.state_dict(),
-            "density": self.density_.state_dict(),
-            "latents": latents,
-        }
+        weights = self.autoencoder_.state_dict()
+        groups = {"weights": weights, "density": self.density_.state_dict()}
+        if compact:
+            groups["weights"] = {name: _halved(tensor) for name, tensor in weights.items()}
+        else:
+            kept = {"training": self.codes_, "held_out": self.held_out_codes_}
+            groups["latents"] = {name: torch.from_numpy(codes) for name, codes in kept.items()}
         checkpoint.save(Path(folder), meta, groups)
 
     @classmethod

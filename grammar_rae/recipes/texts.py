@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from grammar_rae.codecs import CODECS, FORMS, Codec
-from grammar_rae.decoding import Choice, Constraint, choice_of
+from grammar_rae.decoding import Choice, Constraint, check_temperature, choice_of
 from grammar_rae.density import DENSITIES
 from grammar_rae.likelihoods import LIKELIHOODS
 from grammar_rae.nets.sequence import DECODERS, ENCODERS
@@ -29,6 +29,8 @@ class Recipe(BaseRecipe):
     constraint
         The default when sampling, as a text: ``"grammar"``, or ``"chemistry; max-heavy-atoms=38"``. It can be given as
         an object of :mod:`grammar_rae.decoding.choices` too.
+    temperature
+        The default when sampling.
 
     The others are those of :class:`BaseRecipe`.
     """
@@ -54,8 +56,10 @@ class Recipe(BaseRecipe):
     decoder: str = "gru"
     likelihood: str = "categorical"
     constraint: str = "grammar"
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
+        check_temperature(self.temperature)
         object.__setattr__(self, "constraint", str(choice_of(self.constraint)))
         super().__post_init__()
 
@@ -64,19 +68,32 @@ class Recipe(BaseRecipe):
         return [*super().counts(), "codec_texts", *(["max_length"] if self.max_length is not None else [])]
 
 
-_FAST = {"batch_size": 512, "learning_rate": 2e-3, "warmup_steps": 200, "optimizer": "adamw", "gradient_clip": 1.0}
+FAST = {"batch_size": 512, "learning_rate": 2e-3, "warmup_steps": 200, "optimizer": "adamw", "gradient_clip": 1.0}
+"""The training of autoregressive decoders; how long it lasts is each recipe's own."""
 
 TEXT_RECIPES: tuple[Recipe, ...] = (
     Recipe(
         name="molecules",
-        description="molecules in Kekulé form, 512 macros, bidirectional GRU encoder, autoregressive GRU decoder",
-        training={**_FAST, "time_limit": 1200.0, "validate_every": 60.0},
+        description="molecules in Kekulé form, 512 macros, bidirectional GRU encoder, autoregressive GRU decoder that "
+        "is told the noise on the code: it reconstructs, and it samples",
+        decoder_options={"hidden": 768, "tally": True},
+        objective="layer-norm",
+        objective_options={},
+        regularizer="noise-conditioned",
+        smoothing=2.0,
+        temperature=0.6,
+        training={**FAST, "time_limit": 1200.0, "validate_every": 60.0},
+    ),
+    Recipe(
+        name="molecules-rae",
+        description="the paper's plain RAE with the same encoder and a smaller decoder",
+        training={**FAST, "time_limit": 1200.0, "validate_every": 60.0},
     ),
     Recipe(
         name="molecules-conv",
-        description="the same with a convolutional encoder",
+        description="molecules-rae with a convolutional encoder",
         encoder="conv",
-        training={**_FAST, "time_limit": 1200.0, "validate_every": 60.0},
+        training={**FAST, "time_limit": 1200.0, "validate_every": 60.0},
     ),
     Recipe(
         name="expressions",
@@ -87,7 +104,7 @@ TEXT_RECIPES: tuple[Recipe, ...] = (
         encoder_options={"embedding": 32, "hidden": 64},
         decoder_options={"embedding": 32, "hidden": 128, "context": 32},
         latent=16,
-        training={**_FAST, "epochs": 10},
+        training={**FAST, "epochs": 10},
     ),
     Recipe(
         name="characters",
@@ -96,18 +113,18 @@ TEXT_RECIPES: tuple[Recipe, ...] = (
         max_length=128,
         codec="characters",
         codec_options={},
-        training={**_FAST, "time_limit": 1200.0, "validate_every": 60.0},
+        training={**FAST, "time_limit": 1200.0, "validate_every": 60.0},
     ),
     Recipe(
         name="tiny",
-        description="a toy of the recipe molecules, for tests and first tries",
+        description="a toy of the recipe molecules-rae, for tests and first tries",
         codec_options={"grammar": "smiles", "n_macros": 64},
         encoder_options={"embedding": 16, "hidden": 24},
         decoder_options={"embedding": 16, "hidden": 48, "context": 16},
         latent=8,
         density="gaussian",
         density_options={},
-        training={**_FAST, "batch_size": 64, "epochs": 3, "warmup_steps": 5},
+        training={**FAST, "batch_size": 64, "epochs": 3, "warmup_steps": 5},
     ),
 )
 """The recipes of texts."""

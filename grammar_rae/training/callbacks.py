@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import nn
@@ -40,6 +40,10 @@ class History:
         """The row of the best validation, or None before the first one."""
         rows = [row for row in self.rows if row["step"] == self.best_step and row["validation_loss"] is not None]
         return rows[-1] if rows else None
+
+    def validations(self) -> "History":
+        """The same with the rows of validations alone."""
+        return replace(self, rows=[row for row in self.rows if row["validation_loss"] is not None])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, dicts and numbers; :meth:`from_dict` reads them back."""

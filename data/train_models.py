@@ -1,0 +1,32 @@
+"""Train a model of the box again: ``python data/train_models.py expressions run``.
+
+The data are those that the model's card names: made here, or downloaded and checked. The run lies in the folder given
+and goes on where it was stopped; in the end its small copy takes the place of the model in the box.
+"""
+
+import argparse
+from pathlib import Path
+
+import grammar_rae
+from grammar_rae import checkpoint
+from grammar_rae.datasets import fetch
+from grammar_rae.expressions import expression_set
+
+BOX = Path(__file__).parent / "models"
+EXPRESSIONS = 100_000  # of the set, as the grammar VAE was trained on
+
+DATA = {"expressions": lambda: expression_set()[:EXPRESSIONS], "molecules": lambda: fetch("moses")}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=sorted(DATA))
+    parser.add_argument("folder", type=Path)
+    arguments = parser.parse_args()
+    resume = checkpoint.exists(arguments.folder / "state")
+    model = grammar_rae.train(DATA[arguments.name](), arguments.name, folder=arguments.folder, resume=resume)
+    model.save(BOX / arguments.name, compact=True)
+
+
+if __name__ == "__main__":
+    main()

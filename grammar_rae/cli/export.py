@@ -1,0 +1,28 @@
+"""A copy of a trained model to hand on: ``export``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from grammar_rae.cli import arguments, files
+from grammar_rae.errors import InputError
+
+
+def export(
+    model: arguments.Trained,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the copy.", show_default=False)],
+) -> None:
+    """Write a small copy of a model: weights in half precision, without data, latent codes and training state."""
+    from grammar_rae.model import load_model
+
+    if output.resolve() == model.resolve():
+        raise InputError(
+            "the copy would take the place of the model",
+            received=str(output),
+            expected="another folder",
+            remedy="Give -o a folder of its own.",
+        )
+    load_model(model).save(output, compact=True)
+    size = sum(file.stat().st_size for file in output.iterdir() if file.is_file())
+    files.note(f"wrote {output}: {size / 2**20:.1f} MiB")
