@@ -19,7 +19,8 @@ from grammar_rae.benchmarks import common
 from grammar_rae.benchmarks.common import Row
 from grammar_rae.benchmarks.evaluation_sets import Training, chosen
 from grammar_rae.benchmarks.study import check_names, latest, read_rows, trained
-from grammar_rae.datasets import CodeDataset, encode, read_texts
+from grammar_rae.codecs import codec_from_dict
+from grammar_rae.datasets import CodeDataset, encode, read_texts, sample_texts
 from grammar_rae.density import DENSITIES
 from grammar_rae.errors import InputError
 from grammar_rae.metrics import chemnet_moments, fcd, novelty
@@ -160,14 +161,14 @@ class Study:
             texts = [text for _, text in read_texts(self.source)]
             kept = np.sort(np.random.default_rng(self.seed).permutation(len(texts))[: self.rows])
             texts = [texts[i] for i in kept]
-            codec = learn_codec(get_recipe(BASE, Recipe), texts)
+            base = get_recipe(BASE, Recipe)
+            codec = learn_codec(base, sample_texts(texts, base.codec_texts, self.seed))
             encode(texts, codec, folder, jobs=-1, progress=self.progress)
         return CodeDataset.open(folder)
 
     @cached_property
     def training(self) -> Training:
-        model = GenerativeModel.load(next(one.folder for one in self.runs if one.folder.is_dir()))
-        return Training.of_run(self.data, model.codec)
+        return Training.of_run(self.data, codec_from_dict(self.data.codec_dict))
 
     @cached_property
     def test_texts(self) -> list[str]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from grammar_rae.errors import InputError
 from grammar_rae.grammar import Rules
+from grammar_rae.nets.lengths import check_length
 
 
 class OneHotConvolution(nn.Module):
@@ -91,12 +92,7 @@ class GrammarVAEEncoder(nn.Module):
 
     def forward(self, codes: Tensor) -> Tensor:
         """Codes (B, T) to h (B, H); InputError for more than ``max_length`` of them."""
-        if codes.shape[1] > self.max_length:
-            raise InputError(
-                "the codes are longer than this encoder reads",
-                received=f"{codes.shape[1]} codes",
-                expected=f"at most {self.max_length}",
-            )
+        check_length(codes, self.max_length)
         padded = nn.functional.pad(codes, (0, self.max_length - codes.shape[1]), value=-1)
         h: Tensor = self.outputs(
             torch.relu(self.dense(self.convolutions(padded.masked_fill(padded < 0, self.padding))))

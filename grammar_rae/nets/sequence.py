@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from grammar_rae.errors import InputError
 from grammar_rae.grammar import Rules
 from grammar_rae.nets.grammar_vae import GrammarVAEDecoder, GrammarVAEEncoder
+from grammar_rae.nets.lengths import check_length
 
 
 class ConvEncoder(nn.Module):
@@ -55,13 +56,7 @@ class ConvEncoder(nn.Module):
 
     def forward(self, codes: Tensor) -> Tensor:
         """Codes (B, T) to h (B, H); InputError for more positions than there are weights."""
-        if codes.shape[1] > self.max_length:
-            raise InputError(
-                "the codes are longer than this encoder reads",
-                received=f"{codes.shape[1]} codes",
-                expected=f"at most {self.max_length}",
-                remedy="Train with a max_length, or with an encoder that has none.",
-            )
+        check_length(codes, self.max_length)
         present = (codes >= 0).unsqueeze(1)
         x = self.embedding(torch.where(codes >= 0, codes, self.embedding.num_embeddings - 1)).transpose(1, 2)
         for convolution in self.convolutions:
