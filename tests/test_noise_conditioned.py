@@ -133,6 +133,24 @@ def test_one_model_reconstructs_and_smooths(model: GenerativeModel, tmp_path: Pa
     assert GenerativeModel.load(tmp_path).sample(30, seed=2, valid_only=False).texts == drawn.texts
 
 
+def test_a_seed_gives_codes_and_the_noise_on_them_other_numbers(
+    model: GenerativeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    z = model.density_.sample(500, torch.Generator().manual_seed(7))
+    drawn = torch.randn(z.shape, generator=torch.Generator().manual_seed(7))
+    seen: list[torch.Generator | None] = []
+    given = model.autoencoder_.given
+
+    def spied(z: torch.Tensor, smoothing: float, source: torch.Generator | None) -> torch.Tensor:
+        seen.append(None if source is None else source.clone_state())
+        return given(z, smoothing, source)
+
+    monkeypatch.setattr(model.autoencoder_, "given", spied)
+    model.decode(z, smoothing=2.0, seed=7)
+    noise = torch.randn(z.shape, generator=seen[0])
+    assert abs(torch.corrcoef(torch.stack([noise.flatten(), drawn.flatten()]))[0, 1]) < 0.05
+
+
 def map_canonical(model: GenerativeModel, texts: list[str]) -> list[str]:
     found = model.reconstruct(texts)
     return [text if model.codec.canonical(text) == other else other for text, other in zip(texts, found, strict=True)]

@@ -213,7 +213,8 @@ class GenerativeModel(LatentModel):
         codec = self.codec
         drawing = Drawing(temperature, top_p, beam)
         codes = latent_codes(z, self.recipe_.latent)
-        generator = self._generator(seed)
+        # The noise on codes is not that which a density drew them with by the same seed.
+        generator = self._generator(seed, "smoothing" if smoothing else "")
         _, bound = self._bound(constraint)
         rows = max(1, self.batch_rows // drawing.width)
         found: list[str | None] = []

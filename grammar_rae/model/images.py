@@ -147,7 +147,7 @@ class ImageModel(LatentModel):
         InputError
             For codes of another size or not finite, or a smoothing or a seed that cannot be used.
         """
-        return self._images(z, smoothing, self._generator(seed))
+        return self._images(z, smoothing, self._generator(seed, "smoothing"))
 
     def _images(self, z: NDArray[Any] | Tensor, smoothing: float, generator: torch.Generator) -> Images:
         shape = self.shape

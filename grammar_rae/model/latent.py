@@ -1,5 +1,6 @@
 """What models of texts and of images have in common: training, latent codes, the density, and the folder."""
 
+import hashlib
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -288,12 +289,16 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         enabled = self.recipe_.training.get("precision") != "32-true" and bfloat16_units(kind)
         return torch.autocast(kind, dtype=torch.bfloat16, enabled=enabled)
 
-    def _generator(self, seed: int | None) -> torch.Generator:
+    def _generator(self, seed: int | None, purpose: str = "") -> torch.Generator:
+        """The source of randomness for a seed; one seed gives each purpose other numbers."""
         generator = torch.Generator(device=self.device)
         if seed is None:
             generator.seed()
         elif isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
             raise InputError("the seed cannot be used", received=repr(seed), expected="0 to 2**64 - 1, or None")
+        elif purpose:
+            digest = hashlib.sha256(f"{purpose} {seed}".encode()).digest()
+            generator.manual_seed(int.from_bytes(digest[:8], "big"))
         else:
             generator.manual_seed(int(seed))
         return generator
