@@ -107,7 +107,7 @@ def test_no_command_shows_the_help() -> None:
     "words",
     [
         ["dance"],
-        ["sample"],
+        ["refit", "gaussian"],
         ["train", "x.smi"],
         ["sample", "-m", "run", "-n", "many"],
         ["train", "x.smi", "-o", "run", "--time-limit", "soon"],

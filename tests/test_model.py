@@ -247,7 +247,7 @@ def test_the_characters_recipe() -> None:
 
 @pytest.mark.parametrize("recipe", ["tinny", None, 3])
 def test_unknown_recipe(recipe: Any) -> None:
-    with pytest.raises(UnknownNameError, match=r"expressions, .*molecules, molecules-conv, tiny"):
+    with pytest.raises(UnknownNameError, match=r"expressions, .*molecules, molecules-conv, molecules-rae, tiny"):
         GenerativeModel(recipe).fit(FEW)
 
 
