@@ -26,8 +26,8 @@ from grammar_rae.nets.sequence import DECODERS, ENCODERS
 from grammar_rae.objectives import OBJECTIVES
 from grammar_rae.optimization import STRATEGIES
 from grammar_rae.recipes import (
+    ALL_IMAGE_MODELS,
     IMAGE_DATA,
-    IMAGE_MODELS,
     NETS,
     RECIPES,
     STRUCTURED_MODELS,
@@ -74,7 +74,7 @@ TABLES: dict[str, Mapping[str, Any]] = {
     "image encoder": IMAGE_ENCODERS,
     "image decoder": IMAGE_DECODERS,
     "image likelihood": IMAGE_LIKELIHOODS,
-    "image model": IMAGE_MODELS,
+    "image model": ALL_IMAGE_MODELS,
     "image set": IMAGE_SETS,
     "image data": IMAGE_DATA,
     "net": NETS,

@@ -22,7 +22,7 @@ from grammar_rae.datasets import ImageDataset, image_set
 from grammar_rae.density import DENSITIES
 from grammar_rae.errors import CheckpointError, DataError, InputError, TrainingError, UnknownNameError
 from grammar_rae.model import GenerativeModel, ImageModel, latent
-from grammar_rae.recipes import IMAGE_MODELS, RECIPES
+from grammar_rae.recipes import ALL_IMAGE_MODELS, RECIPES
 from grammar_rae.training import Callback, History, TrainingState
 
 LATENT = 4
@@ -135,7 +135,7 @@ def test_images_in_colour() -> None:
     assert model.reconstruct(images[:2]).shape == (2, 3, 16, 16)
 
 
-@pytest.mark.parametrize("name", IMAGE_MODELS)
+@pytest.mark.parametrize("name", ALL_IMAGE_MODELS)
 def test_every_model_of_the_table(name: str, tmp_path: Path) -> None:
     density: dict[str, Any] = {"density": "gaussian", "density_options": {}} if name == "2svae" else {}
     if RECIPES[f"image-{name}"].density == "prior":

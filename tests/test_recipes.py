@@ -18,6 +18,7 @@ from grammar_rae.nets.image import PaperDecoder, PaperEncoder, SmallDecoder, Sma
 from grammar_rae.nets.sequence import ConvEncoder, GRUEncoder
 from grammar_rae.objectives import CVVAE, RAE, VAE, WAE
 from grammar_rae.recipes import (
+    ALL_IMAGE_MODELS,
     IMAGE_DATA,
     IMAGE_MODELS,
     NETS,
@@ -477,6 +478,14 @@ def test_nets_are_the_papers(data: str) -> None:
         found = [module for module in net if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d)]
         assert [module.out_channels for module in found] == channels
         assert {module.kernel_size for module in found} == {(kernel, kernel)}
+
+
+def test_models_of_our_own_are_noise_conditioned() -> None:
+    assert ALL_IMAGE_MODELS.keys() - IMAGE_MODELS.keys() == {"nc-0", "nc-25", "nc-50", "nc-100"}
+    for name, smoothing in (("nc-0", 0.0), ("nc-25", 0.25), ("nc-50", 0.5), ("nc-100", 1.0)):
+        for recipe in (RECIPES[f"image-{name}"], image_recipe(name, "cifar10", "paper")):
+            assert (recipe.regularizer, recipe.objective) == ("noise-conditioned", "layer-norm")
+            assert recipe.smoothing == smoothing and not recipe.objective_options and not recipe.regularizer_options
 
 
 @pytest.mark.parametrize("model", IMAGE_MODELS)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
 
 from grammar_rae.benchmarks.common import Row
-from grammar_rae.recipes import IMAGE_MODELS
+from grammar_rae.recipes import ALL_IMAGE_MODELS, IMAGE_MODELS
 
 Cells = Mapping[tuple[str, str], list[float]]
 """(model, column) -> the distances of its seeds."""
@@ -167,7 +167,7 @@ def _claims(cells: Cells) -> str:
 
 def _models(rows: Sequence[Row]) -> list[str]:
     there = {row["model"] for row in rows}
-    return [model for model in IMAGE_MODELS if model in there]
+    return [model for model in ALL_IMAGE_MODELS if model in there]
 
 
 def _with_spread(values: Sequence[float]) -> str:

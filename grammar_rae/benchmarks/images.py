@@ -21,7 +21,7 @@ from grammar_rae.benchmarks.study import check_names, latest, read_rows, trained
 from grammar_rae.datasets import ImageSet, image_set
 from grammar_rae.errors import InputError
 from grammar_rae.model import ImageModel
-from grammar_rae.recipes import IMAGE_MODELS, ImageRecipe, image_recipe
+from grammar_rae.recipes import ALL_IMAGE_MODELS, IMAGE_MODELS, ImageRecipe, image_recipe
 
 Images = NDArray[np.float32]
 
@@ -54,7 +54,7 @@ class Study:
     net
         ``"paper"`` or ``"small"``.
     models, seeds, epochs
-        Rows of ``IMAGE_MODELS``; seeds of weights, split and order; None for the recipe's own epochs.
+        Rows of ``ALL_IMAGE_MODELS``; seeds of weights, split and order; None for the recipe's own epochs.
     n
         Images that a distance is measured with, at most as many as there are test images.
     features
@@ -81,7 +81,7 @@ class Study:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        check_names("image model", self.models, IMAGE_MODELS)
+        check_names("image model", self.models, ALL_IMAGE_MODELS)
         check_names("data set", [self.data], SETTINGS_OF)
         check_names("feature net", [self.features], FEATURES)
         if self.n < 2:
@@ -244,7 +244,7 @@ def _measured(one: Run, columns: Sequence[str]) -> Iterator[Row]:
     reference = study.reference
     best = model.history.best or {}
     about = {**one.key, "validation_loss": best.get("validation_loss"), "seconds": best.get("seconds")}
-    own = IMAGE_MODELS[one.model]
+    own = ALL_IMAGE_MODELS[one.model]
     makers: dict[str, Callable[[], Images]] = {
         "rec": lambda: model.reconstruct(study.images.test.subset(range(reference.n))),
         "interp": lambda: _midpoints(model, study, reference.n, one.seed),

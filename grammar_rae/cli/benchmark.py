@@ -108,7 +108,12 @@ def images(
         Path | None, typer.Option(help="The folder with the images' files, where they are not to be downloaded.")
     ] = None,
     net: Annotated[str, typer.Option(help="paper: the paper's nets and training; small: nets for a CPU.")] = "small",
-    models: Annotated[str, typer.Option(help="Only some of the ten models, for example vae,rae-l2.")] = "",
+    models: Annotated[
+        str,
+        typer.Option(
+            help="Only these, for example vae,rae-l2; without it the ten of the table. Others: nc-0 to nc-100."
+        ),
+    ] = "",
     seeds: Annotated[str, typer.Option(help="Of weights, split and order; one run each.")] = "0",
     epochs: Epochs = None,
     n: Annotated[int, typer.Option("-n", help="Images that a distance is measured with.")] = 10_000,

@@ -5,6 +5,7 @@ from typing import TypeVar
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.recipes.base import BaseRecipe, Parts, build_density, training_settings
 from grammar_rae.recipes.images import (
+    ALL_IMAGE_MODELS,
     IMAGE_DATA,
     IMAGE_MODELS,
     IMAGE_RECIPES,
@@ -22,6 +23,7 @@ from grammar_rae.recipes.structured import (
 from grammar_rae.recipes.texts import TEXT_RECIPES, Recipe, build, build_constraint, learn_codec
 
 __all__ = [
+    "ALL_IMAGE_MODELS",
     "IMAGE_DATA",
     "IMAGE_MODELS",
     "NETS",

@@ -51,6 +51,7 @@ class Model(NamedTuple):
     baseline: str = "gaussian"
     density: str = "gmm"
     density_options: Mapping[str, Any] = {"n_components": 10}
+    smoothing: float = 0.0
 
 
 def _variational(description: str, objective: str, likelihood: str = "squared-error", density: str = "prior") -> Model:
@@ -72,6 +73,20 @@ IMAGE_MODELS: dict[str, Model] = {
     "ae-l2": Model("autoencoder with squared decoder weights", "ae", "l2"),
 }
 """The models of Table 1, in its order."""
+
+OTHER_IMAGE_MODELS: dict[str, Model] = {
+    f"nc-{round(100 * smoothing)}": Model(
+        f"noise-conditioned autoencoder, drawn from with smoothing {smoothing:g}",
+        "layer-norm",
+        "noise-conditioned",
+        smoothing=smoothing,
+    )
+    for smoothing in (0.0, 0.25, 0.5, 1.0)
+}
+"""Models that the paper has not, to be measured beside its own; they have no weights to choose."""
+
+ALL_IMAGE_MODELS: dict[str, Model] = IMAGE_MODELS | OTHER_IMAGE_MODELS
+"""Both."""
 
 
 class Data(NamedTuple):
@@ -186,7 +201,7 @@ def image_recipe(model: str, data: str = "mnist", net: str = "small") -> ImageRe
     Parameters
     ----------
     model
-        One of ``IMAGE_MODELS``.
+        One of ``ALL_IMAGE_MODELS``.
     data
         One of ``IMAGE_DATA``.
     net
@@ -198,11 +213,15 @@ def image_recipe(model: str, data: str = "mnist", net: str = "small") -> ImageRe
     UnknownNameError
         For a name that is not there.
     """
-    for kind, name, table in (("image model", model, IMAGE_MODELS), ("data set", data, IMAGE_DATA), ("net", net, NETS)):
+    for kind, name, table in (
+        ("image model", model, ALL_IMAGE_MODELS),
+        ("data set", data, IMAGE_DATA),
+        ("net", net, NETS),
+    ):
         if name not in table:
             raise UnknownNameError(kind, name, table)
-    row, settings = IMAGE_MODELS[model], IMAGE_DATA[data]
-    beta, weight = settings.weights[model]
+    row, settings = ALL_IMAGE_MODELS[model], IMAGE_DATA[data]
+    beta, weight = settings.weights.get(model, (None, None))
     return ImageRecipe(
         description=f"{row.description}; {net} nets, weights for {data}",
         latent=settings.latent,
@@ -213,15 +232,16 @@ def image_recipe(model: str, data: str = "mnist", net: str = "small") -> ImageRe
         regularizer_options={} if weight is None else {"weight": weight},
         density=row.density,
         density_options=row.density_options,
+        smoothing=row.smoothing,
         **NETS[net](model, data),
     )
 
 
 IMAGE_RECIPES: tuple[ImageRecipe, ...] = (
-    *(image_recipe(model) for model in IMAGE_MODELS),
+    *(image_recipe(model) for model in ALL_IMAGE_MODELS),
     *(image_recipe(model, data, "paper") for data in IMAGE_DATA for model in IMAGE_MODELS),
 )
-"""The recipes of images: the ten models with small nets and MNIST's weights, and the paper's."""
+"""The recipes of images: all models with small nets and MNIST's weights, and the paper's with its own."""
 
 
 def build_for_images(recipe: ImageRecipe, shape: Shape) -> Parts:
