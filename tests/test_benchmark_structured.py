@@ -42,7 +42,7 @@ def small() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(PROTOCOLS, "expressions", PROTOCOLS["expressions"]._replace(texts=few, decodings=3))
+        patch.setitem(PROTOCOLS, "expressions", PROTOCOLS["expressions"]._replace(texts=few, decodings=3, again=2))
         for name, value in (("ENCODINGS", 2), ("DECODINGS", 3), ("PRIOR_POINTS", 20)):
             patch.setattr(structured, name, value)
         yield

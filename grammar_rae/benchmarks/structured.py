@@ -290,13 +290,15 @@ def _search(one: _Trained, trial: int) -> Row:
     points = [Decoded(*point) for point in zip(history["text"], history["valid"], history["valid_share"], strict=True)]
     figures = outcome(RAW, points, history[name].to_numpy(np.float64))
     for constraint in [other for other in one.constraints if other != RAW]:
-        again = Decoder(model, protocol.decodings, constraint)(found.latent, trial)
+        again = Decoder(model, protocol.again, constraint)(found.latent, trial)
         values = np.full(len(again), np.nan)
         valid = np.flatnonzero([point.valid for point in again])
         values[valid] = evaluate(score, [again[i].text for i in valid]).values
         figures |= outcome(constraint, again, values)
     return {
         "score": name,
+        "decodings": protocol.decodings,
+        "again": protocol.again,
         **figures,
         "different": int(history.loc[history["valid"], "text"].nunique()),
         "new": int((history["valid"] & ~history["known"]).sum()),

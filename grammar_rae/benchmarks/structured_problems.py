@@ -34,6 +34,8 @@ class Protocol(NamedTuple):
         What the search is after.
     decodings
         Of each point; the most frequent valid one is scored.
+    again
+        Decodings of each point under the constraints below, where the points of a search are decoded once more.
     constraints
         Under which points are decoded besides :data:`RAW`.
     paper
@@ -43,6 +45,7 @@ class Protocol(NamedTuple):
     texts: Callable[[Path | None], Texts]
     score: str
     decodings: int
+    again: int
     constraints: tuple[str, ...]
     paper: dict[str, tuple[float, float, tuple[float, float, float]]]
 
@@ -75,6 +78,7 @@ PROTOCOLS: dict[str, Protocol] = {
         _molecules,
         "penalized_logp",
         500,
+        25,
         ("grammar", "chemistry"),
         {
             "grae": (0.72, -5.62, (3.74, 3.52, 3.14)),
@@ -85,6 +89,7 @@ PROTOCOLS: dict[str, Protocol] = {
     "expressions": Protocol(
         _expressions,
         "expression_error",
+        25,
         25,
         ("grammar",),
         {

@@ -34,7 +34,8 @@ def _searches(rows: list[Row], problem: str) -> list[str]:
         f"{first['strategy']}, {protocol.decodings} decodings a point, {trials} trials: mean and standard deviation "
         "over trials; the best three texts of all trials. A point is valid when one of its decodings is; the average "
         f"is that of the valid points. The searches decode by {RAW}, the paper's way; for other decodings their points "
-        f"are decoded again. The best of the texts that they begin with has {first['initial_best']:.2f}, and a point "
+        f"are decoded again, {protocol.again} times. The best of the texts that they begin with has "
+        f"{first['initial_best']:.2f}, and a point "
         "may come to one of these texts." + _of_characters(found),
         "",
         "| model | decoding | % valid | of single decodings | average score | best three |",
