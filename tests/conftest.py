@@ -1,8 +1,13 @@
 """What all tests share."""
 
+import os
 import signal
 
 import pytest
+
+# Nets as small as these are slower on several threads, most of all beside other tests; set before PyTorch is imported,
+# and for the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session", autouse=True)
