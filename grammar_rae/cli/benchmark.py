@@ -265,7 +265,7 @@ def latent_space(
     densities: Annotated[str, typer.Option(help="Fitted to the codes of each; gmm:100 has 100 components.")] = "gmm:10",
     smoothings: Annotated[str, typer.Option(help="Noise on draws, for decoders that know of it.")] = "0,1,2",
     temperatures: Annotated[str, typer.Option(help="Of the decoder.")] = "1,0.6",
-    constraints: Annotated[str, typer.Option(help="Of the decoder, by name.")] = "",
+    constraints: Annotated[str, typer.Option(help="Of the decoder, by name.")] = "grammar",
     rows: Annotated[int, typer.Option(help="Molecules to train on, at random.")] = 300_000,
     epochs: Annotated[int, typer.Option(help="Passes over them.")] = 5,
     n: Annotated[int, typer.Option("-n", help="Draws of each point, and test molecules beside them.")] = 5_000,
@@ -280,7 +280,6 @@ def latent_space(
     from grammar_rae.benchmarks.latent_space import MODELS, Study, run
     from grammar_rae.benchmarks.latent_space_tables import draw_frontier, markdown
 
-    defaults = Study(output, source, test)
     study = Study(
         folder=output,
         source=source,
@@ -289,7 +288,7 @@ def latent_space(
         densities=arguments.names(densities),
         smoothings=arguments.numbers(smoothings),
         temperatures=arguments.numbers(temperatures),
-        constraints=arguments.names(constraints) or defaults.constraints,
+        constraints=arguments.names(constraints),
         rows=rows,
         epochs=epochs,
         n=n,
