@@ -129,10 +129,11 @@ def test_points_without_a_valid_text_are_counted() -> None:
     assert json.loads(json.dumps(nothing, allow_nan=False)) == nothing
 
 
-def test_an_interrupted_training_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stopped", ["interrupted", None])  # as Ctrl-C leaves it, or a loss that is no number
+def test_a_training_without_an_end_goes_on(tmp_path: Path, stopped: str | None) -> None:
     texts, recipe = expression_set()[::1000], RECIPES["fast-grae-expressions"].replaced(epochs=3, seed=0)
     model = GenerativeModel(recipe.replaced(epochs=1), seed=0).fit(texts, folder=tmp_path, jobs=1)
-    model.history.stopped = "interrupted"  # as Ctrl-C leaves it
+    model.history.stopped = stopped
     model.save(tmp_path)
     for _ in range(2):
         found = trained(GenerativeModel, recipe, texts, tmp_path, seed=0, progress=False)

@@ -209,7 +209,15 @@ class Run:
     def key(self) -> Row:
         """What tells a run's rows from others'."""
         study = self.study
-        return {"model": self.model, "seed": study.seed, "rows": study.rows, "epochs": study.epochs, "n": study.n}
+        return {
+            "model": self.model,
+            "seed": study.seed,
+            "rows": study.rows,
+            "epochs": study.epochs,
+            "n": study.n,
+            "source": study.source.name,
+            "test": study.test.name,
+        }
 
     @property
     def draws(self) -> list[Draw]:

@@ -154,6 +154,7 @@ class Run:
             "model": self.model,
             "seed": study.seed,
             "epochs": self.recipe.training.get("epochs"),
+            "source": study.source.name if study.source else None,
         }
 
     @property

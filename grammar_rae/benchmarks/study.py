@@ -74,10 +74,12 @@ def trained(
     ------
     InputError
         When the folder holds a model of another recipe.
+    TrainingError
+        When the training diverges, and again whenever it is asked for after that.
     """
     found = kind.load(folder) if checkpoint.exists(folder) else None
-    # Ctrl-C leaves a model, too: one that is not trained to the end.
-    if found is None or found.history.stopped == "interrupted":
+    # Ctrl-C and a training that diverged leave a model, too: one that is not trained to the end.
+    if found is None or found.history.stopped in (None, "interrupted"):
         model = kind(recipe, seed=seed)
         model.fit(data, folder=folder, resume=checkpoint.exists(folder / "state"), progress=progress)
         if model.history.stopped == "interrupted":

@@ -18,6 +18,7 @@ from grammar_rae.cli import (
     latent,
     optimization,
     sampling,
+    studies,
     training,
 )
 from grammar_rae.cli.failures import Commands
@@ -50,7 +51,24 @@ app.command()(density.densities)
 app.command()(catalogue.constraints)
 app.command()(expressions.expressions)
 app.add_typer(catalogue.grammar_app, name="grammar")
-app.add_typer(benchmark.benchmark_app, name="benchmark")
+
+benchmark_app = typer.Typer(help="Measure the package.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(benchmark_app, name="benchmark")
+for measure in (
+    benchmark.text,
+    benchmark.training,
+    benchmark.profile,
+    benchmark.constraints,
+    studies.images,
+    studies.structured,
+    studies.search,
+    studies.latent_space,
+    benchmark.iteration,
+    benchmark.steps,
+    benchmark.sampling,
+    benchmark.densities,
+):
+    benchmark_app.command()(measure)
 
 
 def _show_version(wanted: bool) -> None:

@@ -112,3 +112,4 @@ Jobs = Annotated[int, typer.Option(help="Processes that parse the texts; -1 for 
 TimeLimit = Annotated[
     float | None, typer.Option(parser=seconds, metavar="DURATION", help="Stop after 90, 90s, 10m or 2h.")
 ]
+Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]

@@ -46,7 +46,7 @@ def evaluate(
     temperature: arguments.Temperature = None,
     top_p: arguments.TopP = 1.0,
     smoothing: arguments.Smoothing = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
+    seed: arguments.Seed = 0,
     cache: Annotated[
         Path | None,
         typer.Option(help="A folder for MOSES's files, and for what is computed of a reference: it is used again."),
