@@ -6,6 +6,7 @@ and goes on where it was stopped; in the end its small copy takes the place of t
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import grammar_rae
 from grammar_rae import checkpoint
@@ -16,6 +17,11 @@ BOX = Path(__file__).parent / "models"
 EXPRESSIONS = 100_000  # of the set, as the grammar VAE was trained on
 
 DATA = {"expressions": lambda: expression_set()[:EXPRESSIONS], "molecules": lambda: fetch("moses")}
+TRAINING: dict[str, dict[str, Any]] = {
+    "expressions": {},
+    # As many passes as fit in two hours of one core; the recipe's own limit is for data of its user.
+    "molecules": {"epochs": 6, "time_limit": None, "validate_every": None},
+}
 
 
 def main() -> None:
@@ -24,7 +30,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     arguments = parser.parse_args()
     resume = checkpoint.exists(arguments.folder / "state")
-    model = grammar_rae.train(DATA[arguments.name](), arguments.name, folder=arguments.folder, resume=resume)
+    model = grammar_rae.train(
+        DATA[arguments.name](), arguments.name, folder=arguments.folder, resume=resume, **TRAINING[arguments.name]
+    )
     model.save(BOX / arguments.name, compact=True)
 
 
