@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from grammar_rae.errors import InputError
 
@@ -73,6 +73,20 @@ def line_chart(
         f"role='img' aria-label='{escape(title)} over {escape(x_label)}' font-size='12' fill='none' "
         f"font-family=\"system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif\">{''.join(parts)}</svg>"
     )
+
+
+def stairs(values: Sequence[float]) -> Curve:
+    """The curve of what holds after 0, 1, ... steps, level between its changes.
+
+    >>> stairs([1, 1, 3, 3])
+    ([0, 2, 2, 3], [1, 1, 3, 3])
+    """
+    xs, ys = [0], list(values[:1])
+    for x, (before, after) in enumerate(pairwise(values), start=1):
+        if after != before:
+            xs += [x, x]
+            ys += [before, after]
+    return [*xs[: len(ys)], *([len(values) - 1] if values else [])], [*ys, *values[-1:]]
 
 
 def _runs(name: str, xs: Sequence[float], ys: Sequence[float]) -> list[list[tuple[float, float]]]:

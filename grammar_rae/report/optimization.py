@@ -3,9 +3,8 @@
 import os
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from grammar_rae.report import line_chart, write_page
+from grammar_rae.report.charts import stairs
 
 if TYPE_CHECKING:
     from grammar_rae.optimization import Optimization
@@ -96,7 +95,7 @@ def _chart(result: "Optimization", name: str) -> str:
     """A score's best value after so many evaluations, and the mean of each iteration's points."""
     best, iterations = result.curve(name), result.history.groupby("iteration")
     curves = {
-        "best so far": (np.arange(len(best)).tolist(), best.tolist()),
+        "best so far": stairs(best.tolist()),
         "mean of the iteration": (iterations.size().cumsum().tolist(), iterations[name].mean().tolist()),
     }
     return line_chart(curves, title=name, x_label="evaluations")
