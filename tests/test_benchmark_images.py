@@ -124,6 +124,9 @@ def test_table_beside_the_papers(study: Study, rows: list[dict[str, object]]) ->
     as_mnist = [{**row, "data": "mnist"} for row in rows]
     line = next(line for line in image_tables.markdown(as_mnist).splitlines() if line.startswith("| vae |"))
     assert line.endswith("| 18.26 | 19.21 | 17.66 | 18.21 |")
+    ours = image_tables.markdown([{**row, "model": "nc-0"} for row in as_mnist])
+    line = next(line for line in ours.splitlines() if line.startswith("| nc-0 |"))
+    assert line.endswith("| - | - | - | - |") and line.count("|") == 10
     assert image_tables.markdown([]) == "Nothing is measured yet.\n"
 
 

@@ -111,7 +111,8 @@ def _distance_table(rows: Sequence[Row], name: str) -> str:
     lines = [f"| {name} | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
     for model in _models(rows):
         told = [_with_spread(cells.get((model, column), [])) for column in TITLES]
-        told += ["-" if value is None else f"{value:.2f}" for value in paper.get(model, ())]
+        if paper:
+            told += ["-" if value is None else f"{value:.2f}" for value in paper.get(model, (None,) * len(TITLES))]
         lines.append(f"| {model} | {' | '.join(told)} |")
     note = (
         "\n\nThe paper's figures are FID, of another net: their order compares, their size does not." if paper else ""
