@@ -26,6 +26,7 @@ import safetensors.torch
 from torch import Tensor
 
 from grammar_rae.errors import CheckpointError, InputError
+from grammar_rae.resources import bundled_models
 
 FORMAT = "grammar_rae"
 FORMAT_VERSION = 1
@@ -275,11 +276,13 @@ def _sweep(folder: Path) -> None:
 def _read_index(folder: Path) -> dict[str, Any]:
     path = folder / INDEX
     if not path.is_file():
-        found = "no such folder" if not folder.exists() else f"no {INDEX} in it"
+        found = f"no {INDEX} in it"
+        remedy = "Give the folder that training or save wrote"
+        if not folder.exists():
+            found = "no such folder"
+            remedy += f", or the name of a model in the box ({', '.join(bundled_models())})"
         raise CheckpointError(
-            f"this is not the folder of a saved model: {found}",
-            where=str(folder),
-            remedy="Give the folder that training or save wrote.",
+            f"this is not the folder of a saved model: {found}", where=str(folder), remedy=f"{remedy}."
         )
     try:
         index = json.loads(path.read_bytes())

@@ -135,6 +135,8 @@ def test_what_cannot_be_studied(study: Searches) -> None:
         replace(study, strategies=())
     with pytest.raises(UnknownNameError, match="strategy"):
         replace(study, strategies=("paper", "luck"))
+    with pytest.raises(UnknownNameError, match="score"):
+        replace(study, score="luck")
 
 
 def test_the_file_of_expressions(tmp_path: Path) -> None:

@@ -97,7 +97,9 @@ def test_what_is_refused(model: Path, tmp_path: Path, words: list[str], told: st
     assert told in refused("-m", model, "-o", tmp_path / "run", *words)
 
 
-@pytest.mark.parametrize(("code", "told"), [("1 / 0", "ZeroDivisionError"), ("f = 3", "no such function")])
+@pytest.mark.parametrize(
+    ("code", "told"), [("1 / 0", "ZeroDivisionError"), ("f = 3", "no such function"), ("def g(t): ...", "one of g")]
+)
 def test_code_that_cannot_be_used(model: Path, tmp_path: Path, code: str, told: str) -> None:
     (tmp_path / "mine.py").write_text(code)
     assert told in refused("-m", model, "-o", tmp_path / "run", "--score", f"{tmp_path / 'mine.py'}:f")

@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -361,6 +362,8 @@ class TestCommand:
         monkeypatch.setattr(evaluation_command, "bundled_model", lambda name: tmp_path / name)
         assert evaluation_command._default_folder(tmp_path / "one") == Path("evaluation")
         assert evaluation_command._default_folder(tmp_path / "two") == tmp_path / "two" / "evaluation"
+        monkeypatch.chdir(tmp_path)
+        assert evaluation_command._default_folder(Path("one")) == Path("evaluation")
 
     def test_refusals_are_one_line(self, home: Path, tmp_path: Path) -> None:
         for words, message in (
@@ -371,6 +374,26 @@ class TestCommand:
             result = grammar_rae("evaluate", *words)
             assert result.exit_code == 2 and "Traceback" not in result.stderr
             assert message in result.stderr.splitlines()[0]
+
+    def test_a_failure_leaves_no_folder(self, home: Path, tmp_path: Path) -> None:
+        words = ["-m", home / "run", "--reference", tmp_path / "none.smi", "-q"]
+        assert grammar_rae("evaluate", *words, "-o", tmp_path / "new" / "deep").exit_code == 2
+        assert list(tmp_path.iterdir()) == []
+        written(tmp_path / "kept.txt", ["mine"])
+        assert grammar_rae("evaluate", *words, "-o", tmp_path).exit_code == 2
+        assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]
+
+    def test_a_folder_without_permission_is_told_before_the_work(
+        self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        allowed = os.access  # the superuser may write everywhere
+        monkeypatch.setattr("os.access", lambda path, mode, **_: mode != os.W_OK and allowed(path, mode))
+        monkeypatch.setattr(evaluation_module, "evaluate", lambda *_: pytest.fail("worked for nothing"))
+        words = ["-m", home / "run", "--reference", home / "others.smi", "-o", tmp_path / "out"]
+        result = grammar_rae("evaluate", *words)
+        assert result.exit_code == 2
+        assert "cannot be written in" in result.stderr and str(tmp_path / "out") in result.stderr
+        assert not (tmp_path / "out").exists()
 
 
 def test_the_names_of_the_parts_are_known() -> None:

@@ -390,8 +390,8 @@ def test_decode_refuses_what_is_no_code(model: GenerativeModel, z: Any) -> None:
         model.decode(z)
 
 
-@pytest.mark.parametrize("temperature", [-1, -1e-9, math.nan, math.inf])
-def test_unusable_temperature(model: GenerativeModel, temperature: float) -> None:
+@pytest.mark.parametrize("temperature", [-1, -1e-9, math.nan, math.inf, "1"])
+def test_unusable_temperature(model: GenerativeModel, temperature: Any) -> None:
     with pytest.raises(InputError, match="temperature"):
         model.decode(np.zeros((1, LATENT)), temperature=temperature)
     with pytest.raises(InputError, match="temperature"):
@@ -404,8 +404,8 @@ def test_unusable_seed(model: GenerativeModel, seed: Any) -> None:
         model.sample(1, seed=seed)
 
 
-@pytest.mark.parametrize("top_p", [0, -1, 1.5, math.nan])
-def test_unusable_top_p(model: GenerativeModel, top_p: float) -> None:
+@pytest.mark.parametrize("top_p", [0, -1, 1.5, math.nan, "1"])
+def test_unusable_top_p(model: GenerativeModel, top_p: Any) -> None:
     with pytest.raises(InputError, match="top_p"):
         model.decode(np.zeros((1, LATENT)), temperature=1, top_p=top_p)
     with pytest.raises(InputError, match="top_p"):

@@ -1,6 +1,7 @@
 """The decoder that is told the level of the noise: formulas, training, sampling, on texts and on images."""
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from grammar_rae.cli.pages import write_samples_page
 from grammar_rae.datasets import read_images
 from grammar_rae.errors import InputError
 from grammar_rae.model import GenerativeModel, ImageModel
@@ -129,6 +131,8 @@ def test_one_model_reconstructs_and_smooths(model: GenerativeModel, tmp_path: Pa
     drawn = model.sample(30, seed=2, valid_only=False)
     assert drawn.smoothing == 1.5
     assert model.sample(30, seed=2, valid_only=False, smoothing=0.0).texts != drawn.texts
+    write_samples_page(tmp_path / "page.html", model, drawn, drawn.to_frame())
+    assert re.search(r"smoothing\W.{0,40}>1\.5<", (tmp_path / "page.html").read_text(encoding="utf-8"), re.DOTALL)
     model.save(tmp_path)
     assert GenerativeModel.load(tmp_path).sample(30, seed=2, valid_only=False).texts == drawn.texts
 

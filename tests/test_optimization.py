@@ -295,6 +295,11 @@ def test_an_unknown_option_is_named() -> None:
         run(n_pol=3)
 
 
+def test_the_name_of_a_model_is_no_model() -> None:
+    with pytest.raises(InputError, match="Load it"):
+        run(model="molecules")
+
+
 # --- what goes wrong in a run ----------------------------------------------------------------------------------------
 
 

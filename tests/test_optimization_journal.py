@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +91,36 @@ def test_the_history_is_a_table_of_its_own(tmp_path: Path) -> None:
     frame = pd.read_csv(tmp_path / "history.csv", dtype={"text": str})
     assert frame["text"].tolist() == result.history["text"].tolist()
     assert frame["total"].tolist() == result.history["total"].tolist()
+    assert frame["valid"].tolist() == result.history["valid"].tolist()
     assert json.loads((tmp_path / "settings.json").read_text())["strategy"] == "turbo"
     with (tmp_path / "initial.csv").open(newline="") as file:
         assert len(list(csv.reader(file))) == len(result.initial) + 1
+
+
+def test_what_no_table_can_be_is_damage(tmp_path: Path) -> None:
+    run(folder=tmp_path, n_iterations=1)
+    with (tmp_path / "history.csv").open("a") as file:
+        file.write('1,2,"' + "3" * 200_000 + "\n")  # a quotation mark that is never closed
+    with pytest.raises(DataError, match="damaged"):
+        run(folder=tmp_path, n_iterations=1, resume=True)
+
+
+def test_with_several_processes_too_each_value_is_kept_as_soon_as_it_is_known(tmp_path: Path) -> None:
+    log = tmp_path / "asked"
+    log.touch()
+
+    def fatal(text: str) -> float:
+        with log.open("a") as file:
+            file.write(f"{text}\n")
+        if len(log.read_text().splitlines()) >= 20:
+            os._exit(1)
+        time.sleep(0.05)
+        return float(len(text))
+
+    with pytest.raises(InputError, match="a process ended"):
+        run(score=Score("length", fatal, True, ""), folder=tmp_path / "run", jobs=2, n_iterations=1)
+    kept = len((tmp_path / "run" / "initial.csv").read_text().splitlines()) - 1
+    assert 1 <= kept < 20  # those before it, less what was under way
 
 
 def test_a_budget_may_be_raised(tmp_path: Path) -> None:

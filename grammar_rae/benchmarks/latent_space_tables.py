@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from grammar_rae.benchmarks.common import Row
-from grammar_rae.benchmarks.latent_space import MODELS
+from grammar_rae.benchmarks.latent_space import CONDITIONED, MODELS
 from grammar_rae.errors import MissingExtraError
 
 _COLUMNS = ("exact", "valid", "unique", "novel")
@@ -34,7 +34,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def draw_frontier(path: Path, rows: Sequence[Row]) -> Path:
-    """Draw reconstruction against FCD, one point a row, those of one model in one colour.
+    """Draw reconstruction against FCD, one point a row, those of one model in one colour and joined by a line.
 
     Raises
     ------
@@ -42,20 +42,26 @@ def draw_frontier(path: Path, rows: Sequence[Row]) -> Path:
         Without matplotlib.
     """
     try:
+        from matplotlib import colormaps
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError("matplotlib", "figures", "drawing the study") from error
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = Figure(figsize=(9, 5.5), layout="constrained")
     axes = figure.subplots()
+    colours = colormaps["tab20"]
     for index, name in enumerate(dict.fromkeys(row["model"] for row in rows)):
-        mine = [row for row in rows if row["model"] == name and row["fcd"] is not None]
+        mine = sorted(
+            (row for row in rows if row["model"] == name and row["fcd"] is not None), key=lambda row: row["fcd"]
+        )
+        at = [100 * row["exact"] for row in mine], [row["fcd"] for row in mine]
+        colour = colours(index % colours.N)
+        axes.plot(*at, color=colour, linewidth=1, alpha=0.6)
         axes.scatter(
-            [100 * row["exact"] for row in mine],
-            [row["fcd"] for row in mine],
+            *at,
             s=[12 + 60 * row["valid"] for row in mine],
-            color=f"C{index % 10}",
-            marker="os^Dv"[index // 10 % 5],
-            alpha=0.7,
+            color=colour,
+            marker="D" if name in CONDITIONED else "o",
+            alpha=0.8,
             label=name,
         )
     axes.axhline(rows[0]["floor"], color="grey", linestyle=":", label="training molecules")

@@ -1,7 +1,6 @@
 """How good a trained model of molecules is: ``evaluate``."""
 
 import json
-from errno import ENOTDIR
 from pathlib import Path
 from typing import Annotated
 
@@ -62,8 +61,6 @@ def evaluate(
     from grammar_rae.report.evaluation import evaluation_markdown, write_evaluation_page
 
     folder = _default_folder(model) if output is None else output
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(ENOTDIR, "this is a file, not a folder to write in", str(folder))
     what = Evaluation(
         reference=reference,
         training=training,
@@ -83,15 +80,14 @@ def evaluate(
         device=device,
         progress=not quiet,
     )
-    loaded = GenerativeModel.load(model)
-    folder.mkdir(parents=True, exist_ok=True)  # now rather than after minutes of work
-    found = evaluated(loaded, what)
-    told = evaluation_markdown(found.figures)
-    files.write_text(folder / RESULTS, json.dumps(found.figures, indent=1) + "\n")
-    files.write_text(folder / TABLES, told)
-    files.write_frame(folder / DRAWS, found.draws.to_frame())
-    valid = [text for text, good in zip(found.draws.texts, found.draws.valid, strict=True) if good]
-    write_evaluation_page(folder / PAGE, found.figures, valid)
+    with files.writable_folder(folder):
+        found = evaluated(GenerativeModel.load(model), what)
+        told = evaluation_markdown(found.figures)
+        files.write_text(folder / RESULTS, json.dumps(found.figures, indent=1) + "\n")
+        files.write_text(folder / TABLES, told)
+        files.write_frame(folder / DRAWS, found.draws.to_frame())
+        valid = [text for text, good in zip(found.draws.texts, found.draws.valid, strict=True) if good]
+        write_evaluation_page(folder / PAGE, found.figures, valid)
     for remark in found.figures["remarks"]:
         files.note(f"note: {remark}")
     files.note("written: " + ", ".join(str(folder / name) for name in (RESULTS, TABLES, PAGE, DRAWS)))
@@ -100,5 +96,5 @@ def evaluate(
 
 def _default_folder(model: Path) -> Path:
     """Nothing is written where the package is installed."""
-    in_the_box = model in map(bundled_model, bundled_models())
+    in_the_box = model.resolve() in {bundled_model(name).resolve() for name in bundled_models()}
     return Path("evaluation") if in_the_box else model / "evaluation"

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from errno import EISDIR, ENOENT
+from errno import EACCES, EISDIR, ENOENT, ENOTDIR
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,24 @@ def check_writable(*paths: Path | None) -> None:
             raise IsADirectoryError(EISDIR, "this is a folder, not a file to write", str(path))
         if not path.parent.is_dir():
             raise FileNotFoundError(ENOENT, "the folder to write in does not exist", str(path.parent))
+
+
+@contextmanager
+def writable_folder(folder: Path) -> Iterator[None]:
+    """A folder to write in, made now: OSError comes before minutes of work. After an error no empty one is left."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(ENOTDIR, "this is a file, not a folder to write in", str(folder))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(EACCES, "this folder cannot be written in", str(folder))
+        yield
+    except BaseException:
+        for path in made:
+            with suppress(OSError):  # something is in it
+                path.rmdir()
+        raise
 
 
 @contextmanager

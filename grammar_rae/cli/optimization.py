@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from grammar_rae.cli import arguments, files
-from grammar_rae.errors import DataError
+from grammar_rae.errors import DataError, UnknownNameError
 
 if TYPE_CHECKING:
     from grammar_rae.optimization import Optimization
@@ -28,8 +28,8 @@ def optimize(
             show_default=False,
         ),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the run.", show_default=False)],
     model: arguments.Model = arguments.IN_THE_BOX,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the run.")] = Path("optimization"),
     budget: Annotated[int, typer.Option(min=1, help="Evaluations in all; a multiple of the batch size.")] = 250,
     batch_size: Annotated[int, typer.Option(min=1, help="Evaluations before the search learns from them.")] = 50,
     strategy: Annotated[str, typer.Option(help="turbo, density or paper.")] = "turbo",
@@ -54,9 +54,14 @@ def optimize(
     """Search for texts with high scores."""
     batch_size = min(batch_size, budget)
     if budget % batch_size:
-        raise typer.BadParameter(f"a budget of {budget} is no multiple of the batch size {batch_size}")
+        raise typer.BadParameter(
+            f"a budget of {budget} is no multiple of the batch size {batch_size}; expected for example "
+            f"{budget - budget % batch_size}",
+            param_hint="--budget",
+        )
     from grammar_rae.codecs import FORMS
     from grammar_rae.model import GenerativeModel
+    from grammar_rae.optimization import STRATEGIES
     from grammar_rae.optimization import optimize as search
     from grammar_rae.report.optimization import write_optimization_report
     from grammar_rae.scores import get_score
@@ -64,6 +69,8 @@ def optimize(
     wanted = [scorer(name) for name in score]
     for one in wanted:
         get_score(one)  # so that an unknown name is told before any work
+    if strategy not in STRATEGIES:
+        raise UnknownNameError("strategy", strategy, STRATEGIES)
     loaded = GenerativeModel.load(model)
     before = dict(loaded.score_constants_)
     read_before = resume and data is None and has_data(output)
@@ -108,7 +115,13 @@ def scorer(text: str) -> str | Callable[[str], float]:
         del sys.modules[_MODULE]
     function = getattr(module, name, None)
     if not callable(function):
-        raise DataError("there is no such function in the file", received=name, where=path)
+        own = [one for one, value in vars(module).items() if callable(value) and not one.startswith("_")]
+        raise DataError(
+            "there is no such function in the file",
+            received=repr(name),
+            expected=f"one of {', '.join(own)}" if own else "a function of one text",
+            where=path,
+        )
     return function  # type: ignore[no-any-return]
 
 

@@ -26,6 +26,7 @@ def write_samples_page(path: Path, model: "GenerativeModel", result: "SampleResu
         "constraint": result.constraint,
         "temperature": result.temperature,
         "top-p": result.top_p,
+        **({"smoothing": result.smoothing} if result.smoothing else {}),
         "seed": "none" if result.seed is None else result.seed,
     }
     if len(result) > MOST_DRAWN:

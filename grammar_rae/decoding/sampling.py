@@ -169,14 +169,14 @@ class _Given:
 
 def check_temperature(temperature: float) -> None:
     """Raise an InputError for a temperature that cannot be used."""
-    if not 0 <= temperature < float("inf"):
-        raise InputError("the temperature cannot be used", received=temperature, expected="0 or more, and finite")
+    if not hasattr(temperature, "__float__") or not 0 <= temperature < float("inf"):
+        raise InputError("the temperature cannot be used", received=repr(temperature), expected="0 or more, and finite")
 
 
 def check_top_p(top_p: float) -> None:
     """Raise an InputError for a share that no nucleus can have."""
-    if not 0 < top_p <= 1:
-        raise InputError("top_p cannot be used", received=top_p, expected="above 0, at most 1")
+    if not hasattr(top_p, "__float__") or not 0 < top_p <= 1:
+        raise InputError("top_p cannot be used", received=repr(top_p), expected="above 0, at most 1")
 
 
 def choose(

@@ -11,7 +11,7 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ SETTINGS, TEXTS, CODES, INITIAL, HISTORY = (
     "initial.csv",
     "history.csv",
 )
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -130,10 +130,13 @@ class Journal:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         if not (self.folder / name).exists():
-            writer.writerow(["iteration", "point", "text", *self._columns, "reason"])
+            validity = ["valid"] if name == HISTORY else []
+            writer.writerow(["iteration", "point", "text", *self._columns, *validity, "reason"])
         for row in rows:
             values = ["" if np.isnan(value) else repr(value) for value in row.values]
-            writer.writerow([row.iteration, row.point, _line(self.text_of(row)), *values, _line(row.reason)])
+            validity = [str(self.proposals[row.iteration].decoded[row.point].valid)] if name == HISTORY else []
+            text_of = _line(self.text_of(row))
+            writer.writerow([row.iteration, row.point, text_of, *values, *validity, _line(row.reason)])
         with (self.folder / name).open("ab") as file:
             file.write(text.getvalue().encode("utf-8", "backslashreplace"))
             file.flush()
@@ -222,12 +225,13 @@ class Journal:
                 file.truncate(len(whole))
         rows: list[Evaluation] = []
         counts: Counter[int] = Counter()
-        for number, cells in enumerate(csv.reader(io.StringIO(whole.decode("utf-8", "replace"))), start=1):
+        behind = 2 if path.name == HISTORY else 1  # what stands behind the values: the validity, the reason
+        for number, cells in enumerate(_cells(path, whole.decode("utf-8", "replace")), start=1):
             if number == 1:
                 continue
             try:
                 iteration, point = int(cells[0]), int(cells[1])
-                values = tuple(float(cell) if cell else np.nan for cell in cells[3:-1])
+                values = tuple(float(cell) if cell else np.nan for cell in cells[3:-behind])
                 if len(values) != len(self._columns) or not counts[iteration] == point < points[iteration]:
                     raise ValueError("these are not the columns or the points of this run, each once and in order")
             except (ValueError, IndexError, KeyError) as error:
@@ -237,6 +241,13 @@ class Journal:
         if not whole:
             path.unlink()
         return rows
+
+
+def _cells(path: Path, text: str) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader(io.StringIO(text))
+    except csv.Error as error:  # a quotation mark that is never closed, for one
+        raise _damaged(path) from error
 
 
 def _read_proposals(path: Path) -> Proposals:

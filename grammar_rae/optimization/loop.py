@@ -120,6 +120,13 @@ def optimize(
     MissingExtraError
         For several scores without BoTorch.
     """
+    if isinstance(model, str | PathLike):
+        raise InputError(
+            "a search needs the model itself",
+            received=repr(model),
+            expected="a trained model",
+            remedy="Load it: grammar_rae.load(folder).",
+        )
     asked: list[AnyScore] = list(score) if isinstance(score, list | tuple) else [cast(AnyScore, score)]
     constants = dict(getattr(model, "score_constants_", None) or {})
     if isinstance(data, Optimization):

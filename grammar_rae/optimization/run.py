@@ -1,7 +1,7 @@
 """One run: what it begins with, and its iterations."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -136,10 +136,9 @@ class Run:
         assert self.journal.initial is not None
         texts, done = self.journal.initial.texts, len(self.journal.rows[INITIAL])
         with _bar(len(texts) - done, "scoring the data", progress and len(texts) > done) as bar:
-            for rows in start.values_of(self.scores, texts[done:], self.jobs):
-                first = len(self.journal.rows[INITIAL])
-                self.journal.add(INITIAL, [Evaluation(0, first + i, *row) for i, row in enumerate(rows)])
-                bar.update(len(rows))
+            for index, row in enumerate(start.values_of(self.scores, texts[done:], self.jobs), start=done):
+                self.journal.add(INITIAL, [Evaluation(0, index, *row)])
+                bar.update(1)
 
     # -- the iterations -----------------------------------------------------------------------------------------
 
@@ -176,16 +175,22 @@ class Run:
         done = sum(row.iteration == iteration for row in self.journal.rows[HISTORY])
         values = self._known()
         waiting = {point.text: None for point in points[done:] if point.valid and point.text not in values}
-        answers = start.values_of(self.scores, list(waiting), self.jobs)
-        texts = iter(waiting)
-        for index in range(done, len(points)):
+        done = self._keep(iteration, done, values, bar)
+        # The answers come first, so that they are asked to the end: processes are stopped by that.
+        for row, text in zip(start.values_of(self.scores, list(waiting), self.jobs), waiting, strict=True):
+            values[text] = row
+            done = self._keep(iteration, done, values, bar)
+
+    def _keep(self, iteration: int, index: int, values: Mapping[str, tuple[tuple[float, ...], str]], bar: Any) -> int:
+        """Write the points from this one on, up to the first that waits for its values; which one that is."""
+        points = self.journal.proposals[iteration].decoded
+        while index < len(points) and (not points[index].valid or points[index].text in values):
             text, valid, _ = points[index]
-            while valid and text not in values:
-                rows = next(answers)
-                values.update((next(texts), row) for row in rows)
             row = values[text] if valid else ((np.nan,) * len(self.scores), start.NOT_VALID)
             self.journal.add(HISTORY, [Evaluation(iteration, index, *row)])
             bar.update(1)
+            index += 1
+        return index
 
     def _known(self) -> dict[str, tuple[tuple[float, ...], str]]:
         """The texts that were evaluated, and what came of it."""

@@ -1,7 +1,7 @@
 """What an optimisation begins with: texts, their codes and their scores."""
 
+import math
 import os
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -15,7 +15,8 @@ from grammar_rae.errors import DataError, InputError
 from grammar_rae.optimization.journal import Initial
 from grammar_rae.optimization.proposals import encode_some
 from grammar_rae.optimization.result import Optimization
-from grammar_rae.scores import Score, evaluate
+from grammar_rae.scores import Score
+from grammar_rae.scores.evaluation import rows_of
 
 NOT_VALID = "not valid"
 TWICE = "a text that stands in the data twice"
@@ -143,23 +144,14 @@ def initial(model: Any, what: Given) -> tuple[Initial, NDArray[np.float64] | Non
     return Initial(texts, codes, dict(left_out)), None if what.values is None else what.values[rows]
 
 
-def values_of(
-    scores: Sequence[Score], texts: Sequence[str], jobs: int
-) -> Iterator[list[tuple[tuple[float, ...], str]]]:
-    """The values of texts, and the reason where one is missing; what is given may be kept before the next is evaluated.
+def values_of(scores: Sequence[Score], texts: Sequence[str], jobs: int) -> Iterator[tuple[tuple[float, ...], str]]:
+    """The values of each text, and the reason where one is missing, as soon as it and those before it are ready.
 
-    One process evaluates one text at once. Several begin with a few each, and get twice as many when these took less
-    than a second, so that a quick score does not wait for processes to be asked.
+    So what is given may be kept before the next is known, and a kill loses no more than is being evaluated.
     """
-    cores = jobs if jobs > 0 else os.cpu_count() or 1
-    step, first = 1 if jobs == 1 else 8 * cores, 0
-    while first < len(texts):
-        part, begun = texts[first : first + step], time.perf_counter()
-        found = [evaluate(score, part, jobs) for score in scores]
-        first += step
-        if jobs != 1 and time.perf_counter() - begun < 1:
-            step *= 2
-        yield with_reasons([one.values for one in found], [dict(one.failures) for one in found], scores)
+    for row in rows_of([one.function for one in scores], texts, jobs):
+        values = tuple(math.nan if value is None else value for value, _ in row)
+        yield values, _first_reason(scores, [reason for _, reason in row])
 
 
 def with_reasons(
@@ -168,10 +160,14 @@ def with_reasons(
     """The rows of columns of values, with the first reason of each row that has one."""
     rows = []
     for index, row in enumerate(zip(*columns, strict=True)):
-        told = [
-            f"{score.name}: {reasons[index]}" if len(scores) > 1 else reasons[index]
-            for score, reasons in zip(scores, failures, strict=True)
-            if index in reasons
-        ]
-        rows.append((tuple(float(value) for value in row), told[0] if told else ""))
+        told = _first_reason(scores, [reasons.get(index) for reasons in failures])
+        rows.append((tuple(float(value) for value in row), told))
     return rows
+
+
+def _first_reason(scores: Sequence[Score], reasons: Sequence[str | None]) -> str:
+    """Of the scores' reasons for one text, None where a score has a value: the first, and whose it is; else ""."""
+    told = [(score.name, reason) for score, reason in zip(scores, reasons, strict=True) if reason is not None]
+    if not told:
+        return ""
+    return ": ".join(told[0]) if len(scores) > 1 else told[0][1]

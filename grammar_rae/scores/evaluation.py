@@ -1,7 +1,7 @@
 """Asking a function about many texts, whatever it does to some of them."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pickle import PicklingError
@@ -59,14 +59,31 @@ def outcomes(
     """What ``call`` gives for each text, or None and the reason."""
     texts = as_list("texts", texts)
     check_jobs(jobs)
-    pairs = map(partial(_attempt, call), texts) if jobs == 1 else _in_processes(call, texts, jobs)
     results: list[_T | None] = []
     failures: list[tuple[int, str]] = []
-    for i, (result, reason) in enumerate(_with_progress(pairs, len(texts), progress)):
+    for i, (result, reason) in enumerate(_with_progress(_attempts(call, texts, jobs), len(texts), progress)):
         results.append(result)
         if reason is not None:
             failures.append((i, reason))
     return results, failures
+
+
+def rows_of(
+    functions: Sequence[Callable[[str], Any]], texts: Sequence[str], jobs: int
+) -> Iterator[list[tuple[float | None, str | None]]]:
+    """For each text, as soon as it and those before it are ready: what each function gives, or None and the reason."""
+    check_jobs(jobs)
+    for row, _ in _attempts(partial(_row, [partial(_value, one) for one in functions]), texts, jobs):
+        assert row is not None
+        yield row
+
+
+def _row(calls: Sequence[Callable[[str], float]], text: str) -> list[tuple[float | None, str | None]]:
+    return [_attempt(call, text) for call in calls]
+
+
+def _attempts(call: Callable[[str], _T], texts: Sequence[str], jobs: int) -> Iterator[tuple[_T | None, str | None]]:
+    return map(partial(_attempt, call), texts) if jobs == 1 else _in_processes(call, texts, jobs)
 
 
 def _attempt(call: Callable[[str], _T], text: object) -> tuple[_T | None, str | None]:
@@ -82,7 +99,7 @@ def _attempt(call: Callable[[str], _T], text: object) -> tuple[_T | None, str | 
         return None, _short(f"{type(error).__name__}: {error}").removesuffix(":")
 
 
-def _in_processes(call: Callable[[str], _T], texts: list[str], jobs: int) -> Iterator[tuple[_T | None, str | None]]:
+def _in_processes(call: Callable[[str], _T], texts: Sequence[str], jobs: int) -> Iterator[tuple[_T | None, str | None]]:
     from joblib import Parallel, delayed
 
     try:
@@ -91,7 +108,9 @@ def _in_processes(call: Callable[[str], _T], texts: list[str], jobs: int) -> Ite
         raise InputError("this score's function cannot be sent to another process", remedy="Use jobs=1.") from error
     except BrokenProcessPool as error:
         raise InputError(
-            "a process ended while it computed the score", received=_short(str(error)), remedy="Use jobs=1."
+            "a process ended while it computed the score",
+            received=_short(str(error)),
+            remedy="Use jobs=1 if memory ran out; a function that ends its process must be mended.",
         ) from error
 
 
