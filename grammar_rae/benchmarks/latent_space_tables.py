@@ -44,6 +44,7 @@ def draw_frontier(path: Path, rows: Sequence[Row]) -> Path:
     try:
         from matplotlib import colormaps
         from matplotlib.figure import Figure
+        from matplotlib.ticker import LogLocator, NullFormatter
     except ImportError as error:
         raise MissingExtraError("matplotlib", "figures", "drawing the study") from error
     figure = Figure(figsize=(9, 5.5), layout="constrained")
@@ -71,6 +72,9 @@ def draw_frontier(path: Path, rows: Sequence[Row]) -> Path:
         yscale="log",
         title="Each point is one way of drawing; the larger, the more draws are valid",
     )
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(path, dpi=150)
     return path
