@@ -127,7 +127,7 @@ def sample(
     model: "GenerativeModel | str | PathLike[str] | None" = None,
     seed: int | None = None,
     temperature: float | None = None,
-    top_p: float = 1.0,
+    top_p: float | None = None,
     constraint: "str | Choice | None" = None,
     smoothing: float | None = None,
 ) -> "SampleResult":

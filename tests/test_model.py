@@ -754,13 +754,22 @@ def test_a_compact_copy_keeps_what_half_precision_cannot_hold(model: GenerativeM
 
 
 def test_the_recipe_says_how_to_sample() -> None:
-    recipe = RECIPES["tiny"].replaced(temperature=0.5)
+    recipe = RECIPES["tiny"].replaced(temperature=0.5, top_p=0.6)
     trained = GenerativeModel(recipe, epochs=1, overrides=EXACT).fit(FEW)
-    drawn = trained.sample(5, valid_only=False, seed=1)
-    assert drawn.temperature == 0.5
-    assert drawn.texts == trained.sample(5, valid_only=False, seed=1, temperature=0.5).texts
+    drawn = trained.sample(20, valid_only=False, seed=1)
+    assert (drawn.temperature, drawn.top_p) == (0.5, 0.6)
+    assert drawn.texts == trained.sample(20, valid_only=False, seed=1, temperature=0.5, top_p=0.6).texts
+    assert drawn.texts != trained.sample(20, valid_only=False, seed=1, top_p=1.0).texts
     with pytest.raises(InputError, match="temperature"):
         RECIPES["tiny"].replaced(temperature=-1.0)
+    with pytest.raises(InputError, match="top_p"):
+        RECIPES["tiny"].replaced(top_p=0.0)
+
+
+def test_recipes_from_before_the_nucleus_draw_from_all() -> None:
+    written = RECIPES["tiny"].replaced(top_p=0.9).to_dict()
+    del written["top_p"]
+    assert Recipe.from_dict(written).top_p == 1.0
 
 
 def test_constants_of_scores_are_saved_with_the_model(saved: Path, tmp_path: Path) -> None:
@@ -1048,7 +1057,8 @@ def test_without_a_model_there_is_the_one_in_the_box() -> None:
     assert len(drawn) == 20 and all(map(chem.is_valid, drawn.smiles))
     boxed = grammar_rae._current
     assert boxed is not None and drawn.texts == boxed.sample(20, seed=3).texts
-    assert (drawn.temperature, drawn.smoothing) == (boxed.recipe_.temperature, boxed.recipe_.smoothing)
+    assert (drawn.temperature, drawn.top_p) == (boxed.recipe_.temperature, boxed.recipe_.top_p)
+    assert drawn.smoothing == boxed.recipe_.smoothing
     assert grammar_rae.sample(20, seed=3, temperature=0.3, smoothing=0.5).texts != drawn.texts
     z = grammar_rae.encode(FEW[:3])
     assert np.array_equal(z, boxed.encode(FEW[:3]))

@@ -86,7 +86,7 @@ class Evaluation:
     baseline: bool = False
     constraint: str | None = None
     temperature: float | None = None
-    top_p: float = 1.0
+    top_p: float | None = None
     smoothing: float | None = None
     seed: int = 0
     cache: Path | None = None

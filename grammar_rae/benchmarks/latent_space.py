@@ -56,7 +56,9 @@ def _regularized(name: str, description: str, **options: Any) -> Latent:
 MODELS: dict[str, Latent] = {
     "rae": Latent("beta 0.01, and no regulariser of the decoder", {}),
     "rae-l2": _regularized("l2", "with its decoder's weights squared"),
+    "rae-l2-1e-4": _regularized("l2", "with its decoder's weights squared, a hundred times as dear", weight=1e-4),
     "rae-gp": _regularized("gradient-penalty", "with a gradient penalty"),
+    "rae-gp-1e-5": _regularized("gradient-penalty", "with a gradient penalty, ten times as dear", weight=1e-5),
     "rae-sn": _regularized("spectral-norm", "with layers of norm 1 in its decoder"),
     "beta-0.001": _beta(0.001),
     "beta-0.1": _beta(0.1),

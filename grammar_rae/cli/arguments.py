@@ -99,7 +99,11 @@ Temperature = Annotated[
     typer.Option(help="Below 1 the decoder is bolder, above 1 more varied; without it, the model's own."),
 ]
 TopP = Annotated[
-    float, typer.Option(help="Below 1, draw only from the likeliest codes that have this share of the probability.")
+    float | None,
+    typer.Option(
+        help="Below 1, draw only from the likeliest codes that have this share of the probability; "
+        "without it, the model's own."
+    ),
 ]
 Smoothing = Annotated[
     float | None,

@@ -43,7 +43,7 @@ def evaluate(
     ] = False,
     constraint: arguments.Constraint = None,
     temperature: arguments.Temperature = None,
-    top_p: arguments.TopP = 1.0,
+    top_p: arguments.TopP = None,
     smoothing: arguments.Smoothing = None,
     seed: arguments.Seed = 0,
     cache: Annotated[

@@ -38,7 +38,9 @@ def decode(
     temperature: Annotated[
         float, typer.Option(help="0 takes the likeliest code at each step; above that, codes are drawn.")
     ] = 0.0,
-    top_p: arguments.TopP = 1.0,
+    top_p: Annotated[
+        float, typer.Option(help="Below 1, draw only from the likeliest codes that have this share of the probability.")
+    ] = 1.0,
     beam: Annotated[int | None, typer.Option(help="Search for the likeliest text with so many beams instead.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed draws the same texts.")] = None,
     smoothing: Annotated[

@@ -15,7 +15,7 @@ def sample(
     html: arguments.Html = None,
     seed: Annotated[int | None, typer.Option(help="The same seed draws the same samples.")] = None,
     temperature: arguments.Temperature = None,
-    top_p: arguments.TopP = 1.0,
+    top_p: arguments.TopP = None,
     smoothing: arguments.Smoothing = None,
     constraint: arguments.Constraint = None,
     valid_only: Annotated[

@@ -285,7 +285,7 @@ class GenerativeModel(LatentModel):
         *,
         seed: int | None = None,
         temperature: float | None = None,
-        top_p: float = 1.0,
+        top_p: float | None = None,
         constraint: str | Choice | None = None,
         smoothing: float | None = None,
         max_attempts: int | None = None,
@@ -302,7 +302,7 @@ class GenerativeModel(LatentModel):
         seed
             The same seed gives the same texts; None draws afresh.
         temperature, top_p, constraint, smoothing
-            As in :meth:`decode`; temperature and smoothing, too, are the recipe's unless they are given.
+            As in :meth:`decode`; temperature, top_p and smoothing, too, are the recipe's unless they are given.
         max_attempts
             At most so many texts are decoded; None allows 100 a text.
 
@@ -325,6 +325,7 @@ class GenerativeModel(LatentModel):
                 raise InputError(f"{name} must be a number of texts", received=repr(number), expected="1 or more")
         n = int(n)  # a NumPy integer may be too small for what is computed from it
         temperature = self.recipe_.temperature if temperature is None else temperature
+        top_p = self.recipe_.top_p if top_p is None else top_p
         drawing = Drawing(temperature, top_p)
         told, bound = self._bound(constraint)
         smoothing = self.recipe_.smoothing if smoothing is None else smoothing

@@ -139,7 +139,7 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         watch = _Watch()
         callbacks = [watch, ProgressBar()] if progress else [watch]
         # What decides nothing before the training has ended.
-        free = ("training", "density", "density_options", "constraint", "temperature", "smoothing")
+        free = ("training", "density", "density_options", "constraint", "temperature", "top_p", "smoothing")
         same = {name: value for name, value in recipe.to_dict().items() if name not in free}
         try:
             history = fit(parts.autoencoder, *sets, settings, home, callbacks, resume, same)

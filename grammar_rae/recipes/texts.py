@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from grammar_rae.codecs import CODECS, FORMS, Codec
-from grammar_rae.decoding import Choice, Constraint, check_temperature, choice_of
+from grammar_rae.decoding import Choice, Constraint, check_temperature, check_top_p, choice_of
 from grammar_rae.density import DENSITIES
 from grammar_rae.likelihoods import LIKELIHOODS
 from grammar_rae.nets.sequence import DECODERS, ENCODERS
@@ -29,8 +29,8 @@ class Recipe(BaseRecipe):
     constraint
         The default when sampling, as a text: ``"grammar"``, or ``"chemistry; max-heavy-atoms=38"``. It can be given as
         an object of :mod:`grammar_rae.decoding.choices` too.
-    temperature
-        The default when sampling.
+    temperature, top_p
+        The defaults when sampling.
 
     The others are those of :class:`BaseRecipe`.
     """
@@ -57,9 +57,11 @@ class Recipe(BaseRecipe):
     likelihood: str = "categorical"
     constraint: str = "grammar"
     temperature: float = 1.0
+    top_p: float = 1.0
 
     def __post_init__(self) -> None:
         check_temperature(self.temperature)
+        check_top_p(self.top_p)
         object.__setattr__(self, "constraint", str(choice_of(self.constraint)))
         super().__post_init__()
 
