@@ -139,6 +139,10 @@ def test_the_command(study: Study, rows: list[dict[str, Any]]) -> None:
         ("densities", ("gm:10",), UnknownNameError, "gmm"),
         ("densities", ("gmm:ten",), InputError, "gmm:10"),
         ("densities", ("gmm:0",), InputError, "gmm:10"),
+        ("densities", ("gmm:",), InputError, "gmm:10"),
+        ("densities", ("gmm:=5",), InputError, "gmm:10"),
+        ("densities", ("gmm:tol=0.1",), InputError, "gmm:10"),
+        ("densities", ("gaussian:epochs=5",), InputError, "takes no such option.*epochs"),
         ("n", 3, InputError, "n cannot be used"),
         ("epochs", 0, InputError, "epochs cannot be used"),
     ],
@@ -151,3 +155,4 @@ def test_what_is_refused(study: Study, field: str, value: Any, error: type[Excep
 def test_the_options_of_a_density() -> None:
     assert Draw("gmm:100", 0.0, 1.0, "grammar").fitted == ("gmm", {"n_components": 100})
     assert Draw("gaussian", 0.0, 1.0, "grammar").fitted == ("gaussian", {})
+    assert Draw("two-stage:epochs=20", 0.0, 1.0, "grammar").fitted == ("two-stage", {"epochs": 20})

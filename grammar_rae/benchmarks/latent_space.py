@@ -26,7 +26,7 @@ from grammar_rae.errors import InputError
 from grammar_rae.metrics import chemnet_moments, fcd, novelty
 from grammar_rae.metrics.frechet import Moments
 from grammar_rae.model import GenerativeModel
-from grammar_rae.recipes import Recipe, get_recipe, learn_codec
+from grammar_rae.recipes import Recipe, build_density, get_recipe, learn_codec
 
 BASE = "molecules-rae"
 """The recipe that the models of the study differ from."""
@@ -85,7 +85,8 @@ class Draw(NamedTuple):
     Attributes
     ----------
     density
-        A row of ``DENSITIES``, and after a colon its number of components: ``gmm:100``.
+        A row of ``DENSITIES``, and after a colon its number of components or another option that is a whole number:
+        ``gmm:100``, ``two-stage:epochs=20``.
     smoothing, temperature, constraint
         As of :meth:`GenerativeModel.sample`.
     """
@@ -97,9 +98,22 @@ class Draw(NamedTuple):
 
     @property
     def fitted(self) -> tuple[str, dict[str, Any]]:
-        """The name and the options of the density."""
-        name, _, components = self.density.partition(":")
-        return name, {"n_components": int(components)} if components else {}
+        """The name and the options of the density.
+
+        Raises
+        ------
+        InputError
+            For an option that cannot be read.
+        """
+        name, colon, told = self.density.partition(":")
+        option, equals, number = told.rpartition("=")
+        if colon and not (number.isascii() and number.isdecimal() and int(number) and bool(option) == bool(equals)):
+            raise InputError(
+                "a density's option cannot be read",
+                received=self.density,
+                expected="gmm:10 or two-stage:epochs=20, for example",
+            )
+        return name, {option or "n_components": int(number)} if colon else {}
 
 
 @dataclass(frozen=True)
@@ -144,9 +158,9 @@ class Study:
         check_names("model of the study", self.models, MODELS)
         check_names("density", [name.partition(":")[0] for name in self.densities], DENSITIES)
         for name in self.densities:
-            components = name.partition(":")[2]
-            if components and not (components.isdecimal() and int(components)):
-                raise InputError("a density's components cannot be read", received=name, expected="gmm:10, for example")
+            made, options = Draw(name, 0.0, 1.0, "grammar").fitted
+            # Found now: after the trainings it would cost them.
+            build_density(get_recipe(BASE, Recipe).replaced(density=made, density_options=options))
         for field, least in (("rows", 100), ("epochs", 1), ("n", 100)):
             if getattr(self, field) < least:
                 raise InputError(f"{field} cannot be used", received=getattr(self, field), expected=f"{least} or more")

@@ -170,7 +170,10 @@ def latent_space(
     test: Annotated[Path, typer.Argument(help="Molecules that are not trained on.", show_default=False)],
     output: StudyFolder,
     models: Annotated[str, typer.Option(help="Only some of the study's models, for example rae,conditioned.")] = "",
-    densities: Annotated[str, typer.Option(help="Fitted to the codes of each; gmm:100 has 100 components.")] = "gmm:10",
+    densities: Annotated[
+        str,
+        typer.Option(help="Fitted to the codes of each; gmm:100 has 100 components, two-stage:epochs=20 fewer passes."),
+    ] = "gmm:10",
     smoothings: Annotated[str, typer.Option(help="Noise on draws, for decoders that know of it.")] = "0,1,2",
     temperatures: Annotated[str, typer.Option(help="Of the decoder.")] = "1,0.6",
     constraints: Annotated[str, typer.Option(help="Of the decoder, by name.")] = "grammar",
