@@ -392,6 +392,8 @@ def test_half_precision_logits():
 class Picky(GrammarConstraint):
     """Refuses most of the grammar's codes, which ones depends on the place; never all. Counts how often it is asked."""
 
+    exact = False
+
     def __init__(self, rules, share=0.6, seed=0):
         super().__init__(rules)
         self.banned = torch.rand(100, rules.size, generator=seeded(seed)) < share
@@ -417,6 +419,8 @@ class Picky(GrammarConstraint):
 
 class OnlyAt(GrammarConstraint):
     """One step over R codes of one nonterminal, of which a few are allowed."""
+
+    exact = False
 
     def __init__(self, allowed):
         super().__init__(Rules.build([0] * len(allowed), [[]] * len(allowed), 1, 0))
@@ -573,7 +577,7 @@ def test_what_refuses_nothing_changes_nothing(name):
     def drawn(constraint, temperature, top_p):
         return decode(table_of(logits), torch.zeros(20, 1), constraint, limit, temperature, seeded(1), top_p)
 
-    for temperature, top_p in ((0.0, 1.0), (1.0, 1.0), (1.0, 0.7)):
+    for temperature, top_p in ((0.0, 1.0), (1.0, 1.0), (1.0, 0.7), (1.0, 0.99), (3.0, 0.999), (0.1, 1e-9)):
         codes = drawn(GrammarConstraint(codec.rules), temperature, top_p)
         assert drawn(lenient, temperature, top_p).equal(codes)
     assert lenient.calls["refused"] > 0
@@ -663,6 +667,18 @@ def test_no_code_is_asked_about_twice(temperature):
     assert one_step(torch.linspace(9, 0, 100), constraint, 1, temperature).tolist() == [99]
     asked = torch.cat(constraint.asked).sum(0)  # beside the one that was drawn at first
     assert asked.max() == 1 and asked[99] == 1 and len(constraint.asked) <= 6
+
+
+@pytest.mark.parametrize("top_p", [0.3, 0.9, 0.995])
+def test_the_nucleus_of_candidates_that_are_all_allowed(top_p):
+    many = 300  # more than are looked at first
+    logits = torch.randn(many, generator=seeded(3)) / 4
+    constraint = GrammarConstraint(Rules.build([0] * many, [[]] * many, 1, 0))
+    shares = nucleus(logits, torch.ones(many, dtype=torch.bool), 1.0, top_p)
+    assert 64 < (shares > 0).sum() < many
+    drawn = one_step(logits, constraint, 20_000, top_p=top_p)
+    assert agrees(drawn, shares)
+    assert drawn.equal(one_step(logits, OnlyAt([1] * many), 20_000, top_p=top_p))
 
 
 @pytest.mark.parametrize("top_p", [0.0, -0.5, 1.0001, float("nan"), float("inf")])

@@ -48,7 +48,7 @@ def ask_in_order(
         ``enough(answers, ranks)``, Bool (B,): which rows need not be asked about further, from what is known of them,
         and all of their ranks. A row of which everything has been asked is done anyway.
     """
-    keys = _distinct(ranks)
+    keys = distinct(ranks)
     n, size = ranks.shape
     rows = torch.arange(n, device=ranks.device)
     found = Answers(ranks[:, :0], rows[:, None][:, :0], torch.zeros((n, 0), dtype=torch.bool, device=ranks.device))
@@ -70,7 +70,7 @@ def ask_in_order(
     return found
 
 
-def _distinct(ranks: Tensor) -> Tensor:
+def distinct(ranks: Tensor) -> Tensor:
     """Whole numbers int64 (B, R) in the order of ranks, and of equal ranks (in half precision many are) by column."""
     # The bits of floats, read as integers, are in their order; those below zero are in the opposite one. 0 is added to
     # make -0 the same as 0.

@@ -73,6 +73,13 @@ class Draws(Protocol):
 
 
 @runtime_checkable
+class Exact(Protocol):
+    """A constraint that can say that its candidates are exactly what is allowed, so that nobody has to ask further."""
+
+    exact: bool
+
+
+@runtime_checkable
 class DrawsAll(Protocol):
     """A constraint that has a faster way to draw whole rows when the logits of all steps are there."""
 
@@ -119,6 +126,8 @@ class Stacks:
 
 class _Followed:
     """The stacks that the grammar and its absence have in common; ``rules`` is the codec's table."""
+
+    exact = True
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from grammar_rae.decoding.asking import Answers, ask_in_order, check_best
-from grammar_rae.decoding.constraints import Constraint, Draws, DrawsAll
+from grammar_rae.decoding.asking import Answers, ask_in_order, check_best, distinct
+from grammar_rae.decoding.constraints import Constraint, Draws, DrawsAll, Exact
 from grammar_rae.errors import DecodingError, InputError
 
 LOG2_E = 1 / log(2)
@@ -263,6 +263,8 @@ def _drawn_from_nucleus(
     masked = logits.masked_fill(~candidates, -torch.inf)
     check_best(masked.amax(dim=1), logits)
     top_p = max(top_p, torch.finfo(masked.dtype).tiny)  # so that the first one is always inside
+    if isinstance(constraint, Exact) and constraint.exact:
+        return _drawn_from_likeliest(masked, temperature, generator, top_p)
 
     def nucleus(found: Answers, others: Tensor | float = 0.0) -> Tensor:
         """Which of the known codes are inside, when that much weight (B, 1) is allowed besides them."""
@@ -283,3 +285,23 @@ def _drawn_from_nucleus(
     check_best(answers.first()[1], logits)
     drawn = _drawn(weights(answers).masked_fill_(~nucleus(answers), 0), generator)
     return answers.codes.gather(1, drawn.unsqueeze(1)).squeeze(1)
+
+
+def _drawn_from_likeliest(
+    masked: Tensor, temperature: float, generator: torch.Generator | None, top_p: float
+) -> Tensor:
+    """The same from logits (B, R) that are -inf exactly where a code is not allowed: nobody has to be asked."""
+    keys, size = distinct(masked), masked.shape[1]
+    weights = _weights(masked, masked.amax(dim=1, keepdim=True), temperature)
+    enough = top_p * weights.sum(dim=1, keepdim=True)
+    n = min(64, size)  # of some hundreds: the nucleus is nearly always among these
+    while True:
+        codes = keys.topk(n, dim=1).indices
+        likeliest = weights.gather(1, codes)
+        totals = likeliest.cumsum(dim=1)
+        if n == size or bool((totals[:, -1:] >= enough).all()):
+            break
+        n = min(4 * n, size)
+    outside = nn.functional.pad(totals[:, :-1], (1, 0)) >= enough
+    drawn = _drawn(likeliest.masked_fill_(outside, 0), generator)
+    return codes.gather(1, drawn.unsqueeze(1)).squeeze(1)
