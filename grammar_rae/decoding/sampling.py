@@ -290,7 +290,10 @@ def _drawn_from_nucleus(
 def _drawn_from_likeliest(
     masked: Tensor, temperature: float, generator: torch.Generator | None, top_p: float
 ) -> Tensor:
-    """The same from logits (B, R) that are -inf exactly where a code is not allowed: nobody has to be asked."""
+    """One code a row of the nucleus, int64 (B,), of logits that are -inf exactly where a code is not allowed.
+
+    The nucleus is that of :func:`_drawn_from_nucleus`; nobody has to be asked about a code.
+    """
     keys, size = distinct(masked), masked.shape[1]
     weights = _weights(masked, masked.amax(dim=1, keepdim=True), temperature)
     enough = top_p * weights.sum(dim=1, keepdim=True)
