@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from grammar_rae.decoding import Choice
-    from grammar_rae.model import GenerativeModel, ImageModel, SampleResult
+    from grammar_rae.model import ImageModel, SampleResult, TextModel
     from grammar_rae.optimization import Optimization
-    from grammar_rae.recipes import BaseRecipe, Recipe
+    from grammar_rae.recipes import Recipe, TextRecipe
 
 __version__ = "0.1.0"
 __all__ = [
-    "GenerativeModel",
     "GrammarRAEError",
     "ImageModel",
     "ImageRecipe",
-    "Recipe",
     "SampleResult",
+    "TextModel",
+    "TextRecipe",
     "decode",
     "encode",
     "interpolate",
@@ -40,17 +40,17 @@ __all__ = [
 ]
 
 _LAZY = {
-    "GenerativeModel": "model",
+    "TextModel": "model",
     "ImageModel": "model",
     "SampleResult": "model",
-    "Recipe": "recipes",
+    "TextRecipe": "recipes",
     "ImageRecipe": "recipes",
 }
 _ROOMS = (
     *("chem", "codecs", "datasets", "density", "expressions", "grammar"),
     *("metrics", "optimization", "recipes", "scores", "training"),
 )
-_current: "GenerativeModel | ImageModel | None" = None
+_current: "TextModel | ImageModel | None" = None
 
 
 def __getattr__(name: str) -> Any:
@@ -68,7 +68,7 @@ def __dir__() -> list[str]:
 
 def train(
     source: Any,
-    recipe: "str | BaseRecipe" = "molecules",
+    recipe: "str | Recipe" = "molecules",
     *,
     folder: "str | PathLike[str] | None" = None,
     column: str | None = None,
@@ -85,17 +85,17 @@ def train(
     Parameters
     ----------
     source, folder, resume, progress
-        As in :meth:`GenerativeModel.fit`, or in :meth:`ImageModel.fit` for a recipe of images.
+        As in :meth:`TextModel.fit`, or in :meth:`ImageModel.fit` for a recipe of images.
     column, jobs
-        As in :meth:`GenerativeModel.fit`; there is nothing like it for images.
+        As in :meth:`TextModel.fit`; there is nothing like it for images.
     recipe, epochs, time_limit, seed
-        As for :class:`GenerativeModel` and :class:`ImageModel`.
+        As for :class:`TextModel` and :class:`ImageModel`.
     overrides
         Other choices than the recipe's, for example ``latent=32`` or ``learning_rate=1e-3``.
 
     Returns
     -------
-    GenerativeModel or ImageModel
+    TextModel or ImageModel
         As the recipe is one of texts or of images.
     """
     from grammar_rae.model import ImageModel, model_type
@@ -115,7 +115,7 @@ def load(folder: "str | PathLike[str]") -> Any:
 
     Returns
     -------
-    GenerativeModel or ImageModel
+    TextModel or ImageModel
         As it was trained. ``"molecules"`` and ``"expressions"`` are in the box.
     """
     return _remember(_loaded(folder))
@@ -124,14 +124,14 @@ def load(folder: "str | PathLike[str]") -> Any:
 def sample(
     n: int,
     valid_only: bool = True,
-    model: "GenerativeModel | str | PathLike[str] | None" = None,
+    model: "TextModel | str | PathLike[str] | None" = None,
     seed: int | None = None,
     temperature: float | None = None,
     top_p: float | None = None,
     constraint: "str | Choice | None" = None,
     smoothing: float | None = None,
 ) -> "SampleResult":
-    """Draw n texts; see :meth:`GenerativeModel.sample`.
+    """Draw n texts; see :meth:`TextModel.sample`.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def sample(
         A model, the folder of one, or the name of one in the box; None for the one that was trained or loaded last in
         this process, or else the molecules in the box.
 
-    The other parameters are those of :meth:`GenerativeModel.sample`.
+    The other parameters are those of :meth:`TextModel.sample`.
 
     Raises
     ------
@@ -157,27 +157,23 @@ def sample(
     )
 
 
-def encode(texts: "Sequence[str]", model: "GenerativeModel | str | PathLike[str] | None" = None) -> "NDArray[Any]":
-    """Latent codes of texts, float32 (N, D): see :meth:`GenerativeModel.encode`; the model is :func:`sample`'s."""
+def encode(texts: "Sequence[str]", model: "TextModel | str | PathLike[str] | None" = None) -> "NDArray[Any]":
+    """Latent codes of texts, float32 (N, D): see :meth:`TextModel.encode`; the model is :func:`sample`'s."""
     return _texts_model(model).encode(texts)
 
 
-def decode(
-    z: "NDArray[Any]", model: "GenerativeModel | str | PathLike[str] | None" = None, **options: Any
-) -> list[str]:
-    """Texts of latent codes (N, D): see :meth:`GenerativeModel.decode`; the model is :func:`sample`'s."""
+def decode(z: "NDArray[Any]", model: "TextModel | str | PathLike[str] | None" = None, **options: Any) -> list[str]:
+    """Texts of latent codes (N, D): see :meth:`TextModel.decode`; the model is :func:`sample`'s."""
     return _texts_model(model).decode(z, **options)
 
 
-def interpolate(
-    a: str, b: str, steps: int = 9, model: "GenerativeModel | str | PathLike[str] | None" = None
-) -> list[str]:
-    """Texts on the way from one to another: see :meth:`GenerativeModel.interpolate`; the model is :func:`sample`'s."""
+def interpolate(a: str, b: str, steps: int = 9, model: "TextModel | str | PathLike[str] | None" = None) -> list[str]:
+    """Texts on the way from one to another: see :meth:`TextModel.interpolate`; the model is :func:`sample`'s."""
     return _texts_model(model).interpolate(a, b, steps)
 
 
 def optimize(
-    score: Any, data: Any = None, *, model: "GenerativeModel | str | PathLike[str] | None" = None, **options: Any
+    score: Any, data: Any = None, *, model: "TextModel | str | PathLike[str] | None" = None, **options: Any
 ) -> "Optimization":
     """Texts with a high score: see :func:`grammar_rae.optimization.optimize`; the model is :func:`sample`'s."""
     from grammar_rae.optimization import optimize as search
@@ -198,15 +194,15 @@ def _loaded(folder: "str | PathLike[str]") -> Any:
     return load_model(model_folder(folder))
 
 
-def _texts_model(model: "GenerativeModel | str | PathLike[str] | None") -> "GenerativeModel":
-    from grammar_rae.model import GenerativeModel
+def _texts_model(model: "TextModel | str | PathLike[str] | None") -> "TextModel":
+    from grammar_rae.model import TextModel
     from grammar_rae.resources import DEFAULT_MODEL
 
     if model is None:
         # The one in the box becomes the current one: loading it takes longer than drawing from it.
         model = _remember(_loaded(DEFAULT_MODEL)) if _current is None else _current
     found = _loaded(model) if isinstance(model, str | os.PathLike) else model
-    if not isinstance(found, GenerativeModel):
+    if not isinstance(found, TextModel):
         raise InputError(
             "this function is for models of texts, and this is none",
             received=type(found).__name__,

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from grammar_rae.likelihoods import Likelihood
-from grammar_rae.objectives import AE
-from grammar_rae.regularizers import NoRegularizer
+from grammar_rae.objectives import Objective
+from grammar_rae.regularizers import Regularizer
 
 
 class Losses(NamedTuple):
@@ -44,7 +44,12 @@ class Autoencoder(nn.Module):
     """
 
     def __init__(
-        self, encoder: nn.Module, decoder: nn.Module, objective: AE, likelihood: Likelihood, regularizer: NoRegularizer
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        objective: Objective,
+        likelihood: Likelihood,
+        regularizer: Regularizer,
     ) -> None:
         super().__init__()
         regularizer.prepare(encoder, decoder)
@@ -58,7 +63,7 @@ class Autoencoder(nn.Module):
         """The costs of a batch; the generator is the source of all randomness."""
         with self.regularizer.context(self.decoder):
             z, latent = self.objective(self.encoder(x), generator)
-            z = self.regularizer.perturb(z, generator) if self.training else self.regularizer.given(z)
+            z = self.regularizer.perturb(z, generator) if self.training else self.regularizer.smooth(z)
             x = x.repeat_interleave(z.shape[0] // x.shape[0], dim=0) if z.shape[0] != x.shape[0] else x
             out = self.decoder(z, x)
             reconstruction, exact = self.likelihood(out, x)
@@ -71,7 +76,7 @@ class Autoencoder(nn.Module):
         z: Tensor = self.objective.code(self.encoder(x))
         return z
 
-    def given(self, z: Tensor, smoothing: float = 0.0, generator: torch.Generator | None = None) -> Tensor:
+    def smooth(self, z: Tensor, smoothing: float = 0.0, generator: torch.Generator | None = None) -> Tensor:
         """What the decoder is to be given for any z (B, D), outside training: see :class:`NoiseConditioned`.
 
         Raises
@@ -79,9 +84,9 @@ class Autoencoder(nn.Module):
         InputError
             For smoothing that the decoder does not know of.
         """
-        return self.regularizer.given(self.objective.project(z), smoothing, generator)
+        return self.regularizer.smooth(self.objective.project(z), smoothing, generator)
 
-    def drawn(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def sample_codes(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """z (B, D) of x, as training draws it; of several codes of an input, the first."""
         z: Tensor = self.objective(self.encoder(x), generator)[0]
         return z.view(len(x), -1, z.shape[1])[:, 0]

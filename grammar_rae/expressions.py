@@ -137,22 +137,22 @@ def _parse(text: str) -> list[_Step]:
     program: list[_Step] = []
     waiting: list[str] = []
     operand_next = True
-    for token, at in _tokens(text):
+    for symbol, at in _symbols(text):
         if operand_next:
-            if token in _OPENINGS:
-                waiting.append(token)
-            elif token == "-":
+            if symbol in _OPENINGS:
+                waiting.append(symbol)
+            elif symbol == "-":
                 waiting.append(_MINUS)
-            elif token in _BINARY or token == ")":
+            elif symbol in _BINARY or symbol == ")":
                 raise _unexpected(text, at, operand_next)
             else:
-                program.append(None if token == "x" else np.float64(token))
+                program.append(None if symbol == "x" else np.float64(symbol))
                 operand_next = False
-        elif token in _BINARY:
-            _release(program, waiting, _BINDING[token])
-            waiting.append(token)
+        elif symbol in _BINARY:
+            _release(program, waiting, _BINDING[symbol])
+            waiting.append(symbol)
             operand_next = True
-        elif token == ")" and _release(program, waiting):
+        elif symbol == ")" and _release(program, waiting):
             if (function := _OPENINGS[waiting.pop()]) is not None:
                 program.append(function)
         else:
@@ -164,7 +164,7 @@ def _parse(text: str) -> list[_Step]:
     return program
 
 
-def _tokens(text: str) -> Iterator[tuple[str, int]]:
+def _symbols(text: str) -> Iterator[tuple[str, int]]:
     """The symbols of a text and where each begins."""
     at, end = 0, len(text.rstrip(_BLANKS))
     while at < end:
@@ -172,8 +172,8 @@ def _tokens(text: str) -> Iterator[tuple[str, int]]:
         if found is None:
             at += len(text[at:]) - len(text[at:].lstrip(_BLANKS))
             raise TextError(f"an expression has no {text[at]!r} here", text=text, position=at)
-        token = found.group(1)
-        yield (token if token[-1] != "(" else token[:-1].rstrip(_BLANKS) + "("), found.start(1)
+        symbol = found.group(1)
+        yield (symbol if symbol[-1] != "(" else symbol[:-1].rstrip(_BLANKS) + "("), found.start(1)
         at = found.end()
 
 

@@ -21,7 +21,7 @@ class Likelihood(nn.Module):
 
 
 class MaskedCategorical(Likelihood):
-    r"""Codes, each drawn from the rules that expand its left-hand side:
+    r"""Tokens, each drawn from the rules that expand its left-hand side:
     :math:`-\sum_t \log \operatorname{softmax}_{r : \mathrm{lhs}(r) = \mathrm{lhs}(x_t)}(\ell_t)_{x_t}`, in nats.
 
     The left-hand side is known when a step is decoded, so no probability is spent on rules that cannot stand there.
@@ -43,16 +43,16 @@ class MaskedCategorical(Likelihood):
         self.register_buffer("lhs", torch.from_numpy(rules.lhs.copy()), persistent=False)
 
     def present(self, x: Tensor) -> Tensor:
-        """The steps (B, T) of codes x that are not padding."""
+        """The steps (B, T) of tokens x that are not padding."""
         return x >= 0
 
-    def forward(self, logits: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (B, T, R) and codes (B, T), padded with -1, to cost (B,) and exactness (B,)."""
-        present = self.present(codes)
-        chosen = codes[present]
+    def forward(self, logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, T, R) and tokens (B, T), padded with -1, to cost (B,) and exactness (B,)."""
+        present = self.present(tokens)
+        chosen = tokens[present]
         masked = logits[present].float()
         masked += self.mask[self.lhs[chosen]]  # in place: at a thousand rules this is the step's largest tensor
-        cost = torch.zeros(codes.shape, device=codes.device)
+        cost = torch.zeros(tokens.shape, device=tokens.device)
         cost[present] = self._cost(masked, chosen)
         with torch.no_grad():
             right = torch.ones_like(present)
@@ -60,7 +60,7 @@ class MaskedCategorical(Likelihood):
         return cost.sum(dim=1), right.all(dim=1)
 
     def _cost(self, masked: Tensor, chosen: Tensor) -> Tensor:
-        """The cost (N,) of the codes chosen (N,), given masked logits (N, R)."""
+        """The cost (N,) of the tokens chosen (N,), given masked logits (N, R)."""
         return nn.functional.cross_entropy(masked, chosen, reduction="none")
 
 
@@ -69,7 +69,7 @@ class MaskedBinary(MaskedCategorical):
     :math:`-\sum_t \big[ \log p_t(x_t) + \sum_{r \neq x_t} \log(1 - p_t(r)) \big]` with :math:`p_t` the masked softmax
     of :class:`MaskedCategorical`.
 
-    It is the binary cross-entropy of one-hot vectors, summed over steps and rules. Beside the code's own likelihood it
+    It is the binary cross-entropy of one-hot vectors, summed over steps and rules. Beside the token's own likelihood it
     punishes a wrong rule that is likely, most of all a single one.
     """
 
@@ -117,7 +117,7 @@ class LearnedGaussian(SquaredError):
 
 
 LIKELIHOODS: dict[str, type[Likelihood]] = {"categorical": MaskedCategorical, "binary": MaskedBinary}
-"""Likelihoods of codes: ``Likelihood(rules)``."""
+"""Likelihoods of tokens: ``Likelihood(rules)``."""
 
 IMAGE_LIKELIHOODS: dict[str, type[Likelihood]] = {"squared-error": SquaredError, "learned-gaussian": LearnedGaussian}
 """Likelihoods of images: ``Likelihood()``."""

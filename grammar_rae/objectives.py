@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from grammar_rae.errors import InputError
 
 
-class AE(nn.Module):
-    """The plain autoencoder: z = h, at no cost."""
+class Objective(nn.Module):
+    """What becomes of the encoder's output: by itself z = h, at no cost."""
 
     outputs_per_latent: ClassVar[int] = 1
     """H / D."""
@@ -38,7 +38,11 @@ class AE(nn.Module):
         return z, z.new_zeros(z.shape[0], dtype=torch.float32)
 
 
-class LayerNorm(AE):
+class AE(Objective):
+    """The plain autoencoder: z = h, at no cost."""
+
+
+class LayerNorm(Objective):
     r"""Codes of one length, at no cost: :math:`z = (h - \bar h) / s` with the mean and the standard deviation of the D
     outputs of each row.
 
@@ -55,7 +59,7 @@ class LayerNorm(AE):
         return nn.functional.layer_norm(z.float(), z.shape[1:]).to(z.dtype)
 
 
-class RAE(AE):
+class RAE(Objective):
     r"""The regularised autoencoder: z = h, at the cost :math:`\beta \cdot \tfrac12 \lVert z \rVert^2` (paper, eq. 11).
 
     The other half of the RAE, smoothness of the decoder, is the regulariser's part.
@@ -71,7 +75,7 @@ class RAE(AE):
         return z, self.beta * 0.5 * z.float().square().sum(dim=1)
 
 
-class VAE(AE):
+class VAE(Objective):
     r"""The variational autoencoder: k codes :math:`z = \mu + \sigma \epsilon`, at the cost
     :math:`\beta \, \mathrm{KL}(\mathcal N(\mu, \operatorname{diag} \sigma^2) \Vert \mathcal N(0, I))
     = \tfrac\beta2 \sum_d (\mu_d^2 + \sigma_d^2 - 1 - \log \sigma_d^2)`.
@@ -133,7 +137,7 @@ class VAE(AE):
         return self.beta * (self.steps / self.annealing).clamp(max=1)
 
 
-class CVVAE(AE):
+class CVVAE(Objective):
     r"""The constant-variance VAE: :math:`z = \mu + \sigma \epsilon` with one fixed :math:`\sigma`, at the cost
     :math:`\beta \cdot \tfrac12 \lVert \mu \rVert^2`; what else the KL divergence has is constant (paper, section 3.1).
 
@@ -158,7 +162,7 @@ class CVVAE(AE):
         return mean + self.scale * _noise(mean, generator), self.beta * 0.5 * mean.square().sum(dim=1)
 
 
-class WAE(AE):
+class WAE(Objective):
     r"""The Wasserstein autoencoder with the maximum mean discrepancy of the batch's codes and as many draws of
     N(0, I): :math:`\beta \, \mathrm{MMD}^2_k`, unbiased, of inverse multiquadratics
     :math:`k(a, b) = \sum_C C / (C + \lVert a - b \rVert^2)` with :math:`C = 2 D \cdot \{.1, .2, .5, 1, 2, 5, 10\}`
@@ -212,7 +216,7 @@ def _count(name: str, value: int, least: int) -> int:
     return value
 
 
-OBJECTIVES: dict[str, type[AE]] = {
+OBJECTIVES: dict[str, type[Objective]] = {
     "ae": AE,
     "layer-norm": LayerNorm,
     "rae": RAE,

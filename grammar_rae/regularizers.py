@@ -1,7 +1,7 @@
 """Regularisers of the decoder: hooks of the training step, each of which may do nothing.
 
 ``prepare(encoder, decoder)`` changes the nets once, before training; ``context(decoder)`` surrounds each forward pass;
-``perturb(z, generator)`` gives what the decoder sees of a code in training, ``given(z, smoothing, generator)`` what it
+``perturb(z, generator)`` gives what the decoder sees of a code in training, ``smooth(z, smoothing, generator)`` what it
 sees afterwards; ``penalty(decoder, z, out, present, generator)`` is added to the loss.
 """
 
@@ -17,8 +17,8 @@ from torch.nn.utils import parametrizations, parametrize
 from grammar_rae.errors import InputError
 
 
-class NoRegularizer:
-    """No regularisation."""
+class Regularizer:
+    """What a regulariser may do to a training step; by itself, nothing."""
 
     twice: ClassVar[bool] = False
     """Whether the penalty makes training differentiate the decoder twice."""
@@ -37,7 +37,7 @@ class NoRegularizer:
         """What the decoder sees of z (B, D) in training: (B, D + conditions)."""
         return z
 
-    def given(self, z: Tensor, smoothing: float = 0.0, generator: torch.Generator | None = None) -> Tensor:
+    def smooth(self, z: Tensor, smoothing: float = 0.0, generator: torch.Generator | None = None) -> Tensor:
         """What the decoder sees of z (B, D) when it is not trained: (B, D + conditions).
 
         Raises
@@ -45,7 +45,7 @@ class NoRegularizer:
         InputError
             For smoothing that is negative or not finite, or asked of a decoder that does not know of it.
         """
-        if _positive("smoothing", smoothing) != 0:
+        if _check_positive("smoothing", smoothing) != 0:
             raise InputError(
                 "this model's decoder knows of no smoothing",
                 received=f"smoothing {smoothing}",
@@ -70,14 +70,18 @@ class NoRegularizer:
         return z.new_zeros((), dtype=torch.float32)
 
 
-class L2(NoRegularizer):
+class NoRegularizer(Regularizer):
+    """No regularisation."""
+
+
+class L2(Regularizer):
     r"""The squared norm of the decoder's kernels, :math:`\lambda \lVert \theta \rVert_2^2` (paper, RAE-L2).
 
     Kernels are parameters of two or more dimensions: weights and embeddings, neither biases nor normalisation.
     """
 
     def __init__(self, weight: float = 1e-6) -> None:
-        self.weight = _positive("a regulariser's weight", weight)
+        self.weight = _check_positive("a regulariser's weight", weight)
 
     def penalty(
         self,
@@ -95,7 +99,7 @@ class L2(NoRegularizer):
         return self.weight * total
 
 
-class GradientPenalty(NoRegularizer):
+class GradientPenalty(Regularizer):
     r"""How fast the decoder's output changes with the code, at the batch's codes (paper, RAE-GP).
 
     - ``"output"``, as the paper's authors ran it:
@@ -120,7 +124,7 @@ class GradientPenalty(NoRegularizer):
     twice = True
 
     def __init__(self, weight: float = 1e-6, variant: str = "output", projections: int = 1) -> None:
-        self.weight = _positive("a regulariser's weight", weight)
+        self.weight = _check_positive("a regulariser's weight", weight)
         if variant not in ("output", "jacobian"):
             raise InputError("there is no such gradient penalty", received=repr(variant), expected="output or jacobian")
         if type(projections) is not int or projections < 1:
@@ -158,7 +162,7 @@ class GradientPenalty(NoRegularizer):
         return self.weight * torch.stack(found).mean()
 
 
-class SpectralNorm(NoRegularizer):
+class SpectralNorm(Regularizer):
     r"""Weights divided by their largest singular value, which power iteration follows through the training (paper,
     RAE-SN; Miyato et al., ICLR 2018).
 
@@ -187,15 +191,15 @@ class SpectralNorm(NoRegularizer):
                     # Its own rule for `dim` is the one wanted: 1 for transposed convolutions, else 0.
                     parametrizations.spectral_norm(module, name, n_power_iterations=self.iterations)
                 if isinstance(module, nn.RNNBase):
-                    module.register_forward_pre_hook(_fresh_weights)
-                    module.register_forward_hook(_cut_off_weights)
+                    module.register_forward_pre_hook(_refresh_weights)
+                    module.register_forward_hook(_detach_weights)
 
     def context(self, decoder: nn.Module) -> AbstractContextManager[object]:
         """Each weight is normalised once: a recurrent layer asks for its weights several times."""
         return parametrize.cached()
 
 
-class InstanceNoise(NoRegularizer):
+class InstanceNoise(Regularizer):
     r"""Noise on what the decoder sees: :math:`D(z + \sigma \epsilon)` in training, D(z) afterwards (paper, section 3).
 
     Parameters
@@ -205,14 +209,14 @@ class InstanceNoise(NoRegularizer):
     """
 
     def __init__(self, scale: float = 0.1) -> None:
-        self.scale = _positive("the scale of the noise", scale)
+        self.scale = _check_positive("the scale of the noise", scale)
 
     def perturb(self, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """z (B, D) and noise."""
         return z + self.scale * torch.randn(z.shape, generator=generator, device=z.device, dtype=z.dtype)
 
 
-class NoiseConditioned(NoRegularizer):
+class NoiseConditioned(Regularizer):
     r"""Noise of every level, and a decoder that is told the level.
 
     In training each code is seen as
@@ -241,9 +245,9 @@ class NoiseConditioned(NoRegularizer):
     conditions = 9
 
     def __init__(self, lowest: float = 0.1, highest: float = 6.0, clean: float = 0.3) -> None:
-        self.lowest = _positive("the lowest level of the noise", lowest)
-        self.highest = _positive("the highest level of the noise", highest)
-        self.clean = _positive("the share of rows without noise", clean)
+        self.lowest = _check_positive("the lowest level of the noise", lowest)
+        self.highest = _check_positive("the highest level of the noise", highest)
+        self.clean = _check_positive("the share of rows without noise", clean)
         if not 0 < lowest < highest or clean > 1:
             raise InputError(
                 "these levels of noise cannot be used",
@@ -255,9 +259,9 @@ class NoiseConditioned(NoRegularizer):
         """What the decoder sees of z (B, D) in training: (B, D + 9)."""
         share, level = torch.rand(2, len(z), 1, generator=generator, device=z.device)
         sigma = self.lowest * (self.highest / self.lowest) ** level
-        return self._seen(z, torch.where(share < self.clean, 0.0, sigma), generator)
+        return self._observe(z, torch.where(share < self.clean, 0.0, sigma), generator)
 
-    def given(self, z: Tensor, smoothing: float = 0.0, generator: torch.Generator | None = None) -> Tensor:
+    def smooth(self, z: Tensor, smoothing: float = 0.0, generator: torch.Generator | None = None) -> Tensor:
         """What the decoder sees of z (B, D) with noise of one level: (B, D + 9).
 
         Levels below the lowest are told as the lowest, and those above the highest as the highest.
@@ -267,10 +271,10 @@ class NoiseConditioned(NoRegularizer):
         InputError
             For smoothing that is negative or not finite.
         """
-        sigma = torch.full((len(z), 1), float(_positive("smoothing", smoothing)), device=z.device)
-        return self._seen(z, sigma, generator if smoothing else None)
+        sigma = torch.full((len(z), 1), float(_check_positive("smoothing", smoothing)), device=z.device)
+        return self._observe(z, sigma, generator if smoothing else None)
 
-    def _seen(self, z: Tensor, sigma: Tensor, generator: torch.Generator | None) -> Tensor:
+    def _observe(self, z: Tensor, sigma: Tensor, generator: torch.Generator | None) -> Tensor:
         noisy = sigma > 0
         level = (sigma.clamp(self.lowest, self.highest) / self.lowest).log() / math.log(self.highest / self.lowest)
         waves = torch.cos(math.pi * level * torch.arange(self.conditions - 1, device=z.device)) * noisy
@@ -280,7 +284,7 @@ class NoiseConditioned(NoRegularizer):
         return torch.cat([z, (~noisy).to(z.dtype), waves.to(z.dtype)], dim=1)
 
 
-class WeightClipping(NoRegularizer):
+class WeightClipping(Regularizer):
     r"""Kernels of the decoder kept in :math:`[-c, c]`, as in the first Wasserstein GAN (paper, section 3).
 
     They are clipped before each forward pass, thus after each step, and before each validation.
@@ -292,7 +296,7 @@ class WeightClipping(NoRegularizer):
     """
 
     def __init__(self, limit: float = 0.1) -> None:
-        self.limit = _positive("the limit of the weights", limit)
+        self.limit = _check_positive("the limit of the weights", limit)
 
     def context(self, decoder: nn.Module) -> AbstractContextManager[object]:
         """Clip, then run."""
@@ -314,7 +318,7 @@ _LAYERS = (
 )
 
 
-def _positive(what: str, value: float) -> float:
+def _check_positive(what: str, value: float) -> float:
     if isinstance(value, bool) or not hasattr(value, "__float__") or not 0 <= value < float("inf"):
         raise InputError(f"{what} cannot be used", received=repr(value), expected="finite, 0 or more")
     return value
@@ -333,19 +337,19 @@ def _matrices(module: nn.Module) -> list[str]:
     return ["weight"] if isinstance(module, _LAYERS) else []
 
 
-def _fresh_weights(module: nn.Module, _: Any) -> None:
+def _refresh_weights(module: nn.Module, _: Any) -> None:
     """Recurrent layers keep a list of their weights, which does not see that a weight is computed anew."""
     names: list[str] = module._flat_weights_names  # type: ignore[assignment]
     module._flat_weights = [getattr(module, name) for name in names]  # type: ignore[assignment]
 
 
-def _cut_off_weights(module: nn.Module, *_: Any) -> None:
+def _detach_weights(module: nn.Module, *_: Any) -> None:
     """What stays in that list is a copy without a graph: a module that keeps a graph cannot be copied."""
     weights: list[Tensor] = module._flat_weights  # type: ignore[assignment]
     module._flat_weights = [weight.detach() for weight in weights]  # type: ignore[assignment]
 
 
-REGULARIZERS: dict[str, type[NoRegularizer]] = {
+REGULARIZERS: dict[str, type[Regularizer]] = {
     "none": NoRegularizer,
     "l2": L2,
     "gradient-penalty": GradientPenalty,

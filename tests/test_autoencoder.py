@@ -12,8 +12,8 @@ from grammar_rae.grammar import Rules
 from grammar_rae.likelihoods import IMAGE_LIKELIHOODS, Likelihood, MaskedCategorical
 from grammar_rae.nets.image import SmallDecoder, SmallEncoder
 from grammar_rae.nets.sequence import GRUDecoder, GRUEncoder
-from grammar_rae.objectives import AE, OBJECTIVES, RAE, VAE
-from grammar_rae.regularizers import L2, REGULARIZERS, NoRegularizer
+from grammar_rae.objectives import AE, OBJECTIVES, RAE, VAE, Objective
+from grammar_rae.regularizers import L2, REGULARIZERS, Regularizer
 
 X = torch.tensor([[1.0, -2.0, 0.5], [3.0, 0.0, 1.0]])
 
@@ -40,7 +40,7 @@ class Noisy(AE):
         return h + torch.randn(h.shape, generator=generator), torch.ones(len(h))
 
 
-class Watching(NoRegularizer):
+class Watching(Regularizer):
     """Notes what it is asked, and when."""
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class Watching(NoRegularizer):
         return z.sum() * 0 + (2 if generator is None else 3)
 
 
-def toy(objective: AE | None = None, regularizer: NoRegularizer | None = None) -> Autoencoder:
+def toy(objective: Objective | None = None, regularizer: Regularizer | None = None) -> Autoencoder:
     torch.manual_seed(0)
     encoder = nn.Linear(3, 2)
     return Autoencoder(encoder, Decoder(2, 3), objective or RAE(0.5), Squared(), regularizer or L2(0.1))
@@ -108,7 +108,7 @@ CODES = torch.tensor([[0, 2, 0, 3, 1], [0, 3, 1, -1, -1], [1, -1, -1, -1, -1], [
 OPTIONS: dict[str, dict[str, object]] = {"vae": {"samples": 3, "annealing": 10}}
 
 
-def of_modality(modality: str, objective: AE, regularizer: NoRegularizer) -> tuple[Autoencoder, Tensor]:
+def of_modality(modality: str, objective: Objective, regularizer: Regularizer) -> tuple[Autoencoder, Tensor]:
     """A small autoencoder of codes or of images, and four rows for it."""
     torch.manual_seed(0)
     size, latent = 3 * objective.outputs_per_latent, 3 + regularizer.conditions
@@ -151,7 +151,7 @@ def test_every_combination_trains(objective: str, regularizer: str, modality: st
 
 def test_k_codes_of_each_input_meet_the_input_k_times() -> None:
     k, vae = 3, VAE(0.5, samples=3)
-    model = toy(vae, NoRegularizer())
+    model = toy(vae, Regularizer())
     model.encoder = nn.Linear(3, 4)
     losses = model(X, torch.Generator().manual_seed(1))
     z, latent = vae(model.encoder(X), torch.Generator().manual_seed(1))
@@ -164,7 +164,7 @@ def test_k_codes_of_each_input_meet_the_input_k_times() -> None:
 
 def test_k_codes_of_each_row_of_codes() -> None:
     """Decoders of codes read the rows too."""
-    model, _ = of_modality("codes", VAE(samples=2), NoRegularizer())
+    model, _ = of_modality("codes", VAE(samples=2), Regularizer())
     with torch.no_grad():
         model.encoder.dense.bias[3:] = -20.0  # no noise to speak of
         model.encoder.dense.weight[3:] = 0.0

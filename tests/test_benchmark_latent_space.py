@@ -14,8 +14,8 @@ from grammar_rae.benchmarks.latent_space import MODELS, Draw, Run, Study, run
 from grammar_rae.benchmarks.latent_space_tables import draw_frontier, markdown
 from grammar_rae.cli import app
 from grammar_rae.errors import InputError, UnknownNameError
-from grammar_rae.model import GenerativeModel
-from grammar_rae.recipes import Recipe, get_recipe
+from grammar_rae.model import TextModel
+from grammar_rae.recipes import TextRecipe, get_recipe
 from grammar_rae.resources import bundled
 
 pytest.importorskip("fcd_torch")
@@ -58,7 +58,7 @@ def rows(study: Study) -> list[dict[str, Any]]:
 
 
 def test_every_model_has_a_recipe() -> None:
-    base = get_recipe(latent_space.BASE, Recipe)
+    base = get_recipe(latent_space.BASE, TextRecipe)
     for name in MODELS:
         recipe = Run(Study(Path("s"), Path("a"), Path("b"), (name,), progress=False), name).recipe
         assert recipe.training["epochs"] == 5 and "time_limit" not in recipe.training
@@ -81,7 +81,7 @@ def test_one_row_a_point(study: Study, rows: list[dict[str, Any]]) -> None:
 
 
 def test_a_point_is_what_the_model_draws(study: Study, rows: list[dict[str, Any]]) -> None:
-    model = GenerativeModel.load(study.runs[1].folder).refit_density("gmm", n_components=2)
+    model = TextModel.load(study.runs[1].folder).refit_density("gmm", n_components=2)
     assert model.recipe_.regularizer == "noise-conditioned"
     drawn = model.sample(100, valid_only=False, seed=0, temperature=0.6, smoothing=2.0, constraint="grammar")
     assert rows[-1]["valid"] == drawn.validity and rows[-1]["unique"] == drawn.uniqueness

@@ -12,7 +12,7 @@ from grammar_rae.benchmarks import sampling
 from grammar_rae.benchmarks.sampling import ALPHABET, RIVALS, run
 from grammar_rae.cli import app
 from grammar_rae.errors import InputError, UnknownNameError
-from grammar_rae.model import GenerativeModel
+from grammar_rae.model import TextModel
 from grammar_rae.resources import bundled_model
 
 MODEL = """
@@ -53,13 +53,13 @@ def molsets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model() -> GenerativeModel:
+def model() -> TextModel:
     torch.set_num_threads(1)
-    return GenerativeModel.load(bundled_model("expressions"))
+    return TextModel.load(bundled_model("expressions"))
 
 
 @pytest.mark.usefixtures("molsets")
-def test_rates_and_ratios(model: GenerativeModel) -> None:
+def test_rates_and_ratios(model: TextModel) -> None:
     # A round that does not count, and two that do: what each of the three sides takes, from one look at the clock to
     # the next.
     turns = [9, 9, 9, 1, 4, 2, 3, 4, 6]
@@ -75,7 +75,7 @@ def test_rates_and_ratios(model: GenerativeModel) -> None:
     assert sampling.rival("char_rnn")(2) == [ALPHABET[:2]] * 2
 
 
-def test_ours_alone(model: GenerativeModel) -> None:
+def test_ours_alone(model: TextModel) -> None:
     (row,) = run(model, [], n=5, rounds=1)
     assert row["texts a second"] > 0
     words = ["benchmark", "sampling", "-m", "expressions", "--alone", "-n", "5", "--rounds", "1"]
@@ -83,7 +83,7 @@ def test_ours_alone(model: GenerativeModel) -> None:
     assert done.exit_code == 0 and "| texts a second |" in done.stdout
 
 
-def test_what_is_refused(model: GenerativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_refused(model: TextModel, monkeypatch: pytest.MonkeyPatch) -> None:
     threads = torch.get_num_threads()
     with pytest.raises(UnknownNameError, match="char_rnn"):
         run(model, ["char_rn"], threads=1)

@@ -14,7 +14,7 @@ from grammar_rae.benchmarks.search import Searches, markdown, run
 from grammar_rae.cli import app
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.expressions import equivalents, expression_set
-from grammar_rae.model import GenerativeModel
+from grammar_rae.model import TextModel
 from grammar_rae.optimization import STRATEGIES
 from grammar_rae.scores import get_score
 
@@ -26,7 +26,7 @@ STRATEGY = ("turbo", "paper")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Searches:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("search")
-    GenerativeModel("fast-grae-expressions", epochs=4).fit(TEXTS, folder=folder / "model")
+    TextModel("fast-grae-expressions", epochs=4).fit(TEXTS, folder=folder / "model")
     return Searches(
         folder / "study",
         folder / "model",

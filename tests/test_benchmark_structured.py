@@ -21,7 +21,7 @@ from grammar_rae.cli import app
 from grammar_rae.datasets.rows import split_rows
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.expressions import expression_set
-from grammar_rae.model import GenerativeModel
+from grammar_rae.model import TextModel
 from grammar_rae.optimization.proposals import Decoded
 from grammar_rae.recipes import RECIPES
 from grammar_rae.scores import get_score
@@ -79,7 +79,7 @@ def test_one_row_a_cell(study: Study, rows: list[dict[str, Any]]) -> None:
 
 
 def test_figures_are_those_of_the_model(study: Study, rows: list[dict[str, Any]]) -> None:
-    model = GenerativeModel.load(Run(study, "grae").folder)
+    model = TextModel.load(Run(study, "grae").folder)
     back, prior = rows[:2]
     recipe, training = model.recipe_, study.texts.training
     rows_of = split_rows(len(training), recipe.validation_fraction, 0, recipe.validation_maximum)[1]
@@ -132,11 +132,11 @@ def test_points_without_a_valid_text_are_counted() -> None:
 @pytest.mark.parametrize("stopped", ["interrupted", None])  # as Ctrl-C leaves it, or a loss that is no number
 def test_a_training_without_an_end_goes_on(tmp_path: Path, stopped: str | None) -> None:
     texts, recipe = expression_set()[::1000], RECIPES["fast-grae-expressions"].replaced(epochs=3, seed=0)
-    model = GenerativeModel(recipe.replaced(epochs=1), seed=0).fit(texts, folder=tmp_path, jobs=1)
+    model = TextModel(recipe.replaced(epochs=1), seed=0).fit(texts, folder=tmp_path, jobs=1)
     model.history.stopped = stopped
     model.save(tmp_path)
     for _ in range(2):
-        found = trained(GenerativeModel, recipe, texts, tmp_path, seed=0, progress=False)
+        found = trained(TextModel, recipe, texts, tmp_path, seed=0, progress=False)
         assert (found.history.stopped, found.history.rows[-1]["epoch"]) == ("epochs", 3)
         assert found.history.rows[0] == model.history.rows[0]
 

@@ -95,9 +95,9 @@ def scripts(rules, seed, dearest):
 
 def decoded(name, constraint, logits, n, limit, temperature=1.0, seed=0):
     decoder = Given(logits)
-    codes = decode(decoder, torch.zeros(n, 1), constraint, limit, temperature, torch.Generator().manual_seed(seed))
+    tokens = decode(decoder, torch.zeros(n, 1), constraint, limit, temperature, torch.Generator().manual_seed(seed))
     assert decoder.steps <= limit
-    return codec_of(name).decode_batch(codes.numpy())
+    return codec_of(name).decode_batch(tokens.numpy())
 
 
 # -- nothing fails ----------------------------------------------------------------------------------------------------
@@ -145,8 +145,8 @@ def test_limits_below_the_smallest_are_refused(name):
 def test_beams_obey(name):
     constraint = bound(name)
     logits = scripts(constraint.rules, 5, torch.zeros(constraint.rules.size))["random"]
-    codes = beam_search(Given(lambda step, row: logits(step, row)), torch.zeros(6, 1), constraint, 24, 3)
-    assert all(map(chem.is_valid, codec_of(name).decode_batch(codes.numpy())))
+    tokens = beam_search(Given(lambda step, row: logits(step, row)), torch.zeros(6, 1), constraint, 24, 3)
+    assert all(map(chem.is_valid, codec_of(name).decode_batch(tokens.numpy())))
 
 
 @every_codec
@@ -156,14 +156,14 @@ def test_all_steps_at_once_obey(name, seed, temperature):
     constraint = bound(name)
     for scale in (0, 1, 100):
         logits = scale * torch.randn(70, 40, constraint.rules.size, generator=torch.Generator().manual_seed(seed))
-        codes = decode_all(logits, constraint, temperature, torch.Generator().manual_seed(seed))
-        assert all(map(chem.is_valid, codec_of(name).decode_batch(codes.numpy())))
+        tokens = decode_all(logits, constraint, temperature, torch.Generator().manual_seed(seed))
+        assert all(map(chem.is_valid, codec_of(name).decode_batch(tokens.numpy())))
     by_step = decoded(name, constraint, lambda step, row: logits[row, step], 70, 40, 0.0)
     assert codec_of(name).decode_batch(decode_all(logits, constraint).numpy()) == by_step
 
 
 def test_all_steps_at_once_draw_as_step_by_step():
-    """The first two codes of a small grammar, drawn both ways often enough to compare."""
+    """The first two tokens of a small grammar, drawn both ways often enough to compare."""
     codec, n = small_codec(), 20_000
     constraint = Chemistry().bind(codec, chem.capacities(["C", "O", "F"]))
     logits = torch.randn(1, 20, codec.rules.size, generator=torch.Generator().manual_seed(1)).expand(n, -1, -1)
@@ -182,22 +182,22 @@ def test_nuclei_obey(name):
     constraint = bound(name)
     logits = scripts(constraint.rules, 6, torch.zeros(constraint.rules.size))["random"]
     generator = torch.Generator().manual_seed(0)
-    codes = decode(Given(logits), torch.zeros(6, 1), constraint, 24, 1.0, generator, top_p=0.5)
-    assert all(map(chem.is_valid, codec_of(name).decode_batch(codes.numpy())))
+    tokens = decode(Given(logits), torch.zeros(6, 1), constraint, 24, 1.0, generator, top_p=0.5)
+    assert all(map(chem.is_valid, codec_of(name).decode_batch(tokens.numpy())))
 
 
 # -- nothing real is refused ------------------------------------------------------------------------------------------
 
 
 def refused_texts(name, constraint, texts, limit):
-    """The texts, in Kekulé form, of which the constraint refuses a code."""
+    """The texts, in Kekulé form, of which the constraint refuses a token."""
     codec = codec_of(name)
     batch = codec.encode_batch(texts)
-    codes = [batch.codes[a:b].astype(np.int64) for a, b in itertools.pairwise(batch.offsets)]
-    table = torch.full((len(codes), max(map(len, codes))), -1)
-    for row, one in enumerate(codes):
+    tokens = [batch.tokens[a:b].astype(np.int64) for a, b in itertools.pairwise(batch.offsets)]
+    table = torch.full((len(tokens), max(map(len, tokens))), -1)
+    for row, one in enumerate(tokens):
         table[row, : len(one)] = torch.from_numpy(one)
-    rows, state, refused = torch.arange(len(codes)), constraint.start(len(codes), limit), set()
+    rows, state, refused = torch.arange(len(tokens)), constraint.start(len(tokens), limit), set()
     for step in range(table.shape[1]):
         choice = table[rows, step]
         bad = constraint.refused(state, choice) | ~constraint.candidates(state).gather(1, choice.unsqueeze(1)).squeeze(
@@ -210,7 +210,7 @@ def refused_texts(name, constraint, texts, limit):
         rows, state = rows[kept], state.rows(kept)
         if not len(rows):
             break
-    return {codec.decode(codes[row]) for row in refused}
+    return {codec.decode(tokens[row]) for row in refused}
 
 
 @every_codec
@@ -239,9 +239,9 @@ def all_texts(allowed, codec, most):
     """Every text of at most so many productions whose every step is allowed."""
     found, waiting = set(), [()]
     while waiting:
-        codes = waiting.pop()
-        for code in allowed(codes):
-            longer = (*codes, code)
+        tokens = waiting.pop()
+        for token in allowed(tokens):
+            longer = (*tokens, token)
             text = codec.macros.spell(np.array([longer]))[0]
             if text is not None:
                 found.add(text)
@@ -255,12 +255,12 @@ def test_what_rdkit_reads_is_what_can_be_written():
     codec, most = small_codec(), 14
     rules = codec.rules
 
-    def grammatical(codes):
+    def grammatical(tokens):
         stack = [rules.start]
-        for code in codes:
+        for token in tokens:
             stack.pop()
-            stack.extend(reversed(rules.children[code, : rules.arity[code]].tolist()))
-        room = most - len(codes) - 1 - sum(int(rules.min_steps[s]) for s in stack[:-1])
+            stack.extend(reversed(rules.children[token, : rules.arity[token]].tolist()))
+        room = most - len(tokens) - 1 - sum(int(rules.min_steps[s]) for s in stack[:-1])
         return [c for c in range(rules.size) if rules.lhs[c] == stack[-1] and rules.cost[c] <= room]
 
     constraint = Chemistry().bind(codec, chem.capacities(["C", "O", "F"]))
@@ -268,10 +268,10 @@ def test_what_rdkit_reads_is_what_can_be_written():
     # A limit with room to spare: the policy does not always know the shortest way to finish.
     states = {(): constraint.start(1, most + 20)}
 
-    def chemical(codes):
-        if codes not in states:
-            states[codes] = constraint.advance(states[codes[:-1]], torch.tensor(codes[-1:]))
-        return constraint.allowed(states[codes])[0].nonzero().squeeze(1).tolist()
+    def chemical(tokens):
+        if tokens not in states:
+            states[tokens] = constraint.advance(states[tokens[:-1]], torch.tensor(tokens[-1:]))
+        return constraint.allowed(states[tokens])[0].nonzero().squeeze(1).tolist()
 
     every = all_texts(grammatical, codec, most)
     assert len(every) > 5_000
@@ -303,8 +303,8 @@ def test_the_policy_finishes_within_what_is_left_and_never_strays(name):
             trial = row.copy()
             n = finish.finished(trial, 0, tables, 4000, written, distance)
             assert n >= 0
-            codes = finish.fewest_codes(written, n, *constraint._macros.trie, fewest)
-            assert codes <= row[machine.LEFT]
+            tokens = finish.fewest_tokens(written, n, *constraint._macros.trie, fewest)
+            assert tokens <= row[machine.LEFT]
             promised = bounds.most_productions(row, tables)
             assert promised < 0 or n <= promised
             known += promised >= 0
@@ -320,9 +320,9 @@ def test_the_three_questions_agree(name):
             continue
         candidates, allowed = constraint.candidates(state), constraint.allowed(state)
         assert not (allowed & ~candidates).any()
-        for row, code in candidates.nonzero().tolist():
+        for row, token in candidates.nonzero().tolist():
             one = state.rows(torch.tensor([row]))
-            assert bool(constraint.refused(one, torch.tensor([code]))) != bool(allowed[row, code])
+            assert bool(constraint.refused(one, torch.tensor([token]))) != bool(allowed[row, token])
         half = torch.rand(allowed.shape, generator=torch.Generator().manual_seed(step)) < 0.5
         assert torch.equal(constraint.allowed(state, half), allowed & half)
 
@@ -368,7 +368,7 @@ def test_lazy_draws_have_the_distribution_of_a_full_mask(scale):
 
 
 @every_codec
-def test_greedy_takes_the_likeliest_allowed_code(name):
+def test_greedy_takes_the_likeliest_allowed_token(name):
     constraint = bound(name)
     for step, state in enumerate(walk(constraint, 8, 5, 40)):
         logits = torch.randn(len(state.table), constraint.rules.size, generator=torch.Generator().manual_seed(step))
@@ -532,13 +532,13 @@ def test_nothing_allowed_is_finite():
 
 @every_codec
 def test_a_batch_of_none(name):
-    codes = decode(Given(lambda step, row: torch.zeros(0, 1)), torch.zeros(0, 1), bound(name), 30)
-    assert codes.shape == (0, 0)
+    tokens = decode(Given(lambda step, row: torch.zeros(0, 1)), torch.zeros(0, 1), bound(name), 30)
+    assert tokens.shape == (0, 0)
     with pytest.raises(InputError, match="negative"):
         bound(name).start(-1, 30)
 
 
-def test_a_code_that_is_not_allowed_is_not_taken():
+def test_a_token_that_is_not_allowed_is_not_taken():
     constraint = bound("smiles, 0")
     state = constraint.start(1, 30)
     with pytest.raises(DecodingError, match="not allowed"):
@@ -629,8 +629,8 @@ def test_macros_that_spell_what_is_not_allowed():
     for _ in range(20):
         limit = constraint.shortest + chance.randrange(5)
         logits = 10 * torch.randn(constraint.rules.size, generator=torch.Generator().manual_seed(limit))
-        codes = decode(
+        tokens = decode(
             Given(lambda step, row, f=logits: f.expand(len(row), -1)), torch.zeros(4, 1), constraint, limit, 1.0
         )
-        for text in table.spell(codes.numpy()):
+        for text in table.spell(tokens.numpy()):
             assert chem.is_valid(text) and "F" not in text

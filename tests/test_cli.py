@@ -153,7 +153,7 @@ def test_grammar_check_counts_what_is_not_covered(tmp_path: Path) -> None:
     result = grammar_rae("grammar", "check", path, "--grammar", "expressions", "--form", "text")
     assert result.exit_code == 0, result.output
     assert "2 of 5 rows" in result.stdout
-    counts = {line.split()[1]: line for line in result.stdout.partition("unsupported tokens")[2].splitlines() if line}
+    counts = {line.split()[1]: line for line in result.stdout.partition("unsupported symbols")[2].splitlines() if line}
     assert counts["y"].split()[0] == "2"
     assert "line 3: 1+y" in counts["y"]
     assert counts["4"].split()[0] == "1"

@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 from grammar_rae.cli import app
 from grammar_rae.datasets import sample_texts
-from grammar_rae.model import GenerativeModel
+from grammar_rae.model import TextModel
 from grammar_rae.resources import bundled
 
 MINE = """
@@ -28,7 +28,7 @@ def carbons(text):
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "run"
     texts = sample_texts(bundled("data/moses_sample.smi.gz"), 100, 0)
-    GenerativeModel("tiny", epochs=1).fit(texts, folder=folder, jobs=1)
+    TextModel("tiny", epochs=1).fit(texts, folder=folder, jobs=1)
     return folder
 
 
@@ -54,7 +54,7 @@ def test_a_run_on_the_training_data_and_its_resumption(model: Path, tmp_path: Pa
     assert [line.split("\t")[1] for line in lines] == best["text"].tolist()
     assert "beginning with the 100 texts" in result.stderr and "4 evaluations" in result.stderr
     assert "penalized_logp" in (run / "report.html").read_text()
-    assert set(GenerativeModel.load(model).score_constants_) == {"penalized_logp"}
+    assert set(TextModel.load(model).score_constants_) == {"penalized_logp"}
     assert "already" in refused(*words)
     again = optimize(*words, "--resume", "--budget", "6")
     assert again.exit_code == 0, again.output

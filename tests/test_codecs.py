@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from grammar_rae import chem
 from grammar_rae.codecs import CODECS, FORMS, FRAGMENTS, CharacterCodec, GrammarCodec, codec_from_dict
 from grammar_rae.errors import GrammarError, GrammarRAEError, InputError, TextError, UnknownNameError
-from grammar_rae.grammar import MAX_CODES, Grammar, MacroTable, parser_for, read_grammar
+from grammar_rae.grammar import MAX_TOKENS, Grammar, MacroTable, parser_for, read_grammar
 
 KINDS = sorted(CODECS)
 SALT = "[Na+].CC(=O)[O-]"
@@ -44,8 +44,8 @@ def source_of(form):
 
 def padded(rows, extra=0):
     out = np.full((len(rows), max(map(len, rows)) + extra), -1, dtype=np.int64)
-    for row, codes in zip(out, rows, strict=True):
-        row[: len(codes)] = codes
+    for row, tokens in zip(out, rows, strict=True):
+        row[: len(tokens)] = tokens
     return out
 
 
@@ -59,11 +59,11 @@ every_codec = pytest.mark.parametrize(("kind", "form"), [(kind, form) for kind i
 def test_round_trip(kind, form):
     codec = learned(kind, form)
     for text in source_of(form)[:60]:
-        codes = codec.encode(text)
+        tokens = codec.encode(text)
         prepared = codec.prepare(text)
-        assert codes.dtype == np.int32 and codes.ndim == 1
-        assert codec.decode(codes) == codec.decode(codes.tolist()) == prepared
-        assert codec.encode_text(prepared).tolist() == codes.tolist()
+        assert tokens.dtype == np.int32 and tokens.ndim == 1
+        assert codec.decode(tokens) == codec.decode(tokens.tolist()) == prepared
+        assert codec.encode_text(prepared).tolist() == tokens.tolist()
         assert (
             codec.canonical(prepared)
             == codec.canonical(text)
@@ -72,14 +72,14 @@ def test_round_trip(kind, form):
 
 
 @every_codec
-def test_codes_are_derivations_of_the_table(kind, form):
+def test_tokens_are_derivations_of_the_table(kind, form):
     codec = learned(kind, form)
     rules = codec.rules
     for text in source_of(form)[:30]:
         stack = [rules.start]
-        for code in codec.encode(text):
-            assert rules.lhs[code] == stack.pop()
-            stack.extend(reversed(rules.children[code, : rules.arity[code]].tolist()))
+        for token in codec.encode(text):
+            assert rules.lhs[token] == stack.pop()
+            stack.extend(reversed(rules.children[token, : rules.arity[token]].tolist()))
         assert not stack
 
 
@@ -88,22 +88,22 @@ def test_batches(kind, form):
     codec = learned(kind, form)
     source = list(source_of(form))
     batch = codec.encode_batch(source)
-    assert batch.rejected == [] and batch.codes.dtype == np.uint16 and batch.offsets.dtype == np.int64
-    assert batch.offsets[0] == 0 and batch.offsets[-1] == len(batch.codes) and len(batch.offsets) == len(source) + 1
-    rows = np.split(batch.codes, batch.offsets[1:-1])
+    assert batch.rejected == [] and batch.tokens.dtype == np.uint16 and batch.offsets.dtype == np.int64
+    assert batch.offsets[0] == 0 and batch.offsets[-1] == len(batch.tokens) and len(batch.offsets) == len(source) + 1
+    rows = np.split(batch.tokens, batch.offsets[1:-1])
     assert [row.tolist() for row in rows] == [codec.encode(text).tolist() for text in source]
     prepared = [codec.prepare(text) for text in source]
     assert codec.decode_batch(padded(rows)) == codec.decode_batch(padded(rows, extra=2)) == prepared
     again = codec.encode_batch(prepared, prepared=True)
-    assert again.codes.tolist() == batch.codes.tolist() and again.offsets.tolist() == batch.offsets.tolist()
-    assert codec.encode_batch(np.array(source)).codes.tolist() == batch.codes.tolist()
+    assert again.tokens.tolist() == batch.tokens.tolist() and again.offsets.tolist() == batch.offsets.tolist()
+    assert codec.encode_batch(np.array(source)).tokens.tolist() == batch.tokens.tolist()
 
 
 @every_codec
 def test_empty_batches(kind, form):
     codec = learned(kind, form)
     batch = codec.encode_batch([])
-    assert batch.codes.tolist() == [] and batch.codes.dtype == np.uint16
+    assert batch.tokens.tolist() == [] and batch.tokens.dtype == np.uint16
     assert batch.offsets.tolist() == [0] and batch.rejected == []
     assert codec.decode_batch(np.zeros((0, 4), np.int64)) == []
 
@@ -124,7 +124,7 @@ def test_rejected_texts_keep_their_index(kind, form):
     assert len(refused) + len(batch.offsets) - 1 == len(mixed)
     kept = [text for index, text in enumerate(mixed) if index not in refused]
     unlimited = learned(kind, form)
-    rows = np.split(batch.codes, batch.offsets[1:-1])
+    rows = np.split(batch.tokens, batch.offsets[1:-1])
     assert [row.tolist() for row in rows] == [unlimited.encode(text).tolist() for text in kept]
     assert max(map(len, rows)) == limit
     for index, text in enumerate(mixed):
@@ -134,7 +134,7 @@ def test_rejected_texts_keep_their_index(kind, form):
             assert (error is not None) == (length > limit)
             if error is not None:
                 assert error.text == text
-                assert f"too long; received {length} codes; expected at most {limit}" in str(error)
+                assert f"too long; received {length} tokens; expected at most {limit}" in str(error)
                 with pytest.raises(TextError, match="too long"):
                     codec.encode(text)
         elif text != "(((" or kind == "grammar":  # to a codec of characters "(((" is a text
@@ -192,7 +192,7 @@ def test_saving(kind, form):
         assert type(again) is CODECS[kind] and again.to_dict() == data
         assert (again.form, again.fragments, again.max_length) == (form, "refuse", limit)
         source = list(source_of(form)[:20])
-        assert again.encode_batch(source).codes.tolist() == codec.encode_batch(source).codes.tolist()
+        assert again.encode_batch(source).tokens.tolist() == codec.encode_batch(source).tokens.tolist()
         assert again == codec_from_dict(data)
         assert (again == codec) == (limit is None)
 
@@ -200,10 +200,10 @@ def test_saving(kind, form):
 @every_codec
 def test_one_hot(kind, form):
     codec = learned(kind, form)
-    codes = codec.encode(source_of(form)[0])
-    rows = codec.one_hot(codes)
-    assert rows.shape == (len(codes), codec.rules.size) and rows.dtype == np.float32
-    assert rows.sum() == len(codes) and rows.argmax(1).tolist() == codes.tolist()
+    tokens = codec.encode(source_of(form)[0])
+    rows = codec.one_hot(tokens)
+    assert rows.shape == (len(tokens), codec.rules.size) and rows.dtype == np.float32
+    assert rows.sum() == len(tokens) and rows.argmax(1).tolist() == tokens.tolist()
     assert codec.one_hot([]).shape == (0, codec.rules.size)
     for wrong in (-1, codec.rules.size):
         with pytest.raises(InputError, match="out of range"):
@@ -211,25 +211,25 @@ def test_one_hot(kind, form):
 
 
 @every_codec
-def test_show_names_every_code(kind, form):
+def test_show_names_every_token(kind, form):
     codec = learned(kind, form)
-    shown = [codec.show(code) for code in range(codec.rules.size)]
+    shown = [codec.show(token) for token in range(codec.rules.size)]
     assert all(isinstance(text, str) for text in shown)
-    codes = codec.encode(source_of(form)[0])
+    tokens = codec.encode(source_of(form)[0])
     if kind == "characters":
-        assert "".join(shown[code] for code in codes) == codec.decode(codes)
+        assert "".join(shown[token] for token in tokens) == codec.decode(tokens)
     assert len(set(shown)) > codec.rules.size / 2
 
 
 @every_codec
-def test_codes_that_are_no_text(kind, form):
+def test_tokens_that_are_no_text(kind, form):
     codec = learned(kind, form)
     good = codec.encode(source_of(form)[0]).tolist()
     wrong = [[], good[:-1], good + good[-1:], [codec.rules.size], [-1], [good[-1], *good]]
-    for codes in wrong:
+    for tokens in wrong:
         with pytest.raises(InputError):
-            codec.decode(codes)
-        rows = padded([good, codes if codes != [-1] else []], extra=1)
+            codec.decode(tokens)
+        rows = padded([good, tokens if tokens != [-1] else []], extra=1)
         with pytest.raises(InputError):
             codec.decode_batch(rows)
     # What a row holds behind its first -1 is no part of it, and does not complete it either.
@@ -248,7 +248,7 @@ def test_settings_are_checked(kind):
     with pytest.raises(UnknownNameError, match="keep, largest, refuse"):
         codec_from_dict({**data, "fragments": "drop"})
     for limit in (shortest - 1, 0, -5):
-        with pytest.raises(InputError, match=f"{shortest} codes or more"):
+        with pytest.raises(InputError, match=f"{shortest} tokens or more"):
             codec_from_dict({**data, "max_length": limit})
     assert codec_from_dict({**data, "max_length": shortest}).max_length == shortest
 
@@ -303,7 +303,7 @@ def test_molecules_come_back_as_the_same_molecule(grammar, form):
     codec = GrammarCodec.learn(smiles(), grammar=grammar, form=form, n_macros=40)
     batch = codec.encode_batch(smiles())
     assert not batch.rejected
-    decoded = codec.decode_batch(padded(np.split(batch.codes, batch.offsets[1:-1])))
+    decoded = codec.decode_batch(padded(np.split(batch.tokens, batch.offsets[1:-1])))
     assert [chem.canonical(text) for text in decoded] == [chem.canonical(text) for text in smiles()]
     assert decoded == [{"kekule": chem.kekule, "aromatic": chem.aromatic}[form](text) for text in smiles()]
 
@@ -315,7 +315,7 @@ def test_thousands_of_molecules_come_back(form):
     codec = GrammarCodec.learn(source[:2000], form=form, fragments="keep")
     batch = codec.encode_batch(source)
     assert not batch.rejected
-    decoded = codec.decode_batch(padded(np.split(batch.codes, batch.offsets[1:-1])))
+    decoded = codec.decode_batch(padded(np.split(batch.tokens, batch.offsets[1:-1])))
     assert [chem.canonical(text) for text in decoded] == [chem.canonical(text) for text in source]
 
 
@@ -351,7 +351,7 @@ def test_a_grammar_codec_that_refuses_parts_can_neither_read_nor_write_them():
         for form in ("aromatic", "kekule"):
             codec = GrammarCodec(form=form, fragments=fragments, table=read_grammar("smiles"))
             assert "." not in codec.grammar.terminals
-            assert not any("." in codec.show(code) for code in range(codec.rules.size))
+            assert not any("." in codec.show(token) for token in range(codec.rules.size))
             with pytest.raises(TextError, match=r"'\.' is no terminal.*fragments='keep'") as caught:
                 codec.encode_text("CC.C")
             assert caught.value.position == 2
@@ -425,9 +425,9 @@ def test_shorter_with_macros():
 def test_any_expression_comes_back(seed, limit):
     codec = learned("grammar")
     text = spelled(codec.grammar, random_derivation(codec.grammar, random.Random(seed), limit))
-    codes = codec.encode(text)
-    assert codec.decode(codes) == text and len(codes) <= limit
-    assert codec.decode_batch(codes[None]) == [text]
+    tokens = codec.encode(text)
+    assert codec.decode(tokens) == text and len(tokens) <= limit
+    assert codec.decode_batch(tokens[None]) == [text]
 
 
 def test_grammar_errors_carry_position_and_expectation():
@@ -443,18 +443,18 @@ def test_grammar_errors_carry_position_and_expectation():
 @given(st.text(max_size=30))
 def test_any_text_of_its_characters_comes_back(text):
     codec = CharacterCodec.learn([text, "ab"])
-    codes = codec.encode(text)
-    assert codes[-1] == codec.end and len(codes) == len(text) + 1
-    assert codec.decode(codes) == text
+    tokens = codec.encode(text)
+    assert tokens[-1] == codec.end and len(tokens) == len(text) + 1
+    assert codec.decode(tokens) == text
     again = codec_from_dict(json.loads(json.dumps(codec.to_dict())))
-    assert again == codec and again.decode(codes) == text
+    assert again == codec and again.decode(tokens) == text
 
 
 def test_characters():
     codec = CharacterCodec.learn(["ba", "", "é", "a\U0001f600"])
     assert codec.characters == ("a", "b", "é", "\U0001f600") and codec.end == 4
     assert codec.encode("").tolist() == [4] and codec.encode("bé").tolist() == [1, 2, 4]
-    assert [codec.show(code) for code in range(5)] == ["a", "b", "é", "\U0001f600", ""]
+    assert [codec.show(token) for token in range(5)] == ["a", "b", "é", "\U0001f600", ""]
     with pytest.raises(TextError, match="'x' is no character of this codec") as caught:
         codec.encode("\U0001f600ax")
     assert caught.value.position == 2 and "character 3" in str(caught.value)
@@ -474,9 +474,9 @@ def test_characters_that_cannot_be(characters):
 
 
 def test_characters_fit_into_sixteen_bits():
-    letters = tuple(chr(i) for i in range(MAX_CODES))
+    letters = tuple(chr(i) for i in range(MAX_TOKENS))
     codec = CharacterCodec(characters=letters[:-1])
-    assert codec.encode(letters[-2]).tolist() == [MAX_CODES - 2, MAX_CODES - 1]
+    assert codec.encode(letters[-2]).tolist() == [MAX_TOKENS - 2, MAX_TOKENS - 1]
     with pytest.raises(InputError, match="too many characters"):
         CharacterCodec(characters=letters)
 

@@ -32,13 +32,13 @@ from grammar_rae.recipes import (
     RECIPES,
     STRUCTURED_MODELS,
     STRUCTURED_PROBLEMS,
-    BaseRecipe,
     ImageRecipe,
     Parts,
     Recipe,
-    build,
+    TextRecipe,
     build_constraint,
-    build_for_images,
+    build_image,
+    build_text,
     image_recipe,
     learn_codec,
     training_settings,
@@ -111,11 +111,11 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def texts_for(recipe: Recipe) -> list[str]:
+def texts_for(recipe: TextRecipe) -> list[str]:
     return MOLECULES if FORMS[recipe.form].molecules else EXPRESSIONS
 
 
-def tiny(axis: str, name: str) -> Recipe:
+def tiny(axis: str, name: str) -> TextRecipe:
     """The smallest recipe, with this row on this axis and the row's own options."""
     chosen: dict[str, Any] = {axis: name}
     if f"{axis}_options" in RECIPES["tiny"].to_dict():
@@ -123,7 +123,7 @@ def tiny(axis: str, name: str) -> Recipe:
     return RECIPES["tiny"].replaced(**chosen)
 
 
-def prepared(recipe: Recipe) -> tuple[Codec, torch.Tensor]:
+def prepared(recipe: TextRecipe) -> tuple[Codec, torch.Tensor]:
     """A codec learned from a few texts, and their codes (B, T)."""
     codec = learn_codec(recipe, texts_for(recipe))
     batch = codec.encode_batch(texts_for(recipe))
@@ -161,17 +161,17 @@ def tiny_images(recipe: ImageRecipe, **chosen: Any) -> ImageRecipe:
     return recipe.replaced(**few)
 
 
-def built(recipe: BaseRecipe) -> tuple[Callable[[BaseRecipe], Parts], torch.Tensor]:
+def built(recipe: Recipe) -> tuple[Callable[[Recipe], Parts], torch.Tensor]:
     """What builds such a recipe, after JSON too, and a batch (B, ...) to train on."""
     if isinstance(recipe, ImageRecipe):
-        return lambda given: build_for_images(given, SHAPE), IMAGES  # type: ignore[arg-type]
-    assert isinstance(recipe, Recipe)
+        return lambda given: build_image(given, SHAPE), IMAGES  # type: ignore[arg-type]
+    assert isinstance(recipe, TextRecipe)
     codec, codes = prepared(recipe)
     again = codec_from_dict(json.loads(json.dumps(codec.to_dict())))
-    return lambda given: build(given, codec if given is recipe else again), codes  # type: ignore[arg-type]
+    return lambda given: build_text(given, codec if given is recipe else again), codes  # type: ignore[arg-type]
 
 
-def check_trains_and_saves(recipe: BaseRecipe, folder: Path) -> None:
+def check_trains_and_saves(recipe: Recipe, folder: Path) -> None:
     make, batch = built(recipe)
     autoencoder, _ = make(recipe)
     before = {name: value.clone() for name, value in autoencoder.state_dict().items()}
@@ -295,7 +295,7 @@ def bound_example(name: str, codec: Codec) -> Constraint[Any] | None:
 def through_a_recipe(choice: Choice) -> Choice:
     """The same choice by way of a recipe, as JSON keeps it."""
     recipe = RECIPES["tiny"].replaced(constraint=str(choice))
-    return choice_of(Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))).constraint)
+    return choice_of(TextRecipe.from_dict(json.loads(json.dumps(recipe.to_dict()))).constraint)
 
 
 @pytest.mark.parametrize("name", CONSTRAINTS)

@@ -17,16 +17,16 @@ from hypothesis import strategies as st
 
 from grammar_rae import chem
 from grammar_rae.codecs import CharacterCodec, EncodedBatch, GrammarCodec, codec_from_dict
-from grammar_rae.datasets import CodeDataset, coverage, encode, read_rows, read_texts, writing
+from grammar_rae.datasets import TokenDataset, coverage, encode, read_rows, read_texts, writing
 from grammar_rae.errors import DataError, InputError, TextError
 from grammar_rae.resources import bundled
 
 ALPHABET = "CNO()=1c[]H"
-FILES = {"codes.bin", "offsets.bin", "lines.bin", "meta.json", "rejected.csv"}
+FILES = {"tokens.bin", "offsets.bin", "lines.bin", "meta.json", "rejected.csv"}
 
 
 class Letters:
-    """A codec by the book, in few lines: a code a character. ``at_batch`` is called before every batch."""
+    """A codec by the book, in few lines: a token a character. ``at_batch`` is called before every batch."""
 
     form = "text"
 
@@ -50,13 +50,13 @@ class Letters:
                 rejected.append((index, TextError("the text is too long", text=text)))
             else:
                 rows.append([self.alphabet.index(letter) for letter in text])
-        codes = np.array([code for row in rows for code in row], dtype=np.uint16)
+        tokens = np.array([token for row in rows for token in row], dtype=np.uint16)
         offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
-        return EncodedBatch(codes, offsets, rejected)
+        return EncodedBatch(tokens, offsets, rejected)
 
 
 def spelled(dataset, alphabet=ALPHABET):
-    return ["".join(alphabet[code] for code in dataset.codes(i)) for i in range(len(dataset))]
+    return ["".join(alphabet[token] for token in dataset.tokens(i)) for i in range(len(dataset))]
 
 
 TEXTS = ["CCO", "C", "c1ccccc1", "N#N", "", "C(=O)O", "O" * 21, None, "CC[NH]C"]
@@ -210,7 +210,7 @@ class TestAtoms:
         meta = json.loads((folder / "meta.json").read_text())
         del meta["atoms"]
         (folder / "meta.json").write_text(json.dumps(meta))
-        assert CodeDataset.open(folder).atoms == {}
+        assert TokenDataset.open(folder).atoms == {}
 
     def test_the_set_keeps_its_own(self):
         dataset = encode(self.TEXTS, self.codec())
@@ -225,15 +225,15 @@ class TestFolder:
         encode(TEXTS, Letters(), tmp_path / "new" / "set")
         assert set(os.listdir(tmp_path / "new" / "set")) == FILES
         assert os.listdir(tmp_path / "new") == ["set"]
-        codes = np.fromfile(tmp_path / "new" / "set" / "codes.bin", "<u2")
-        assert "".join(ALPHABET[code] for code in codes) == "".join(ACCEPTED)
+        tokens = np.fromfile(tmp_path / "new" / "set" / "tokens.bin", "<u2")
+        assert "".join(ALPHABET[token] for token in tokens) == "".join(ACCEPTED)
         with (tmp_path / "new" / "set" / "rejected.csv").open(newline="") as stream:
             assert next(csv.reader(stream)) == ["line", "text", "reason", "position"]
 
     def test_an_encoded_set_is_replaced(self, tmp_path):
         encode(["CC"], Letters(), tmp_path / "set")
         encode(["CO"], Letters(), tmp_path / "set")
-        assert spelled(CodeDataset.open(tmp_path / "set")) == ["CO"]
+        assert spelled(TokenDataset.open(tmp_path / "set")) == ["CO"]
         assert os.listdir(tmp_path) == ["set"]
 
     def test_a_link_is_followed(self, tmp_path):
@@ -241,7 +241,7 @@ class TestFolder:
         (tmp_path / "link").symlink_to(tmp_path / "set")
         encode(["CO"], Letters(), tmp_path / "link")
         assert (tmp_path / "link").is_symlink()
-        assert spelled(CodeDataset.open(tmp_path / "set")) == ["CO"]
+        assert spelled(TokenDataset.open(tmp_path / "set")) == ["CO"]
 
     @pytest.mark.parametrize("before", [True, False])
     @pytest.mark.parametrize("stop", [KeyboardInterrupt, MemoryError, DataError("no")])
@@ -257,7 +257,7 @@ class TestFolder:
         with pytest.raises(type(stop) if isinstance(stop, Exception) else stop):
             encode(["C"] * 10, Letters(at_batch=at_batch), tmp_path / "set", chunk=3)
         assert os.listdir(tmp_path) == ["set"] * before
-        assert not before or spelled(CodeDataset.open(tmp_path / "set")) == ["CC"]
+        assert not before or spelled(TokenDataset.open(tmp_path / "set")) == ["CC"]
 
     def test_a_bad_source_found_late_leaves_what_was_there(self, tmp_path):
         path = tmp_path / "a.smi"
@@ -275,7 +275,7 @@ class TestFolder:
         monkeypatch.setattr(writing.Writer, "finish", full)
         with pytest.raises(DataError, match=r"No space left on device.*free space"):
             encode(["CO"], Letters(), tmp_path / "set")
-        assert spelled(CodeDataset.open(tmp_path / "set")) == ["CC"]
+        assert spelled(TokenDataset.open(tmp_path / "set")) == ["CC"]
         assert os.listdir(tmp_path) == ["set"]
 
     def test_the_old_set_comes_back_when_the_new_one_cannot_take_its_place(self, tmp_path, monkeypatch):
@@ -290,7 +290,7 @@ class TestFolder:
         monkeypatch.setattr(Path, "rename", refuse)
         with pytest.raises(DataError, match="Permission denied"):
             encode(["CO"], Letters(), tmp_path / "set")
-        assert spelled(CodeDataset.open(tmp_path / "set")) == ["CC"]
+        assert spelled(TokenDataset.open(tmp_path / "set")) == ["CC"]
         assert os.listdir(tmp_path) == ["set"]
 
     def test_other_things_are_not_overwritten(self, tmp_path):
@@ -317,21 +317,21 @@ class TestOpen:
         meta = json.loads((folder / "meta.json").read_text())
         (folder / "meta.json").write_text(json.dumps(meta | changes))
 
-    def test_the_codes_stay_on_disk(self, folder):
-        assert isinstance(CodeDataset.open(str(folder))._codes, np.memmap)
+    def test_the_tokens_stay_on_disk(self, folder):
+        assert isinstance(TokenDataset.open(str(folder))._tokens, np.memmap)
 
     @pytest.mark.parametrize("name", sorted(FILES))
     def test_a_missing_file(self, folder, name):
         (folder / name).unlink()
         with pytest.raises(DataError, match=r"meta\.json" if name == "meta.json" else f"{name}: .*missing"):
-            CodeDataset.open(folder)
+            TokenDataset.open(folder)
 
-    @pytest.mark.parametrize("name", ["codes.bin", "offsets.bin", "lines.bin"])
+    @pytest.mark.parametrize("name", ["tokens.bin", "offsets.bin", "lines.bin"])
     @pytest.mark.parametrize("change", [lambda data: data[:-2], lambda data: b"", lambda data: data + b"\0\0"])
     def test_a_file_of_the_wrong_size(self, folder, name, change):
         (folder / name).write_bytes(change((folder / name).read_bytes()))
         with pytest.raises(DataError, match=f"{name}: .*wrong size.*Encode the texts again"):
-            CodeDataset.open(folder)
+            TokenDataset.open(folder)
 
     @pytest.mark.parametrize("place, value", [(0, 1), (-1, 10**9), (2, -5), (2, 10**6)])
     def test_garbage_offsets(self, folder, place, value):
@@ -339,19 +339,19 @@ class TestOpen:
         offsets[place] = value
         offsets.tofile(folder / "offsets.bin")
         with pytest.raises(DataError, match="offsets do not fit"):
-            CodeDataset.open(folder)
+            TokenDataset.open(folder)
 
-    def test_a_code_that_is_no_rule(self, folder):
-        codes = np.fromfile(folder / "codes.bin", "<u2")
-        codes[3] = len(ALPHABET)
-        codes.tofile(folder / "codes.bin")
+    def test_a_token_that_is_no_rule(self, folder):
+        tokens = np.fromfile(folder / "tokens.bin", "<u2")
+        tokens[3] = len(ALPHABET)
+        tokens.tofile(folder / "tokens.bin")
         with pytest.raises(DataError, match="received 11; expected < 11"):
-            CodeDataset.open(folder)
+            TokenDataset.open(folder)
 
     def test_a_newer_format(self, folder):
         self.change(folder, format=2)
         with pytest.raises(DataError, match=r"newer version.*received format 2; expected format 1"):
-            CodeDataset.open(folder)
+            TokenDataset.open(folder)
 
     @pytest.mark.parametrize(
         "changes",
@@ -359,7 +359,7 @@ class TestOpen:
             {"read": 10},
             {"accepted": "5"},
             {"accepted": -1, "read": 3},
-            {"codes": None},
+            {"tokens": None},
             {"codec": None},
             {"codec": {"kind": "letters"}},
             {"format": "1"},
@@ -372,29 +372,29 @@ class TestOpen:
     def test_a_description_that_was_tampered_with(self, folder, changes):
         self.change(folder, **changes)
         with pytest.raises(DataError, match="damaged"):
-            CodeDataset.open(folder)
+            TokenDataset.open(folder)
 
     @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"kind": "model"}', "\xff"])
     def test_a_description_of_something_else(self, folder, text):
         (folder / "meta.json").write_text(text, encoding="latin-1")
         with pytest.raises(DataError, match=r"no JSON|no encoded data set"):
-            CodeDataset.open(folder)
+            TokenDataset.open(folder)
 
     def test_no_folder_at_all(self, tmp_path):
         with pytest.raises(DataError, match="no such folder"):
-            CodeDataset.open(tmp_path / "nowhere")
+            TokenDataset.open(tmp_path / "nowhere")
         with pytest.raises(DataError, match="no encoded data set"):
-            CodeDataset.open(tmp_path)
+            TokenDataset.open(tmp_path)
 
     def test_its_folder_is_no_file_of_texts(self, folder):
-        with pytest.raises(DataError, match=r"CodeDataset\.open"):
+        with pytest.raises(DataError, match=r"TokenDataset\.open"):
             read_rows(folder)
 
     def test_neither_rdkit_nor_nltk_nor_a_grammar_is_imported(self, folder):
         program = (
             "import sys\n"
-            "from grammar_rae.datasets import CodeDataset\n"
-            "train, validation = CodeDataset.open(sys.argv[1]).split(0.4, seed=0)\n"
+            "from grammar_rae.datasets import TokenDataset\n"
+            "train, validation = TokenDataset.open(sys.argv[1]).split(0.4, seed=0)\n"
             "assert 'torch' not in sys.modules\n"
             "assert train.batch([0, 1, 2]).shape[0] == 3 and len(validation.rejected) == 4\n"
             "print(*(name for name in ('rdkit', 'nltk', 'numba', 'pandas', 'pooch') if name in sys.modules))\n"
@@ -435,21 +435,21 @@ class TestRows:
 
     @pytest.mark.parametrize("index", [5, -6])
     def test_an_index_outside(self, dataset, index):
-        for use in (dataset.codes, lambda i: dataset.batch([i]), lambda i: dataset.subset([i])):
+        for use in (dataset.tokens, lambda i: dataset.batch([i]), lambda i: dataset.subset([i])):
             with pytest.raises(IndexError):
                 use(index)
         with pytest.raises(IndexError):
-            dataset.subset([0, 1]).codes(2)
+            dataset.subset([0, 1]).tokens(2)
 
     @given(st.data())
-    def test_batch_holds_the_codes_of_the_rows(self, data):
+    def test_batch_holds_the_tokens_of_the_rows(self, data):
         texts = data.draw(st.lists(st.text("CNO", min_size=1, max_size=9), min_size=1))
         rows = encode(texts, Letters())
         chosen = data.draw(st.lists(st.integers(0, len(texts) - 1), min_size=1))
         batch = rows.batch(chosen)
         assert batch.shape == (len(chosen), max(len(texts[i]) for i in chosen))
         for row, i in zip(batch, chosen, strict=True):
-            assert row[: len(texts[i])].tolist() == rows.codes(i).tolist()
+            assert row[: len(texts[i])].tolist() == rows.tokens(i).tolist()
             assert (row[len(texts[i]) :] == -1).all()
 
     def test_views_of_views(self, dataset):

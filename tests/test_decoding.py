@@ -50,7 +50,7 @@ class Told:
 
 
 class Scripted:
-    """A step decoder whose logits are a function of (rows, step, previous codes, left-hand sides)."""
+    """A step decoder whose logits are a function of (rows, step, previous tokens, left-hand sides)."""
 
     def __init__(self, logits):
         self.logits, self.seen = logits, []
@@ -76,18 +76,18 @@ def seeded(seed):
     return torch.Generator().manual_seed(seed)
 
 
-def complete(codec, codes):
-    """The texts of decoded codes, each checked by the codec's own reading of it."""
-    texts = codec.decode_batch(codes.numpy())
-    assert len(texts) == len(codes)
+def complete(codec, tokens):
+    """The texts of decoded tokens, each checked by the codec's own reading of it."""
+    texts = codec.decode_batch(tokens.numpy())
+    assert len(texts) == len(tokens)
     assert not codec.encode_batch(texts, prepared=True).rejected
     return texts
 
 
-def ends(codes):
+def ends(tokens):
     """The length of each row; a row holds no -1 before its end and nothing behind it."""
-    lengths = (codes >= 0).sum(1)
-    assert ((codes >= 0) == (torch.arange(codes.shape[1]) < lengths.unsqueeze(1))).all()
+    lengths = (tokens >= 0).sum(1)
+    assert ((tokens >= 0) == (torch.arange(tokens.shape[1]) < lengths.unsqueeze(1))).all()
     return lengths
 
 
@@ -106,8 +106,8 @@ def scripts(rules, seed, limit, batch):
         "peaked": 100 * noise,
         "dearest": (10 * dearest).expand(limit, batch, -1),
         "widest": (50 * torch.from_numpy(rules.arity).float()).expand(limit, batch, -1),
-        "last codes": rarest.expand(limit, batch, -1),
-        "first codes": -rarest.expand(limit, batch, -1),
+        "last tokens": rarest.expand(limit, batch, -1),
+        "first tokens": -rarest.expand(limit, batch, -1),
         "never end": (1000 * never_end).expand(limit, batch, -1) + noise,
         "dead rules": (1e9 * torch.from_numpy((~rules.usable).astype(np.float32))).expand(limit, batch, -1) + noise,
     }
@@ -121,10 +121,10 @@ def test_any_logits_decode_to_the_language(name, seed, spare, temperature):
     limit, batch = codec.rules.shortest + spare, 6
     for logits in scripts(codec.rules, seed, limit, batch).values():
         z = torch.zeros(batch, 2)
-        codes = decode(table_of(logits), z, GrammarConstraint(codec.rules), limit, temperature, seeded(seed))
-        assert codes.dtype == torch.int64 and codes.shape[0] == batch and codes.shape[1] <= limit
-        assert ends(codes).max() == codes.shape[1]
-        complete(codec, codes)
+        tokens = decode(table_of(logits), z, GrammarConstraint(codec.rules), limit, temperature, seeded(seed))
+        assert tokens.dtype == torch.int64 and tokens.shape[0] == batch and tokens.shape[1] <= limit
+        assert ends(tokens).max() == tokens.shape[1]
+        complete(codec, tokens)
 
 
 @every_codec
@@ -135,10 +135,10 @@ def test_every_limit_from_the_shortest_upward(name):
         lambda row, step, previous, lhs: torch.from_numpy(codec.rules.arity * 20.0).expand(len(row), -1)
     )
     for limit in range(codec.rules.shortest, codec.rules.shortest + 60):
-        codes = decode(never_end, torch.zeros(3, 2), constraint, limit, 1.0, seeded(limit))
-        assert codes.shape[1] <= limit
-        complete(codec, codes)
-    assert codes.shape[1] > limit - 8  # what never wants to end is stopped by the limit alone
+        tokens = decode(never_end, torch.zeros(3, 2), constraint, limit, 1.0, seeded(limit))
+        assert tokens.shape[1] <= limit
+        complete(codec, tokens)
+    assert tokens.shape[1] > limit - 8  # what never wants to end is stopped by the limit alone
 
 
 @every_codec
@@ -154,20 +154,20 @@ def test_limits_below_the_shortest_are_refused(name):
 
 @pytest.mark.parametrize("name", [name for name in CODECS if name != "expressions" and name != "expressions, macros"])
 def test_real_derivations_are_never_masked(name):
-    """With the limit at a molecule's own length each of its codes is allowed, and the last completes the row."""
+    """With the limit at a molecule's own length each of its tokens is allowed, and the last completes the row."""
     codec = codec_of(name)
     texts = [chem.kekule(text, fragments="largest") for text in molecules(300)]
     if name == "characters":
         codec = CharacterCodec.learn(texts)
     batch = codec.encode_batch(texts)
     assert not batch.rejected
-    rows = sorted((row.tolist() for row in np.split(batch.codes, batch.offsets[1:-1])), key=len)
+    rows = sorted((row.tolist() for row in np.split(batch.tokens, batch.offsets[1:-1])), key=len)
     constraint = GrammarConstraint(codec.rules)
     for length, group in groupby(rows, key=len):
-        codes = torch.tensor(list(group))
+        tokens = torch.tensor(list(group))
         for limit in (length, length + 7):
-            state = constraint.start(len(codes), limit)
-            for choice in codes.T:
+            state = constraint.start(len(tokens), limit)
+            for choice in tokens.T:
                 assert state.alive.all()
                 assert constraint.allowed(state).gather(1, choice.unsqueeze(1)).all()
                 state = constraint.advance(state, choice)
@@ -175,24 +175,24 @@ def test_real_derivations_are_never_masked(name):
 
 
 class Naive:
-    """The constraint for one row, in plain Python: a code is allowed when some way to end within the limit remains."""
+    """The constraint for one row, in plain Python: a token is allowed when some way to end within the limit remains."""
 
     def __init__(self, rules, limit):
         self.rules, self.stack, self.left = rules, [rules.start], limit
 
     def allowed(self):
         rules, found = self.rules, []
-        for code in range(rules.size):
-            children = rules.children[code, : rules.arity[code]].tolist()
+        for token in range(rules.size):
+            children = rules.children[token, : rules.arity[token]].tolist()
             owed = sum(int(rules.min_steps[symbol]) for symbol in [*self.stack[:-1], *children])
-            if rules.lhs[code] == self.stack[-1] and owed <= self.left - 1:
-                found.append(code)
+            if rules.lhs[token] == self.stack[-1] and owed <= self.left - 1:
+                found.append(token)
         return found
 
-    def advance(self, code):
-        assert code in self.allowed()
+    def advance(self, token):
+        assert token in self.allowed()
         self.stack.pop()
-        self.stack += reversed(self.rules.children[code, : self.rules.arity[code]].tolist())
+        self.stack += reversed(self.rules.children[token, : self.rules.arity[token]].tolist())
         self.left -= 1
 
 
@@ -208,9 +208,9 @@ def test_the_mask_is_the_naive_one(name, seed, spare):
         allowed = [row.allowed() for row in naive]
         assert [mask.nonzero().flatten().tolist() for mask in constraint.allowed(state)] == allowed
         assert state.lhs.tolist() == [row.stack[-1] for row in naive]
-        choice = [chance.choice(codes) for codes in allowed]
-        for row, code in zip(naive, choice, strict=True):
-            row.advance(code)
+        choice = [chance.choice(tokens) for tokens in allowed]
+        for row, token in zip(naive, choice, strict=True):
+            row.advance(token)
         state = constraint.advance(state, torch.tensor(choice))
         assert state.alive.tolist() == [bool(row.stack) for row in naive]
         assert state.owed.tolist() == [sum(rules.min_steps[symbol] for symbol in row.stack) for row in naive]
@@ -234,16 +234,16 @@ def test_rows_keep_their_identity(name, seed, spare):
     limit, batch = rules.shortest + spare, 7
     logits = torch.randn(limit, batch, rules.size, generator=seeded(seed))
     decoder = table_of(logits)
-    codes = decode(decoder, torch.zeros(batch, 2), GrammarConstraint(rules), limit)
+    tokens = decode(decoder, torch.zeros(batch, 2), GrammarConstraint(rules), limit)
     alone = []
     for row in range(batch):
         naive, found = Naive(rules, limit), []
         while naive.stack:
-            found.append(max(naive.allowed(), key=lambda code: logits[len(found), row, code].item()))
+            found.append(max(naive.allowed(), key=lambda token: logits[len(found), row, token].item()))
             naive.advance(found[-1])
         alone.append(found)
-    assert [row[row >= 0].tolist() for row in codes] == alone
-    assert codes.shape[1] == max(map(len, alone))
+    assert [row[row >= 0].tolist() for row in tokens] == alone
+    assert tokens.shape[1] == max(map(len, alone))
     for step, (rows, previous, lhs) in enumerate(decoder.seen):  # the decoder is told the truth at each step
         assert rows == [row for row in range(batch) if len(alone[row]) > step]
         assert previous is None if step == 0 else previous == [alone[row][step - 1] for row in rows]
@@ -267,8 +267,8 @@ def test_the_state_is_cut_with_its_rows():
             out[i, targets[r][step]] = 9
         return out
 
-    codes = decode(Dictated(logits), z, GrammarConstraint(codec.rules), 12)
-    assert codec.decode_batch(codes.numpy()) == wanted
+    tokens = decode(Dictated(logits), z, GrammarConstraint(codec.rules), 12)
+    assert codec.decode_batch(tokens.numpy()) == wanted
 
 
 def test_empty_sides_and_one_rule():
@@ -276,9 +276,9 @@ def test_empty_sides_and_one_rule():
     codec = GrammarCodec(table=MacroTable(grammar))
     for limit in range(1, 9):
         logits = torch.tensor([1.0, 0, 0]).expand(limit, 2, 3)
-        codes = decode(table_of(logits), torch.zeros(2, 1), GrammarConstraint(codec.rules), limit)
-        assert codes[0].tolist() == [0, 2] * ((limit - 1) // 2) + [1]
-        assert codec.decode_batch(codes.numpy()) == ["", ""]
+        tokens = decode(table_of(logits), torch.zeros(2, 1), GrammarConstraint(codec.rules), limit)
+        assert tokens[0].tolist() == [0, 2] * ((limit - 1) // 2) + [1]
+        assert codec.decode_batch(tokens.numpy()) == ["", ""]
     only = Rules.build([0], [[]], 1, 0)
     assert decode(table_of(torch.zeros(1, 3, 1)), torch.zeros(3, 1), GrammarConstraint(only), 1).tolist() == [[0]] * 3
 
@@ -291,8 +291,8 @@ def test_temperature_zero_is_the_likeliest_allowed():
     allowed = torch.rand(500, 30, generator=seeded(1)) < 0.3
     allowed[:, 7] = True
     drawn = draw(logits, allowed, 0.0, None)
-    for row, code in enumerate(drawn.tolist()):
-        assert allowed[row, code] and logits[row, code] == logits[row][allowed[row]].max()
+    for row, token in enumerate(drawn.tolist()):
+        assert allowed[row, token] and logits[row, token] == logits[row][allowed[row]].max()
     for tiny in (1e-6, 1e-40, 1e-300):  # the limit of drawing, with no overflow on the way to it
         assert draw(logits, allowed, tiny, seeded(2)).equal(drawn)
 
@@ -324,23 +324,23 @@ def test_whole_strings_follow_the_model():
     logits = torch.randn(limit, rules.size, generator=seeded(5))
     chances = {}
 
-    def spread(naive, codes, chance):
+    def spread(naive, tokens, chance):
         if not naive.stack:
-            chances[tuple(codes)] = chance
+            chances[tuple(tokens)] = chance
             return
         allowed = naive.allowed()
-        shares = torch.softmax(logits[len(codes), allowed].double(), 0).tolist()
-        for code, share in zip(allowed, shares, strict=True):
+        shares = torch.softmax(logits[len(tokens), allowed].double(), 0).tolist()
+        for token, share in zip(allowed, shares, strict=True):
             after = Naive(rules, naive.left)
             after.stack = list(naive.stack)
-            after.advance(code)
-            spread(after, [*codes, code], chance * share)
+            after.advance(token)
+            spread(after, [*tokens, token], chance * share)
 
     spread(Naive(rules, limit), [], 1.0)
     assert sum(chances.values()) == pytest.approx(1) and len(chances) > 15
     decoder = Scripted(lambda row, step, previous, lhs: logits[step].expand(len(row), -1))
-    codes = decode(decoder, torch.zeros(n, 1), GrammarConstraint(rules), limit, 1.0, seeded(6))
-    counts = Counter(tuple(code for code in row if code >= 0) for row in codes.tolist())
+    tokens = decode(decoder, torch.zeros(n, 1), GrammarConstraint(rules), limit, 1.0, seeded(6))
+    counts = Counter(tuple(token for token in row if token >= 0) for row in tokens.tolist())
     assert set(counts) <= set(chances)
     statistic = sum((counts[string] - n * p) ** 2 / (n * p) for string, p in chances.items())
     assert statistic < chi2.ppf(1 - 1e-6, len(chances) - 1)
@@ -358,14 +358,14 @@ def test_the_ends_of_the_uniform_numbers_draw_what_is_allowed(level, monkeypatch
 
 
 def test_running_totals_that_rise_by_rounding_draw_nothing_forbidden(monkeypatch):
-    """Sums taken in parallel may differ between two codes of which the second has no weight."""
+    """Sums taken in parallel may differ between two tokens of which the second has no weight."""
     cumsum = torch.Tensor.cumsum
     monkeypatch.setattr(torch.Tensor, "cumsum", lambda self, dim: cumsum(self, dim) + torch.arange(4) * 0.2)
     logits, allowed = torch.zeros(1000, 4), torch.tensor([True, False, True, False]).expand(1000, -1)
     assert set(draw(logits, allowed, 1.0, seeded(0)).tolist()) == {0, 2}
 
 
-def test_the_same_generator_gives_the_same_codes():
+def test_the_same_generator_gives_the_same_tokens():
     codec = codec_of("smiles, macros")
     logits = torch.randn(40, 20, codec.rules.size, generator=seeded(0))
 
@@ -382,15 +382,15 @@ def test_the_same_generator_gives_the_same_codes():
 def test_half_precision_logits():
     codec = codec_of("expressions")
     logits = torch.randn(20, 5, codec.rules.size, generator=seeded(0)).bfloat16()
-    codes = decode(table_of(logits), torch.zeros(5, 1), GrammarConstraint(codec.rules), 20, 1.0, seeded(0))
-    complete(codec, codes)
+    tokens = decode(table_of(logits), torch.zeros(5, 1), GrammarConstraint(codec.rules), 20, 1.0, seeded(0))
+    complete(codec, tokens)
 
 
 # -- a constraint that is dear to ask -------------------------------------------------------------------------------
 
 
 class Picky(GrammarConstraint):
-    """Refuses most of the grammar's codes, which ones depends on the place; never all. Counts how often it is asked."""
+    """Refuses most of the grammar's tokens, which ones depends on the place; never all. Counts the questions."""
 
     exact = False
 
@@ -418,7 +418,7 @@ class Picky(GrammarConstraint):
 
 
 class OnlyAt(GrammarConstraint):
-    """One step over R codes of one nonterminal, of which a few are allowed."""
+    """One step over R tokens of one nonterminal, of which a few are allowed."""
 
     exact = False
 
@@ -438,13 +438,13 @@ class OnlyAt(GrammarConstraint):
 
 
 def one_step(logits, constraint, n, temperature=1.0, seed=0, **options):
-    """n codes drawn from the same logits (R,)."""
+    """n tokens drawn from the same logits (R,)."""
     decoder = Scripted(lambda row, step, previous, lhs: logits.expand(len(row), -1))
     return decode(decoder, torch.zeros(n, 1), constraint, 1, temperature, seeded(seed), **options).squeeze(1)
 
 
 def agrees(drawn, shares):
-    """Whether codes follow shares (R,), by the chi-square test; a code of share 0 must not occur."""
+    """Whether tokens follow shares (R,), by the chi-square test; a token of share 0 must not occur."""
     counts, expected = drawn.bincount(minlength=len(shares)), shares.double() * len(drawn)
     possible = shares > 0
     statistic = ((counts - expected).square() / expected)[possible].sum()
@@ -461,7 +461,7 @@ def test_drawing_lazily_is_drawing_under_the_mask(temperature, seed):
     logits[0] = 3  # refused, and often drawn
     constraint = OnlyAt(FEW)
     drawn = one_step(logits, constraint, 20_000, temperature, seed)
-    assert constraint.calls["refused"] == 1 <= constraint.calls["allowed"] <= 2  # 4 codes, and 4 more
+    assert constraint.calls["refused"] == 1 <= constraint.calls["allowed"] <= 2  # 4 tokens, and 4 more
     assert agrees(drawn, (logits / temperature).masked_fill(~allowed, -torch.inf).softmax(0))
     assert drawn.equal(one_step(logits, constraint, 20_000, temperature, seed))
     assert not drawn.equal(one_step(logits, constraint, 20_000, temperature, seed + 1))
@@ -483,8 +483,8 @@ def test_rows_of_one_batch_are_redrawn_for_themselves():
     logits[::4, 3] = 150
     for temperature in (0.0, 1.0):
         constraint = OnlyAt(FEW)
-        codes = decode(table_of(logits[None]), torch.zeros(1000, 1), constraint, 1, temperature, seeded(0))
-        assert codes.squeeze(1).equal(own)
+        tokens = decode(table_of(logits[None]), torch.zeros(1000, 1), constraint, 1, temperature, seeded(0))
+        assert tokens.squeeze(1).equal(own)
         refused = (logits.argmax(1) != own).sum()
         assert [len(mask) for mask in constraint.asked] == [refused]
         assert constraint.asked[0].sum(1).tolist() == [4] * refused
@@ -494,16 +494,16 @@ def brute(rules, constraint, limit, logits):
     """Each string that a constraint admits with the sum of its log-probabilities, under its mask and the grammar's."""
     found = {}
 
-    def follow(state, codes, under_mask, under_grammar):
+    def follow(state, tokens, under_mask, under_grammar):
         if not state.alive[0]:
-            found[tuple(codes)] = (under_mask, under_grammar)
+            found[tuple(tokens)] = (under_mask, under_grammar)
             return
-        steps = logits[len(codes)].double()
+        steps = logits[len(tokens)].double()
         allowed, candidates = constraint.allowed(state)[0], constraint.candidates(state)[0]
         gains = steps - steps[allowed].logsumexp(0), steps - steps[candidates].logsumexp(0)
-        for code in allowed.nonzero().flatten().tolist():
-            after = constraint.advance(state, torch.tensor([code]))
-            follow(after, [*codes, code], under_mask + gains[0][code].item(), under_grammar + gains[1][code].item())
+        for token in allowed.nonzero().flatten().tolist():
+            after = constraint.advance(state, torch.tensor([token]))
+            follow(after, [*tokens, token], under_mask + gains[0][token].item(), under_grammar + gains[1][token].item())
 
     follow(constraint.start(1, limit), [], 0.0, 0.0)
     return found
@@ -527,21 +527,21 @@ def test_whole_strings_follow_the_model_under_a_picky_constraint(seed):
     }
     assert sum(chances.values()) == pytest.approx(1) and len(chances) > 5
     assert len(chances) < len(brute(SMALL, GrammarConstraint(SMALL), limit, logits))
-    codes = decode(same_for_all(logits), torch.zeros(n, 1), constraint, limit, 1.0, seeded(seed))
-    counts = Counter(tuple(code for code in row if code >= 0) for row in codes.tolist())
+    tokens = decode(same_for_all(logits), torch.zeros(n, 1), constraint, limit, 1.0, seeded(seed))
+    counts = Counter(tuple(token for token in row if token >= 0) for row in tokens.tolist())
     assert set(counts) <= set(chances)
     statistic = sum((counts[string] - n * p) ** 2 / (n * p) for string, p in chances.items())
     assert statistic < chi2.ppf(1 - 1e-6, len(chances) - 1)
 
 
-def obeys(constraint, codes, limit):
+def obeys(constraint, tokens, limit):
     """Whether each step of each row was allowed, and the last completed it."""
-    for row in codes:
+    for row in tokens:
         state = constraint.start(1, limit)
-        for code in row[row >= 0]:
-            if not constraint.allowed(state)[0, code]:
+        for token in row[row >= 0]:
+            if not constraint.allowed(state)[0, token]:
                 return False
-            state = constraint.advance(state, code[None])
+            state = constraint.advance(state, token[None])
         if state.alive[0]:
             return False
     return True
@@ -557,14 +557,14 @@ def test_a_constraint_is_obeyed_in_few_questions(name, seed, spare, share):
     for label, logits in scripts(codec.rules, seed, limit, batch).items():
         for options in ({"temperature": 0.0}, {"temperature": 1.0}, {"temperature": 1.0, "top_p": 0.8}):
             constraint.calls.clear()
-            codes = decode(
+            tokens = decode(
                 table_of(logits), torch.zeros(batch, 1), constraint, limit, generator=seeded(seed), **options
             )
             doublings = 1 + np.ceil(np.log2(codec.rules.size / 4))
-            assert constraint.calls["refused"] <= codes.shape[1], label
-            assert constraint.calls["allowed"] <= max(1, doublings) * codes.shape[1], label
-            assert obeys(constraint, codes, limit), label
-            complete(codec, codes)
+            assert constraint.calls["refused"] <= tokens.shape[1], label
+            assert constraint.calls["allowed"] <= max(1, doublings) * tokens.shape[1], label
+            assert obeys(constraint, tokens, limit), label
+            complete(codec, tokens)
 
 
 @every_codec
@@ -578,8 +578,8 @@ def test_what_refuses_nothing_changes_nothing(name):
         return decode(table_of(logits), torch.zeros(20, 1), constraint, limit, temperature, seeded(1), top_p)
 
     for temperature, top_p in ((0.0, 1.0), (1.0, 1.0), (1.0, 0.7), (1.0, 0.99), (3.0, 0.999), (0.1, 1e-9)):
-        codes = drawn(GrammarConstraint(codec.rules), temperature, top_p)
-        assert drawn(lenient, temperature, top_p).equal(codes)
+        tokens = drawn(GrammarConstraint(codec.rules), temperature, top_p)
+        assert drawn(lenient, temperature, top_p).equal(tokens)
     assert lenient.calls["refused"] > 0
 
 
@@ -600,10 +600,10 @@ def nucleus(logits, allowed, temperature, top_p):
     """Shares (R,) in plain Python."""
     shares = (logits / temperature).masked_fill(~allowed, -torch.inf).softmax(0)
     kept, mass = [], 0.0
-    for code in shares.argsort(descending=True).tolist():
+    for token in shares.argsort(descending=True).tolist():
         if mass < top_p:
-            kept.append(code)
-        mass += shares[code].item()
+            kept.append(token)
+        mass += shares[token].item()
     cut = torch.zeros_like(shares)
     cut[kept] = shares[kept]
     return cut / cut.sum()
@@ -623,34 +623,34 @@ def test_the_nucleus(top_p, temperature, allowed):
 
 def test_each_row_has_a_nucleus_of_its_own():
     logits = torch.zeros(2, 3000, 6)
-    logits[:, :, 0] = 10.0  # row 0: one code; row 1: the other five, of which four are enough
+    logits[:, :, 0] = 10.0  # row 0: one token; row 1: the other five, of which four are enough
     logits[:, 1500:, 0] = -10.0
     decoder = table_of(logits)
-    codes = decode(decoder, torch.zeros(3000, 1), OnlyAt([1] * 6), 1, 1.0, seeded(0), top_p=0.79).squeeze(1)
-    assert (codes[:1500] == 0).all()
-    assert len(set(codes[1500:].tolist())) == 4 and 0 not in codes[1500:]
+    tokens = decode(decoder, torch.zeros(3000, 1), OnlyAt([1] * 6), 1, 1.0, seeded(0), top_p=0.79).squeeze(1)
+    assert (tokens[:1500] == 0).all()
+    assert len(set(tokens[1500:].tolist())) == 4 and 0 not in tokens[1500:]
 
 
-def test_the_smallest_nucleus_is_the_likeliest_code():
+def test_the_smallest_nucleus_is_the_likeliest_token():
     logits = torch.randn(40, 12, generator=seeded(0))
     logits[:, 0] = 9
     for top_p in (1e-9, 1e-300):
-        codes = decode(table_of(logits[None]), torch.zeros(40, 1), OnlyAt(FEW), 1, 1.0, seeded(0), top_p=top_p)
+        tokens = decode(table_of(logits[None]), torch.zeros(40, 1), OnlyAt(FEW), 1, 1.0, seeded(0), top_p=top_p)
         greedy = decode(table_of(logits[None]), torch.zeros(40, 1), OnlyAt(FEW), 1)
-        assert codes.equal(greedy)
+        assert tokens.equal(greedy)
 
 
 def test_a_nucleus_is_asked_about_only_until_it_is_certain():
     logits = torch.linspace(20, -20, 100)
     logits[[10, 30, 60]] = torch.tensor([40.0, 30, 29.9])
-    allowed = [0 if code in (10, 0, 1, 2, 3) else 1 for code in range(100)]
+    allowed = [0 if token in (10, 0, 1, 2, 3) else 1 for token in range(100)]
     constraint = OnlyAt(allowed)
     drawn = one_step(logits, constraint, 2_000, top_p=0.8)
     assert set(drawn.tolist()) == {30, 60}
     assert [mask.sum(1).unique().tolist() for mask in constraint.asked] == [[8]]
     assert not torch.stack(constraint.asked)[..., 11:30].any()
-    # The likeliest allowed code comes late, and no code is asked about twice.
-    constraint = OnlyAt([int(code == 25) for code in range(100)])
+    # The likeliest allowed token comes late, and no token is asked about twice.
+    constraint = OnlyAt([int(token == 25) for token in range(100)])
     assert set(one_step(logits, constraint, 5, top_p=0.8).tolist()) == {25}
     assert torch.stack(constraint.asked).sum(0).max() == 1
     # A nucleus that is sure only when all is known.
@@ -662,7 +662,7 @@ def test_a_nucleus_is_asked_about_only_until_it_is_certain():
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_no_code_is_asked_about_twice(temperature):
+def test_no_token_is_asked_about_twice(temperature):
     constraint = OnlyAt([0] * 99 + [1])
     assert one_step(torch.linspace(9, 0, 100), constraint, 1, temperature).tolist() == [99]
     asked = torch.cat(constraint.asked).sum(0)  # beside the one that was drawn at first
@@ -709,10 +709,10 @@ def test_enough_beams_find_the_likeliest_string(share, seed):
     limit = 5
     constraint = Picky(SMALL, share, seed)
     logits = 2 * torch.randn(limit, 4, SMALL.size, generator=seeded(seed))
-    codes = beam_search(table_of(logits), torch.zeros(4, 1), constraint, limit, 300)
+    tokens = beam_search(table_of(logits), torch.zeros(4, 1), constraint, limit, 300)
     for row in range(4):
         scores = {string: score for string, (_, score) in brute(SMALL, constraint, limit, logits[:, row]).items()}
-        assert tuple(code for code in codes[row].tolist() if code >= 0) == max(scores, key=scores.__getitem__)
+        assert tuple(token for token in tokens[row].tolist() if token >= 0) == max(scores, key=scores.__getitem__)
 
 
 def test_more_beams_find_likelier_strings():
@@ -722,23 +722,23 @@ def test_more_beams_find_likelier_strings():
     logits = torch.randn(limit, batch, codec.rules.size, generator=seeded(1))
     constraint = Picky(codec.rules, 0.3)
 
-    def score(row, codes):
+    def score(row, tokens):
         state, total = constraint.start(1, limit), 0.0
-        for step, code in enumerate(codes[codes >= 0]):
+        for step, token in enumerate(tokens[tokens >= 0]):
             steps = logits[step, row].double()
-            total += (steps[code] - steps[constraint.candidates(state)[0]].logsumexp(0)).item()
-            state = constraint.advance(state, code[None])
+            total += (steps[token] - steps[constraint.candidates(state)[0]].logsumexp(0)).item()
+            state = constraint.advance(state, token[None])
         return total
 
     scores = []
     for width in (1, 2, 8, 64):
-        codes = beam_search(table_of(logits), torch.zeros(batch, 1), constraint, limit, width)
-        assert obeys(constraint, codes, limit)
-        complete(codec, codes)
+        tokens = beam_search(table_of(logits), torch.zeros(batch, 1), constraint, limit, width)
+        assert obeys(constraint, tokens, limit)
+        complete(codec, tokens)
         for row in range(batch):
             alone = beam_search(table_of(logits[:, row : row + 1]), torch.zeros(1, 1), constraint, limit, width)
-            assert alone[0].tolist() == [code for code in codes[row].tolist() if code >= 0]
-        scores.append([score(row, codes[row]) for row in range(batch)])
+            assert alone[0].tolist() == [token for token in tokens[row].tolist() if token >= 0]
+        scores.append([score(row, tokens[row]) for row in range(batch)])
     assert np.mean(scores[0]) < np.mean(scores[1]) < np.mean(scores[3])
     assert (np.array(scores[3]) >= np.array(scores[0]) - 1e-6).all()
 
@@ -759,10 +759,10 @@ def test_a_beam_that_has_ended_stays_in_the_race():
 def test_equal_beams_are_not_mixed_up():
     codec = codec_of("smiles")
     limit = codec.rules.shortest + 6
-    codes = beam_search(
+    tokens = beam_search(
         table_of(torch.zeros(limit, 5, codec.rules.size)), torch.zeros(5, 1), Picky(codec.rules), limit, 7
     )
-    complete(codec, codes)
+    complete(codec, tokens)
 
 
 def test_beams_ask_for_more_only_where_they_must():
@@ -809,12 +809,12 @@ def test_without_a_constraint_rows_end_as_they_happen_to(name, seed, limit):
     rules = codec.rules
     batch = 12
     logits = torch.randn(limit, batch, rules.size, generator=seeded(seed))
-    for shift in (0, 4):  # by the second one, most codes are those that the grammar wants
+    for shift in (0, 4):  # by the second one, most tokens are those that the grammar wants
         wanted = Scripted(lambda row, step, previous, lhs, s=shift: logits[step, row] + s * rule_mask(rules)[lhs])
-        codes = decode(wanted, torch.zeros(batch, 1), Free(rules), limit, 1.0, seeded(seed))
-        texts = codec.spell_batch(codes.numpy())
-        for row, text in zip(codes.tolist(), texts, strict=True):
-            spelled = [code for code in row if code >= 0]
+        tokens = decode(wanted, torch.zeros(batch, 1), Free(rules), limit, 1.0, seeded(seed))
+        texts = codec.spell_batch(tokens.numpy())
+        for row, text in zip(tokens.tolist(), texts, strict=True):
+            spelled = [token for token in row if token >= 0]
             ending = followed(rules, spelled, limit)
             assert ending == ("complete" if text is not None else "failed")
             if text is not None:
@@ -828,18 +828,18 @@ def rule_mask(rules):
     return torch.from_numpy(rules.lhs_mask)
 
 
-def followed(rules, codes, limit):
+def followed(rules, tokens, limit):
     """How a row of an unconstrained decoding ended; it must have ended as soon as it could and no sooner."""
     stack = [rules.start]
-    for taken, code in enumerate(codes, start=1):
-        if rules.lhs[code] != stack.pop():
-            assert taken == len(codes)
+    for taken, token in enumerate(tokens, start=1):
+        if rules.lhs[token] != stack.pop():
+            assert taken == len(tokens)
             return "failed"
-        stack += reversed(rules.children[code, : rules.arity[code]].tolist())
+        stack += reversed(rules.children[token, : rules.arity[token]].tolist())
         if sum(int(rules.min_steps[symbol]) for symbol in stack) > limit - taken:
-            assert taken == len(codes)
+            assert taken == len(tokens)
             return "failed"
-    assert codes and not stack
+    assert tokens and not stack
     return "complete"
 
 
@@ -865,14 +865,14 @@ def test_masks_keep_the_grammar_and_not_the_limit(name, seed, limit):
     rules = codec.rules
     logits = torch.randn(limit, 12, rules.size, generator=seeded(seed))
     net = Scripted(lambda row, step, previous, lhs: logits[step, row])
-    codes = decode(net, torch.zeros(12, 1), Masks(rules), limit, 1.0, seeded(seed))
-    for row, text in zip(codes.tolist(), codec.spell_batch(codes.numpy()), strict=True):
-        spelled = [code for code in row if code >= 0]
+    tokens = decode(net, torch.zeros(12, 1), Masks(rules), limit, 1.0, seeded(seed))
+    for row, text in zip(tokens.tolist(), codec.spell_batch(tokens.numpy()), strict=True):
+        spelled = [token for token in row if token >= 0]
         assert followed(rules, spelled, limit) == ("complete" if text is not None else "failed")
-        stack = [rules.start]  # no code was ever drawn that the stack's top forbids
-        for code in spelled:
-            assert rules.lhs[code] == stack.pop()
-            stack += reversed(rules.children[code, : rules.arity[code]].tolist())
+        stack = [rules.start]  # no token was ever drawn that the stack's top forbids
+        for token in spelled:
+            assert rules.lhs[token] == stack.pop()
+            stack += reversed(rules.children[token, : rules.arity[token]].tolist())
         if text is None:
             assert sum(int(rules.min_steps[symbol]) for symbol in stack) > limit - len(spelled)
 
@@ -891,8 +891,8 @@ def test_with_room_enough_masks_are_the_grammar():
 def test_a_limit_too_small_without_a_constraint():
     codec = codec_of("smiles")
     assert codec.rules.shortest > 1
-    codes = decode(table_of(torch.zeros(1, 3, codec.rules.size)), torch.zeros(3, 1), Free(codec.rules), 1)
-    assert codec.spell_batch(codes.numpy()) == [None] * 3
+    tokens = decode(table_of(torch.zeros(1, 3, codec.rules.size)), torch.zeros(3, 1), Free(codec.rules), 1)
+    assert codec.spell_batch(tokens.numpy()) == [None] * 3
     for limit in (0, -1):
         with pytest.raises(InputError, match="1 or more"):
             Free(codec.rules).start(3, limit)
@@ -942,7 +942,7 @@ def test_one_logit_that_is_no_number(value):
     assert draw(logits, allowed, 1.0, seeded(0)).shape == (4,)
 
 
-def test_a_code_of_no_probability_is_not_drawn():
+def test_a_token_of_no_probability_is_not_drawn():
     logits = torch.zeros(2000, 3)
     logits[:, 1] = -torch.inf
     assert set(draw(logits, torch.ones(2000, 3).bool(), 1.0, seeded(0)).tolist()) == {0, 2}
@@ -976,9 +976,9 @@ def test_a_constraint_that_never_ends_is_stopped():
 @every_codec
 def test_an_empty_batch(name):
     rules = codec_of(name).rules
-    codes = decode(table_of(torch.zeros(9, 0, rules.size)), torch.zeros(0, 3), GrammarConstraint(rules), 9)
-    assert codes.shape == (0, 0) and codes.dtype == torch.int64
-    assert codec_of(name).decode_batch(codes.numpy()) == []
+    tokens = decode(table_of(torch.zeros(9, 0, rules.size)), torch.zeros(0, 3), GrammarConstraint(rules), 9)
+    assert tokens.shape == (0, 0) and tokens.dtype == torch.int64
+    assert codec_of(name).decode_batch(tokens.numpy()) == []
 
 
 def test_a_negative_batch():
@@ -996,10 +996,10 @@ def test_all_at_once_decodes_to_the_language(name, seed, spare, temperature):
     codec = codec_of(name)
     limit, batch = codec.rules.shortest + spare, 70
     for logits in scripts(codec.rules, seed, limit, batch).values():
-        codes = decode_all(logits.transpose(0, 1), GrammarConstraint(codec.rules), temperature, seeded(seed))
-        assert codes.dtype == torch.int64 and codes.shape[0] == batch and codes.shape[1] <= limit
-        assert ends(codes).max() == codes.shape[1]
-        complete(codec, codes)
+        tokens = decode_all(logits.transpose(0, 1), GrammarConstraint(codec.rules), temperature, seeded(seed))
+        assert tokens.dtype == torch.int64 and tokens.shape[0] == batch and tokens.shape[1] <= limit
+        assert ends(tokens).max() == tokens.shape[1]
+        complete(codec, tokens)
 
 
 @every_codec

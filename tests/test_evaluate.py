@@ -23,7 +23,7 @@ from grammar_rae.cli import evaluation as evaluation_command
 from grammar_rae.datasets import sample_texts
 from grammar_rae.errors import DataError, InputError, MissingExtraError
 from grammar_rae.metrics import chemnet_moments, fcd, snn
-from grammar_rae.model import GenerativeModel, SampleResult
+from grammar_rae.model import SampleResult, TextModel
 from grammar_rae.report.evaluation import evaluation_markdown, evaluation_tables, write_evaluation_page
 from grammar_rae.resources import bundled
 
@@ -56,15 +56,15 @@ def written(path: Path, texts: list[str]) -> Path:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a trained model (``run``) and a file of molecules that it has not seen (``others.smi``)."""
     folder = tmp_path_factory.mktemp("evaluation")
-    GenerativeModel("tiny", epochs=1).fit(TRAINING, folder=folder / "run", jobs=1)
+    TextModel("tiny", epochs=1).fit(TRAINING, folder=folder / "run", jobs=1)
     written(folder / "others.smi", [*OTHERS, "C1CC"])
     return folder
 
 
 @pytest.fixture(scope="module")
-def model(home: Path) -> GenerativeModel:
-    loaded = GenerativeModel.load(home / "run")
-    assert isinstance(loaded, GenerativeModel)
+def model(home: Path) -> TextModel:
+    loaded = TextModel.load(home / "run")
+    assert isinstance(loaded, TextModel)
     return loaded
 
 
@@ -74,7 +74,7 @@ def what(home: Path, **settings: Any) -> Evaluation:
 
 
 @pytest.fixture(scope="module")
-def found(home: Path, model: GenerativeModel) -> Any:
+def found(home: Path, model: TextModel) -> Any:
     return evaluate(model, what(home, baseline=True))
 
 
@@ -137,7 +137,7 @@ class TestFigures:
                 assert 1 - 2 / 12 - 1e-9 <= sum(curves[side]) * step <= 1 + 1e-9
 
 
-def test_exact_reconstructions_count(home: Path, model: GenerativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exact_reconstructions_count(home: Path, model: TextModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that gives back every molecule has 1, less what its codec refuses."""
     kept: dict[int, str] = {}
 
@@ -154,7 +154,7 @@ def test_exact_reconstructions_count(home: Path, model: GenerativeModel, monkeyp
     assert (row["molecules"], row["refused"], row["greedy"], row["sampled"]) == (10, 2, 0.8, 1)
 
 
-def test_nothing_valid(home: Path, model: GenerativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_valid(home: Path, model: TextModel, monkeypatch: pytest.MonkeyPatch) -> None:
     def sample(n: int, valid_only: bool, **_: Any) -> SampleResult:
         latent = np.zeros((n, 8), np.float32)
         return SampleResult(["C1CC"] * n, np.zeros(n, bool), n, 0, latent, "grammar", 1.0, 0)
@@ -168,7 +168,7 @@ def test_nothing_valid(home: Path, model: GenerativeModel, monkeypatch: pytest.M
     assert "| valid | 0.00% |" in evaluation_markdown(found)
 
 
-def test_without_a_training_set(home: Path, model: GenerativeModel) -> None:
+def test_without_a_training_set(home: Path, model: TextModel) -> None:
     found = evaluate(model, what(home, run=None, reconstruct=0)).figures
     assert "novelty" not in found["moses"] and found["guacamol"] is None and found["training_molecules"] is None
     assert "no training set" in found["remarks"][0]
@@ -177,11 +177,11 @@ def test_without_a_training_set(home: Path, model: GenerativeModel) -> None:
 class TestRefusals:
     def test_expressions(self, home: Path) -> None:
         texts = ["x", "x+1", "sin(x*2)", "exp(x)/3", "(x+1)*x", "3"]
-        model = GenerativeModel("tiny", epochs=1, overrides=EXPRESSIONS).fit(texts)
+        model = TextModel("tiny", epochs=1, overrides=EXPRESSIONS).fit(texts)
         with pytest.raises(InputError, match="only models of molecules"):
             evaluate(model, what(home))
 
-    def test_without_the_extra(self, home: Path, model: GenerativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_the_extra(self, home: Path, model: TextModel, monkeypatch: pytest.MonkeyPatch) -> None:
         real = builtins.__import__
 
         def without(name: str, *arguments: Any) -> Any:
@@ -194,11 +194,11 @@ class TestRefusals:
             evaluate(model, what(home))
 
     @pytest.mark.parametrize("device", ["abacus", "cuda:99"])
-    def test_devices(self, home: Path, model: GenerativeModel, device: str) -> None:
+    def test_devices(self, home: Path, model: TextModel, device: str) -> None:
         with pytest.raises(InputError, match="device cannot be used"):
             evaluate(model, what(home, device=device))
 
-    def test_files(self, home: Path, model: GenerativeModel, tmp_path: Path) -> None:
+    def test_files(self, home: Path, model: TextModel, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="no such file"):
             evaluate(model, what(home, reference=tmp_path / "none.smi"))
         with pytest.raises(DataError, match=r"too few molecules.*2 molecules in 3 texts"):
@@ -206,7 +206,7 @@ class TestRefusals:
         with pytest.raises(DataError, match="no molecule in the training file"):
             evaluate(model, what(home, training=written(tmp_path / "bad.smi", ["C1CC"])))
 
-    def test_no_process(self, home: Path, model: GenerativeModel) -> None:
+    def test_no_process(self, home: Path, model: TextModel) -> None:
         with pytest.raises(InputError, match="must be a process"):
             evaluate(model, what(home, jobs=0))
 
@@ -285,10 +285,10 @@ class TestSets:
         names = {name: path.name for name, path in reference_files("moses", tmp_path, False).items()}
         assert names == {"Test": "test.csv.gz", "TestSF": "test_scaffolds.csv.gz"}
 
-    def test_training_sets_of_a_run_and_of_a_file(self, home: Path, model: GenerativeModel, tmp_path: Path) -> None:
-        from grammar_rae.datasets import CodeDataset
+    def test_training_sets_of_a_run_and_of_a_file(self, home: Path, model: TextModel, tmp_path: Path) -> None:
+        from grammar_rae.datasets import TokenDataset
 
-        run = Training.of_run(CodeDataset.open(home / "run" / "data"), model.codec)
+        run = Training.of_run(TokenDataset.open(home / "run" / "data"), model.codec)
         file = Training.of_file(written(tmp_path / "t.smi", [chem.kekule(text) for text in TRAINING]))
         for training in (run, file):
             assert len(training) == len(TRAINING)

@@ -21,7 +21,7 @@ from grammar_rae import checkpoint
 from grammar_rae.datasets import ImageDataset, image_set
 from grammar_rae.density import DENSITIES
 from grammar_rae.errors import CheckpointError, DataError, InputError, TrainingError, UnknownNameError
-from grammar_rae.model import GenerativeModel, ImageModel, latent
+from grammar_rae.model import ImageModel, TextModel, latent
 from grammar_rae.recipes import ALL_IMAGE_MODELS, RECIPES
 from grammar_rae.training import Callback, History, TrainingState
 
@@ -668,7 +668,7 @@ def no_current(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def of_texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("texts")
-    GenerativeModel("tiny", epochs=1).fit(["CCO", "CCN", "CCC", "c1ccccc1", "CO", "CN"] * 5, folder=folder)
+    TextModel("tiny", epochs=1).fit(["CCO", "CCN", "CCC", "c1ccccc1", "CO", "CN"] * 5, folder=folder)
     return folder
 
 
@@ -676,9 +676,9 @@ def of_texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_load_gives_the_kind_that_was_saved(model: ImageModel, saved: Path, of_texts: Path) -> None:
     loaded = grammar_rae.load(str(saved))
     assert type(loaded) is ImageModel and same_weights(loaded, model)
-    assert type(grammar_rae.load(of_texts)) is GenerativeModel
+    assert type(grammar_rae.load(of_texts)) is TextModel
     with pytest.raises(CheckpointError, match=r"no model of texts.*'image model'.*grammar_rae\.load"):
-        GenerativeModel.load(saved)
+        TextModel.load(saved)
     with pytest.raises(CheckpointError, match=r"no model of images.*'model'.*grammar_rae\.load"):
         ImageModel.load(of_texts)
 

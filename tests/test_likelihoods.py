@@ -15,16 +15,16 @@ from grammar_rae.likelihoods import IMAGE_LIKELIHOODS, LearnedGaussian, MaskedBi
 RULES = Rules.build([0, 0, 1, 1, 1, 1, 2], [[1, 0], [], [2], [], [1, 2], [3], []], 4, 0)
 SAME = {rule: [r for r in range(RULES.size) if RULES.lhs[r] == RULES.lhs[rule] and r != 5] for rule in range(7)}
 USABLE = [0, 1, 2, 3, 4, 6]
-CODES = torch.tensor([[0, 2, 6, 1], [1, -1, -1, -1]])
+TOKENS = torch.tensor([[0, 2, 6, 1], [1, -1, -1, -1]])
 
 derivations = st.lists(st.lists(st.sampled_from(USABLE), max_size=6), min_size=1, max_size=5)
 
 
-def by_hand(logits: list[list[float]], codes: list[int]) -> float:
+def by_hand(logits: list[list[float]], tokens: list[int]) -> float:
     cost = 0.0
-    for row, code in zip(logits, codes, strict=False):
-        if code >= 0:
-            cost += math.log(sum(math.exp(row[r]) for r in SAME[code])) - row[code]
+    for row, token in zip(logits, tokens, strict=False):
+        if token >= 0:
+            cost += math.log(sum(math.exp(row[r]) for r in SAME[token])) - row[token]
     return cost
 
 
@@ -35,28 +35,30 @@ def random_logits(*shape: int, seed: int = 0) -> torch.Tensor:
 @given(rows=derivations, seed=st.integers(0, 2**32))
 def test_cost_is_the_log_softmax_over_the_rules_of_the_same_left_hand_side(rows: list[list[int]], seed: int) -> None:
     width = max(map(len, rows))
-    codes = torch.tensor([row + [-1] * (width - len(row)) for row in rows], dtype=torch.int64).reshape(len(rows), width)
-    logits = random_logits(*codes.shape, seed=seed)
-    cost, exact = MaskedCategorical(RULES)(logits, codes)
+    tokens = torch.tensor([row + [-1] * (width - len(row)) for row in rows], dtype=torch.int64).reshape(
+        len(rows), width
+    )
+    logits = random_logits(*tokens.shape, seed=seed)
+    cost, exact = MaskedCategorical(RULES)(logits, tokens)
     assert cost.shape == exact.shape == (len(rows),)
-    expected = [by_hand(a, b) for a, b in zip(logits.tolist(), codes.tolist(), strict=True)]
+    expected = [by_hand(a, b) for a, b in zip(logits.tolist(), tokens.tolist(), strict=True)]
     torch.testing.assert_close(cost, torch.tensor(expected), atol=1e-4, rtol=1e-4)
     best = [
-        all(row[code] == max(row[r] for r in SAME[code]) for row, code in zip(a, b, strict=True) if code >= 0)
-        for a, b in zip(logits.tolist(), codes.tolist(), strict=True)
+        all(row[token] == max(row[r] for r in SAME[token]) for row, token in zip(a, b, strict=True) if token >= 0)
+        for a, b in zip(logits.tolist(), tokens.tolist(), strict=True)
     ]
     assert exact.tolist() == best
 
 
 def test_other_rules_get_no_gradient() -> None:
-    logits = random_logits(*CODES.shape).requires_grad_()
-    cost, _ = MaskedCategorical(RULES)(logits, CODES)
+    logits = random_logits(*TOKENS.shape).requires_grad_()
+    cost, _ = MaskedCategorical(RULES)(logits, TOKENS)
     cost.sum().backward()
     assert logits.grad is not None
-    for row, steps in enumerate(CODES.tolist()):
-        for t, code in enumerate(steps):
+    for row, steps in enumerate(TOKENS.tolist()):
+        for t, token in enumerate(steps):
             touched = {r for r, g in enumerate(logits.grad[row, t].tolist()) if g != 0}
-            assert touched == (set() if code < 0 or len(SAME[code]) == 1 else set(SAME[code]))
+            assert touched == (set() if token < 0 or len(SAME[token]) == 1 else set(SAME[token]))
 
 
 def test_a_forced_step_costs_nothing() -> None:
@@ -66,22 +68,22 @@ def test_a_forced_step_costs_nothing() -> None:
 
 
 def test_what_stands_at_padded_positions_does_not_matter() -> None:
-    likelihood, logits = MaskedCategorical(RULES), random_logits(*CODES.shape)
-    cost, exact = likelihood(logits, CODES)
+    likelihood, logits = MaskedCategorical(RULES), random_logits(*TOKENS.shape)
+    cost, exact = likelihood(logits, TOKENS)
     logits[1, 1:] = math.nan
-    again, exact_again = likelihood(logits, CODES)
+    again, exact_again = likelihood(logits, TOKENS)
     assert again.tolist() == cost.tolist()
     assert exact_again.tolist() == exact.tolist()
 
 
 def test_exactness_asks_for_every_step() -> None:
-    likelihood, logits = MaskedCategorical(RULES), torch.zeros(*CODES.shape, RULES.size)
-    logits.scatter_(2, CODES.clamp(min=0).unsqueeze(2), 1.0)
+    likelihood, logits = MaskedCategorical(RULES), torch.zeros(*TOKENS.shape, RULES.size)
+    logits.scatter_(2, TOKENS.clamp(min=0).unsqueeze(2), 1.0)
     # A likelier rule of another left-hand side is no mistake: it could not be chosen there.
     logits[0, 0, 3] = 9.0
-    assert likelihood(logits, CODES)[1].tolist() == [True, True]
+    assert likelihood(logits, TOKENS)[1].tolist() == [True, True]
     logits[0, 1, 4] = 2.0
-    assert likelihood(logits, CODES)[1].tolist() == [False, True]
+    assert likelihood(logits, TOKENS)[1].tolist() == [False, True]
 
 
 def test_a_row_of_padding_costs_nothing() -> None:
@@ -93,8 +95,8 @@ def test_a_row_of_padding_costs_nothing() -> None:
 @pytest.mark.parametrize("row", [MaskedCategorical, MaskedBinary])
 @pytest.mark.parametrize("scale", [1e4, 1e30])
 def test_extreme_logits_stay_finite(scale: float, row: type[MaskedCategorical]) -> None:
-    logits = (scale * random_logits(*CODES.shape)).requires_grad_()
-    cost, _ = row(RULES)(logits, CODES)
+    logits = (scale * random_logits(*TOKENS.shape)).requires_grad_()
+    cost, _ = row(RULES)(logits, TOKENS)
     cost.sum().backward()
     assert cost.isfinite().all()
     assert logits.grad is not None and logits.grad.isfinite().all()
@@ -103,28 +105,30 @@ def test_extreme_logits_stay_finite(scale: float, row: type[MaskedCategorical]) 
 @given(rows=derivations, seed=st.integers(0, 2**32))
 def test_the_binary_cost_is_the_cross_entropy_of_one_hot_vectors(rows: list[list[int]], seed: int) -> None:
     width = max(map(len, rows))
-    codes = torch.tensor([row + [-1] * (width - len(row)) for row in rows], dtype=torch.int64).reshape(len(rows), width)
-    logits = random_logits(*codes.shape, seed=seed)
-    cost, exact = MaskedBinary(RULES)(logits, codes)
+    tokens = torch.tensor([row + [-1] * (width - len(row)) for row in rows], dtype=torch.int64).reshape(
+        len(rows), width
+    )
+    logits = random_logits(*tokens.shape, seed=seed)
+    cost, exact = MaskedBinary(RULES)(logits, tokens)
     expected = []
-    for steps, row in zip(logits.double(), codes.tolist(), strict=True):
+    for steps, row in zip(logits.double(), tokens.tolist(), strict=True):
         total = 0.0
-        for step, code in zip(steps, row, strict=True):
-            if code >= 0:
-                p = torch.softmax(step[SAME[code]], dim=0)
-                one_hot = torch.tensor([float(r == code) for r in SAME[code]]).double()
+        for step, token in zip(steps, row, strict=True):
+            if token >= 0:
+                p = torch.softmax(step[SAME[token]], dim=0)
+                one_hot = torch.tensor([float(r == token) for r in SAME[token]]).double()
                 total += torch.nn.functional.binary_cross_entropy(p, one_hot, reduction="sum").item()
         expected.append(total)
     torch.testing.assert_close(cost, torch.tensor(expected), atol=1e-3, rtol=1e-4)
-    assert exact.tolist() == MaskedCategorical(RULES)(logits, codes)[1].tolist()
+    assert exact.tolist() == MaskedCategorical(RULES)(logits, tokens)[1].tolist()
 
 
 def test_rounded_logits_are_summed_in_float32() -> None:
-    logits = random_logits(*CODES.shape).bfloat16()
+    logits = random_logits(*TOKENS.shape).bfloat16()
     likelihood = MaskedCategorical(RULES)
-    cost, _ = likelihood(logits, CODES)
+    cost, _ = likelihood(logits, TOKENS)
     assert cost.dtype == torch.float32
-    assert cost.tolist() == likelihood(logits.float(), CODES)[0].tolist()
+    assert cost.tolist() == likelihood(logits.float(), TOKENS)[0].tolist()
 
 
 def test_the_table_is_no_part_of_the_saved_weights() -> None:

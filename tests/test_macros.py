@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from grammar_rae import chem
 from grammar_rae.errors import GrammarError, InputError
-from grammar_rae.grammar import MAX_CODES, Grammar, MacroTable, learn_macros, parser_for, read_grammar
+from grammar_rae.grammar import MAX_TOKENS, Grammar, MacroTable, learn_macros, parser_for, read_grammar
 
 EXPRESSIONS = read_grammar("expressions")
 BUNDLED = ["expressions", "smiles", "zinc"]
@@ -28,27 +28,27 @@ def parsed(name, n=300):
         texts = [chem.kekule(text, fragments="largest") for text in molecules(n)]
     derivations = parser_for(grammar).parse_batch(texts)
     assert not derivations.rejected
-    return texts, derivations.codes, derivations.offsets
+    return texts, derivations.tokens, derivations.offsets
 
 
 @cache
 def learned(name, n_macros=64):
-    _, codes, offsets = parsed(name)
-    return learn_macros(read_grammar(name), codes, offsets, n_macros)
+    _, tokens, offsets = parsed(name)
+    return learn_macros(read_grammar(name), tokens, offsets, n_macros)
 
 
-def rows_of(codes, offsets):
-    return np.split(codes, offsets[1:-1])
+def rows_of(tokens, offsets):
+    return np.split(tokens, offsets[1:-1])
 
 
 def encoded(table, derivation):
-    codes, offsets = table.encode(np.asarray(derivation, dtype=np.int32), np.array([0, len(derivation)]))
-    assert codes.dtype == np.uint16 and offsets.tolist() == [0, len(codes)]
-    return codes
+    tokens, offsets = table.encode(np.asarray(derivation, dtype=np.int32), np.array([0, len(derivation)]))
+    assert tokens.dtype == np.uint16 and offsets.tolist() == [0, len(tokens)]
+    return tokens
 
 
 def fewest(table, derivation):
-    """The least number of codes that spell a derivation, by trying every run at every place."""
+    """The least number of tokens that spell a derivation, by trying every run at every place."""
     runs = [(p,) for p in range(table.grammar.size)] + list(table.macros)
     best = [0] + [len(derivation) + 1] * len(derivation)
     for end in range(1, len(derivation) + 1):
@@ -62,44 +62,44 @@ def fewest(table, derivation):
 
 
 @pytest.mark.parametrize("name", BUNDLED)
-def test_real_derivations_come_back_from_fewer_codes(name):
+def test_real_derivations_come_back_from_fewer_tokens(name):
     table = learned(name)
     _, derivations, offsets = parsed(name)
-    codes, ends = table.encode(derivations, offsets)
-    assert codes.dtype == np.uint16 and ends[0] == 0 and ends[-1] == len(codes) and len(ends) == len(offsets)
-    for row, derivation in zip(rows_of(codes, ends), rows_of(derivations, offsets), strict=True):
+    tokens, ends = table.encode(derivations, offsets)
+    assert tokens.dtype == np.uint16 and ends[0] == 0 and ends[-1] == len(tokens) and len(ends) == len(offsets)
+    for row, derivation in zip(rows_of(tokens, ends), rows_of(derivations, offsets), strict=True):
         assert table.expand(row).tolist() == derivation.tolist()
         assert len(row) <= len(derivation)
         assert encoded(table, derivation).tolist() == row.tolist()
-    assert table.expand(codes).tolist() == derivations.tolist()
-    assert len(codes) < 0.6 * len(derivations)
+    assert table.expand(tokens).tolist() == derivations.tolist()
+    assert len(tokens) < 0.6 * len(derivations)
 
 
 @pytest.mark.parametrize("name", BUNDLED)
 @given(seed=st.integers(0, 2**32), limit=st.integers(16, 120))
-def test_random_derivations_come_back_from_the_fewest_codes(name, seed, limit):
+def test_random_derivations_come_back_from_the_fewest_tokens(name, seed, limit):
     table = learned(name)
     derivation = random_derivation(table.grammar, random.Random(seed), limit)
-    codes = encoded(table, derivation)
-    assert table.expand(codes).tolist() == derivation.tolist()
-    assert len(codes) == fewest(table, derivation.tolist()) <= len(derivation)
+    tokens = encoded(table, derivation)
+    assert table.expand(tokens).tolist() == derivation.tolist()
+    assert len(tokens) == fewest(table, derivation.tolist()) <= len(derivation)
 
 
-def test_fewest_codes_where_greedy_is_longer():
+def test_fewest_tokens_where_greedy_is_longer():
     # After the longest first step, (1, 2, 0), the rest takes three more; (1, 2) and (0, 1, 2, 3) take two in all.
     grammar = Grammar.from_text("S -> 'a' S | 'b' S | 'c' S | 'd'")
     table = MacroTable(grammar, ((1, 2), (1, 2, 0), (0, 1, 2, 3)))
-    codes = encoded(table, [1, 2, 0, 1, 2, 3])
-    assert codes.tolist() == [4, 6]
-    # Of two ways with two codes the longer first step wins.
+    tokens = encoded(table, [1, 2, 0, 1, 2, 3])
+    assert tokens.tolist() == [4, 6]
+    # Of two ways with two tokens the longer first step wins.
     assert encoded(MacroTable(grammar, ((1, 2), (2, 3))), [1, 2, 3]).tolist() == [4, 3]
 
 
 def test_empty_sets():
     table = learned("expressions")
-    codes, offsets = table.encode(np.zeros(0, np.int32), np.zeros(1, np.int64))
-    assert codes.tolist() == [] and offsets.tolist() == [0]
-    assert table.expand(codes).tolist() == []
+    tokens, offsets = table.encode(np.zeros(0, np.int32), np.zeros(1, np.int64))
+    assert tokens.tolist() == [] and offsets.tolist() == [0]
+    assert table.expand(tokens).tolist() == []
     assert table.spell(np.zeros((0, 5), np.int64)) == []
     assert learn_macros(EXPRESSIONS, np.zeros(0, np.int32), np.zeros(1, np.int64), 5) == MacroTable(EXPRESSIONS)
 
@@ -111,10 +111,10 @@ def test_productions_out_of_range_are_refused(wrong):
 
 
 @pytest.mark.parametrize("wrong", [-1, 12 + 64, 1 << 40])
-def test_codes_out_of_range_are_refused(wrong):
+def test_tokens_out_of_range_are_refused(wrong):
     table = learned("expressions")
     assert table.size == 12 + 64
-    with pytest.raises(InputError, match=f"no such code; received {wrong}; expected 0 to 75"):
+    with pytest.raises(InputError, match=f"no such token; received {wrong}; expected 0 to 75"):
         table.expand(np.array([3, wrong, 7]))
 
 
@@ -124,13 +124,13 @@ def test_codes_out_of_range_are_refused(wrong):
 def test_the_most_frequent_pair_becomes_a_macro():
     # x+x+1: S -> S + T twice, then S -> T and so on; the pairs are counted by hand below.
     derivations = parser_for(EXPRESSIONS).parse_batch(["x+x+1", "x+1"])
-    rows = rows_of(derivations.codes, derivations.offsets)
+    rows = rows_of(derivations.tokens, derivations.offsets)
     assert [row.tolist() for row in rows] == [[0, 0, 3, 7, 7, 8], [0, 3, 7, 8]]
     # (0, 3) and (3, 7) come twice, (0, 0) once; (7, 7) and (7, 8) do not count, as 7 leaves nothing open.
-    table = learn_macros(EXPRESSIONS, derivations.codes, derivations.offsets, 2)
+    table = learn_macros(EXPRESSIONS, derivations.tokens, derivations.offsets, 2)
     assert table.macros == ((0, 3), (0, 3, 7))
     # Then (0, 3, 7) stands before 7 once and before 8 once: nothing comes twice any more.
-    assert learn_macros(EXPRESSIONS, derivations.codes, derivations.offsets, 9) == table
+    assert learn_macros(EXPRESSIONS, derivations.tokens, derivations.offsets, 9) == table
 
 
 def test_a_pair_never_reaches_over_the_end_of_a_derivation():
@@ -147,22 +147,22 @@ def test_a_pair_never_reaches_over_the_end_of_a_derivation():
 
 @pytest.mark.parametrize("name", BUNDLED)
 def test_learning_is_deterministic_and_grows(name):
-    _, codes, offsets = parsed(name)
-    again = learn_macros(read_grammar(name), codes.copy(), offsets.copy(), 64)
+    _, tokens, offsets = parsed(name)
+    again = learn_macros(read_grammar(name), tokens.copy(), offsets.copy(), 64)
     assert again == learned(name)
-    fewer = learn_macros(read_grammar(name), codes.astype(np.int64), offsets, 20)
+    fewer = learn_macros(read_grammar(name), tokens.astype(np.int64), offsets, 20)
     assert fewer.macros == learned(name).macros[:20]
-    lengths = [len(learn_macros(read_grammar(name), codes, offsets, n).encode(codes, offsets)[0]) for n in (0, 8, 64)]
-    assert lengths[0] == len(codes) > lengths[1] > lengths[2]
+    lengths = [len(learn_macros(read_grammar(name), tokens, offsets, n).encode(tokens, offsets)[0]) for n in (0, 8, 64)]
+    assert lengths[0] == len(tokens) > lengths[1] > lengths[2]
 
 
 def test_counts_and_limits():
-    _, codes, offsets = parsed("expressions")
-    assert learn_macros(EXPRESSIONS, codes, offsets, 0).macros == ()
+    _, tokens, offsets = parsed("expressions")
+    assert learn_macros(EXPRESSIONS, tokens, offsets, 0).macros == ()
     with pytest.raises(InputError, match="cannot be negative"):
-        learn_macros(EXPRESSIONS, codes, offsets, -1)
+        learn_macros(EXPRESSIONS, tokens, offsets, -1)
     assert len(learned("expressions").macros) == 64
-    assert len(learn_macros(EXPRESSIONS, codes[: offsets[1]], offsets[:2], 1000).macros) < 64
+    assert len(learn_macros(EXPRESSIONS, tokens[: offsets[1]], offsets[:2], 1000).macros) < 64
 
 
 # -- macros are tree fragments --------------------------------------------------------------------------------------
@@ -173,18 +173,18 @@ def test_left_hand_sides_and_children_agree_with_simulation(name):
     table = learned(name)
     grammar, rules = table.grammar, table.rules
     assert rules.size == table.size and len(set(table.macros)) == len(table.macros)
-    for code in range(table.size):
-        run = (code,) if code < grammar.size else table.macros[code - grammar.size]
+    for token in range(table.size):
+        run = (token,) if token < grammar.size else table.macros[token - grammar.size]
         form = [grammar.productions[run[0]].lhs]
         for production in run:
             at = next(i for i, symbol in enumerate(form) if symbol >= 0)
             assert form[at] == grammar.productions[production].lhs
             form[at : at + 1] = grammar.productions[production].rhs
-        assert table.body(code) == tuple(form)
+        assert table.body(token) == tuple(form)
         open_ = [symbol for symbol in form if symbol >= 0]
-        assert rules.lhs[code] == grammar.productions[run[0]].lhs
-        assert rules.children[code, : rules.arity[code]].tolist() == open_
-        assert rules.usable[code] or code < grammar.size
+        assert rules.lhs[token] == grammar.productions[run[0]].lhs
+        assert rules.children[token, : rules.arity[token]].tolist() == open_
+        assert rules.usable[token] or token < grammar.size
 
 
 @pytest.mark.parametrize("name", BUNDLED)
@@ -221,9 +221,9 @@ def test_macros_of_small_grammars(productions, seed):
     rows = [random_derivation(grammar, chance, 30) for _ in range(10)]
     offsets = np.cumsum([0, *map(len, rows)])
     table = learn_macros(grammar, np.concatenate(rows), offsets, 8)
-    codes, ends = table.encode(np.concatenate(rows), offsets)
+    tokens, ends = table.encode(np.concatenate(rows), offsets)
     padded = np.full((len(rows), 40), -1)
-    for index, (row, derivation) in enumerate(zip(rows_of(codes, ends), rows, strict=True)):
+    for index, (row, derivation) in enumerate(zip(rows_of(tokens, ends), rows, strict=True)):
         assert table.expand(row).tolist() == derivation.tolist()
         assert len(row) == fewest(table, derivation.tolist())
         padded[index, : len(row)] = row
@@ -232,15 +232,15 @@ def test_macros_of_small_grammars(productions, seed):
 
 
 def cheapest(table):
-    """The productions of a derivation of the fewest codes, by following the costs."""
-    rules, stack, codes = table.rules, [table.grammar.start], []
+    """The productions of a derivation of the fewest tokens, by following the costs."""
+    rules, stack, tokens = table.rules, [table.grammar.start], []
     while stack:
         top = stack.pop()
-        code = min(np.flatnonzero(rules.lhs == top), key=lambda c: rules.cost[c])
-        codes.append(code)
-        stack.extend(reversed(rules.children[code, : rules.arity[code]].tolist()))
-    assert len(codes) == rules.shortest
-    return table.expand(np.array(codes))
+        token = min(np.flatnonzero(rules.lhs == top), key=lambda c: rules.cost[c])
+        tokens.append(token)
+        stack.extend(reversed(rules.children[token, : rules.arity[token]].tolist()))
+    assert len(tokens) == rules.shortest
+    return table.expand(np.array(tokens))
 
 
 # -- spelling -------------------------------------------------------------------------------------------------------
@@ -253,8 +253,8 @@ def test_a_batch_spells_as_its_rows(name, padding):
     texts, derivations, offsets = parsed(name)
     rows = rows_of(*table.encode(derivations, offsets))
     padded = np.full((len(rows), max(map(len, rows)) + padding), -1, dtype=np.int64)
-    for row, codes in zip(padded, rows, strict=True):
-        row[: len(codes)] = codes
+    for row, tokens in zip(padded, rows, strict=True):
+        row[: len(tokens)] = tokens
     assert table.spell(padded) == texts
     assert [table.spell(row[None])[0] for row in padded[:20]] == texts[:20]
     assert table.spell(padded.astype(np.int32)) == table.spell(np.asfortranarray(padded)) == texts
@@ -294,21 +294,21 @@ def test_deep_and_long_rows():
     grammar = read_grammar("expressions")
     for text in ("(" * 5000 + "x" + ")" * 5000, "x*" * 20_000 + "x"):
         derivation = parser_for(grammar).parse(text)
-        codes = encoded(learned("expressions"), derivation)
-        assert len(codes) < len(derivation)
-        assert learned("expressions").spell(codes[None].astype(np.int64)) == [text]
+        tokens = encoded(learned("expressions"), derivation)
+        assert len(tokens) < len(derivation)
+        assert learned("expressions").spell(tokens[None].astype(np.int64)) == [text]
 
 
 def test_letters_of_several_bytes():
     grammar = Grammar.from_text("S -> 'ä' S | '€'")
     table = MacroTable(grammar, ((0, 0), (0, 1)))
     assert table.spell(np.array([[2, 3, -1], [2, 0, 1], [1, -1, -1], [0, -1, -1]])) == ["äää€", "äää€", "€", None]
-    assert [table.show(code) for code in range(4)] == ["ä<S>", "€", "ää<S>", "ä€"]
+    assert [table.show(token) for token in range(4)] == ["ä<S>", "€", "ää<S>", "ä€"]
 
 
 def test_show():
     table = MacroTable(EXPRESSIONS, ((3, 4), (0, 3, 7)))
-    assert [table.show(code) for code in (0, 4, 5, 7, 12, 13)] == [
+    assert [table.show(token) for token in (0, 4, 5, 7, 12, 13)] == [
         *("<S>+<T>", "(<S>)", "sin(<S>)", "x", "(<S>)", "x+<T>"),
     ]
 
@@ -333,11 +333,11 @@ def test_macros_that_are_none(macro, said):
         MacroTable(EXPRESSIONS, ((3, 4), macro))
 
 
-def test_codes_fit_into_sixteen_bits():
+def test_tokens_fit_into_sixteen_bits():
     grammar = Grammar.from_text("S -> 'a' S |")
-    macros = ((0, 0),) * (MAX_CODES - grammar.size)
-    assert MacroTable(grammar, macros).size == MAX_CODES == np.iinfo(np.uint16).max + 1
-    with pytest.raises(GrammarError, match="too many codes"):
+    macros = ((0, 0),) * (MAX_TOKENS - grammar.size)
+    assert MacroTable(grammar, macros).size == MAX_TOKENS == np.iinfo(np.uint16).max + 1
+    with pytest.raises(GrammarError, match="too many tokens"):
         MacroTable(grammar, (*macros, (0, 0)))
 
 
@@ -346,9 +346,9 @@ def test_saving(name):
     table = learned(name)
     again = MacroTable.from_dict(json.loads(json.dumps(table.to_dict())))
     assert again == table
-    _, codes, offsets = parsed(name)
-    assert [part.tolist() for part in again.encode(codes, offsets)] == [
-        p.tolist() for p in table.encode(codes, offsets)
+    _, tokens, offsets = parsed(name)
+    assert [part.tolist() for part in again.encode(tokens, offsets)] == [
+        p.tolist() for p in table.encode(tokens, offsets)
     ]
     assert Counter(map(len, again.macros)) == Counter(map(len, table.macros))
 
@@ -379,7 +379,7 @@ def test_data_that_are_wrong(change):
 
 
 @pytest.mark.parametrize("name", BUNDLED)
-def test_terminals_of_codes_are_those_of_the_text(name):
+def test_terminals_of_tokens_are_those_of_the_text(name):
     table = learned(name)
     texts, derivations, offsets = parsed(name)
     written = table.rules.terminals

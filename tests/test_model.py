@@ -37,10 +37,10 @@ from grammar_rae.errors import (
     TrainingError,
     UnknownNameError,
 )
-from grammar_rae.model import GenerativeModel, SampleResult
+from grammar_rae.model import SampleResult, TextModel
 from grammar_rae.model import generative as model_module
 from grammar_rae.model import latent as latent_module
-from grammar_rae.recipes import RECIPES, Recipe, build_constraint
+from grammar_rae.recipes import RECIPES, TextRecipe, build_constraint
 from grammar_rae.resources import DEFAULT_MODEL, bundled, bundled_model, bundled_models
 from grammar_rae.scores import score
 from grammar_rae.training import Callback, History, TrainingState
@@ -62,12 +62,12 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def model() -> GenerativeModel:
-    return GenerativeModel("tiny", epochs=3, overrides=EXACT).fit(TEXTS)
+def model() -> TextModel:
+    return TextModel("tiny", epochs=3, overrides=EXACT).fit(TEXTS)
 
 
 @pytest.fixture(scope="module")
-def learned() -> GenerativeModel:
+def learned() -> TextModel:
     """One that knows a few molecules by heart, so that what it decodes depends on the code."""
     sizes = {
         "encoder": "gru",
@@ -76,11 +76,11 @@ def learned() -> GenerativeModel:
         "decoder_options": {"embedding": 16, "hidden": 64, "context": 16},
     }
     settings = {"learning_rate": 0.01, "validation_fraction": 0.01, "batch_size": 4, "validate_every": 1e9}
-    return GenerativeModel("tiny", epochs=100, overrides=EXACT | sizes | settings).fit(TEXTS[:12])
+    return TextModel("tiny", epochs=100, overrides=EXACT | sizes | settings).fit(TEXTS[:12])
 
 
 @pytest.fixture(scope="module")
-def saved(model: GenerativeModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def saved(model: TextModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved")
     model.save(folder)
     return folder
@@ -91,8 +91,8 @@ def no_current(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grammar_rae, "_current", None)
 
 
-def quick(**overrides: Any) -> GenerativeModel:
-    return GenerativeModel("tiny", epochs=1, overrides=EXACT | overrides)
+def quick(**overrides: Any) -> TextModel:
+    return TextModel("tiny", epochs=1, overrides=EXACT | overrides)
 
 
 def outside(code: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
@@ -102,11 +102,11 @@ def outside(code: str, *arguments: object) -> "subprocess.CompletedProcess[str]"
     return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
 
 
-def weights(model: GenerativeModel) -> dict[str, torch.Tensor]:
+def weights(model: TextModel) -> dict[str, torch.Tensor]:
     return {**model.autoencoder_.state_dict(), **{f"density.{k}": v for k, v in model.density_.state_dict().items()}}
 
 
-def same_weights(one: GenerativeModel, other: GenerativeModel) -> bool:
+def same_weights(one: TextModel, other: TextModel) -> bool:
     a, b = weights(one), weights(other)
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
@@ -120,7 +120,7 @@ def accept(monkeypatch: pytest.MonkeyPatch, judge: Callable[[int], bool]) -> Non
 # --- training --------------------------------------------------------------------------------------------------------
 
 
-def test_training(model: GenerativeModel) -> None:
+def test_training(model: TextModel) -> None:
     assert isinstance(model.codec, GrammarCodec)
     assert model.codec.form == "kekule"
     assert isinstance(model.history, History)
@@ -132,7 +132,7 @@ def test_training(model: GenerativeModel) -> None:
     assert not model.autoencoder_.training
 
 
-def test_learns_a_few_molecules_by_heart(learned: GenerativeModel) -> None:
+def test_learns_a_few_molecules_by_heart(learned: TextModel) -> None:
     again = learned.reconstruct(TEXTS[:12])
     exact = [one == chem.canonical(other) for one, other in zip(again, TEXTS[:12], strict=True)]
     assert sum(exact) >= 9  # one of the others only validated
@@ -164,7 +164,7 @@ def test_every_source_gives_the_same_model(tmp_path: Path) -> None:
         assert same_weights(quick().fit(source, **keywords), expected), name
 
 
-def test_an_encoded_data_set_is_a_source(model: GenerativeModel, tmp_path: Path) -> None:
+def test_an_encoded_data_set_is_a_source(model: TextModel, tmp_path: Path) -> None:
     data = datasets.encode(FEW, model.codec, tmp_path / "encoded")
     from_object, from_folder = quick().fit(data), quick().fit(str(tmp_path / "encoded"))
     assert same_weights(from_object, from_folder)
@@ -193,7 +193,7 @@ def test_bad_rows_are_left_out() -> None:
 
 
 def test_the_seed_decides() -> None:
-    one, again, other = (GenerativeModel("tiny", 1, seed=seed, overrides=EXACT).fit(FEW) for seed in (1, 1, 2))
+    one, again, other = (TextModel("tiny", 1, seed=seed, overrides=EXACT).fit(FEW) for seed in (1, 1, 2))
     assert same_weights(one, again)
     assert not same_weights(one, other)
 
@@ -220,7 +220,7 @@ def test_the_expressions_recipe() -> None:
         )
 
     texts = [expression(generator.randrange(4)) for _ in range(300)]
-    model = GenerativeModel("expressions", epochs=1, overrides={"batch_size": 64}).fit(texts)
+    model = TextModel("expressions", epochs=1, overrides={"batch_size": 64}).fit(texts)
     result = model.sample(50, seed=0)
     assert (result.attempts, result.validity) == (50, 1.0)
     assert all(model.codec.decode(model.codec.encode_text(text)) == text for text in result.texts)
@@ -237,7 +237,7 @@ def test_the_characters_recipe() -> None:
         "density_options": {"n_components": 2},
         "latent": 4,
     }
-    model = GenerativeModel("characters", epochs=1, overrides=small).fit(FEW)
+    model = TextModel("characters", epochs=1, overrides=small).fit(FEW)
     assert isinstance(model.codec, CharacterCodec)
     assert set(model.codec.characters) == set("".join(map(chem.canonical, FEW)))
     result = model.sample(10, valid_only=False, seed=0)
@@ -248,13 +248,13 @@ def test_the_characters_recipe() -> None:
 @pytest.mark.parametrize("recipe", ["tinny", None, 3])
 def test_unknown_recipe(recipe: Any) -> None:
     with pytest.raises(UnknownNameError, match=r"expressions, .*molecules, molecules-conv, molecules-rae, tiny"):
-        GenerativeModel(recipe).fit(FEW)
+        TextModel(recipe).fit(FEW)
 
 
 def test_a_recipe_of_images() -> None:
     for recipe in ("image-rae", RECIPES["image-rae"]):
-        with pytest.raises(InputError, match=r"recipe.*received 'image-rae' \(ImageRecipe\); expected Recipe"):
-            GenerativeModel(recipe).fit(FEW)
+        with pytest.raises(InputError, match=r"recipe.*received 'image-rae' \(ImageRecipe\); expected TextRecipe"):
+            TextModel(recipe).fit(FEW)
 
 
 @pytest.mark.parametrize(
@@ -275,13 +275,13 @@ def test_a_recipe_of_images() -> None:
 )
 def test_unusable_arguments(arguments: dict[str, Any]) -> None:
     with pytest.raises((InputError, DataError)):
-        GenerativeModel("tiny", **arguments).fit(FEW)
+        TextModel("tiny", **arguments).fit(FEW)
 
 
 # --- between texts and codes -----------------------------------------------------------------------------------------
 
 
-def test_encode(model: GenerativeModel) -> None:
+def test_encode(model: TextModel) -> None:
     z = model.encode(TEXTS[:20])
     assert (z.shape, z.dtype) == ((20, LATENT), np.float32)
     assert np.isfinite(z).all()
@@ -293,24 +293,24 @@ def test_encode(model: GenerativeModel) -> None:
         assert np.array_equal(model.encode(text), model.encode([text]))
 
 
-def test_encode_looks_at_the_molecule_not_at_its_spelling(model: GenerativeModel) -> None:
+def test_encode_looks_at_the_molecule_not_at_its_spelling(model: TextModel) -> None:
     assert np.array_equal(model.encode(["OCC"]), model.encode(["CCO"]))
 
 
-def test_encode_nothing(model: GenerativeModel) -> None:
+def test_encode_nothing(model: TextModel) -> None:
     assert model.encode([]).shape == (0, LATENT)
 
 
-def test_large_inputs_go_in_parts(learned: GenerativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_inputs_go_in_parts(learned: TextModel, monkeypatch: pytest.MonkeyPatch) -> None:
     z, texts = learned.encode(TEXTS[:20]), learned.decode(learned.encode(TEXTS[:20]))
-    monkeypatch.setattr(GenerativeModel, "batch_rows", 7)
+    monkeypatch.setattr(TextModel, "batch_rows", 7)
     assert len(set(texts)) > 3
     assert np.allclose(learned.encode(TEXTS[:20]), z, atol=1e-5)
     assert learned.decode(z) == texts
 
 
 @pytest.mark.parametrize("bad", ["no molecule", "", "C" * 400, "C.C", "[Xx]"])
-def test_encode_names_the_text_that_is_refused(model: GenerativeModel, bad: str) -> None:
+def test_encode_names_the_text_that_is_refused(model: TextModel, bad: str) -> None:
     with pytest.raises(TextError, match="text 2 of 3"):
         model.encode(["CCO", bad, "also no molecule"])
 
@@ -318,12 +318,12 @@ def test_encode_names_the_text_that_is_refused(model: GenerativeModel, bad: str)
 @pytest.mark.parametrize(
     "texts", [5, None, {"CCO": 1}, [None], [1.5], [b"CCO"], np.array([["CCO"]]), pd.DataFrame({"smiles": ["CCO"]})]
 )
-def test_encode_refuses_what_is_no_list_of_texts(model: GenerativeModel, texts: Any) -> None:
+def test_encode_refuses_what_is_no_list_of_texts(model: TextModel, texts: Any) -> None:
     with pytest.raises(InputError, match="no text"):
         model.encode(texts)
 
 
-def test_decode(learned: GenerativeModel) -> None:
+def test_decode(learned: TextModel) -> None:
     z = learned.encode(TEXTS[:10])
     texts = learned.decode(z, canonical=False)
     assert len(texts) == 10
@@ -344,12 +344,12 @@ def test_decode(learned: GenerativeModel) -> None:
         lambda z: pd.DataFrame(z),
     ],
 )
-def test_decode_takes_numbers_of_any_kind(learned: GenerativeModel, convert: Callable[[Any], Any]) -> None:
+def test_decode_takes_numbers_of_any_kind(learned: TextModel, convert: Callable[[Any], Any]) -> None:
     z = learned.encode(TEXTS[:4])
     assert learned.decode(convert(z)) == learned.decode(z)
 
 
-def test_decode_leaves_its_input_alone(model: GenerativeModel) -> None:
+def test_decode_leaves_its_input_alone(model: TextModel) -> None:
     z = model.encode(TEXTS[:4])
     z.setflags(write=False)
     with warnings.catch_warnings():
@@ -357,11 +357,11 @@ def test_decode_leaves_its_input_alone(model: GenerativeModel) -> None:
         assert len(model.decode(z)) == 4
 
 
-def test_decode_nothing(model: GenerativeModel) -> None:
+def test_decode_nothing(model: TextModel) -> None:
     assert model.decode(np.zeros((0, LATENT))) == []
 
 
-def test_decode_with_a_temperature_is_decided_by_the_seed(model: GenerativeModel) -> None:
+def test_decode_with_a_temperature_is_decided_by_the_seed(model: TextModel) -> None:
     z = np.zeros((20, LATENT))
     drawn = model.decode(z, temperature=1.0, seed=1)
     assert len(set(drawn)) > 10
@@ -385,13 +385,13 @@ def test_decode_with_a_temperature_is_decided_by_the_seed(model: GenerativeModel
         np.full((1, LATENT), np.inf),
     ],
 )
-def test_decode_refuses_what_is_no_code(model: GenerativeModel, z: Any) -> None:
+def test_decode_refuses_what_is_no_code(model: TextModel, z: Any) -> None:
     with pytest.raises(InputError, match="latent codes"):
         model.decode(z)
 
 
 @pytest.mark.parametrize("temperature", [-1, -1e-9, math.nan, math.inf, "1"])
-def test_unusable_temperature(model: GenerativeModel, temperature: Any) -> None:
+def test_unusable_temperature(model: TextModel, temperature: Any) -> None:
     with pytest.raises(InputError, match="temperature"):
         model.decode(np.zeros((1, LATENT)), temperature=temperature)
     with pytest.raises(InputError, match="temperature"):
@@ -399,13 +399,13 @@ def test_unusable_temperature(model: GenerativeModel, temperature: Any) -> None:
 
 
 @pytest.mark.parametrize("seed", [-1, 2**64, 1.5, "1", True])
-def test_unusable_seed(model: GenerativeModel, seed: Any) -> None:
+def test_unusable_seed(model: TextModel, seed: Any) -> None:
     with pytest.raises(InputError, match="seed"):
         model.sample(1, seed=seed)
 
 
 @pytest.mark.parametrize("top_p", [0, -1, 1.5, math.nan, "1"])
-def test_unusable_top_p(model: GenerativeModel, top_p: Any) -> None:
+def test_unusable_top_p(model: TextModel, top_p: Any) -> None:
     with pytest.raises(InputError, match="top_p"):
         model.decode(np.zeros((1, LATENT)), temperature=1, top_p=top_p)
     with pytest.raises(InputError, match="top_p"):
@@ -413,7 +413,7 @@ def test_unusable_top_p(model: GenerativeModel, top_p: Any) -> None:
 
 
 @pytest.mark.parametrize("constraint", ["gramar", "", "chemistry; gramar", 3])
-def test_unknown_constraint(model: GenerativeModel, constraint: Any) -> None:
+def test_unknown_constraint(model: TextModel, constraint: Any) -> None:
     with pytest.raises(InputError):
         model.sample(1, constraint=constraint)
     with pytest.raises(InputError):
@@ -424,7 +424,7 @@ def test_unknown_constraint(model: GenerativeModel, constraint: Any) -> None:
         model.interpolate("CCO", "CCN", constraint="gramar")
 
 
-def test_decode_with_a_nucleus(model: GenerativeModel) -> None:
+def test_decode_with_a_nucleus(model: TextModel) -> None:
     z = np.zeros((40, LATENT))
     narrow, wide = (model.decode(z, temperature=1.0, top_p=top_p, seed=1) for top_p in (0.2, 0.9))
     assert len(set(narrow)) < len(set(wide))
@@ -433,12 +433,12 @@ def test_decode_with_a_nucleus(model: GenerativeModel) -> None:
     assert model.decode(z, temperature=1.0, top_p=0.9, seed=2) != wide
 
 
-def test_decode_with_beams(model: GenerativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decode_with_beams(model: TextModel, monkeypatch: pytest.MonkeyPatch) -> None:
     z = model.encode(TEXTS[:20])
     assert model.decode(z, beam=1) == model.decode(z)
     found = model.decode(z, beam=5)
     assert len(found) == 20 and found != model.decode(z)
-    monkeypatch.setattr(GenerativeModel, "batch_rows", 7)  # so that no batch has place for two rows
+    monkeypatch.setattr(TextModel, "batch_rows", 7)  # so that no batch has place for two rows
     assert model.decode(z, beam=5) == found
     for options in ({"temperature": 1.0}, {"top_p": 0.5}):
         with pytest.raises(InputError, match="draws nothing"):
@@ -448,7 +448,7 @@ def test_decode_with_beams(model: GenerativeModel, monkeypatch: pytest.MonkeyPat
             model.decode(z, beam=beam)  # type: ignore[arg-type]
 
 
-def test_without_a_constraint_what_is_no_text_is_empty(model: GenerativeModel) -> None:
+def test_without_a_constraint_what_is_no_text_is_empty(model: TextModel) -> None:
     # The hotter, the less often a derivation happens to come out.
     result = model.sample(300, valid_only=False, seed=0, temperature=3.0, constraint="none")
     broken = [text == "" for text in result.texts]
@@ -464,7 +464,7 @@ def test_without_a_constraint_what_is_no_text_is_empty(model: GenerativeModel) -
 
 def test_the_empty_text_is_no_expression_unless_it_is_one() -> None:
     """Texts as they stand are all valid; what was no derivation is not."""
-    model = GenerativeModel("expressions", epochs=1, overrides={"batch_size": 64}).fit(["x", "x+1", "sin(x*2)"] * 10)
+    model = TextModel("expressions", epochs=1, overrides={"batch_size": 64}).fit(["x", "x+1", "sin(x*2)"] * 10)
     result = model.sample(100, valid_only=False, seed=0, temperature=9.0, constraint="none")
     assert [text != "" for text in result.texts] == result.valid.tolist()
     assert 0 < result.n_valid < 100
@@ -473,7 +473,7 @@ def test_the_empty_text_is_no_expression_unless_it_is_one() -> None:
     assert "" not in kept.texts
 
 
-def test_a_constraint_is_bound_once_a_call(model: GenerativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_constraint_is_bound_once_a_call(model: TextModel, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     def counted(choice: Any, *arguments: Any) -> Any:
@@ -481,14 +481,14 @@ def test_a_constraint_is_bound_once_a_call(model: GenerativeModel, monkeypatch: 
         return build_constraint(choice, *arguments)
 
     monkeypatch.setattr(model_module, "build_constraint", counted)
-    monkeypatch.setattr(GenerativeModel, "batch_rows", 7)
+    monkeypatch.setattr(TextModel, "batch_rows", 7)
     model.sample(20, valid_only=False, constraint="chemistry")
     assert asked == ["chemistry"]
     model.decode(np.zeros((20, LATENT)))
     assert asked == ["chemistry", "grammar"]
 
 
-def test_a_constraint_is_a_text_or_an_object(model: GenerativeModel) -> None:
+def test_a_constraint_is_a_text_or_an_object(model: TextModel) -> None:
     rules = "chemistry; max-heavy-atoms=9"
     by_text = model.sample(30, valid_only=False, seed=0, constraint=rules)
     by_object = model.sample(30, valid_only=False, seed=0, constraint=choice_of(rules))
@@ -496,7 +496,7 @@ def test_a_constraint_is_a_text_or_an_object(model: GenerativeModel) -> None:
     assert by_text.constraint == by_object.constraint == rules
 
 
-def test_the_recipes_constraint_is_the_default(model: GenerativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_recipes_constraint_is_the_default(model: TextModel, monkeypatch: pytest.MonkeyPatch) -> None:
     z = np.zeros((30, LATENT))
     expected = model.decode(z, temperature=1, seed=0, constraint="chemistry")
     monkeypatch.setattr(model, "recipe_", model.recipe_.replaced(constraint="chemistry"))
@@ -509,7 +509,7 @@ def test_the_recipes_constraint_is_the_default(model: GenerativeModel, monkeypat
     "options",
     [{"temperature": 0.0}, {"temperature": 1.0}, {"temperature": 3.0}, {"temperature": 1.0, "top_p": 0.8}, {"beam": 3}],
 )
-def test_chemistry_cannot_fail(model: GenerativeModel, options: dict[str, Any]) -> None:
+def test_chemistry_cannot_fail(model: TextModel, options: dict[str, Any]) -> None:
     z = 3 * np.random.default_rng(0).normal(size=(150, LATENT))
     texts = model.decode(z, constraint="chemistry", seed=0, canonical=False, **options)
     assert all(chem.is_valid(text) and model.codec.encode_text(text).size for text in texts)
@@ -520,7 +520,7 @@ def test_chemistry_cannot_fail(model: GenerativeModel, options: dict[str, Any]) 
     assert counts.max() <= 7
 
 
-def test_samples_of_chemistry_need_no_rejection(model: GenerativeModel) -> None:
+def test_samples_of_chemistry_need_no_rejection(model: TextModel) -> None:
     result = model.sample(200, seed=0, temperature=2.0, constraint="chemistry")
     assert (len(result), result.attempts, result.validity) == (200, 200, 1.0)
     assert result.uniqueness > 0.5
@@ -530,27 +530,27 @@ def test_samples_of_chemistry_need_no_rejection(model: GenerativeModel) -> None:
 
 def test_a_constraint_that_the_codec_cannot_serve_is_told_before_training(tmp_path: Path) -> None:
     with pytest.raises(InputError):
-        GenerativeModel("characters", epochs=1, overrides={"constraint": "chemistry"}).fit(FEW, folder=tmp_path)
+        TextModel("characters", epochs=1, overrides={"constraint": "chemistry"}).fit(FEW, folder=tmp_path)
     assert not (tmp_path / "state").exists()
 
 
 def test_the_model_knows_the_atoms_of_its_data(
-    model: GenerativeModel, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: TextModel, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert {"C": 4, "N": 3, "O": 2}.items() <= model.atoms_.items()
-    assert GenerativeModel.load(saved).atoms_ == model.atoms_
+    assert TextModel.load(saved).atoms_ == model.atoms_
     # A model of an earlier version knows none; its texts are those of its grammar as ever.
     folder = tmp_path / "old"
     shutil.copytree(saved, folder)
     edit(lambda index: index["meta"].pop("atoms"))(folder)
-    old = GenerativeModel.load(folder)
+    old = TextModel.load(folder)
     assert old.atoms_ == {}
     assert old.sample(3, False, seed=0).texts == model.sample(3, False, seed=0).texts
     with pytest.raises(InputError, match="atoms"):
         old.sample(1, constraint="chemistry")
 
 
-def test_reconstruct(learned: GenerativeModel) -> None:
+def test_reconstruct(learned: TextModel) -> None:
     texts = learned.reconstruct(TEXTS[:10])
     assert texts == learned.decode(learned.encode(TEXTS[:10]))
     assert learned.reconstruct([]) == []
@@ -558,7 +558,7 @@ def test_reconstruct(learned: GenerativeModel) -> None:
         learned.reconstruct(["no molecule"])
 
 
-def test_interpolate(learned: GenerativeModel) -> None:
+def test_interpolate(learned: TextModel) -> None:
     path = learned.interpolate(TEXTS[0], TEXTS[1])
     assert len(path) == 9
     assert len(set(path)) > 1
@@ -568,15 +568,15 @@ def test_interpolate(learned: GenerativeModel) -> None:
     assert len(learned.interpolate("CCO", "CCN", steps=2)) == 2
 
 
-def test_interpolation_is_a_straight_line(model: GenerativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interpolation_is_a_straight_line(model: TextModel, monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = model.encode(TEXTS[:2])
-    monkeypatch.setattr(GenerativeModel, "decode", lambda self, z, constraint: z)
+    monkeypatch.setattr(TextModel, "decode", lambda self, z, constraint: z)
     line: Any = model.interpolate(TEXTS[0], TEXTS[1], steps=5)
     assert np.allclose(line, [a + share * (b - a) for share in (0, 0.25, 0.5, 0.75, 1)], atol=1e-5)
 
 
 @pytest.mark.parametrize("steps", [1, 0, -3, 2.5, True, "3"])
-def test_unusable_steps(model: GenerativeModel, steps: Any) -> None:
+def test_unusable_steps(model: TextModel, steps: Any) -> None:
     with pytest.raises(InputError, match="two ends"):
         model.interpolate("CCO", "CCN", steps)
 
@@ -584,7 +584,7 @@ def test_unusable_steps(model: GenerativeModel, steps: Any) -> None:
 # --- sampling --------------------------------------------------------------------------------------------------------
 
 
-def test_sample(model: GenerativeModel) -> None:
+def test_sample(model: TextModel) -> None:
     result = model.sample(15, seed=3)
     assert isinstance(result, SampleResult)
     assert len(result) == len(result.smiles) == 15
@@ -597,7 +597,7 @@ def test_sample(model: GenerativeModel) -> None:
     assert (result.constraint, result.temperature, result.seed, result.top_p) == ("grammar", 1.0, 3, 1.0)
 
 
-def test_sample_as_it_comes(model: GenerativeModel) -> None:
+def test_sample_as_it_comes(model: TextModel) -> None:
     result = model.sample(200, valid_only=False, seed=3)
     assert (len(result), result.attempts) == (200, 200)
     assert 0 < result.n_valid == result.valid.sum() < 200
@@ -610,13 +610,13 @@ def test_sample_as_it_comes(model: GenerativeModel) -> None:
     assert result.uniqueness == len(set(valid)) / len(valid)
 
 
-def test_sampled_texts_are_decoded_from_their_codes(learned: GenerativeModel) -> None:
+def test_sampled_texts_are_decoded_from_their_codes(learned: TextModel) -> None:
     result = learned.sample(20, valid_only=False, temperature=0, seed=3)
     assert len(set(result.texts)) > 3
     assert learned.decode(result.latent) == result.texts
 
 
-def test_the_seed_draws_the_same(model: GenerativeModel) -> None:
+def test_the_seed_draws_the_same(model: TextModel) -> None:
     one, again, other = (model.sample(10, seed=seed) for seed in (1, np.int64(1), 2))
     assert one.texts == again.texts
     assert np.array_equal(one.latent, again.latent)
@@ -624,12 +624,12 @@ def test_the_seed_draws_the_same(model: GenerativeModel) -> None:
     assert model.sample(10).texts != model.sample(10).texts
 
 
-def test_n_may_be_a_small_numpy_integer(model: GenerativeModel) -> None:
+def test_n_may_be_a_small_numpy_integer(model: TextModel) -> None:
     assert len(model.sample(np.int8(100), valid_only=True, seed=0)) == 100  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("n", [0, -1, True, 2.0, "3", None, math.nan])
-def test_unusable_n(model: GenerativeModel, n: Any) -> None:
+def test_unusable_n(model: TextModel, n: Any) -> None:
     with pytest.raises(InputError, match="n must be a number"):
         model.sample(n)
     with pytest.raises(InputError, match="max_attempts must be a number"):
@@ -638,7 +638,7 @@ def test_unusable_n(model: GenerativeModel, n: Any) -> None:
 
 @pytest.mark.parametrize("keep", [3, 7])
 def test_validity_is_what_was_accepted_over_what_was_decoded(
-    model: GenerativeModel, monkeypatch: pytest.MonkeyPatch, keep: int
+    model: TextModel, monkeypatch: pytest.MonkeyPatch, keep: int
 ) -> None:
     accept(monkeypatch, lambda before: before % keep == keep - 1)
     result = model.sample(10, seed=0)
@@ -648,14 +648,14 @@ def test_validity_is_what_was_accepted_over_what_was_decoded(
     assert (drawn.attempts, drawn.n_valid, drawn.validity) == (10 * keep, 10, 1 / keep)
 
 
-def test_sampling_is_bounded(model: GenerativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sampling_is_bounded(model: TextModel, monkeypatch: pytest.MonkeyPatch) -> None:
     accept(monkeypatch, lambda before: before < 2)
     with pytest.warns(UserWarning, match=r"only 2 of 5 texts are valid after 37 attempts \(validity 5.41%\)"):
         result = model.sample(5, max_attempts=37)
     assert (len(result), result.attempts, result.n_valid) == (2, 37, 2)
 
 
-def test_sampling_is_bounded_by_itself(model: GenerativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sampling_is_bounded_by_itself(model: TextModel, monkeypatch: pytest.MonkeyPatch) -> None:
     accept(monkeypatch, lambda before: False)
     with pytest.warns(UserWarning, match="only 0 of 2 texts are valid after 200 attempts"):
         result = model.sample(2)
@@ -666,7 +666,7 @@ def test_sampling_is_bounded_by_itself(model: GenerativeModel, monkeypatch: pyte
     assert repr(result) == "<SampleResult: 0 texts of 200 decoded, validity 0.0%: []>"
 
 
-def test_enough_is_no_reason_to_warn(model: GenerativeModel) -> None:
+def test_enough_is_no_reason_to_warn(model: TextModel) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.sample(3, seed=0)
@@ -697,7 +697,7 @@ def test_frame_of_a_result() -> None:
 # --- codes as training draws them ------------------------------------------------------------------------------------
 
 
-def test_a_deterministic_encoder_has_no_noise(model: GenerativeModel) -> None:
+def test_a_deterministic_encoder_has_no_noise(model: TextModel) -> None:
     assert np.array_equal(model.encode(TEXTS[:9], noise=True, seed=1), model.encode(TEXTS[:9]))
 
 
@@ -713,8 +713,8 @@ def test_a_variational_encoder_draws_its_codes_by_the_seed() -> None:
 # --- on disk ---------------------------------------------------------------------------------------------------------
 
 
-def test_save_load_sample(model: GenerativeModel, saved: Path) -> None:
-    again = GenerativeModel.load(saved)
+def test_save_load_sample(model: TextModel, saved: Path) -> None:
+    again = TextModel.load(saved)
     assert same_weights(again, model)
     assert again.sample(10, seed=5).texts == model.sample(10, seed=5).texts
     assert np.array_equal(again.encode(TEXTS[:10]), model.encode(TEXTS[:10]))
@@ -725,11 +725,11 @@ def test_save_load_sample(model: GenerativeModel, saved: Path) -> None:
     assert again.get_params()["recipe"] == model.recipe_
 
 
-def test_a_compact_copy(model: GenerativeModel, saved: Path, tmp_path: Path) -> None:
+def test_a_compact_copy(model: TextModel, saved: Path, tmp_path: Path) -> None:
     model.save(tmp_path, compact=True)
     sizes = [sum(file.stat().st_size for file in folder.glob("weights*")) for folder in (tmp_path, saved)]
     assert sizes[0] < 0.6 * sizes[1] and not list(tmp_path.glob("latents*"))
-    again = GenerativeModel.load(tmp_path)
+    again = TextModel.load(tmp_path)
     for name, tensor in again.autoencoder_.state_dict().items():
         before = model.autoencoder_.state_dict()[name]
         assert tensor.dtype == before.dtype and torch.allclose(tensor, before, rtol=1e-3, atol=1e-6)
@@ -743,19 +743,19 @@ def test_a_compact_copy(model: GenerativeModel, saved: Path, tmp_path: Path) -> 
     assert again.refit_density("gaussian", codes=again.encode(TEXTS)).recipe_.density == "gaussian"
 
 
-def test_a_compact_copy_keeps_what_half_precision_cannot_hold(model: GenerativeModel, tmp_path: Path) -> None:
+def test_a_compact_copy_keeps_what_half_precision_cannot_hold(model: TextModel, tmp_path: Path) -> None:
     large = copy.deepcopy(model)
     bias = large.autoencoder_.decoder.get_parameter("logits.bias")
     with torch.no_grad():
         bias[0] = 1e6
     large.save(tmp_path, compact=True)
-    again = GenerativeModel.load(tmp_path)
+    again = TextModel.load(tmp_path)
     assert torch.equal(again.autoencoder_.decoder.get_parameter("logits.bias"), bias)
 
 
 def test_the_recipe_says_how_to_sample() -> None:
     recipe = RECIPES["tiny"].replaced(temperature=0.5, top_p=0.6)
-    trained = GenerativeModel(recipe, epochs=1, overrides=EXACT).fit(FEW)
+    trained = TextModel(recipe, epochs=1, overrides=EXACT).fit(FEW)
     drawn = trained.sample(20, valid_only=False, seed=1)
     assert (drawn.temperature, drawn.top_p) == (0.5, 0.6)
     assert drawn.texts == trained.sample(20, valid_only=False, seed=1, temperature=0.5, top_p=0.6).texts
@@ -769,36 +769,36 @@ def test_the_recipe_says_how_to_sample() -> None:
 def test_recipes_from_before_the_nucleus_draw_from_all() -> None:
     written = RECIPES["tiny"].replaced(top_p=0.9).to_dict()
     del written["top_p"]
-    assert Recipe.from_dict(written).top_p == 1.0
+    assert TextRecipe.from_dict(written).top_p == 1.0
 
 
 def test_constants_of_scores_are_saved_with_the_model(saved: Path, tmp_path: Path) -> None:
-    again = GenerativeModel.load(saved)
+    again = TextModel.load(saved)
     assert again.score_constants_ == {}
     again.score_constants_["penalized_logp"] = {"logp_mean": 1.25, "logp_std": 0.5}
     again.save(tmp_path)
-    assert GenerativeModel.load(tmp_path).score_constants_ == {"penalized_logp": {"logp_mean": 1.25, "logp_std": 0.5}}
+    assert TextModel.load(tmp_path).score_constants_ == {"penalized_logp": {"logp_mean": 1.25, "logp_std": 0.5}}
     assert again.fit(FEW).score_constants_ == {}  # other data have other constants
 
 
 def test_a_loaded_model_can_be_trained_anew(saved: Path) -> None:
-    again = GenerativeModel.load(saved)
-    assert same_weights(again.fit(FEW), GenerativeModel("tiny", epochs=3, overrides=EXACT).fit(FEW))
+    again = TextModel.load(saved)
+    assert same_weights(again.fit(FEW), TextModel("tiny", epochs=3, overrides=EXACT).fit(FEW))
 
 
 def test_saving_again_replaces_the_model(saved: Path, tmp_path: Path) -> None:
-    first = GenerativeModel.load(saved)
+    first = TextModel.load(saved)
     other = quick(latent=3).fit(FEW)
     first.save(tmp_path)
     (tmp_path / "notes.txt").write_text("mine")
     other.save(str(tmp_path))
-    assert same_weights(GenerativeModel.load(str(tmp_path)), other)
+    assert same_weights(TextModel.load(str(tmp_path)), other)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 def test_a_model_that_is_not_trained_is_not_saved(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="not trained"):
-        GenerativeModel().save(tmp_path / "x")
+        TextModel().save(tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
 
@@ -855,11 +855,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_a_damaged_model_is_refused(saved: Path, tmp_path: Path, damage: str) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(saved, folder)
-    assert GenerativeModel.load(folder).history_.stopped == "epochs"
+    assert TextModel.load(folder).history_.stopped == "epochs"
     apply, words = DAMAGES[damage]
     apply(folder)
     with pytest.raises(CheckpointError, match=words):
-        GenerativeModel.load(folder)
+        TextModel.load(folder)
 
 
 # --- kill and resume -------------------------------------------------------------------------------------------------
@@ -876,23 +876,21 @@ class InterruptAt(Callback):
             raise KeyboardInterrupt
 
 
-def longer() -> GenerativeModel:
-    return GenerativeModel("tiny", epochs=3, overrides=EXACT | {"batch_size": 16})
+def longer() -> TextModel:
+    return TextModel("tiny", epochs=3, overrides=EXACT | {"batch_size": 16})
 
 
 @pytest.fixture(scope="module")
-def uninterrupted() -> GenerativeModel:
+def uninterrupted() -> TextModel:
     return longer().fit(FEW)
 
 
-def test_ctrl_c_keeps_what_there_is(
-    uninterrupted: GenerativeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_keeps_what_there_is(uninterrupted: TextModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(latent_module, "ProgressBar", lambda: InterruptAt(6))
     stopped = longer().fit(FEW, folder=tmp_path, progress=True)
     assert stopped.history.stopped == "interrupted"
     assert stopped.history.rows[-1]["step"] == 6
-    assert same_weights(GenerativeModel.load(tmp_path), stopped)
+    assert same_weights(TextModel.load(tmp_path), stopped)
     assert len(stopped.sample(3, valid_only=False)) == 3
     monkeypatch.setattr(latent_module, "ProgressBar", lambda: InterruptAt(8))
     again = longer().fit(FEW, folder=tmp_path, resume=True, progress=True)
@@ -901,14 +899,14 @@ def test_ctrl_c_keeps_what_there_is(
     finished = longer().fit(iter(()), folder=tmp_path, resume=True)
     assert finished.history.stopped == "epochs"
     assert same_weights(finished, uninterrupted)
-    loaded = grammar_rae.GenerativeModel.load(tmp_path)
+    loaded = grammar_rae.TextModel.load(tmp_path)
     assert loaded.sample(5, False, seed=1).texts == uninterrupted.sample(5, False, seed=1).texts
 
 
 KILLED = """
 import os, signal, sys
 import torch
-from grammar_rae.model import GenerativeModel, latent
+from grammar_rae.model import TextModel, latent
 from grammar_rae.training import Callback
 
 class Kill(Callback):
@@ -920,19 +918,19 @@ torch.set_num_threads(1)
 latent.ProgressBar = Kill
 overrides = {"precision": "32-true", "batch_size": 16, "checkpoint_every": 0}
 texts = open(sys.argv[1]).read().split()
-GenerativeModel("tiny", epochs=3, overrides=overrides).fit(texts, folder=sys.argv[2], progress=True)
+TextModel("tiny", epochs=3, overrides=overrides).fit(texts, folder=sys.argv[2], progress=True)
 """
 
 
-def test_a_kill_costs_nothing(uninterrupted: GenerativeModel, tmp_path: Path) -> None:
+def test_a_kill_costs_nothing(uninterrupted: TextModel, tmp_path: Path) -> None:
     (tmp_path / "few.smi").write_text("\n".join(FEW))
     run = tmp_path / "run"
     killed = outside(KILLED, tmp_path / "few.smi", run)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     with pytest.raises(CheckpointError, match=r"no model\.json"):
-        GenerativeModel.load(run)
+        TextModel.load(run)
     with pytest.raises(CheckpointError, match="lacks density"):
-        GenerativeModel.load(run / "state")
+        TextModel.load(run / "state")
     meta, _ = checkpoint.load(run / "state")
     assert meta["position"]["step"] == 6
     assert same_weights(longer().fit(FEW, folder=run, resume=True), uninterrupted)
@@ -958,16 +956,16 @@ def test_another_training_is_not_resumed(tmp_path: Path) -> None:
 
 BARE = """
 import sys
-from grammar_rae.model import GenerativeModel
-model = GenerativeModel("tiny", epochs=1).fit(sys.argv[1], folder=sys.argv[2])
-z = GenerativeModel.load(sys.argv[2]).density_.sample(4)
-texts = GenerativeModel.load(sys.argv[2]).decode(z, canonical=False)
+from grammar_rae.model import TextModel
+model = TextModel("tiny", epochs=1).fit(sys.argv[1], folder=sys.argv[2])
+z = TextModel.load(sys.argv[2]).density_.sample(4)
+texts = TextModel.load(sys.argv[2]).decode(z, canonical=False)
 assert len(texts) == 4
 print(sorted({"rdkit", "nltk"} & set(sys.modules)))
 """
 
 
-def test_an_encoded_data_set_is_trained_without_rdkit_and_nltk(model: GenerativeModel, tmp_path: Path) -> None:
+def test_an_encoded_data_set_is_trained_without_rdkit_and_nltk(model: TextModel, tmp_path: Path) -> None:
     datasets.encode(FEW, model.codec, tmp_path / "encoded")
     done = outside(BARE, tmp_path / "encoded", tmp_path / "run")
     assert done.stdout == "[]\n", done.stderr
@@ -978,7 +976,7 @@ def test_an_encoded_data_set_is_trained_without_rdkit_and_nltk(model: Generative
 
 def test_constructor_only_stores() -> None:
     overrides = {"latent": 3}
-    model = GenerativeModel("no such recipe", epochs=-5, overrides=overrides)
+    model = TextModel("no such recipe", epochs=-5, overrides=overrides)
     assert model.get_params() == {
         "recipe": "no such recipe",
         "epochs": -5,
@@ -989,15 +987,15 @@ def test_constructor_only_stores() -> None:
     assert model.overrides is overrides
 
 
-def test_clone(model: GenerativeModel) -> None:
+def test_clone(model: TextModel) -> None:
     copy = clone(model)
     assert copy.get_params() == model.get_params()
     assert not copy.__sklearn_is_fitted__()
-    assert clone(GenerativeModel(RECIPES["tiny"])).recipe == RECIPES["tiny"]
+    assert clone(TextModel(RECIPES["tiny"])).recipe == RECIPES["tiny"]
 
 
 def test_set_params() -> None:
-    model = GenerativeModel("tiny").set_params(epochs=1, overrides=EXACT | {"latent": 3})
+    model = TextModel("tiny").set_params(epochs=1, overrides=EXACT | {"latent": 3})
     assert model.fit(FEW).encode(FEW).shape == (60, 3)
     with pytest.raises(ValueError, match="Invalid parameter"):
         model.set_params(colour=1)
@@ -1019,12 +1017,12 @@ def test_set_params() -> None:
         lambda model: model.to("cpu"),
     ],
 )
-def test_not_trained(use: Callable[[GenerativeModel], object]) -> None:
+def test_not_trained(use: Callable[[TextModel], object]) -> None:
     with pytest.raises(TrainingError, match=r"not trained\. Call fit"):
-        use(GenerativeModel("tiny"))
+        use(TextModel("tiny"))
 
 
-def test_transform_is_encode(model: GenerativeModel) -> None:
+def test_transform_is_encode(model: TextModel) -> None:
     z = model.transform(TEXTS[:5])
     assert np.array_equal(z, model.encode(TEXTS[:5]))
     assert model.inverse_transform(z) == model.decode(z)
@@ -1043,7 +1041,7 @@ def test_pipeline() -> None:
     assert scaled.named_steps["model"].epochs == 2
 
 
-def test_device(model: GenerativeModel) -> None:
+def test_device(model: TextModel) -> None:
     assert model.device == torch.device("cpu")
     assert model.to("cpu") is model
 
@@ -1095,7 +1093,7 @@ def test_no_such_model_in_the_box() -> None:
 
 
 @pytest.mark.usefixtures("no_current")
-def test_optimize_with_the_model_at_hand(model: GenerativeModel) -> None:
+def test_optimize_with_the_model_at_hand(model: TextModel) -> None:
     found = grammar_rae.optimize("qed", FEW, model=model, n_iterations=1, batch_size=2, seed=0)
     assert len(found.history) == 2 and grammar_rae._current is None
 
@@ -1119,7 +1117,7 @@ def test_train_remembers_the_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_current")
-def test_sample_from_a_named_model(model: GenerativeModel, saved: Path) -> None:
+def test_sample_from_a_named_model(model: TextModel, saved: Path) -> None:
     options: dict[str, Any] = {"seed": 1, "temperature": 0.5, "top_p": 0.9, "constraint": "chemistry"}
     expected = model.sample(4, valid_only=False, **options).texts
     for one in (model, saved, str(saved)):
@@ -1129,7 +1127,7 @@ def test_sample_from_a_named_model(model: GenerativeModel, saved: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_current")
-def test_a_training_that_fails_leaves_the_current_model(model: GenerativeModel) -> None:
+def test_a_training_that_fails_leaves_the_current_model(model: TextModel) -> None:
     grammar_rae._remember(model)
     with pytest.raises(DataError):
         grammar_rae.train(["no molecule"], "tiny", progress=False)
@@ -1147,12 +1145,12 @@ FACE = """
 import sys
 import grammar_rae
 print(sorted({"torch", "numpy", "pandas", "sklearn", "rdkit", "nltk", "numba"} & set(sys.modules)))
-assert {"train", "sample", "load", "GenerativeModel", "datasets"} <= set(dir(grammar_rae))
+assert {"train", "sample", "load", "TextModel", "datasets"} <= set(dir(grammar_rae))
 try:
     grammar_rae.no_such_thing
 except AttributeError as error:
     print(error)
-print(grammar_rae.datasets.fetch.__name__, grammar_rae.Recipe.__name__)
+print(grammar_rae.datasets.fetch.__name__, grammar_rae.TextRecipe.__name__)
 """
 
 
@@ -1161,21 +1159,21 @@ def test_the_face_is_light() -> None:
     assert done.stdout.splitlines() == [
         "[]",
         "module 'grammar_rae' has no attribute 'no_such_thing'",
-        "fetch Recipe",
+        "fetch TextRecipe",
     ], done.stderr
 
 
 def test_the_face_names_what_it_has() -> None:
-    assert grammar_rae.GenerativeModel is GenerativeModel
+    assert grammar_rae.TextModel is TextModel
     assert grammar_rae.SampleResult is SampleResult
-    assert grammar_rae.Recipe is Recipe
+    assert grammar_rae.TextRecipe is TextRecipe
     for name in grammar_rae.__all__:
         assert getattr(grammar_rae, name) is not None
     for room in grammar_rae._ROOMS:
         assert getattr(grammar_rae, room).__name__ == f"grammar_rae.{room}"
 
 
-def test_the_codec_of_a_model(model: GenerativeModel) -> None:
+def test_the_codec_of_a_model(model: TextModel) -> None:
     codec: Codec = model.codec
     codes = codec.encode("c1ccccc1O")
     assert codes.dtype == np.int32

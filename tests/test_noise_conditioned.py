@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from grammar_rae.cli.pages import write_samples_page
 from grammar_rae.datasets import read_images
 from grammar_rae.errors import InputError
-from grammar_rae.model import GenerativeModel, ImageModel
+from grammar_rae.model import ImageModel, TextModel
 from grammar_rae.objectives import LayerNorm
 from grammar_rae.regularizers import REGULARIZERS, NoiseConditioned
 
@@ -39,7 +39,7 @@ def level_of(seen: torch.Tensor, row: NoiseConditioned) -> torch.Tensor:
 
 def test_without_noise_the_code_is_seen_as_it_is() -> None:
     row, z = NoiseConditioned(), codes()
-    seen = row.given(z)
+    seen = row.smooth(z)
     assert seen.shape == (64, D + row.conditions)
     assert torch.equal(seen[:, :D], z)
     assert seen[:, D].eq(1).all() and seen[:, D + 1 :].eq(0).all()
@@ -49,12 +49,12 @@ def test_without_noise_the_code_is_seen_as_it_is() -> None:
 @given(sigma=st.floats(0.1, 6), seed=st.integers(0, 99))
 def test_the_level_is_told_and_the_noise_has_it(sigma: float, seed: int) -> None:
     row, z = NoiseConditioned(), codes(2000, seed)
-    seen = row.given(z, sigma, generator(1000 + seed))
+    seen = row.smooth(z, sigma, generator(1000 + seed))
     torch.testing.assert_close(level_of(seen, row), torch.full((2000,), sigma), rtol=2e-3, atol=2e-3)
     noise = seen[:, :D] * math.sqrt(1 + sigma**2) - z
     assert abs(noise.std().item() / sigma - 1) < 0.05
     assert abs(seen[:, :D].std().item() - 1) < 0.05  # the scale of what is seen does not tell the level
-    assert torch.equal(seen, row.given(z, sigma, generator(1000 + seed)))
+    assert torch.equal(seen, row.smooth(z, sigma, generator(1000 + seed)))
 
 
 def test_levels_in_training() -> None:
@@ -74,8 +74,8 @@ def test_levels_in_training() -> None:
 
 def test_levels_outside_the_range_are_told_as_its_ends() -> None:
     row, z = NoiseConditioned(), codes(4)
-    assert torch.allclose(row.given(z, 0.01, generator())[:, D:], row.given(z, 0.1, generator())[:, D:], atol=1e-6)
-    assert torch.allclose(row.given(z, 50.0, generator())[:, D:], row.given(z, 6.0, generator())[:, D:], atol=1e-6)
+    assert torch.allclose(row.smooth(z, 0.01, generator())[:, D:], row.smooth(z, 0.1, generator())[:, D:], atol=1e-6)
+    assert torch.allclose(row.smooth(z, 50.0, generator())[:, D:], row.smooth(z, 6.0, generator())[:, D:], atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_smoothing_that_cannot_be_used(name: str, smoothing: Any) -> None:
 @pytest.mark.parametrize("name", sorted({*REGULARIZERS} - {"noise-conditioned"}))
 def test_other_decoders_know_of_no_smoothing(name: str) -> None:
     z = codes()
-    assert REGULARIZERS[name]().given(z) is z
+    assert REGULARIZERS[name]().smooth(z) is z
     with pytest.raises(InputError, match="knows of no smoothing"):
-        REGULARIZERS[name]().given(z, 0.5)
+        REGULARIZERS[name]().smooth(z, 0.5)
 
 
 def test_layer_norm_is_a_projection_at_no_cost() -> None:
@@ -115,12 +115,12 @@ def test_layer_norm_is_a_projection_at_no_cost() -> None:
 
 
 @pytest.fixture(scope="module")
-def model() -> GenerativeModel:
+def model() -> TextModel:
     sizes = {"learning_rate": 0.01, "validation_fraction": 0.05, "batch_size": 16, "precision": "32-true"}
-    return GenerativeModel("tiny", epochs=60, overrides=CONDITIONED | sizes | {"smoothing": 1.5}).fit(TEXTS)
+    return TextModel("tiny", epochs=60, overrides=CONDITIONED | sizes | {"smoothing": 1.5}).fit(TEXTS)
 
 
-def test_one_model_reconstructs_and_smooths(model: GenerativeModel, tmp_path: Path) -> None:
+def test_one_model_reconstructs_and_smooths(model: TextModel, tmp_path: Path) -> None:
     assert np.mean([a == b for a, b in zip(TEXTS[:12], map_canonical(model, TEXTS[:12]), strict=True)]) > 0.5
     z = model.encode(TEXTS[:12])
     assert model.decode(z) == model.decode(z) == model.decode(3 * z)  # a code is a direction
@@ -134,11 +134,11 @@ def test_one_model_reconstructs_and_smooths(model: GenerativeModel, tmp_path: Pa
     write_samples_page(tmp_path / "page.html", model, drawn, drawn.to_frame())
     assert re.search(r"smoothing\W.{0,40}>1\.5<", (tmp_path / "page.html").read_text(encoding="utf-8"), re.DOTALL)
     model.save(tmp_path)
-    assert GenerativeModel.load(tmp_path).sample(30, seed=2, valid_only=False).texts == drawn.texts
+    assert TextModel.load(tmp_path).sample(30, seed=2, valid_only=False).texts == drawn.texts
 
 
 def test_a_seed_gives_codes_and_the_noise_on_them_other_numbers(
-    model: GenerativeModel, monkeypatch: pytest.MonkeyPatch
+    model: TextModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     z = model.density_.sample(500, torch.Generator().manual_seed(7))
     drawn = torch.randn(z.shape, generator=torch.Generator().manual_seed(7))
@@ -155,7 +155,7 @@ def test_a_seed_gives_codes_and_the_noise_on_them_other_numbers(
     assert abs(torch.corrcoef(torch.stack([noise.flatten(), drawn.flatten()]))[0, 1]) < 0.05
 
 
-def map_canonical(model: GenerativeModel, texts: list[str]) -> list[str]:
+def map_canonical(model: TextModel, texts: list[str]) -> list[str]:
     found = model.reconstruct(texts)
     return [text if model.codec.canonical(text) == other else other for text, other in zip(texts, found, strict=True)]
 
@@ -174,4 +174,4 @@ def test_images_are_smoothed_too() -> None:
 @pytest.mark.parametrize("smoothing", [-1, math.inf, "much", True])
 def test_a_recipe_refuses_such_a_smoothing(smoothing: Any) -> None:
     with pytest.raises(InputError, match="smoothing cannot be used"):
-        GenerativeModel("tiny", overrides={"smoothing": smoothing}).fit(TEXTS)
+        TextModel("tiny", overrides={"smoothing": smoothing}).fit(TEXTS)

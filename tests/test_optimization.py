@@ -392,12 +392,12 @@ def test_a_decoder_that_is_of_no_use_ends_the_run_all_the_same(name: str, model:
 
 def test_a_real_model(tmp_path: Path) -> None:
     from grammar_rae.datasets import sample_texts
-    from grammar_rae.model import GenerativeModel
+    from grammar_rae.model import TextModel
     from grammar_rae.report.optimization import write_optimization_report
     from grammar_rae.resources import bundled
 
     texts = sample_texts(bundled("data/moses_sample.smi.gz"), 120, 0)
-    model = GenerativeModel("tiny", epochs=1).fit(texts, jobs=1)
+    model = TextModel("tiny", epochs=1).fit(texts, jobs=1)
     options: dict[str, Any] = {"n_iterations": 2, "batch_size": 4, "constraint": "chemistry", **FAST["density"]}
     result = optimize(model, "penalized_logp", texts, strategy="density", folder=tmp_path / "run", **options)
     assert len(result.history) == 8 and result.validity == 1 and result.history["penalized_logp"].notna().all()

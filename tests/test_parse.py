@@ -49,10 +49,10 @@ def same_as_nltk(name, texts):
     batch = parser.parse_batch(texts)
     assert not batch.rejected
     for i, text in enumerate(texts):
-        codes = batch.codes[batch.offsets[i] : batch.offsets[i + 1]].tolist()
-        assert chart.derivations(text) == [codes]
-        assert parser.parse(text).tolist() == codes
-        assert spell(grammar, np.array(codes)) == text
+        tokens = batch.tokens[batch.offsets[i] : batch.offsets[i + 1]].tolist()
+        assert chart.derivations(text) == [tokens]
+        assert parser.parse(text).tolist() == tokens
+        assert spell(grammar, np.array(tokens)) == text
 
 
 def accepts(parser, text):
@@ -124,7 +124,7 @@ def test_small_grammars_agree_with_earley_and_nltk(productions):
         legal = earley(grammar, tokens)
         if len(legal) == len(tokens) + 1 and end in legal[-1]:
             row = next(accepted)
-            assert chart.derivations(text) == [batch.codes[batch.offsets[row] : batch.offsets[row + 1]].tolist()]
+            assert chart.derivations(text) == [batch.tokens[batch.offsets[row] : batch.offsets[row + 1]].tolist()]
         else:
             viable = len(legal) - 1 if len(legal) <= len(tokens) else len(tokens)
             assert errors[index].position == sum(len(grammar.terminals[token]) for token in tokens[:viable])
@@ -172,7 +172,7 @@ def test_kinds_of_grammars(text, k):
     texts = texts_over(letters or ["a"], 6)
     batch = parser.parse_batch(texts)
     refused = {index for index, _ in batch.rejected}
-    rows = iter(np.split(batch.codes, batch.offsets[1:-1]))
+    rows = iter(np.split(batch.tokens, batch.offsets[1:-1]))
     for index, string in enumerate(texts):
         found = chart.derivations(string)
         assert found == ([] if index in refused else [next(rows).tolist()])
@@ -206,7 +206,7 @@ def test_other_grammars_fall_back_and_say_why(text, reason):
         assert spell(grammar, parser.parse(string)) == string
     batch = parser.parse_batch(["", *derivable, "zz", "q"])
     assert [index for index, _ in batch.rejected] == [0, len(derivable) + 1, len(derivable) + 2]
-    assert [spell(grammar, codes) for codes in np.split(batch.codes, batch.offsets[1:-1])] == derivable
+    assert [spell(grammar, tokens) for tokens in np.split(batch.tokens, batch.offsets[1:-1])] == derivable
     with pytest.raises(TextError, match="'q' is no terminal") as refused:
         parser.parse("q")
     assert refused.value.position == 0
@@ -216,7 +216,7 @@ def test_chart_parser_takes_the_empty_text_and_an_empty_batch():
     parser = ChartParser(Grammar.from_text("S -> S S | 'a' |"))
     assert parser.parse("").tolist() == [2]
     batch = parser.parse_batch([])
-    assert batch.codes.tolist() == [] and batch.offsets.tolist() == [0] and batch.rejected == []
+    assert batch.tokens.tolist() == [] and batch.offsets.tolist() == [0] and batch.rejected == []
 
 
 def test_chart_parser_gives_up_with_an_error_of_ours(monkeypatch):
@@ -410,8 +410,8 @@ def test_mixed_batches_keep_order_and_count(name):
     rejected = dict(batch.rejected)
     assert list(rejected) == sorted(rejected) == [i for i, text in enumerate(texts) if text in bad]
     assert len(batch.offsets) - 1 + len(rejected) == len(texts)
-    assert batch.codes.dtype == np.int32 and batch.offsets.dtype == np.int64
-    assert batch.offsets[0] == 0 and batch.offsets[-1] == len(batch.codes)
+    assert batch.tokens.dtype == np.int32 and batch.offsets.dtype == np.int64
+    assert batch.offsets[0] == 0 and batch.offsets[-1] == len(batch.tokens)
     row = 0
     for index, text in enumerate(texts):
         if index in rejected:
@@ -419,7 +419,7 @@ def test_mixed_batches_keep_order_and_count(name):
                 parser.parse(text)
             assert str(caught.value) == str(rejected[index]) and rejected[index].text == text
         else:
-            assert parser.parse(text).tolist() == batch.codes[batch.offsets[row] : batch.offsets[row + 1]].tolist()
+            assert parser.parse(text).tolist() == batch.tokens[batch.offsets[row] : batch.offsets[row + 1]].tolist()
             row += 1
 
 
@@ -427,9 +427,9 @@ def test_mixed_batches_keep_order_and_count(name):
 def test_empty_batches(name):
     parser = parser_for(read_grammar(name))
     batch = parser.parse_batch([])
-    assert batch.codes.tolist() == [] and batch.offsets.tolist() == [0] and batch.rejected == []
+    assert batch.tokens.tolist() == [] and batch.offsets.tolist() == [0] and batch.rejected == []
     batch = parser.parse_batch(["", ""])
-    assert batch.codes.tolist() == [] and batch.offsets.tolist() == [0] and [i for i, _ in batch.rejected] == [0, 1]
+    assert batch.tokens.tolist() == [] and batch.offsets.tolist() == [0] and [i for i, _ in batch.rejected] == [0, 1]
 
 
 # -- size -----------------------------------------------------------------------------------------------------------
@@ -473,14 +473,14 @@ def test_many_productions_a_character(n):
     once = [0, *[2] * 150, *range(3, 44)]
     assert parser.parse("a" * n).tolist() == once * n + [1]
     batch = parser.parse_batch(["", "a" * n, "a"])
-    assert batch.codes.tolist() == [1, *once * n, 1, *once, 1]
+    assert batch.tokens.tolist() == [1, *once * n, 1, *once, 1]
 
 
 # -- spelling -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("codes", "said"),
+    ("tokens", "said"),
     [
         ([], "not complete"),
         ([0], "not complete"),
@@ -493,19 +493,19 @@ def test_many_productions_a_character(n):
         ([3, -1], "cannot stand here"),
     ],
 )
-def test_derivations_that_are_none(codes, said):
+def test_derivations_that_are_none(tokens, said):
     with pytest.raises(InputError, match=said):
-        spell(read_grammar("expressions"), np.array(codes, dtype=np.int64))
+        spell(read_grammar("expressions"), np.array(tokens, dtype=np.int64))
 
 
 @settings(max_examples=50)
 @given(seed=st.integers(0, 2**32), data=st.data())
 def test_a_broken_derivation_is_refused_or_spells_a_text(seed, data):
     grammar = read_grammar("expressions")
-    codes = random_derivation(grammar, random.Random(seed), 20)
-    codes[data.draw(st.integers(0, len(codes) - 1))] = data.draw(st.integers(0, grammar.size - 1))
+    tokens = random_derivation(grammar, random.Random(seed), 20)
+    tokens[data.draw(st.integers(0, len(tokens) - 1))] = data.draw(st.integers(0, grammar.size - 1))
     try:
-        text = spell(grammar, codes)
+        text = spell(grammar, tokens)
     except InputError:
         return
-    assert parser_for(grammar).parse(text).tolist() == codes.tolist()
+    assert parser_for(grammar).parse(text).tolist() == tokens.tolist()

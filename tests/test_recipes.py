@@ -25,13 +25,13 @@ from grammar_rae.recipes import (
     RECIPES,
     STRUCTURED_MODELS,
     STRUCTURED_PROBLEMS,
-    BaseRecipe,
     ImageRecipe,
     Recipe,
-    build,
+    TextRecipe,
     build_constraint,
     build_density,
-    build_for_images,
+    build_image,
+    build_text,
     get_recipe,
     image_recipe,
     learn_codec,
@@ -64,7 +64,7 @@ def test_replaced_changes_a_copy() -> None:
     changed = TINY.replaced(latent=3, learning_rate=0.5)
     assert (changed.latent, changed.training["learning_rate"]) == (3, 0.5)
     assert changed.training["batch_size"] == TINY.training["batch_size"]
-    assert (TINY.latent, TINY) == (RECIPES["tiny"].latent, get_recipe("tiny", Recipe))
+    assert (TINY.latent, TINY) == (RECIPES["tiny"].latent, get_recipe("tiny", TextRecipe))
     assert TINY.training["learning_rate"] != 0.5
     assert changed.replaced(latent=TINY.latent, learning_rate=TINY.training["learning_rate"]) == TINY
 
@@ -79,7 +79,7 @@ def test_replaced_changes_a_copy() -> None:
     ],
 )
 def test_a_chosen_length_replaces_the_recipes_own(chosen: dict[str, Any], left: dict[str, Any]) -> None:
-    recipe = Recipe(name="r", description="", training={"epochs": 7, "time_limit": 9.0, "batch_size": 4})
+    recipe = TextRecipe(name="r", description="", training={"epochs": 7, "time_limit": 9.0, "batch_size": 4})
     training = recipe.replaced(**chosen).training
     assert {name: value for name, value in training.items() if name in ("epochs", "time_limit")} == left
     assert training["batch_size"] == 4
@@ -90,7 +90,7 @@ def test_every_setting_is_known_by_one_name_only() -> None:
 
     from grammar_rae.training import TrainingSettings
 
-    assert not {field.name for field in fields(Recipe)} & {field.name for field in fields(TrainingSettings)}
+    assert not {field.name for field in fields(TextRecipe)} & {field.name for field in fields(TrainingSettings)}
 
 
 @pytest.mark.parametrize("name", ["latentt", "name", "description", "beta"])
@@ -106,7 +106,7 @@ def test_replaced_refuses_what_it_does_not_know(name: str) -> None:
 
 def test_unknown_recipe() -> None:
     with pytest.raises(UnknownNameError, match=r"molecules-conv.*Did you mean 'molecules'") as caught:
-        get_recipe("moleculs", BaseRecipe)
+        get_recipe("moleculs", Recipe)
     assert isinstance(caught.value, InputError)
     assert all(name in str(caught.value) for name in RECIPES)
 
@@ -114,14 +114,14 @@ def test_unknown_recipe() -> None:
 @pytest.mark.parametrize("recipe", [None, {}, ["tiny"], 3])
 def test_no_recipe_at_all(recipe: Any) -> None:
     with pytest.raises(UnknownNameError):
-        get_recipe(recipe, BaseRecipe)
+        get_recipe(recipe, Recipe)
 
 
 def test_a_recipe_of_another_kind() -> None:
-    assert get_recipe("image-ae", ImageRecipe) is get_recipe(RECIPES["image-ae"], BaseRecipe) is RECIPES["image-ae"]
+    assert get_recipe("image-ae", ImageRecipe) is get_recipe(RECIPES["image-ae"], Recipe) is RECIPES["image-ae"]
     for recipe, kind in (
-        ("image-ae", Recipe),
-        (RECIPES["image-ae"], Recipe),
+        ("image-ae", TextRecipe),
+        (RECIPES["image-ae"], TextRecipe),
         ("tiny", ImageRecipe),
         (TINY, ImageRecipe),
     ):
@@ -169,7 +169,7 @@ def test_unusable_values(name: str, value: Any) -> None:
 )
 def test_options_that_a_part_does_not_take(codec: Codec, axis: str, options: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=f"takes no such option.*{next(iter(options))}"):
-        build(TINY.replaced(**{axis: options}), codec)
+        build_text(TINY.replaced(**{axis: options}), codec)
 
 
 @pytest.mark.parametrize("options", [{"n_macro": 3}, {"form": "text"}, {"texts": []}])
@@ -180,14 +180,14 @@ def test_options_that_a_codec_does_not_take(options: dict[str, Any]) -> None:
 
 def test_option_of_an_unusable_value_is_refused_by_the_part(codec: Codec) -> None:
     with pytest.raises(InputError, match="beta"):
-        build(TINY.replaced(objective_options={"beta": -1}), codec)
+        build_text(TINY.replaced(objective_options={"beta": -1}), codec)
 
 
 def test_unusable_training() -> None:
     with pytest.raises(InputError, match="batch_size"):
         training_settings(TINY.replaced(batch_size=0))
     with pytest.raises(InputError, match="needs an end"):
-        training_settings(Recipe(name="r", description=""))
+        training_settings(TextRecipe(name="r", description=""))
 
 
 def test_the_constraint_is_a_text() -> None:
@@ -196,7 +196,7 @@ def test_the_constraint_is_a_text() -> None:
     assert TINY.replaced(constraint=rules).constraint == rules
     assert TINY.replaced(constraint=choice_of(rules)).constraint == rules
     assert TINY.replaced(constraint=" max-heavy-atoms=38").constraint == str(choice_of("max-heavy-atoms=38"))
-    assert Recipe.from_dict(json.loads(json.dumps(TINY.replaced(constraint=rules).to_dict()))).constraint == rules
+    assert TextRecipe.from_dict(json.loads(json.dumps(TINY.replaced(constraint=rules).to_dict()))).constraint == rules
 
 
 @pytest.mark.parametrize(
@@ -220,14 +220,14 @@ def test_unknown_constraint(codec: Codec) -> None:
 @pytest.mark.parametrize("data", [{}, [], None, {"name": "r"}, {**TINY.to_dict(), "colour": 1}, {1: 2}, "tiny"])
 def test_no_recipes_data(data: Any) -> None:
     with pytest.raises(InputError, match="not a recipe's data"):
-        Recipe.from_dict(data)
+        TextRecipe.from_dict(data)
 
 
 @pytest.mark.parametrize("name", TINY.to_dict())
 @pytest.mark.parametrize("value", [object(), float("nan"), -1])
 def test_garbage_in_any_field_is_refused_or_harmless(name: str, value: Any) -> None:
     try:
-        recipe = Recipe.from_dict({**TINY.to_dict(), name: value})
+        recipe = TextRecipe.from_dict({**TINY.to_dict(), name: value})
     except InputError:
         return
     assert name in ("name", "description", "form", "fragments")
@@ -236,7 +236,7 @@ def test_garbage_in_any_field_is_refused_or_harmless(name: str, value: Any) -> N
 
 def test_there_and_back_through_json() -> None:
     recipe = TINY.replaced(latent=3, learning_rate=0.1, time_limit=2.5, regularizer="l2", max_length=None)
-    assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+    assert TextRecipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
 
 
 # --- building --------------------------------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ def test_build_takes_what_the_recipe_names(codec: Codec) -> None:
         density="gmm",
         density_options={"n_components": 4},
     )
-    autoencoder, density = build(recipe, codec)
+    autoencoder, density = build_text(recipe, codec)
     encoder, objective, regularizer = autoencoder.encoder, autoencoder.objective, autoencoder.regularizer
     assert isinstance(encoder, ConvEncoder) and encoder.dense.in_features == 6 * 20
     assert encoder.dense.out_features == 5
@@ -266,7 +266,7 @@ def test_build_takes_what_the_recipe_names(codec: Codec) -> None:
     assert isinstance(density, MixtureDensity) and density.n_components == 4
     assert density.means.shape == (4, 5)
     other = TINY.replaced(encoder="gru", encoder_options={}, density="gaussian", density_options={})
-    assert isinstance(build(other, codec).autoencoder.encoder, GRUEncoder)
+    assert isinstance(build_text(other, codec).autoencoder.encoder, GRUEncoder)
     assert isinstance(build_density(other), GaussianDensity)
     assert isinstance(build_constraint("grammar", codec, {}), GrammarConstraint)
     assert isinstance(build_constraint("none", codec, {}), Free)
@@ -275,19 +275,19 @@ def test_build_takes_what_the_recipe_names(codec: Codec) -> None:
 def test_without_a_limit_there_is_still_a_longest_text() -> None:
     codec = GrammarCodec.learn(EXPRESSIONS, grammar="expressions", n_macros=0)
     assert codec.max_length is None
-    encoder = build(TINY.replaced(encoder="conv", encoder_options={"channels": 2}), codec).autoencoder.encoder
+    encoder = build_text(TINY.replaced(encoder="conv", encoder_options={"channels": 2}), codec).autoencoder.encoder
     assert encoder(torch.zeros(1, 1000, dtype=torch.int64)).shape == (1, TINY.latent)
 
 
 def test_weights_come_from_the_seed(codec: Codec) -> None:
-    one, again, other = (build(TINY.replaced(seed=seed), codec).autoencoder.state_dict() for seed in (1, 1, 2))
+    one, again, other = (build_text(TINY.replaced(seed=seed), codec).autoencoder.state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(one[name], again[name]) for name in one)
     assert not any(torch.equal(one[name], other[name]) for name in one if "weight_ih" in name)
 
 
 def test_building_leaves_the_global_randomness_alone(codec: Codec) -> None:
     before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index,union-attr]
-    build(TINY.replaced(seed=1), codec)
+    build_text(TINY.replaced(seed=1), codec)
     after = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index,union-attr]
     assert torch.equal(before[0], after[0])
     assert before[1:] == after[1:]
@@ -315,7 +315,7 @@ def test_every_model_of_the_study_is_a_recipe() -> None:
 @pytest.mark.parametrize("model", GRAE)
 @pytest.mark.parametrize("problem", PROTOCOL)
 def test_settings_of_the_grammar_vae(model: str, problem: str) -> None:
-    recipe, fast = (get_recipe(f"{kind}{model}-{problem}", Recipe) for kind in ("", "fast-"))
+    recipe, fast = (get_recipe(f"{kind}{model}-{problem}", TextRecipe) for kind in ("", "fast-"))
     size, length, latent, batch, epochs, patience = PROTOCOL[problem][model == "cvae"]
     training = training_settings(recipe)
     assert (recipe.latent, recipe.max_length) == (latent, length)
@@ -339,10 +339,10 @@ def test_a_model_or_problem_that_the_study_has_not(names: tuple[str, str]) -> No
 def test_parts_of_the_grammar_vae_fit_its_grammars() -> None:
     texts = {"molecules": ["CCO", "c1ccccc1[N+](=O)[O-]"], "expressions": EXPRESSIONS}
     for problem, protocol in PROTOCOL.items():
-        recipe = get_recipe(f"gvae-{problem}", Recipe)
+        recipe = get_recipe(f"gvae-{problem}", TextRecipe)
         codec = learn_codec(recipe, texts[problem])
         assert codec.rules.size == protocol[False][0]
-        parts = build(recipe, codec)
+        parts = build_text(recipe, codec)
         out = parts.autoencoder.encoder(torch.zeros(2, 7, dtype=torch.int64))
         assert out.shape == (2, 2 * recipe.latent)
 
@@ -465,9 +465,7 @@ def test_nets_are_the_papers(data: str) -> None:
     shape = {"mnist": (1, 32, 32), "cifar10": (3, 32, 32), "celeba": (3, 64, 64)}[data]
     with torch.device("meta"):
         # On this device nothing is computed: no power iteration, no random weights.
-        autoencoder, _ = build_for_images(
-            RECIPES[f"{data}-rae"].replaced(density="gaussian", density_options={}), shape
-        )
+        autoencoder, _ = build_image(RECIPES[f"{data}-rae"].replaced(density="gaussian", density_options={}), shape)
     encoder, decoder = autoencoder.encoder, autoencoder.decoder
     assert isinstance(encoder, PaperEncoder) and isinstance(decoder, PaperDecoder)
     kernel = 5 if data == "celeba" else 4
@@ -541,7 +539,7 @@ def test_recipes_of_one_kind_are_none_of_the_other() -> None:
     with pytest.raises(InputError, match="not a recipe's data"):
         ImageRecipe.from_dict(TINY.to_dict())
     with pytest.raises(UnknownNameError):
-        Recipe.from_dict(image_recipe("rae").to_dict())
+        TextRecipe.from_dict(image_recipe("rae").to_dict())
     with pytest.raises(UnknownNameError, match="codec"):
         image_recipe("rae").replaced(codec="grammar")
 
@@ -560,7 +558,7 @@ def test_build_for_images_takes_what_the_recipe_names() -> None:
         density="gaussian",
         density_options={},
     )
-    autoencoder, density = build_for_images(recipe, (1, 8, 8))
+    autoencoder, density = build_image(recipe, (1, 8, 8))
     objective, regularizer = autoencoder.objective, autoencoder.regularizer
     assert isinstance(autoencoder.encoder, PaperEncoder) and isinstance(autoencoder.decoder, SmallDecoder)
     assert isinstance(objective, VAE) and (objective.beta, objective.samples, objective.annealing) == (0.5, 2, 7)
@@ -570,17 +568,17 @@ def test_build_for_images_takes_what_the_recipe_names() -> None:
     assert autoencoder.encoder(torch.zeros(2, 1, 8, 8)).shape == (2, 10)  # mean and scale
     assert autoencoder.encode(torch.zeros(2, 1, 8, 8)).shape == (2, 5)
     for model, kind, norm in (("rae-sn", RAE, SpectralNorm), ("cv-vae", CVVAE, object), ("wae", WAE, object)):
-        other, _ = build_for_images(image_recipe(model), (1, 8, 8))
+        other, _ = build_image(image_recipe(model), (1, 8, 8))
         assert isinstance(other.objective, kind) and isinstance(other.regularizer, norm)
         assert isinstance(other.encoder, SmallEncoder)
-    assert build_for_images(image_recipe("cv-vae"), (1, 8, 8)).autoencoder.objective.scale == 0.7
+    assert build_image(image_recipe("cv-vae"), (1, 8, 8)).autoencoder.objective.scale == 0.7
 
 
 def test_weights_of_images_come_from_the_seed() -> None:
     before = torch.get_rng_state()
     recipe = image_recipe("rae-sn")  # whose power iteration begins at random
     one, again, other = (
-        build_for_images(recipe.replaced(seed=seed), (1, 8, 8)).autoencoder.state_dict() for seed in (1, 1, 2)
+        build_image(recipe.replaced(seed=seed), (1, 8, 8)).autoencoder.state_dict() for seed in (1, 1, 2)
     )
     assert torch.equal(torch.get_rng_state(), before)
     assert all(torch.equal(one[name], again[name]) for name in one)
@@ -591,7 +589,7 @@ def test_weights_of_images_come_from_the_seed() -> None:
 def test_images_that_no_net_takes(shape: tuple[int, int, int]) -> None:
     for recipe in (image_recipe("rae"), image_recipe("rae", "mnist", "paper")):
         with pytest.raises(InputError, match="images of this size"):
-            build_for_images(recipe, shape)
+            build_image(recipe, shape)
 
 
 @pytest.mark.parametrize(
@@ -607,4 +605,4 @@ def test_images_that_no_net_takes(shape: tuple[int, int, int]) -> None:
 )
 def test_options_that_a_part_of_images_does_not_take(axis: str, options: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=f"takes no such option.*{next(iter(options))}"):
-        build_for_images(image_recipe("rae").replaced(**{axis: options}), (1, 8, 8))
+        build_image(image_recipe("rae").replaced(**{axis: options}), (1, 8, 8))

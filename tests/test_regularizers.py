@@ -23,7 +23,7 @@ from grammar_rae.regularizers import (
     REGULARIZERS,
     GradientPenalty,
     InstanceNoise,
-    NoRegularizer,
+    Regularizer,
     SpectralNorm,
     WeightClipping,
 )
@@ -54,12 +54,12 @@ def gru_decoder(latent: int = 4) -> GRUDecoder:
     return GRUDecoder(RULES, latent=latent, max_length=5, embedding=2, hidden=3, context=2)
 
 
-def prepared(regularizer: NoRegularizer, decoder: nn.Module, encoder: nn.Module | None = None) -> Any:
+def prepared(regularizer: Regularizer, decoder: nn.Module, encoder: nn.Module | None = None) -> Any:
     regularizer.prepare(nn.Linear(2, 2) if encoder is None else encoder, decoder)
     return decoder
 
 
-def of_texts(regularizer: NoRegularizer) -> Autoencoder:
+def of_texts(regularizer: Regularizer) -> Autoencoder:
     encoder = GRUEncoder(RULES, 4, 5, embedding=2, hidden=3)
     return Autoencoder(encoder, gru_decoder(4 + regularizer.conditions), RAE(), MaskedCategorical(RULES), regularizer)
 
@@ -146,7 +146,7 @@ def test_unusable_variant(variant: Any) -> None:
 
 
 def test_no_regulariser_does_nothing() -> None:
-    encoder, decoder, regularizer = linear(1), linear(), NoRegularizer()
+    encoder, decoder, regularizer = linear(1), linear(), Regularizer()
     before = copy.deepcopy([encoder.state_dict(), decoder.state_dict()])
     regularizer.prepare(encoder, decoder)
     with regularizer.context(decoder):
@@ -503,7 +503,7 @@ def test_noise_of_the_right_scale_from_the_generator() -> None:
 
 def test_noise_in_training_only() -> None:
     model = of_texts(InstanceNoise(2.0))
-    plain = of_texts(NoRegularizer())
+    plain = of_texts(Regularizer())
     plain.load_state_dict(model.state_dict())
     assert model(CODES, generator(1)).total.item() != model(CODES, generator(2)).total.item()
     assert model(CODES, generator(1)).total.item() == model(CODES, generator(1)).total.item()

@@ -1,4 +1,4 @@
-"""Nets over codes: padding changes nothing, order counts, and decoding step by step is teacher forcing."""
+"""Nets over tokens: padding changes nothing, order counts, and decoding step by step is teacher forcing."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ LONGEST = 12
 H = 5
 D = 4
 
-# The grammar VAE's convolutions are wider than these codes are long.
+# The grammar VAE's convolutions are wider than these tokens are long.
 FEW: dict[str, dict[str, Any]] = {"grammar-vae": {"channels": [3, 4], "widths": [2, 3], "dense": 32}}
 
 EACH_DECODER = [*DECODERS, "gru tally"]
@@ -50,14 +50,14 @@ def decoder(name: str, **options: Any) -> nn.Module:
     return DECODERS[name](RULES, D, LONGEST, **({"tally": True} if tally else {}), **options)
 
 
-def steps(net: Any, z: Tensor, codes: Tensor) -> Tensor:
+def steps(net: Any, z: Tensor, tokens: Tensor) -> Tensor:
     """The logits of every step, decoded one by one."""
-    lhs = torch.from_numpy(RULES.lhs)[codes.clamp(min=0)]
+    lhs = torch.from_numpy(RULES.lhs)[tokens.clamp(min=0)]
     state, previous, logits = net.begin(z), None, []
-    for t in range(codes.shape[1]):
+    for t in range(tokens.shape[1]):
         out, state = net.step(state, previous, lhs[:, t])
         logits.append(out)
-        previous = codes[:, t].clamp(min=0)
+        previous = tokens[:, t].clamp(min=0)
     return torch.stack(logits, dim=1)
 
 
@@ -79,12 +79,12 @@ def test_encoder_ignores_padding_and_company(name: str, lengths: list[int], extr
 @pytest.mark.parametrize("name", ENCODERS)
 @pytest.mark.parametrize(("one", "other"), [(0, 1), (4, 5), (0, 9), (3, 8)])
 def test_encoder_knows_the_order(name: str, one: int, other: int) -> None:
-    codes = torch.zeros(1, 10, dtype=torch.int64)
-    codes[0, one] = 2
+    tokens = torch.zeros(1, 10, dtype=torch.int64)
+    tokens[0, one] = 2
     swapped = torch.zeros(1, 10, dtype=torch.int64)
     swapped[0, other] = 2
     net = encoder(name)
-    assert (net(codes) - net(swapped)).abs().max() > 1e-4
+    assert (net(tokens) - net(swapped)).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -100,7 +100,7 @@ def test_gradients_reach_every_part_of_the_encoder_but_the_padding(name: str) ->
     for label, parameter in net.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, label
     if isinstance(net, GrammarVAEEncoder):
-        return  # to which padding is a code like others
+        return  # to which padding is a token like others
     embedding: Any = net.embedding
     assert embedding.weight[-1].eq(0).all()
     assert embedding.weight.grad[-1].eq(0).all()
@@ -108,11 +108,11 @@ def test_gradients_reach_every_part_of_the_encoder_but_the_padding(name: str) ->
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_encoder_in_bfloat16(name: str) -> None:
-    net, codes = encoder(name), padded(rows_of([LONGEST, 2, 7]))
-    exact = net(codes)
+    net, tokens = encoder(name), padded(rows_of([LONGEST, 2, 7]))
+    exact = net(tokens)
     assert exact.dtype == torch.float32
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        rounded = net(codes)
+        rounded = net(tokens)
     assert (rounded.float() - exact).norm() < 0.05 * exact.norm()
     rounded.float().sum().backward()
     assert {parameter.grad.dtype for parameter in net.parameters() if parameter.grad is not None} == {torch.float32}
@@ -135,7 +135,7 @@ def test_convolutions_keep_the_length() -> None:
 def test_more_positions_than_weights(name: str) -> None:
     net = encoder(name)
     net(padded(rows_of([LONGEST])))
-    with pytest.raises(InputError, match=f"{LONGEST + 1} codes; expected at most {LONGEST}"):
+    with pytest.raises(InputError, match=f"{LONGEST + 1} tokens; expected at most {LONGEST}"):
         net(padded(rows_of([LONGEST + 1])))
 
 
@@ -156,11 +156,11 @@ def test_the_backward_gru_reads_each_row_from_its_own_end() -> None:
 @settings(max_examples=30)
 @given(lengths=lengths)
 def test_step_by_step_is_teacher_forcing(name: str, lengths: list[int]) -> None:
-    net, codes = decoder(name), padded(rows_of(lengths))
+    net, tokens = decoder(name), padded(rows_of(lengths))
     z = torch.randn(len(lengths), D, generator=torch.Generator().manual_seed(1))
-    forced = net(z, codes)
-    assert forced.shape == (*codes.shape, RULES.size)
-    torch.testing.assert_close(steps(net, z, codes), forced, atol=1e-5, rtol=1e-5)
+    forced = net(z, tokens)
+    assert forced.shape == (*tokens.shape, RULES.size)
+    torch.testing.assert_close(steps(net, z, tokens), forced, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", EACH_DECODER)
@@ -177,15 +177,15 @@ def test_decoder_ignores_padding_and_company(name: str, lengths: list[int]) -> N
 
 def test_decoder_sees_the_past_the_left_hand_side_and_z_only() -> None:
     net, z = decoder("gru"), torch.ones(1, D)
-    codes = torch.tensor([[0, 2, 0, 3, 1]])
-    same_lhs, other_lhs = codes.clone(), codes.clone()
+    tokens = torch.tensor([[0, 2, 0, 3, 1]])
+    same_lhs, other_lhs = tokens.clone(), tokens.clone()
     same_lhs[0, 2], other_lhs[0, 2] = 1, 5
-    base = net(z, codes)
+    base = net(z, tokens)
     changed = (net(z, same_lhs) - base).abs().amax(dim=2)[0] > 1e-6
     assert changed.tolist() == [False, False, False, True, True]
     changed = (net(z, other_lhs) - base).abs().amax(dim=2)[0] > 1e-6
     assert changed.tolist() == [False, False, True, True, True]
-    assert ((net(-z, codes) - base).abs().amax(dim=2) > 1e-6).all()
+    assert ((net(-z, tokens) - base).abs().amax(dim=2) > 1e-6).all()
 
 
 @pytest.mark.parametrize("name", EACH_DECODER)
@@ -199,11 +199,11 @@ def test_gradients_reach_z_and_every_part_of_the_decoder(name: str) -> None:
 
 @pytest.mark.parametrize("name", EACH_DECODER)
 def test_decoder_in_bfloat16(name: str) -> None:
-    net, codes, z = decoder(name), padded(rows_of([LONGEST, 3])), torch.ones(2, D)
-    exact = net(z, codes)
+    net, tokens, z = decoder(name), padded(rows_of([LONGEST, 3])), torch.ones(2, D)
+    exact = net(z, tokens)
     assert exact.dtype == torch.float32
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        forced, stepped = net(z, codes), steps(net, z, codes)
+        forced, stepped = net(z, tokens), steps(net, z, tokens)
     for rounded in (forced, stepped):
         assert (rounded.float() - exact).norm() < 0.05 * exact.norm()
 
@@ -222,8 +222,8 @@ def test_the_tally_is_what_was_written_so_far() -> None:
     net: Any = decoder("gru tally")
     seen: list[Tensor] = []
     net.from_tally.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
-    codes = torch.tensor([[0, 2, 3, 2, -1], [5, 5, 5, 5, 5]])
-    net(torch.ones(2, D), codes)
+    tokens = torch.tensor([[0, 2, 3, 2, -1], [5, 5, 5, 5, 5]])
+    net(torch.ones(2, D), tokens)
     counts = [[[0, 0], [1, 0], [1, 2], [2, 3], [2, 5]], [[0, 0], [0, 1], [0, 2], [0, 3], [0, 4]]]
     counted = torch.tensor(counts, dtype=torch.float32)
     assert torch.equal(seen[0], torch.cat([counted / 8, counted % 2], dim=-1))
@@ -262,14 +262,14 @@ def test_tables_are_no_part_of_the_saved_weights() -> None:
 def test_a_convolution_over_looked_up_columns_is_that_of_one_hot_vectors(
     width: int, channels: int, extra: int, seed: int
 ) -> None:
-    codes = torch.randint(RULES.size + 1, (3, width + extra), generator=torch.Generator().manual_seed(seed))
+    tokens = torch.randint(RULES.size + 1, (3, width + extra), generator=torch.Generator().manual_seed(seed))
     net, dense = OneHotConvolution(RULES.size, channels, width), nn.Conv1d(RULES.size + 1, channels, width)
     with torch.no_grad():
         # Conv1d's kernel is (C, R + 1, width), the looked-up one (R + 1, width, C).
         dense.weight.copy_(net.columns.unflatten(1, (width, channels)).permute(2, 0, 1))
         dense.bias.copy_(net.bias)  # type: ignore[union-attr]
-    one_hot = nn.functional.one_hot(codes, RULES.size + 1).float().transpose(1, 2)
-    torch.testing.assert_close(net(codes), dense(one_hot))
+    one_hot = nn.functional.one_hot(tokens, RULES.size + 1).float().transpose(1, 2)
+    torch.testing.assert_close(net(tokens), dense(one_hot))
 
 
 def test_the_original_sizes() -> None:
@@ -284,24 +284,24 @@ def test_the_original_sizes() -> None:
 
 def test_positions_do_not_know_what_was_decided() -> None:
     net, z = decoder("grammar-vae"), torch.ones(1, D)
-    codes, others = torch.tensor([[0, 2, 0, 3, 1]]), torch.tensor([[1, 5, 4, 0, 2]])
-    assert torch.equal(net(z, codes), net(z, others))
-    assert not torch.allclose(net(z, codes), net(-z, codes))
+    tokens, others = torch.tensor([[0, 2, 0, 3, 1]]), torch.tensor([[1, 5, 4, 0, 2]])
+    assert torch.equal(net(z, tokens), net(z, others))
+    assert not torch.allclose(net(z, tokens), net(-z, tokens))
 
 
 @pytest.mark.parametrize(
     "options", [{"widths": [2]}, {"channels": [], "widths": []}, {"channels": [3, 4], "widths": [9, 9]}]
 )
 def test_convolutions_that_do_not_fit(options: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="cannot read the codes"):
+    with pytest.raises(InputError, match="cannot read the tokens"):
         encoder("grammar-vae", **options)
 
 
 def test_batch_normalisation_makes_the_scale_of_z_irrelevant() -> None:
     net = decoder("grammar-vae", batch_norm=True)
     z = torch.randn(50, D, generator=torch.Generator().manual_seed(0))
-    codes = torch.zeros(50, 3, dtype=torch.int64)
-    torch.testing.assert_close(net(10 * z, codes), net(z, codes), atol=1e-4, rtol=1e-3)
+    tokens = torch.zeros(50, 3, dtype=torch.int64)
+    torch.testing.assert_close(net(10 * z, tokens), net(z, tokens), atol=1e-4, rtol=1e-3)
     with_norm = [
         layer for layer in encoder("grammar-vae", batch_norm=True).modules() if isinstance(layer, nn.BatchNorm1d)
     ]

@@ -21,26 +21,26 @@ from grammar_rae.benchmarks import decoding
 from grammar_rae.benchmarks.common import Row
 from grammar_rae.benchmarks.noise import BATCH, LONGEST, MOST_LISTED, random_logits, round_trip
 from grammar_rae.codecs import GrammarCodec
-from grammar_rae.datasets import CodeDataset, encode, padded, sample_texts
+from grammar_rae.datasets import TokenDataset, encode, padded, sample_texts
 from grammar_rae.decoding import Constraint, choice_of
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.metrics import chemnet_moments, fcd, ring_statistics
-from grammar_rae.model import GenerativeModel
-from grammar_rae.recipes import Recipe, build, get_recipe
+from grammar_rae.model import TextModel
+from grammar_rae.recipes import TextRecipe, build_text, get_recipe
 
 # -- real molecules -------------------------------------------------------------------------------------------------
 
 
-def first_refusal(constraint: Constraint[Any], codes: Tensor, limit: int) -> Tensor:
-    """The step at which a constraint refuses each row of codes (B, T), int64 (B,); -1 where it never does.
+def first_refusal(constraint: Constraint[Any], tokens: Tensor, limit: int) -> Tensor:
+    """The step at which a constraint refuses each row of tokens (B, T), int64 (B,); -1 where it never does.
 
     A row that ends while the constraint expects more, or the other way round, counts as refused there.
     """
-    refusal = torch.full((len(codes),), -1)
-    codes = nn.functional.pad(codes, (0, 1), value=-1)
-    rows, state = torch.arange(len(codes)), constraint.start(len(codes), limit)
-    for step in range(codes.shape[1]):
-        choice = codes[rows, step]
+    refusal = torch.full((len(tokens),), -1)
+    tokens = nn.functional.pad(tokens, (0, 1), value=-1)
+    rows, state = torch.arange(len(tokens)), constraint.start(len(tokens), limit)
+    for step in range(tokens.shape[1]):
+        choice = tokens[rows, step]
         refusal[rows[state.alive != (choice >= 0)]] = step
         going = (state.alive & (choice >= 0)).nonzero().squeeze(1)
         if not len(going):
@@ -60,7 +60,7 @@ def first_refusal(constraint: Constraint[Any], codes: Tensor, limit: int) -> Ten
 def real_molecules(codec: GrammarCodec, constraint: Constraint[Any], texts: Iterable[str], limit: int) -> Row:
     """How many molecules, in the codec's form, have a derivation that the constraint refuses somewhere; none should.
 
-    ``left_out`` are those that the codec refuses, or that take more codes than the limit.
+    ``left_out`` are those that the codec refuses, or that take more tokens than the limit.
     """
     codec = replace(codec, max_length=limit)
     walked = left_out = 0
@@ -74,15 +74,15 @@ def real_molecules(codec: GrammarCodec, constraint: Constraint[Any], texts: Iter
         order = np.argsort(np.diff(batch.offsets), kind="stable")
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]
-            codes = torch.from_numpy(padded(batch.codes, batch.offsets, rows))
+            tokens = torch.from_numpy(padded(batch.tokens, batch.offsets, rows))
             if not walked:
-                first_refusal(constraint, codes[:1], limit)  # compile
+                first_refusal(constraint, tokens[:1], limit)  # compile
             began = time.perf_counter()
-            refusals = first_refusal(constraint, codes, limit)
+            refusals = first_refusal(constraint, tokens, limit)
             seconds += time.perf_counter() - began
             walked += len(rows)
             for row in (refusals >= 0).nonzero().squeeze(1).tolist():
-                refused.append(_told(codec, codes[row], int(refusals[row])))
+                refused.append(_told(codec, tokens[row], int(refusals[row])))
     return {
         "limit": limit,
         "molecules": walked,
@@ -93,8 +93,8 @@ def real_molecules(codec: GrammarCodec, constraint: Constraint[Any], texts: Iter
     }
 
 
-def _told(codec: GrammarCodec, codes: Tensor, step: int) -> str:
-    row = codes[codes >= 0].numpy()
+def _told(codec: GrammarCodec, tokens: Tensor, step: int) -> str:
+    row = tokens[tokens >= 0].numpy()
     return f"{codec.decode(row)} at step {step}: {codec.show(int(row[step])) if step < len(row) else 'its end'}"
 
 
@@ -102,7 +102,7 @@ def _told(codec: GrammarCodec, codes: Tensor, step: int) -> str:
 
 
 def distribution(
-    model: GenerativeModel,
+    model: TextModel,
     training: Sequence[str],
     reference: Sequence[str],
     constraint: str = "chemistry",
@@ -161,7 +161,7 @@ class Setting:
     source: str | PathLike[str]
     column: str | None = None
     constraint: str = "chemistry"
-    model: GenerativeModel | None = None
+    model: TextModel | None = None
     reference: str | PathLike[str] | None = None
     draws: int = 100_000
     samples: int = 10_000
@@ -169,21 +169,21 @@ class Setting:
 
     @cached_property
     def codecs(self) -> list[tuple[Row, GrammarCodec, int]]:
-        """Both grammars with macros and without: a description, the codec, and the most codes that a molecule takes."""
+        """Both grammars with macros and without: a description, the codec, the most tokens of a molecule."""
         learned = sample_texts(self.source, 20_000, self.seed, self.column)
         return [
             (
                 {"grammar": grammar, "macros": n_macros},
                 GrammarCodec.learn(learned, grammar=grammar, n_macros=n_macros, form="kekule"),
-                (get_recipe("molecules", Recipe).max_length or LONGEST) if n_macros else LONGEST,
+                (get_recipe("molecules", TextRecipe).max_length or LONGEST) if n_macros else LONGEST,
             )
             for grammar in ("smiles", "zinc")
             for n_macros in (512, 0)
         ]
 
     @cached_property
-    def data(self) -> CodeDataset:
-        """All molecules, in codes of the first codec."""
+    def data(self) -> TokenDataset:
+        """All molecules, in tokens of the first codec."""
         return encode(self.source, self.codecs[0][1], column=self.column)
 
     def forms(self) -> Iterator[str]:
@@ -193,9 +193,9 @@ class Setting:
             yield from self.codecs[0][1].decode_batch(self.data.batch(rows).numpy())
 
     def counts(self, codec: GrammarCodec) -> NDArray[np.int64]:
-        """How often each code occurs in 20,000 of the molecules."""
+        """How often each token occurs in 20,000 of the molecules."""
         batch = codec.encode_batch(list(islice(self.forms(), 20_000)), prepared=True)
-        return np.bincount(batch.codes, minlength=codec.rules.size)
+        return np.bincount(batch.tokens, minlength=codec.rules.size)
 
     def bound(self, codec: GrammarCodec, choice: str | None = None) -> Constraint[Any]:
         """A constraint, without a choice the one that is measured, for a codec."""
@@ -223,8 +223,8 @@ def _round_trip(setting: Setting) -> Iterator[Row]:
 
 def _cost(setting: Setting) -> Iterator[Row]:
     told, codec, limit = setting.codecs[0]
-    recipe = get_recipe("molecules", Recipe)
-    decoder = build(recipe, codec).autoencoder.decoder.eval()
+    recipe = get_recipe("molecules", TextRecipe)
+    decoder = build_text(recipe, codec).autoencoder.decoder.eval()
 
     def noise(n: int, generator: torch.Generator) -> Tensor:
         return torch.randn(n, recipe.latent, generator=generator)
@@ -263,7 +263,7 @@ def _distribution(setting: Setting) -> Iterator[Row]:
     yield from distribution(setting.model, training, reference, setting.constraint, setting.samples, setting.seed)
 
 
-def _grammar_codec(model: GenerativeModel) -> GrammarCodec:
+def _grammar_codec(model: TextModel) -> GrammarCodec:
     if not isinstance(model.codec, GrammarCodec):
         raise InputError("this model has no grammar", received=f"a codec of {model.codec.kind}", expected="a grammar's")
     return model.codec

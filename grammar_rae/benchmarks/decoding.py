@@ -59,12 +59,12 @@ class _Turn(NamedTuple):
 
     seconds: float
     inside: float
-    codes: Tensor
+    tokens: Tensor
 
     @property
     def steps(self) -> int:
-        """Codes that were drawn, over all rows."""
-        return int((self.codes >= 0).sum())
+        """Tokens that were drawn, over all rows."""
+        return int((self.tokens >= 0).sum())
 
 
 def cost(
@@ -92,7 +92,7 @@ def cost(
     codec, grammar, constraint
         The codec and its two constraints.
     limit, batch, repeats
-        The most codes, the rows of a batch, and how many batches are timed after one that is not.
+        The most tokens, the rows of a batch, and how many batches are timed after one that is not.
     """
     constraints = {"grammar": grammar, "constraint": constraint}
     generator = torch.Generator().manual_seed(seed)
@@ -103,7 +103,7 @@ def cost(
         names = sorted(constraints, reverse=bool(repeat % 2))
         for name in names:
             turns[name].append(_turn(decoder, z, Watched(constraints[name]), limit, 1.0, seed + repeat))
-        script = turns["constraint"][-1].codes
+        script = turns["constraint"][-1].tokens
         for name in names:
             again[name].append(_turn(_Replayed(decoder, script), z, Watched(constraints[name]), limit, 0.0, 0))
     for each in (*turns.values(), *again.values()):
@@ -118,14 +118,14 @@ def cost(
         "ratio_same_choices": _ratio(again, lambda turn: turn.seconds),
     }
     for name, each in turns.items():
-        texts = codec.macros.spell(np.concatenate([_wide(turn.codes, limit) for turn in each]))
+        texts = codec.macros.spell(np.concatenate([_wide(turn.tokens, limit) for turn in each]))
         valid = sum(text is not None and chem.is_valid(text) for text in texts) / len(texts)
         rate = batch / median(turn.seconds for turn in each)
         row |= {
             f"{name}_milliseconds": 1e3 * median(turn.seconds for turn in each),
             f"{name}_share_inside": median(turn.inside / turn.seconds for turn in each),
             f"{name}_microseconds_row_step": 1e6 * median(turn.seconds / turn.steps for turn in each),
-            f"{name}_mean_codes": mean(turn.steps for turn in each) / batch,
+            f"{name}_mean_tokens": mean(turn.steps for turn in each) / batch,
             f"{name}_texts_a_second": rate,
             f"{name}_valid": valid,
             f"{name}_valid_texts_a_second": rate * valid,
@@ -137,9 +137,9 @@ def _turn(decoder: Any, z: Tensor, constraint: Watched, limit: int, temperature:
     generator = torch.Generator().manual_seed(seed)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16_units("cpu")):
         began = time.perf_counter()
-        codes = decode(decoder, z, constraint, limit, temperature, generator)
+        tokens = decode(decoder, z, constraint, limit, temperature, generator)
         seconds = time.perf_counter() - began
-    return _Turn(seconds, constraint.seconds, codes)
+    return _Turn(seconds, constraint.seconds, tokens)
 
 
 def _ratio(turns: dict[str, list[_Turn]], figure: Callable[[_Turn], float]) -> float:
@@ -147,9 +147,9 @@ def _ratio(turns: dict[str, list[_Turn]], figure: Callable[[_Turn], float]) -> f
     return median(figure(theirs) / figure(plain) for theirs, plain in pairs)
 
 
-def _wide(codes: Tensor, width: int) -> NDArray[np.int64]:
-    """Codes (B, T) padded to (B, width)."""
-    return nn.functional.pad(codes, (0, width - codes.shape[1]), value=-1).numpy()
+def _wide(tokens: Tensor, width: int) -> NDArray[np.int64]:
+    """Tokens (B, T) padded to (B, width)."""
+    return nn.functional.pad(tokens, (0, width - tokens.shape[1]), value=-1).numpy()
 
 
 class _At(NamedTuple):
@@ -164,7 +164,7 @@ class _At(NamedTuple):
 
 
 class _Replayed:
-    """A decoder that does all its work, and then wants the codes of a script (B, T)."""
+    """A decoder that does all its work, and then wants the tokens of a script (B, T)."""
 
     def __init__(self, decoder: Any, script: Tensor) -> None:
         self._decoder = decoder
@@ -207,11 +207,11 @@ def against_original(
     """
     encoded = codec.encode_batch(texts, prepared=True)
     fitting = np.flatnonzero(np.diff(encoded.offsets) <= positions)
-    codes = torch.from_numpy(padded(encoded.codes, encoded.offsets, fitting))
-    logits = torch.randn(len(codes), positions, codec.rules.size, generator=torch.Generator().manual_seed(seed))
+    tokens = torch.from_numpy(padded(encoded.tokens, encoded.offsets, fitting))
+    logits = torch.randn(len(tokens), positions, codec.rules.size, generator=torch.Generator().manual_seed(seed))
     random = _race(codec, logits, grammar, constraint, repeats, seed)
-    row, position = (codes >= 0).nonzero(as_tuple=True)
-    logits[row, position, codes[row, position]] += 10.0
+    row, position = (tokens >= 0).nonzero(as_tuple=True)
+    logits[row, position, tokens[row, position]] += 10.0
     molecules = _race(codec, logits, grammar, constraint, repeats, seed)
     return [{"logits": "random", **random}, {"logits": "molecules", **molecules}]
 
@@ -234,7 +234,7 @@ def _race(
         chance = np.random.default_rng(seed)
         return [original.decode(row, chance) for row in array]
 
-    # Each gives what its own next step reads: lists of productions, or a table of codes.
+    # Each gives what its own next step reads: lists of productions, or a table of tokens.
     rivals: dict[str, Callable[[int], list[list[int] | None] | Tensor]] = {
         "original": one_by_one,
         "original_batch": lambda seed: original.decode_batch(array, np.random.default_rng(seed)),
@@ -263,7 +263,7 @@ def _race(
             f"{name}_valid_a_second": rate * valid / len(array),
             f"{name}_complete": len(complete),
             f"{name}_valid": valid,
-            f"{name}_mean_codes": sum(map(len, complete)) / max(1, len(complete)),
+            f"{name}_mean_tokens": sum(map(len, complete)) / max(1, len(complete)),
         }
     for rival in ("original", "original_batch"):
         for name in ("grammar", "constraint"):

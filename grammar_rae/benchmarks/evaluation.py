@@ -29,14 +29,14 @@ from grammar_rae.benchmarks.evaluation_sets import (
     reference_files,
 )
 from grammar_rae.codecs import FORMS
-from grammar_rae.datasets import CodeDataset
+from grammar_rae.datasets import TokenDataset
 from grammar_rae.decoding import CONSTRAINTS
 from grammar_rae.errors import DecodingError, InputError
 from grammar_rae.metrics import MoleculeSet, choose, describe, guacamol_scores
 from grammar_rae.metrics.guacamol import TRIES
 from grammar_rae.metrics.molecule_sets import PARTS
 from grammar_rae.metrics.molecules import check_chemnet
-from grammar_rae.model import DATA_FOLDER, GenerativeModel, SampleResult
+from grammar_rae.model import DATA_FOLDER, SampleResult, TextModel
 
 GUACAMOL_MOLECULES = 10_000
 GUACAMOL_TRAINING = 20  # two halves, and a density of each
@@ -68,7 +68,7 @@ class Evaluation:
     baseline
         Whether to measure as many molecules of the training set as there were valid draws, too.
     constraint, temperature, top_p, smoothing, seed
-        Of the draws, as of :meth:`GenerativeModel.sample`; None for the model's own.
+        Of the draws, as of :meth:`TextModel.sample`; None for the model's own.
     cache
         A folder for MOSES's files and for what is computed of a reference. None has both in the user's cache where the
         reference is MOSES, and keeps nothing of a file.
@@ -109,7 +109,7 @@ class Evaluated:
     draws: SampleResult
 
 
-def evaluate(model: GenerativeModel, what: Evaluation) -> Evaluated:
+def evaluate(model: TextModel, what: Evaluation) -> Evaluated:
     """All figures of a model of molecules.
 
     Raises
@@ -135,7 +135,7 @@ def evaluate(model: GenerativeModel, what: Evaluation) -> Evaluated:
 class _Evaluating:
     """One evaluation: its sets, and the steps in their order."""
 
-    def __init__(self, model: GenerativeModel, what: Evaluation) -> None:
+    def __init__(self, model: TextModel, what: Evaluation) -> None:
         self.model = model
         self.what = what
         self.remarks: list[str] = []
@@ -171,7 +171,7 @@ class _Evaluating:
             return Training.of_file(what.training, what.column, what.jobs)
         folder = None if what.run is None else what.run / DATA_FOLDER
         if folder is not None and folder.is_dir():
-            return Training.of_run(CodeDataset.open(folder), self.model.codec, what.jobs)
+            return Training.of_run(TokenDataset.open(folder), self.model.codec, what.jobs)
         self.remarks.append("no training set was given: nothing is known of novelty, nor GuacaMol's figures")
         return None
 

@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grammar_rae.benchmarks.common import Row
-from grammar_rae.model import GenerativeModel
+from grammar_rae.model import TextModel
 
 ENCODINGS = DECODINGS = 10
 """Of each text in the protocol of sampled reconstruction (Kusner et al., 2017)."""
 
 
-def reconstruction(model: GenerativeModel, asked: Sequence[str], constraint: str | None, seed: int) -> Row:
+def reconstruction(model: TextModel, asked: Sequence[str], constraint: str | None, seed: int) -> Row:
     """Texts encoded and decoded: what share comes back as the same canonical text.
 
     ``greedy`` is of all texts, those that the codec refuses among them, with the likeliest code at each step.
@@ -40,9 +40,7 @@ def reconstruction(model: GenerativeModel, asked: Sequence[str], constraint: str
     }
 
 
-def _drawn_again(
-    model: GenerativeModel, texts: list[str], constraint: str | None, seed: int
-) -> Iterator[NDArray[np.str_]]:
+def _drawn_again(model: TextModel, texts: list[str], constraint: str | None, seed: int) -> Iterator[NDArray[np.str_]]:
     """For each encoding, the decodings of the first text, then those of the second, and so on."""
     for turn in range(seed * ENCODINGS, (seed + 1) * ENCODINGS):
         z = np.repeat(model.encode(texts, noise=True, seed=turn), DECODINGS, axis=0)

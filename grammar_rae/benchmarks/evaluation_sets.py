@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from grammar_rae import chem
 from grammar_rae.codecs import Codec
-from grammar_rae.datasets import CodeDataset, fetch, read_texts, sample_texts
+from grammar_rae.datasets import TokenDataset, fetch, read_texts, sample_texts
 from grammar_rae.errors import DataError, TextError
 from grammar_rae.metrics import MoleculeSet, Moments, chemnet_moments, describe, fcd, moments_without
 from grammar_rae.metrics.molecule_sets import PROPERTIES
@@ -260,7 +260,7 @@ class Training:
         self._known = set(texts)
 
     @classmethod
-    def of_run(cls, data: CodeDataset, codec: Codec, jobs: int = 1) -> "Training":
+    def of_run(cls, data: TokenDataset, codec: Codec, jobs: int = 1) -> "Training":
         """Those of an encoded data set, in the form of its codec: no molecule has to be read for that."""
         texts: list[str] = []
         for first in range(0, len(data), 4096):

@@ -20,13 +20,13 @@ from grammar_rae.benchmarks.common import Row
 from grammar_rae.benchmarks.evaluation_sets import Training, chosen
 from grammar_rae.benchmarks.study import check_names, latest, read_rows, trained
 from grammar_rae.codecs import codec_from_dict
-from grammar_rae.datasets import CodeDataset, encode, read_texts, sample_texts
+from grammar_rae.datasets import TokenDataset, encode, read_texts, sample_texts
 from grammar_rae.density import DENSITIES
 from grammar_rae.errors import InputError
 from grammar_rae.metrics import chemnet_moments, fcd, novelty
 from grammar_rae.metrics.frechet import Moments
-from grammar_rae.model import GenerativeModel
-from grammar_rae.recipes import Recipe, build_density, get_recipe, learn_codec
+from grammar_rae.model import TextModel
+from grammar_rae.recipes import TextRecipe, build_density, get_recipe, learn_codec
 
 BASE = "molecules-rae"
 """The recipe that the models of the study differ from."""
@@ -88,7 +88,7 @@ class Draw(NamedTuple):
         A row of ``DENSITIES``, and after a colon its number of components or another option that is a whole number:
         ``gmm:100``, ``two-stage:epochs=20``.
     smoothing, temperature, constraint
-        As of :meth:`GenerativeModel.sample`.
+        As of :meth:`TextModel.sample`.
     """
 
     density: str
@@ -160,7 +160,7 @@ class Study:
         for name in self.densities:
             made, options = Draw(name, 0.0, 1.0, "grammar").fitted
             # Found now: after the trainings it would cost them.
-            build_density(get_recipe(BASE, Recipe).replaced(density=made, density_options=options))
+            build_density(get_recipe(BASE, TextRecipe).replaced(density=made, density_options=options))
         for field, least in (("rows", 100), ("epochs", 1), ("n", 100)):
             if getattr(self, field) < least:
                 raise InputError(f"{field} cannot be used", received=getattr(self, field), expected=f"{least} or more")
@@ -170,17 +170,17 @@ class Study:
         return self.folder / "results.jsonl"
 
     @cached_property
-    def data(self) -> CodeDataset:
+    def data(self) -> TokenDataset:
         """The molecules that train, encoded once for all models."""
         folder = self.folder / "data"
         if not folder.is_dir():
             texts = [text for _, text in read_texts(self.source)]
             kept = np.sort(np.random.default_rng(self.seed).permutation(len(texts))[: self.rows])
             texts = [texts[i] for i in kept]
-            base = get_recipe(BASE, Recipe)
+            base = get_recipe(BASE, TextRecipe)
             codec = learn_codec(base, sample_texts(texts, base.codec_texts, self.seed))
             encode(texts, codec, folder, jobs=-1, progress=self.progress)
-        return CodeDataset.open(folder)
+        return TokenDataset.open(folder)
 
     @cached_property
     def training(self) -> Training:
@@ -212,9 +212,9 @@ class Run:
     model: str
 
     @property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> TextRecipe:
         study = self.study
-        base = get_recipe(BASE, Recipe)
+        base = get_recipe(BASE, TextRecipe)
         return base.replaced(**MODELS[self.model].fields, epochs=study.epochs, seed=study.seed, validate_every=None)
 
     @property
@@ -244,10 +244,10 @@ class Run:
             for point in itertools.product(study.densities, smoothings, study.temperatures, study.constraints)
         ]
 
-    def trained(self) -> GenerativeModel:
+    def trained(self) -> TextModel:
         study = self.study
         return trained(
-            GenerativeModel,
+            TextModel,
             self.recipe,
             study.data,
             self.folder,
@@ -278,7 +278,7 @@ def run(study: Study) -> Iterator[Row]:
             yield row
 
 
-def _exact(model: GenerativeModel, texts: Sequence[str]) -> float:
+def _exact(model: TextModel, texts: Sequence[str]) -> float:
     """The share of molecules that come back from their codes, those that the codec refuses counted as lost."""
     refused = {index for index, _ in model.codec.encode_batch(texts).rejected}
     taken = [text for index, text in enumerate(texts) if index not in refused]
@@ -286,7 +286,7 @@ def _exact(model: GenerativeModel, texts: Sequence[str]) -> float:
     return sum(model.codec.canonical(text) == one for text, one in zip(taken, back, strict=True)) / len(texts)
 
 
-def _drawn(model: GenerativeModel, draw: Draw, study: Study) -> Row:
+def _drawn(model: TextModel, draw: Draw, study: Study) -> Row:
     """What a way of drawing gives: the figures are of raw draws, FCD is of those that are valid."""
     name, options = draw.fitted
     if (model.recipe_.density, dict(model.recipe_.density_options)) != (name, options):

@@ -68,7 +68,7 @@ class NoisyDecoder:
 
 
 def _rarest(counts: NDArray[np.int64]) -> Tensor:
-    """-10 log frequency: the rarer a code is in the data the better, and those that never occur most of all."""
+    """-10 log frequency: the rarer a token is in the data the better, and those that never occur most of all."""
     return torch.from_numpy(-10 * np.log(counts.clip(0.5) / counts.sum())).float()
 
 
@@ -82,16 +82,16 @@ LOGITS: dict[str, tuple[Callable[[NDArray[np.int64]], Tensor], float]] = {
     "peaked": (_even, 30.0),
     "adversarial": (_rarest, 0.0),
 }
-"""Logits that no training gave: the bias, from each code's count in the data, and the scale of the noise."""
+"""Logits that no training gave: the bias, from each token's count in the data, and the scale of the noise."""
 
 
 class Cell(NamedTuple):
-    """What was decoded from one kind of logits at one limit; a text is None where the codes spell none."""
+    """What was decoded from one kind of logits at one limit; a text is None where the tokens spell none."""
 
     logits: str
     limit: int
     texts: list[str | None]
-    codes: int
+    tokens: int
     rows_begun: int
     row_steps: int
     seconds: float
@@ -119,7 +119,7 @@ def decoded_noise(
             decoder = NoisyDecoder(bias(counts), scale, generator)
             texts: list[str | None] = []
             dead_ends: list[str] = []
-            codes = 0
+            tokens = 0
             seconds = 0.0
             for start in range(0, wanted, BATCH):
                 n = min(BATCH, wanted - start)
@@ -131,9 +131,9 @@ def decoded_noise(
                     texts += [None] * n
                 else:
                     texts += codec.macros.spell(drawn)
-                    codes += int((drawn >= 0).sum())
+                    tokens += int((drawn >= 0).sum())
                 seconds += time.perf_counter() - began
-            yield Cell(name, limit, texts, codes, decoder.rows, decoder.row_steps, seconds, dead_ends)
+            yield Cell(name, limit, texts, tokens, decoder.rows, decoder.row_steps, seconds, dead_ends)
 
 
 def random_logits(
@@ -142,7 +142,7 @@ def random_logits(
     """How many decodings of senseless logits are complete, and how many of these RDKit sanitises: a row a kind.
 
     ``dead_ends`` are batches in which nothing was allowed any more. ``retries`` are rows that a decoder began beyond
-    the texts asked for, and ``steps_thrown_away`` logits that it gave for codes that are in no text: both are 0 when
+    the texts asked for, and ``steps_thrown_away`` logits that it gave for tokens that are in no text: both are 0 when
     every text is what the first and only pass wrote, with no way back.
     """
     parser = parser_for(codec.grammar)
@@ -157,7 +157,7 @@ def random_logits(
         complete = [text for index, text in enumerate(texts) if index not in unparsed]
         refused = [text for text in complete if not chem.is_valid(text)]
         dead_ends = [told for cell in cells for told in cell.dead_ends]
-        codes = sum(cell.codes for cell in cells)
+        tokens = sum(cell.tokens for cell in cells)
         found.append(
             {
                 "logits": name,
@@ -167,9 +167,9 @@ def random_logits(
                 "sanitised": len(complete) - len(refused),
                 "dead_ends": len(dead_ends),
                 "retries": sum(cell.rows_begun for cell in cells) - len(every),
-                "steps_thrown_away": sum(cell.row_steps for cell in cells) - codes,
+                "steps_thrown_away": sum(cell.row_steps for cell in cells) - tokens,
                 "different": len(set(complete)),
-                "mean_codes": codes / max(1, len(texts)),
+                "mean_tokens": tokens / max(1, len(texts)),
                 "decoded_a_second": len(every) / sum(cell.seconds for cell in cells),
                 "not_sanitised": refused[:MOST_LISTED],
                 "dead_end": dead_ends[:1],
@@ -187,20 +187,20 @@ def round_trip(
     seed: int = 0,
 ) -> Row:
     """Decodings of senseless logits, as canonical SMILES encoded and decoded again: how many come back, and why others
-    do not. ``limit`` is the most codes for decoding and encoding."""
+    do not. ``limit`` is the most tokens for decoding and encoding."""
     codec = replace(codec, max_length=limit)
     texts = [text for cell in decoded_noise(codec, constraint, counts, draws, limit, seed) for text in cell.texts]
     spelled = [None if text is None else chem.canonical_or_none(text) for text in texts]
     molecules = [text for text in spelled if text is not None]
     batch = codec.encode_batch(molecules)
     reasons: Counter[str] = Counter()
-    tokens: Counter[str] = Counter()
+    symbols: Counter[str] = Counter()
     if batch.rejected:
         refused = coverage([molecules[index] for index, _ in batch.rejected], codec)
-        reasons, tokens = refused.reasons, refused.unsupported
+        reasons, symbols = refused.reasons, refused.unsupported
     out = {index for index, _ in batch.rejected}
     taken = [text for index, text in enumerate(molecules) if index not in out]
-    back = codec.decode_batch(padded(batch.codes, batch.offsets, np.arange(len(taken))))
+    back = codec.decode_batch(padded(batch.tokens, batch.offsets, np.arange(len(taken))))
     again = zip(taken, map(chem.canonical_or_none, back), strict=True)
     others = [f"{before} -> {after}" for before, after in again if before != after]
     same = len(taken) - len(others)
@@ -212,6 +212,6 @@ def round_trip(
         "share_same": same / max(1, len(molecules)),
         "encoded_but_another": len(others),
         "refused": dict(reasons.most_common(MOST_LISTED)),
-        "refused_at": dict(tokens.most_common(MOST_LISTED)),
+        "refused_at": dict(symbols.most_common(MOST_LISTED)),
         "others": others[:MOST_LISTED],
     }

@@ -9,8 +9,8 @@ import torch
 
 from grammar_rae.benchmarks.common import Row
 from grammar_rae.codecs import codec_from_dict
-from grammar_rae.datasets import CodeDataset
-from grammar_rae.recipes import Recipe, build, get_recipe, training_settings
+from grammar_rae.datasets import TokenDataset
+from grammar_rae.recipes import TextRecipe, build_text, get_recipe, training_settings
 from grammar_rae.training import OPTIMIZERS, bfloat16_units, plan_batches
 
 
@@ -28,10 +28,10 @@ def run(folder: str | PathLike[str], recipe: str = "molecules", steps: int = 60,
     seed
         Of the weights and the order of the rows.
     """
-    chosen = get_recipe(recipe, Recipe).replaced(seed=seed)
+    chosen = get_recipe(recipe, TextRecipe).replaced(seed=seed)
     settings = training_settings(chosen)
-    data = CodeDataset.open(folder)
-    model = build(chosen, codec_from_dict(data.codec_dict)).autoencoder.train()
+    data = TokenDataset.open(folder)
+    model = build_text(chosen, codec_from_dict(data.codec_dict)).autoencoder.train()
     optimizer = OPTIMIZERS[settings.optimizer](model.parameters(), lr=settings.learning_rate, fused=True)
     batches = plan_batches(len(data), settings.batch_size, seed, 0, data.lengths)
     warmup = min(10, len(batches) // 2)

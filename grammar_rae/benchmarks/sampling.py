@@ -1,6 +1,6 @@
 """Molecules a second that a model draws, beside the recurrent net and the VAE of MOSES, in turns, on the CPU.
 
-Ours are drawn as :meth:`GenerativeModel.sample` draws them: latent codes from the density, decoded under the model's
+Ours are drawn as :meth:`TextModel.sample` draws them: latent codes from the density, decoded under the model's
 constraint, each text read by RDKit, spelled canonically and told valid or not. The others' own ``sample`` gives texts
 as they come, which nobody has looked at. They have molsets 0.3.1's default sizes and weights at random: how long they
 take depends little on what they write, as they always make every step.
@@ -19,7 +19,7 @@ import torch
 
 from grammar_rae.benchmarks.common import Row
 from grammar_rae.errors import InputError, UnknownNameError
-from grammar_rae.model import GenerativeModel
+from grammar_rae.model import TextModel
 
 INSTALLATION = "python -m pip install --no-deps molsets==0.3.1"
 ALPHABET = "#()-123456=BCFHNOS[]clnors"
@@ -29,7 +29,7 @@ Sampler = Callable[[int], Any]
 
 
 def run(
-    model: GenerativeModel,
+    model: TextModel,
     rivals: Sequence[str] = ("char_rnn", "vae"),
     n: int = 2_000,
     batch: int = 500,
@@ -80,7 +80,7 @@ def run(
 
 
 def _measured(
-    model: GenerativeModel, rivals: dict[str, Sampler], n: int, batch: int, rounds: int, seed: int, clock: Any
+    model: TextModel, rivals: dict[str, Sampler], n: int, batch: int, rounds: int, seed: int, clock: Any
 ) -> list[Row]:
     def ours() -> None:
         model.sample(n, valid_only=False, seed=seed)

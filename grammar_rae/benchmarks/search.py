@@ -13,7 +13,7 @@ from grammar_rae.benchmarks import common
 from grammar_rae.benchmarks.common import Row
 from grammar_rae.benchmarks.study import check_names, latest, read_rows
 from grammar_rae.errors import InputError
-from grammar_rae.model import GenerativeModel
+from grammar_rae.model import TextModel
 from grammar_rae.optimization import STRATEGIES, Optimization, optimize
 from grammar_rae.optimization.journal import TEXTS
 from grammar_rae.scores import get_score
@@ -83,7 +83,7 @@ class Searches:
 
 def run(study: Searches) -> Iterator[Row]:
     """The row of each search, as they are ready; those that were measured before are not made again."""
-    model = GenerativeModel.load(study.model)
+    model = TextModel.load(study.model)
     begun: Any = None if study.data is None else list(study.data)
     for seed in study.seeds:
         for strategy in study.strategies:
@@ -95,7 +95,7 @@ def run(study: Searches) -> Iterator[Row]:
             yield {name: value for name, value in row.items() if name != "reached"} | _reached(study, row)
 
 
-def _measured(study: Searches, model: GenerativeModel, data: Any, strategy: str, seed: int) -> tuple[Row, Any]:
+def _measured(study: Searches, model: TextModel, data: Any, strategy: str, seed: int) -> tuple[Row, Any]:
     """The row of a search, and what the next one may begin with."""
     home = study.folder / f"{strategy}-seed{seed}"
     begun = time.perf_counter()

@@ -40,7 +40,7 @@ from grammar_rae.datasets import ImageDataset
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.nets.image import lay_out
 from grammar_rae.objectives import OBJECTIVES, VAE
-from grammar_rae.recipes import ImageRecipe, build_for_images, image_recipe, training_settings
+from grammar_rae.recipes import ImageRecipe, build_image, image_recipe, training_settings
 from grammar_rae.regularizers import L2, REGULARIZERS
 from grammar_rae.training import Callback, TrainingSettings, TrainingState, fit
 
@@ -254,7 +254,7 @@ class _Ours:
     def __init__(self, setting: _Setting) -> None:
         recipe, data = setting.recipe(), setting.data()
         self._settings = training_settings(recipe)
-        self._autoencoder: Autoencoder = build_for_images(recipe, data.shape).autoencoder
+        self._autoencoder: Autoencoder = build_image(recipe, data.shape).autoencoder
         self._sets: tuple[Any, Any] = (data, data.subset(np.arange(1)))
         if setting.comparison == "step alone":
             x = data.batch(np.arange(setting.batch))
@@ -270,7 +270,7 @@ class _Ours:
     def reconstruct(self, x: Tensor) -> Tensor:
         self._autoencoder.eval()
         with torch.no_grad():
-            images: Tensor = self._autoencoder.decoder(self._autoencoder.given(self._autoencoder.encode(x)))
+            images: Tensor = self._autoencoder.decoder(self._autoencoder.smooth(self._autoencoder.encode(x)))
         return images
 
 
@@ -296,7 +296,7 @@ class _Pythae:
         ready = setting.comparison == "step alone"
         self.optimizer = "fused" if ready else "as PyTorch makes it"
         pixels = data.batch(np.arange(len(data)))
-        autoencoder = build_for_images(recipe, data.shape).autoencoder
+        autoencoder = build_image(recipe, data.shape).autoencoder
         for net in (autoencoder.encoder, autoencoder.decoder):
             lay_out(net, torch.contiguous_format)  # as PyTorch makes nets; the order in memory is our part's business
         before = {name: value.clone() for name, value in autoencoder.state_dict().items()}

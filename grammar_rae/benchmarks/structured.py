@@ -20,12 +20,12 @@ from grammar_rae.benchmarks import common
 from grammar_rae.benchmarks.common import Row
 from grammar_rae.benchmarks.structured_problems import PROTOCOLS, RAW, Protocol, Texts
 from grammar_rae.benchmarks.study import check_names, latest, read_rows, trained
-from grammar_rae.datasets import CodeDataset
+from grammar_rae.datasets import TokenDataset
 from grammar_rae.errors import GrammarRAEError, InputError
-from grammar_rae.model import DATA_FOLDER, GenerativeModel
+from grammar_rae.model import DATA_FOLDER, TextModel
 from grammar_rae.optimization import STRATEGIES, Optimization, optimize
 from grammar_rae.optimization.proposals import Decoded, Decoder
-from grammar_rae.recipes import STRUCTURED_MODELS, STRUCTURED_PROBLEMS, Recipe, structured_recipe
+from grammar_rae.recipes import STRUCTURED_MODELS, STRUCTURED_PROBLEMS, TextRecipe, structured_recipe
 from grammar_rae.scores import Score, evaluate, get_score
 
 ENCODINGS, DECODINGS = 10, 100
@@ -133,7 +133,7 @@ class Run:
     model: str
 
     @property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> TextRecipe:
         recipe = structured_recipe(self.model, self.study.problem, self.study.fast)
         chosen: dict[str, Any] = {"seed": self.study.seed}
         if self.study.epochs is not None:
@@ -181,7 +181,7 @@ class _Trained(NamedTuple):
     """A run's model, and the search that was made last, whose beginning serves the next one."""
 
     run: Run
-    model: GenerativeModel
+    model: TextModel
     begun: list[Optimization]
 
     @property
@@ -219,11 +219,9 @@ def run(study: Study) -> Iterator[Row]:
             yield row
 
 
-def _model(one: Run) -> GenerativeModel:
+def _model(one: Run) -> TextModel:
     study = one.study
-    return trained(
-        GenerativeModel, one.recipe, study.texts.training, one.folder, seed=study.seed, progress=study.progress
-    )
+    return trained(TextModel, one.recipe, study.texts.training, one.folder, seed=study.seed, progress=study.progress)
 
 
 def _reconstruction(one: _Trained) -> Row:
@@ -341,7 +339,7 @@ def _test_rows(one: _Trained) -> tuple[list[str], int]:
     texts = study.texts.test
     if texts is None:
         recipe = one.model.recipe_
-        encoded = CodeDataset.open(one.run.folder / DATA_FOLDER)
+        encoded = TokenDataset.open(one.run.folder / DATA_FOLDER)
         _, validation = encoded.split(recipe.validation_fraction, study.seed, recipe.validation_maximum)
         texts = codec.decode_batch(validation.batch(range(min(study.rows, len(validation)))).numpy())
     texts = texts[: study.rows]

@@ -10,7 +10,7 @@ from grammar_rae import checkpoint
 from grammar_rae.benchmarks.common import Row
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.model.latent import LatentModel
-from grammar_rae.recipes import BaseRecipe, training_settings
+from grammar_rae.recipes import Recipe, training_settings
 
 M = TypeVar("M", bound=LatentModel)
 
@@ -53,7 +53,7 @@ def latest(rows: list[Row], wanted: Mapping[str, Any]) -> Row | None:
 
 def trained(
     kind: type[M],
-    recipe: BaseRecipe,
+    recipe: Recipe,
     data: Any,
     folder: Path,
     *,
@@ -98,6 +98,6 @@ def trained(
     return found
 
 
-def _all_of(recipe: BaseRecipe) -> dict[str, Any]:
+def _all_of(recipe: Recipe) -> dict[str, Any]:
     """The recipe with every setting of its training, also those that it leaves as they are."""
     return recipe.to_dict() | {"training": asdict(training_settings(recipe))}

@@ -1,4 +1,4 @@
-"""Text to codes and back: speed, agreement with NLTK, losses, length, and decoding of random logits.
+"""Text to tokens and back: speed, agreement with NLTK, losses, length, and decoding of random logits.
 
 All on molecules in Kekulé form unless said otherwise; :func:`run` does everything, for one file.
 """
@@ -51,7 +51,7 @@ def run(source: str | PathLike[str], column: str | None = None, seed: int = 0, a
 
 
 def speed(codec: GrammarCodec, texts: Sequence[str], repeats: int = 5) -> Row:
-    """Text to codes against RDKit's MolFromSmiles on the same molecules, one process, interleaved; medians."""
+    """Text to tokens against RDKit's MolFromSmiles on the same molecules, one process, interleaved; medians."""
     forms = [codec.prepare(text) for text in texts]
     codec.encode_batch(forms[:10], prepared=True)  # compile
     ours, theirs = [], []
@@ -81,7 +81,7 @@ def agree(grammar: str, codec: GrammarCodec, texts: Sequence[str]) -> Row:
 
 
 def round_trip(codec: GrammarCodec, source: str | PathLike[str], column: str | None = None) -> Row:
-    """Every row of a file encoded and decoded: the share that comes back, rows lost, and the codes a molecule takes."""
+    """Every row of a file encoded and decoded: the share that comes back, rows lost, tokens a molecule."""
     data = encode(source, codec, column=column)
     rejected = {row.line for row in data.rejected}
     accepted = (row.text for row in read_rows(source, column) if row.line not in rejected)
@@ -96,14 +96,14 @@ def round_trip(codec: GrammarCodec, source: str | PathLike[str], column: str | N
         "rejected": data.n_rejected,
         "lost": data.n_read - len(data) - data.n_rejected,
         "same": same,
-        "mean_codes": float(data.lengths.mean()),
-        "codes_99.9": float(np.quantile(data.lengths, 0.999)),
-        "most_codes": int(data.lengths.max()),
+        "mean_tokens": float(data.lengths.mean()),
+        "tokens_99.9": float(np.quantile(data.lengths, 0.999)),
+        "most_tokens": int(data.lengths.max()),
     }
 
 
 def random_decoding(codec: GrammarCodec, draws: int = 10_000, shortest: int = 12, seed: int = 0) -> Row:
-    """Latent noise through an untrained decoder, at limits from ``shortest`` to 64 codes: how many are complete."""
+    """Latent noise through an untrained decoder, at limits from ``shortest`` to 64 tokens: how many are complete."""
     generator = torch.Generator().manual_seed(seed)
     limits = [limit for limit in (12, 16, 24, 32, 48, 64) if limit >= max(shortest, codec.rules.shortest)]
     with torch.random.fork_rng(devices=[]):
@@ -117,9 +117,9 @@ def random_decoding(codec: GrammarCodec, draws: int = 10_000, shortest: int = 12
         n = -(-draws // len(limits))
         z = torch.randn(n, 64, generator=generator)
         began = time.perf_counter()
-        codes = decode(decoder, z, constraint, limit, temperature=1.0, generator=generator).numpy()
+        tokens = decode(decoder, z, constraint, limit, temperature=1.0, generator=generator).numpy()
         seconds += time.perf_counter() - began
-        texts = [text for text in codec.macros.spell(codes) if text is not None]
+        texts = [text for text in codec.macros.spell(tokens) if text is not None]
         complete += n - len(parser.parse_batch(texts).rejected) - (n - len(texts))
         total += n
     return {"draws": total, "limits": str(limits), "complete": complete, "decoded_a_second": total / seconds}
@@ -132,8 +132,8 @@ def _random_expressions(n: int, seed: int) -> list[str]:
     flat = _Flat(codec.rules.size)
     found: dict[str, None] = {}
     while len(found) < n:
-        codes = decode(flat, torch.zeros(n, 1), GrammarConstraint(codec.rules), 15, 1.0, generator)
-        found.update(dict.fromkeys(codec.decode_batch(codes.numpy())))
+        tokens = decode(flat, torch.zeros(n, 1), GrammarConstraint(codec.rules), 15, 1.0, generator)
+        found.update(dict.fromkeys(codec.decode_batch(tokens.numpy())))
     return list(found)[:n]
 
 

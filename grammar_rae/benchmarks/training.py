@@ -8,7 +8,7 @@ import numpy as np
 import grammar_rae
 from grammar_rae.benchmarks.common import Row, peak_memory
 from grammar_rae.datasets import sample_texts
-from grammar_rae.model import GenerativeModel
+from grammar_rae.model import TextModel
 
 
 def run(
@@ -58,7 +58,7 @@ def run(
     return row | sampling(model, samples, seed)
 
 
-def training_figures(model: GenerativeModel) -> Row:
+def training_figures(model: TextModel) -> Row:
     """How long a training took, how fast it was, and what its best validation gave."""
     history = model.history
     rates = [row["rate"] for row in history.rows if row["rate"]]
@@ -74,7 +74,7 @@ def training_figures(model: GenerativeModel) -> Row:
     }
 
 
-def reconstruction(model: GenerativeModel, texts: list[str]) -> Row:
+def reconstruction(model: TextModel, texts: list[str]) -> Row:
     """The share of texts whose greedy decoding is exactly the text, among those that the codec takes."""
     codec = model.codec
     rejected = {index for index, _ in codec.encode_batch(texts).rejected}
@@ -85,7 +85,7 @@ def reconstruction(model: GenerativeModel, texts: list[str]) -> Row:
     return {"held_out": len(texts), "held_out_rejected": len(rejected), "reconstruction": exact / len(taken)}
 
 
-def sampling(model: GenerativeModel, n: int, seed: int = 0) -> Row:
+def sampling(model: TextModel, n: int, seed: int = 0) -> Row:
     """Raw validity and uniqueness of samples at temperature 1 under the recipe's constraint."""
     result = model.sample(n, valid_only=False, seed=seed)
     valid = [text for text, good in zip(result.texts, result.valid, strict=True) if good]

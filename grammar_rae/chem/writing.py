@@ -9,7 +9,7 @@ from grammar_rae.chem.log import quiet
 from grammar_rae.chem.smiles import canonical
 from grammar_rae.errors import TextError
 
-_TOKEN = re.compile(r"\[[^\]]*\]|Br|Cl|[A-Za-z*]|%\d\d|.")
+_PIECE = re.compile(r"\[[^\]]*\]|Br|Cl|[A-Za-z*]|%\d\d|.")
 _BARE = re.compile(r"\[([bcnops])H?\]")  # an aromatic atom whose hydrogen needs no brackets in Kekulé form
 _AROMATIC = re.compile(r"(\[\d*)([a-z])")
 _SYMBOLS = {1.0: "", 2.0: "=", 3.0: "#"}
@@ -45,30 +45,30 @@ def _rewritten(text: str, read: Any) -> list[str]:
     rings: dict[str, int] = {}
     branches: list[int] = []
     last, atoms, bond = -1, 0, ""
-    for token in _TOKEN.findall(text):
-        if token[0] in "-=#:$" or token in _DIRECTIONS:
-            bond = token
-        elif token == "(":
+    for piece in _PIECE.findall(text):
+        if piece[0] in "-=#:$" or piece in _DIRECTIONS:
+            bond = piece
+        elif piece == "(":
             branches.append(last)
-            out.append(token)
-        elif token == ")":
+            out.append(piece)
+        elif piece == ")":
             last = branches.pop()
-            out.append(token)
-        elif token == ".":
+            out.append(piece)
+        elif piece == ".":
             last = -1
-            out.append(token)
-        elif token[0] == "%" or token.isdigit():
-            number = token.lstrip("%").lstrip("0") or "0"
+            out.append(piece)
+        elif piece[0] == "%" or piece.isdigit():
+            number = piece.lstrip("%").lstrip("0") or "0"
             opened = rings.pop(number, None)
             if opened is None:
                 rings[number] = last
             symbol = "" if opened is None else _symbol(read, opened, last)
-            out.append((bond if bond and bond in _DIRECTIONS else symbol) + token)
+            out.append((bond if bond and bond in _DIRECTIONS else symbol) + piece)
             bond = ""
         else:
             if last >= 0:
                 out.append(bond if bond and bond in _DIRECTIONS else _symbol(read, last, atoms))
-            out.append(_atom(token))
+            out.append(_atom(piece))
             last, atoms, bond = atoms, atoms + 1, ""
     return out
 
@@ -77,8 +77,8 @@ def _symbol(read: Any, a: int, b: int) -> str:
     return _SYMBOLS[read.GetBondBetweenAtoms(a, b).GetBondTypeAsDouble()]
 
 
-def _atom(token: str) -> str:
-    bare = _BARE.fullmatch(token)
+def _atom(piece: str) -> str:
+    bare = _BARE.fullmatch(piece)
     if bare:
         return bare[1].upper()
-    return _AROMATIC.sub(lambda found: found[1] + found[2].upper(), token) if token[0] == "[" else token.capitalize()
+    return _AROMATIC.sub(lambda found: found[1] + found[2].upper(), piece) if piece[0] == "[" else piece.capitalize()

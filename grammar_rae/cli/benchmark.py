@@ -82,9 +82,9 @@ def constraints(
 ) -> None:
     """A constraint: what it guarantees, whether it forbids real molecules, what it costs, what it does to samples."""
     from grammar_rae.benchmarks.constraints import Setting, run
-    from grammar_rae.model import GenerativeModel
+    from grammar_rae.model import TextModel
 
-    trained = None if model is None else GenerativeModel.load(model)
+    trained = None if model is None else TextModel.load(model)
     setting = Setting(texts, column, constraint, trained, reference, draws, samples, seed)
     for rows in run(setting, arguments.names(parts)):
         _conclude(rows, results)
@@ -147,10 +147,10 @@ def sampling(
 ) -> None:
     """Molecules a second that a model draws, beside molsets' recurrent net and VAE of default sizes."""
     from grammar_rae.benchmarks.sampling import run
-    from grammar_rae.model import GenerativeModel
+    from grammar_rae.model import TextModel
 
     names = [] if alone else arguments.names(rivals)
-    rows = run(GenerativeModel.load(model), names, n=n, batch=batch, rounds=rounds, threads=threads, seed=seed)
+    rows = run(TextModel.load(model), names, n=n, batch=batch, rounds=rounds, threads=threads, seed=seed)
     _conclude(rows, results)
 
 

@@ -71,10 +71,10 @@ def _show_what_is_missing(found: "Coverage") -> None:
         for reason, count in found.reasons.most_common(MOST_SHOWN):
             typer.echo(f"  {count:>8}  {reason}")
     if found.unsupported:
-        typer.echo("\nunsupported tokens")
-        for token, count in found.unsupported.most_common(MOST_SHOWN):
-            example = found.examples[token]
-            typer.echo(f"  {count:>8}  {token}  for example line {example.line}: {example.text}")
+        typer.echo("\nunsupported symbols")
+        for symbol, count in found.unsupported.most_common(MOST_SHOWN):
+            example = found.examples[symbol]
+            typer.echo(f"  {count:>8}  {symbol}  for example line {example.line}: {example.text}")
 
 
 def two_columns(rows: dict[str, str]) -> None:

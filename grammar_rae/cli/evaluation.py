@@ -57,7 +57,7 @@ def evaluate(
     """Compare a model's molecules with others: MOSES's and GuacaMol's figures, and reconstruction."""
     from grammar_rae.benchmarks.evaluation import Evaluation
     from grammar_rae.benchmarks.evaluation import evaluate as evaluated
-    from grammar_rae.model import GenerativeModel
+    from grammar_rae.model import TextModel
     from grammar_rae.report.evaluation import evaluation_markdown, write_evaluation_page
 
     folder = _default_folder(model) if output is None else output
@@ -81,7 +81,7 @@ def evaluate(
         progress=not quiet,
     )
     with files.writable_folder(folder):
-        found = evaluated(GenerativeModel.load(model), what)
+        found = evaluated(TextModel.load(model), what)
         told = evaluation_markdown(found.figures)
         files.write_text(folder / RESULTS, json.dumps(found.figures, indent=1) + "\n")
         files.write_text(folder / TABLES, told)

@@ -21,10 +21,10 @@ def encode(
     column: arguments.Column = None,
 ) -> None:
     """Write the latent code of every text of a file."""
-    from grammar_rae.model import GenerativeModel
+    from grammar_rae.model import TextModel
 
     files.check_writable(output)
-    loaded = GenerativeModel.load(model)
+    loaded = TextModel.load(model)
     accepted, rejected = usable_rows(loaded.codec, texts, column)
     files.write_codes(output, loaded.encode([row.text for row in accepted]), accepted)
     files.write_rejected(output, rejected)
@@ -51,12 +51,12 @@ def decode(
     """Decode latent codes to texts."""
     import pandas as pd
 
-    from grammar_rae.model import GenerativeModel
+    from grammar_rae.model import TextModel
 
     files.check_writable(output)
     z = files.read_codes(codes)
     rules = arguments.constraint_text(constraint)
-    texts = GenerativeModel.load(model).decode(
+    texts = TextModel.load(model).decode(
         z, temperature=temperature, top_p=top_p, beam=beam, seed=seed, constraint=rules, smoothing=smoothing
     )
     files.write_frame(output, pd.DataFrame({"smiles": texts}))
@@ -72,10 +72,10 @@ def reconstruct(
     """Encode and decode a file; tell how much comes back."""
     import pandas as pd
 
-    from grammar_rae.model import GenerativeModel
+    from grammar_rae.model import TextModel
 
     files.check_writable(output)
-    loaded = GenerativeModel.load(model)
+    loaded = TextModel.load(model)
     accepted, rejected = usable_rows(loaded.codec, texts, column)
     originals = [row.text for row in accepted]
     reconstructions = loaded.reconstruct(originals, arguments.constraint_text(constraint))

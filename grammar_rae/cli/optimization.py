@@ -60,7 +60,7 @@ def optimize(
             param_hint="--budget",
         )
     from grammar_rae.codecs import FORMS
-    from grammar_rae.model import GenerativeModel
+    from grammar_rae.model import TextModel
     from grammar_rae.optimization import STRATEGIES
     from grammar_rae.optimization import optimize as search
     from grammar_rae.report.optimization import write_optimization_report
@@ -71,7 +71,7 @@ def optimize(
         get_score(one)  # so that an unknown name is told before any work
     if strategy not in STRATEGIES:
         raise UnknownNameError("strategy", strategy, STRATEGIES)
-    loaded = GenerativeModel.load(model)
+    loaded = TextModel.load(model)
     before = dict(loaded.score_constants_)
     read_before = resume and data is None and has_data(output)
     texts = None if read_before else initial_texts(loaded, model, data, column, n_initial)
@@ -134,7 +134,7 @@ def has_data(run: Path) -> bool:
 
 def initial_texts(loaded: Any, model: Path, data: Path | None, column: str | None, n_initial: int) -> list[str] | None:
     """The texts to begin with: a file's, or those that the model was trained on; None where they are to be drawn."""
-    from grammar_rae.datasets import CodeDataset, read_rows
+    from grammar_rae.datasets import TokenDataset, read_rows
     from grammar_rae.model import DATA_FOLDER
 
     if data is not None:
@@ -146,7 +146,7 @@ def initial_texts(loaded: Any, model: Path, data: Path | None, column: str | Non
     if not folder.is_dir():
         files.note(f"drawing {n_initial:,} texts from the model to begin with")
         return None
-    encoded = CodeDataset.open(folder)
+    encoded = TokenDataset.open(folder)
     files.note(f"beginning with the {len(encoded):,} texts that the model was trained on")
     texts: list[str] = []
     for first in range(0, len(encoded), 4096):

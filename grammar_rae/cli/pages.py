@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-    from grammar_rae.model import GenerativeModel, SampleResult
+    from grammar_rae.model import SampleResult, TextModel
 
 MOST_DRAWN = 200
 """A page of more molecules would be slow to open; the CSV file has them all."""
@@ -15,7 +15,7 @@ MOST_DRAWN = 200
 CURVES = ("loss", "validation_loss", "exact", "validation_exact")
 
 
-def write_samples_page(path: Path, model: "GenerativeModel", result: "SampleResult", frame: "pd.DataFrame") -> None:
+def write_samples_page(path: Path, model: "TextModel", result: "SampleResult", frame: "pd.DataFrame") -> None:
     """A page of samples with their scores, how they were drawn, and how the model was trained."""
     scores = list(frame.columns[2:])
     facts: dict[str, str | int | float] = {
@@ -34,14 +34,14 @@ def write_samples_page(path: Path, model: "GenerativeModel", result: "SampleResu
     _write(path, model, "Samples", result.texts, facts, [_legend(scores, row) for row in frame[scores].to_numpy()])
 
 
-def write_path_page(path: Path, model: "GenerativeModel", texts: Sequence[str]) -> None:
+def write_path_page(path: Path, model: "TextModel", texts: Sequence[str]) -> None:
     """A page of the texts between two others."""
     _write(path, model, "Interpolation", texts, {"steps": len(texts)}, [f"{i + 1}" for i in range(len(texts))])
 
 
 def _write(
     path: Path,
-    model: "GenerativeModel",
+    model: "TextModel",
     title: str,
     texts: Sequence[str],
     facts: dict[str, str | int | float],

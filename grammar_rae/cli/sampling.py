@@ -23,13 +23,13 @@ def sample(
     ] = True,
 ) -> None:
     """Draw new molecules."""
-    from grammar_rae.model import GenerativeModel
+    from grammar_rae.model import TextModel
     from grammar_rae.scores import score
 
     files.check_writable(output, html)
     wanted = arguments.names(scores)
     score([], wanted)  # so that an unknown name is told before any work
-    loaded = GenerativeModel.load(model)
+    loaded = TextModel.load(model)
     rules = arguments.constraint_text(constraint)
     result = loaded.sample(
         n, valid_only, seed=seed, temperature=temperature, top_p=top_p, constraint=rules, smoothing=smoothing
@@ -56,10 +56,10 @@ def interpolate(
     """Decode the way from one text to another."""
     import pandas as pd
 
-    from grammar_rae.model import GenerativeModel
+    from grammar_rae.model import TextModel
 
     files.check_writable(output, html)
-    loaded = GenerativeModel.load(model)
+    loaded = TextModel.load(model)
     texts = loaded.interpolate(a, b, steps=steps, constraint=arguments.constraint_text(constraint))
     files.write_frame(output, pd.DataFrame({"step": range(1, len(texts) + 1), "smiles": texts}))
     if html is not None:

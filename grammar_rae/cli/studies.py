@@ -146,12 +146,12 @@ def search(
     """
     from grammar_rae.benchmarks.search import Searches, markdown, run
     from grammar_rae.cli.optimization import initial_texts
-    from grammar_rae.model import GenerativeModel
+    from grammar_rae.model import TextModel
 
     study = Searches(
         folder=output,
         model=model,
-        data=initial_texts(GenerativeModel.load(model), model, data, column, 1000),
+        data=initial_texts(TextModel.load(model), model, data, column, 1000),
         score=score,
         strategies=arguments.names(strategies),
         seeds=arguments.whole_numbers(seeds),

@@ -44,7 +44,7 @@ def train(
     """Train a model on a file of texts, or of images for a recipe of images."""
     check_run(output, resume=resume, overwrite=overwrite)
     import grammar_rae
-    from grammar_rae.model import GenerativeModel
+    from grammar_rae.model import TextModel
 
     chosen: dict[str, Any] = {
         "constraint": arguments.constraint_text(constraint),
@@ -65,7 +65,7 @@ def train(
         jobs=jobs,
         **{name: value for name, value in chosen.items() if value is not None},
     )
-    is_of_texts = isinstance(model, GenerativeModel)
+    is_of_texts = isinstance(model, TextModel)
     if is_of_texts:
         tell_rejected(texts, output)
     then = f"grammar-rae sample -m {output} -n 1000 -o out.csv"
@@ -136,14 +136,14 @@ def check_run(run: Path, *, resume: bool, overwrite: bool) -> None:
 
 def tell_rejected(texts: Path, run: Path) -> None:
     """Say how many rows of a file were left out."""
-    from grammar_rae.datasets import CodeDataset
+    from grammar_rae.datasets import TokenDataset
     from grammar_rae.datasets.encoded import REJECTED
     from grammar_rae.model import DATA_FOLDER
 
     if texts.is_dir():
         return  # encoded before: whoever did that was told
     folder = run / DATA_FOLDER
-    data = CodeDataset.open(folder)
+    data = TokenDataset.open(folder)
     if data.n_rejected:
         files.note(f"{data.n_rejected} of {data.n_read} rows were left out; {folder / REJECTED} says why")
 

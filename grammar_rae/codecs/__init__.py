@@ -1,8 +1,8 @@
-"""Text to integer codes and back.
+"""Text to integer tokens and back.
 
-Every codec has ``rules``: the table that says, for each code, which nonterminal it expands and what it leaves open. To
+Every codec has ``rules``: the table that says, for each token, which nonterminal it expands and what it leaves open. To
 a grammar codec these are productions and macros. A character codec is the right-linear case: one nonterminal, each
-character expands it and leaves it open again, and the last code ends the text. So decoders, likelihoods, constraints
+character expands it and leaves it open again, and the last token ends the text. So decoders, likelihoods, constraints
 and length budgets serve both without knowing which one they have.
 """
 

@@ -18,21 +18,21 @@ _BRACKET_ATOM = re.compile(r"\[[^\[\]\n]*\]")
 
 
 class EncodedBatch(NamedTuple):
-    """The codes of the accepted texts of a batch, end to end.
+    """The tokens of the accepted texts of a batch, end to end.
 
-    ``codes`` uint16 (sum of lengths,); ``offsets`` int64 (accepted + 1,); ``rejected`` the index and the error of each
+    ``tokens`` uint16 (sum of lengths,); ``offsets`` int64 (accepted + 1,); ``rejected`` the index and the error of each
     other text; ``atoms`` the bracket atoms ("[NH3+]") of the accepted texts as they were parsed, where their form has
     ``valences``.
     """
 
-    codes: NDArray[np.uint16]
+    tokens: NDArray[np.uint16]
     offsets: NDArray[np.int64]
     rejected: list[tuple[int, TextError]]
     atoms: frozenset[str] = frozenset()
 
 
 class Codec(Protocol):
-    """What turns text into codes; see the module's first lines."""
+    """What turns text into tokens; see the module's first lines."""
 
     kind: ClassVar[str]
 
@@ -48,7 +48,7 @@ class Codec(Protocol):
     @property
     def rules(self) -> Rules: ...
 
-    def show(self, code: int) -> str: ...
+    def show(self, token: int) -> str: ...
 
     def to_dict(self) -> dict[str, Any]: ...
 
@@ -62,13 +62,13 @@ class Codec(Protocol):
 
     def encode_batch(self, texts: Sequence[str], prepared: bool = False) -> EncodedBatch: ...
 
-    def decode(self, codes: NDArray[np.integer] | Sequence[int]) -> str: ...
+    def decode(self, tokens: NDArray[np.integer] | Sequence[int]) -> str: ...
 
-    def decode_batch(self, codes: NDArray[np.integer]) -> list[str]: ...
+    def decode_batch(self, tokens: NDArray[np.integer]) -> list[str]: ...
 
-    def spell_batch(self, codes: NDArray[np.integer]) -> list[str | None]: ...
+    def spell_batch(self, tokens: NDArray[np.integer]) -> list[str | None]: ...
 
-    def one_hot(self, codes: NDArray[np.integer] | Sequence[int]) -> NDArray[np.float32]: ...
+    def one_hot(self, tokens: NDArray[np.integer] | Sequence[int]) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class TextCodec:
     form, fragments
         A row of :data:`FORMS` and one of :data:`FRAGMENTS`.
     max_length
-        The most codes that a text may take; None for no limit.
+        The most tokens that a text may take; None for no limit.
     """
 
     form: str = "text"
@@ -95,7 +95,7 @@ class TextCodec:
             raise InputError(
                 "the length limit is below the shortest text",
                 received=self.max_length,
-                expected=f"{self.rules.shortest} codes or more",
+                expected=f"{self.rules.shortest} tokens or more",
             )
 
     def _check_names(self) -> None:
@@ -108,8 +108,8 @@ class TextCodec:
     def rules(self) -> Rules:
         raise NotImplementedError
 
-    def _codes(self, texts: Sequence[str]) -> EncodedBatch:
-        """Codes of texts that are in the grammar's form."""
+    def _tokens(self, texts: Sequence[str]) -> EncodedBatch:
+        """Tokens of texts that are in the grammar's form."""
         raise NotImplementedError
 
     def prepare(self, text: str) -> str:
@@ -127,7 +127,7 @@ class TextCodec:
         return FORMS[self.form].canonical(text)
 
     def encode(self, text: str) -> Ints:
-        """Codes of a text, int32 (T,).
+        """Tokens of a text, int32 (T,).
 
         Raises
         ------
@@ -137,7 +137,7 @@ class TextCodec:
         return self._only(self.encode_batch([text]))
 
     def encode_text(self, text: str) -> Ints:
-        """Codes of a text that is in the grammar's form already, int32 (T,); RDKit is not needed.
+        """Tokens of a text that is in the grammar's form already, int32 (T,); RDKit is not needed.
 
         Raises
         ------
@@ -147,7 +147,7 @@ class TextCodec:
         return self._only(self.encode_batch([text], prepared=True))
 
     def encode_batch(self, texts: Sequence[str], prepared: bool = False) -> EncodedBatch:
-        """Codes of many texts; what is refused stands in ``rejected`` instead of raising.
+        """Tokens of many texts; what is refused stands in ``rejected`` instead of raising.
 
         Parameters
         ----------
@@ -175,7 +175,7 @@ class TextCodec:
                 index.append(i)
             except TextError as error:
                 rejected.append((i, error))
-        batch = self._codes(ready)
+        batch = self._tokens(ready)
         refused = {i for i, _ in batch.rejected}
         accepted = [i for i in range(len(ready)) if i not in refused]
         rejected += [(index[i], error) for i, error in batch.rejected]
@@ -187,27 +187,29 @@ class TextCodec:
                 too_long = TextError(
                     "the text is too long",
                     text=texts[i],
-                    received=f"{lengths[row]} codes",
+                    received=f"{lengths[row]} tokens",
                     expected=f"at most {self.max_length}",
                 )
                 rejected.append((i, too_long))
-            codes = batch.codes[np.repeat(kept, lengths)]
-            batch = EncodedBatch(codes, np.concatenate(([0], np.cumsum(lengths[kept]))).astype(np.int64), [])
+            tokens = batch.tokens[np.repeat(kept, lengths)]
+            batch = EncodedBatch(tokens, np.concatenate(([0], np.cumsum(lengths[kept]))).astype(np.int64), [])
             accepted = [accepted[row] for row in np.flatnonzero(kept)]
         atoms = _bracket_atoms(ready[i] for i in accepted) if FORMS[self.form].valences else frozenset()
-        return EncodedBatch(batch.codes, batch.offsets, sorted(rejected, key=lambda pair: pair[0]), atoms)
+        return EncodedBatch(batch.tokens, batch.offsets, sorted(rejected, key=lambda pair: pair[0]), atoms)
 
-    def one_hot(self, codes: NDArray[np.integer] | Sequence[int]) -> NDArray[np.float32]:
-        """Codes (T,) as rows of zeros with a one, float32 (T, R); nothing in this package needs it.
+    def one_hot(self, tokens: NDArray[np.integer] | Sequence[int]) -> NDArray[np.float32]:
+        """Tokens (T,) as rows of zeros with a one, float32 (T, R); nothing in this package needs it.
 
         Raises
         ------
         InputError
-            For a code outside 0 ... R - 1.
+            For a token outside 0 ... R - 1.
         """
-        chosen = np.asarray(codes, dtype=np.int64)
+        chosen = np.asarray(tokens, dtype=np.int64)
         if len(chosen) and not 0 <= chosen.min() <= chosen.max() < self.rules.size:
-            raise InputError("a code is out of range", received=chosen.tolist(), expected=f"0 to {self.rules.size - 1}")
+            raise InputError(
+                "a token is out of range", received=chosen.tolist(), expected=f"0 to {self.rules.size - 1}"
+            )
         rows = np.zeros((len(chosen), self.rules.size), dtype=np.float32)
         rows[np.arange(len(chosen)), chosen] = 1
         return rows
@@ -215,7 +217,7 @@ class TextCodec:
     def _only(self, batch: EncodedBatch) -> Ints:
         if batch.rejected:
             raise batch.rejected[0][1]
-        return batch.codes.astype(np.int32)
+        return batch.tokens.astype(np.int32)
 
 
 def _bracket_atoms(texts: Iterable[str]) -> frozenset[str]:
@@ -223,6 +225,6 @@ def _bracket_atoms(texts: Iterable[str]) -> frozenset[str]:
     return frozenset(_BRACKET_ATOM.findall("\n".join(text for text in texts if "[" in text)))
 
 
-def unpadded(row: NDArray[np.integer]) -> NDArray[np.integer]:
+def strip_padding(row: NDArray[np.integer]) -> NDArray[np.integer]:
     padding = np.flatnonzero(row < 0)
     return row[: padding[0]] if len(padding) else row

@@ -8,19 +8,19 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from grammar_rae.codecs.base import EncodedBatch, TextCodec, unpadded
+from grammar_rae.codecs.base import EncodedBatch, TextCodec, strip_padding
 from grammar_rae.errors import InputError, TextError
-from grammar_rae.grammar import MAX_CODES, Rules
+from grammar_rae.grammar import MAX_TOKENS, Rules
 
 
 @dataclass(frozen=True)
 class CharacterCodec(TextCodec):
-    """Text as characters; the last code ends it.
+    """Text as characters; the last token ends it.
 
     Attributes
     ----------
     characters
-        The characters that have a code, in the order of their codes.
+        The characters that have a token, in the order of their tokens.
     """
 
     characters: tuple[str, ...] = ()
@@ -35,9 +35,9 @@ class CharacterCodec(TextCodec):
                 received=wrong or "one of them twice",
                 expected="single characters, each once",
             )
-        if len(self.characters) >= MAX_CODES:
+        if len(self.characters) >= MAX_TOKENS:
             raise InputError(
-                "there are too many characters", received=len(self.characters), expected=f"fewer than {MAX_CODES}"
+                "there are too many characters", received=len(self.characters), expected=f"fewer than {MAX_TOKENS}"
             )
         super().__post_init__()
 
@@ -62,25 +62,25 @@ class CharacterCodec(TextCodec):
 
     @cached_property
     def rules(self) -> Rules:
-        """The table of the codes: text -> character text, and text -> nothing."""
+        """The table of the tokens: text -> character text, and text -> nothing."""
         n = len(self.characters)
         return Rules.build([0] * (n + 1), [[0]] * n + [[]], 1, 0, np.eye(n + 1, n, dtype=np.int64))
 
     @property
     def end(self) -> int:
-        """The code that ends a text."""
+        """The token that ends a text."""
         return len(self.characters)
 
     @cached_property
     def _number(self) -> dict[str, int]:
-        return {character: code for code, character in enumerate(self.characters)}
+        return {character: token for token, character in enumerate(self.characters)}
 
-    def show(self, code: int) -> str:
-        """What a code spells."""
-        return "" if code == self.end else self.characters[code]
+    def show(self, token: int) -> str:
+        """What a token spells."""
+        return "" if token == self.end else self.characters[token]
 
-    def _codes(self, texts: Sequence[str]) -> EncodedBatch:
-        codes: list[int] = []
+    def _tokens(self, texts: Sequence[str]) -> EncodedBatch:
+        tokens: list[int] = []
         offsets = [0]
         rejected = []
         for index, text in enumerate(texts):
@@ -95,43 +95,43 @@ class CharacterCodec(TextCodec):
                 )
                 rejected.append((index, error))
                 continue
-            codes.extend(self._number[character] for character in text)
-            codes.append(self.end)
-            offsets.append(len(codes))
-        return EncodedBatch(np.array(codes, dtype=np.uint16), np.array(offsets, dtype=np.int64), rejected)
+            tokens.extend(self._number[character] for character in text)
+            tokens.append(self.end)
+            offsets.append(len(tokens))
+        return EncodedBatch(np.array(tokens, dtype=np.uint16), np.array(offsets, dtype=np.int64), rejected)
 
-    def decode(self, codes: NDArray[np.integer] | Sequence[int]) -> str:
-        """The text of codes (T,).
+    def decode(self, tokens: NDArray[np.integer] | Sequence[int]) -> str:
+        """The text of tokens (T,).
 
         Raises
         ------
         InputError
-            When they do not end in the end code, hold it earlier, or hold no code.
+            When they do not end in the end token, hold it earlier, or hold no token.
         """
-        listed = np.asarray(codes, dtype=np.int64).tolist()
+        listed = np.asarray(tokens, dtype=np.int64).tolist()
         text = self._spelled(listed)
         if text is None:
-            raise InputError("these codes are no text", received=listed, expected=f"characters, then {self.end}")
+            raise InputError("these tokens are no text", received=listed, expected=f"characters, then {self.end}")
         return text
 
-    def _spelled(self, codes: list[int]) -> str | None:
-        if codes.count(self.end) != 1 or codes[-1] != self.end or not all(0 <= code <= self.end for code in codes):
+    def _spelled(self, tokens: list[int]) -> str | None:
+        if tokens.count(self.end) != 1 or tokens[-1] != self.end or not all(0 <= token <= self.end for token in tokens):
             return None
-        return "".join(self.characters[code] for code in codes[:-1])
+        return "".join(self.characters[token] for token in tokens[:-1])
 
-    def decode_batch(self, codes: NDArray[np.integer]) -> list[str]:
-        """The texts of codes (B, T); a row ends at its first -1.
+    def decode_batch(self, tokens: NDArray[np.integer]) -> list[str]:
+        """The texts of tokens (B, T); a row ends at its first -1.
 
         Raises
         ------
         InputError
             When a row is no text.
         """
-        return [self.decode(unpadded(row)) for row in codes]
+        return [self.decode(strip_padding(row)) for row in tokens]
 
-    def spell_batch(self, codes: NDArray[np.integer]) -> list[str | None]:
-        """The texts of codes (B, T), as of :meth:`decode_batch`; None for a row that is no text."""
-        return [self._spelled(unpadded(row).tolist()) for row in codes]
+    def spell_batch(self, tokens: NDArray[np.integer]) -> list[str | None]:
+        """The texts of tokens (B, T), as of :meth:`decode_batch`; None for a row that is no text."""
+        return [self._spelled(strip_padding(row).tolist()) for row in tokens]
 
     def to_dict(self) -> dict[str, Any]:
         """The codec as JSON can hold it."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from grammar_rae.codecs.base import EncodedBatch, TextCodec, unpadded
+from grammar_rae.codecs.base import EncodedBatch, TextCodec, strip_padding
 from grammar_rae.codecs.forms import FORMS
 from grammar_rae.errors import InputError
 from grammar_rae.grammar import Grammar, MacroTable, Rules, learn_macros, parser_for, read_grammar, spell
@@ -56,12 +56,12 @@ class GrammarCodec(TextCodec):
         grammar = grammar if isinstance(grammar, Grammar) else read_grammar(grammar)
         bare = cls(form=form, fragments=fragments, table=MacroTable(grammar))
         batch = bare.encode_batch(list(texts))
-        table = learn_macros(bare.grammar, batch.codes.astype(np.int32), batch.offsets, n_macros)
+        table = learn_macros(bare.grammar, batch.tokens.astype(np.int32), batch.offsets, n_macros)
         return replace(bare, table=table, max_length=max_length)
 
     @property
     def grammar(self) -> Grammar:
-        """The grammar whose productions are the first codes."""
+        """The grammar whose productions are the first tokens."""
         return self.table.grammar if isinstance(self.table, MacroTable) else self.table
 
     @property
@@ -72,50 +72,50 @@ class GrammarCodec(TextCodec):
 
     @property
     def rules(self) -> Rules:
-        """The table of the codes."""
+        """The table of the tokens."""
         return self.macros.rules
 
-    def show(self, code: int) -> str:
-        """What a code spells."""
-        return self.macros.show(code)
+    def show(self, token: int) -> str:
+        """What a token spells."""
+        return self.macros.show(token)
 
     @property
     def _refuses_fragments(self) -> bool:
         return self.fragments != "keep" and FORMS[self.form].molecules
 
-    def _codes(self, texts: Sequence[str]) -> EncodedBatch:
+    def _tokens(self, texts: Sequence[str]) -> EncodedBatch:
         derivations = parser_for(self.grammar).parse_batch(texts)
-        codes, offsets = self.macros.encode(derivations.codes, derivations.offsets)
+        tokens, offsets = self.macros.encode(derivations.tokens, derivations.offsets)
         for _, error in derivations.rejected:
             if self._refuses_fragments and error.position is not None and error.text[error.position :][:1] == ".":
                 error.remedy = _FRAGMENTS_REMEDY
-        return EncodedBatch(codes, offsets, derivations.rejected)
+        return EncodedBatch(tokens, offsets, derivations.rejected)
 
-    def decode(self, codes: NDArray[np.integer] | Sequence[int]) -> str:
-        """The text of codes (T,).
+    def decode(self, tokens: NDArray[np.integer] | Sequence[int]) -> str:
+        """The text of tokens (T,).
 
         Raises
         ------
         InputError
             When they are not a complete derivation.
         """
-        return spell(self.grammar, self.macros.expand(np.asarray(codes, dtype=np.int64)))
+        return spell(self.grammar, self.macros.expand(np.asarray(tokens, dtype=np.int64)))
 
-    def decode_batch(self, codes: NDArray[np.integer]) -> list[str]:
-        """The texts of codes (B, T); a row ends at its first -1.
+    def decode_batch(self, tokens: NDArray[np.integer]) -> list[str]:
+        """The texts of tokens (B, T); a row ends at its first -1.
 
         Raises
         ------
         InputError
             When a row is not a complete derivation.
         """
-        texts = self.spell_batch(codes)
+        texts = self.spell_batch(tokens)
         # Where a row spells nothing, decode raises, and says why.
-        return [self.decode(unpadded(codes[row])) if text is None else text for row, text in enumerate(texts)]
+        return [self.decode(strip_padding(tokens[row])) if text is None else text for row, text in enumerate(texts)]
 
-    def spell_batch(self, codes: NDArray[np.integer]) -> list[str | None]:
-        """The texts of codes (B, T), as of :meth:`decode_batch`; None for a row that is not a complete derivation."""
-        return self.macros.spell(codes)
+    def spell_batch(self, tokens: NDArray[np.integer]) -> list[str | None]:
+        """The texts of tokens (B, T), as of :meth:`decode_batch`; None for a row that is not a complete derivation."""
+        return self.macros.spell(tokens)
 
     def to_dict(self) -> dict[str, Any]:
         """The codec as JSON can hold it."""

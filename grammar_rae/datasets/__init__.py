@@ -1,12 +1,12 @@
 """Data: texts and images out of files, the data sets that training reads, and public sets to download.
 
 ``read_texts`` and ``sample_texts`` read .smi, .csv, .parquet and what they are given; ``encode`` turns texts into a
-``CodeDataset``, ``coverage`` says how many a codec takes and what stops the others. ``read_images`` turns a file or an
+``TokenDataset``, ``coverage`` says how many a codec takes and what stops the others. ``read_images`` turns a file or an
 array into an ``ImageDataset``, ``image_set`` opens a public set by its name. ``fetch`` downloads.
 Nothing here imports RDKit or NLTK; a codec may, when it prepares or parses a text.
 """
 
-from grammar_rae.datasets.encoded import CodeDataset, Rejected, padded
+from grammar_rae.datasets.encoded import Rejected, TokenDataset, padded
 from grammar_rae.datasets.encoding import Coverage, coverage, encode
 from grammar_rae.datasets.fetching import SOURCES, fetch
 from grammar_rae.datasets.image_files import read_images
@@ -18,12 +18,12 @@ from grammar_rae.datasets.writing import comes_from
 __all__ = [
     "IMAGE_SETS",
     "SOURCES",
-    "CodeDataset",
     "Coverage",
     "ImageDataset",
     "ImageSet",
     "Rejected",
     "Row",
+    "TokenDataset",
     "comes_from",
     "coverage",
     "encode",

@@ -1,4 +1,4 @@
-"""The encoded data set: flat codes, offsets and a description, in a memory-mapped folder or in memory."""
+"""The encoded data set: flat tokens, offsets and a description, in a memory-mapped folder or in memory."""
 
 import csv
 import hashlib
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 import numpy as np
 import numpy.typing as npt
 
-from grammar_rae.datasets.rows import Indices, Rows, checked_rows, split_rows
+from grammar_rae.datasets.rows import Indices, Rows, check_rows, split_rows
 from grammar_rae.errors import DataError
 
 if TYPE_CHECKING:  # torch takes seconds to import, and the worker processes that encode have no use for it
@@ -23,9 +23,9 @@ if TYPE_CHECKING:  # torch takes seconds to import, and the worker processes tha
 
 FORMAT = 1
 KIND = "grammar_rae encoded data set"
-META, CODES, OFFSETS, LINES, REJECTED = "meta.json", "codes.bin", "offsets.bin", "lines.bin", "rejected.csv"
+META, TOKENS, OFFSETS, LINES, REJECTED = "meta.json", "tokens.bin", "offsets.bin", "lines.bin", "rejected.csv"
 REJECTED_COLUMNS = ("line", "text", "reason", "position")
-CODE_TYPE, OFFSET_TYPE = np.dtype("<u2"), np.dtype("<i8")
+TOKEN_TYPE, OFFSET_TYPE = np.dtype("<u2"), np.dtype("<i8")
 PADDING = -1
 
 
@@ -48,22 +48,22 @@ def fingerprint(codec_dict: dict[str, Any]) -> str:
 
 
 def padded(
-    codes: npt.NDArray[np.uint16], offsets: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
+    tokens: npt.NDArray[np.uint16], offsets: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
-    """Some rows of codes that lie end to end: int64 (B, T), padded at the end with -1, T the longest length."""
+    """Some rows of tokens that lie end to end: int64 (B, T), padded at the end with -1, T the longest length."""
     starts = offsets[rows]
     lengths = offsets[rows + 1] - starts
     steps = np.arange(lengths.max(initial=0))
     present = steps < lengths[:, None]
     table = np.full(present.shape, PADDING, dtype=np.int64)
-    table[present] = codes[(starts[:, None] + steps)[present]]
+    table[present] = tokens[(starts[:, None] + steps)[present]]
     return table
 
 
-class CodeDataset:
+class TokenDataset:
     """N encoded texts of different lengths, or a view of some of them. ``encode`` and ``open`` make it.
 
-    A row's codes are integers below R, the number of the codec's rules. Opened from a folder, the codes stay on disk
+    A row's tokens are integers below R, the number of the codec's rules. Opened from a folder, the tokens stay on disk
     and are mapped into memory, so that the set may be larger than the memory; views share them.
 
     Attributes
@@ -76,7 +76,7 @@ class CodeDataset:
 
     def __init__(
         self,
-        codes: npt.NDArray[np.uint16],
+        tokens: npt.NDArray[np.uint16],
         offsets: npt.NDArray[np.int64],
         lines: npt.NDArray[np.int64],
         meta: dict[str, Any],
@@ -84,7 +84,7 @@ class CodeDataset:
         folder: Path | None = None,
         rows: npt.NDArray[np.int64] | None = None,
     ) -> None:
-        self._codes = codes
+        self._tokens = tokens
         self._offsets = offsets
         self._lines = lines
         self._rejected = rejected
@@ -93,34 +93,36 @@ class CodeDataset:
         self.folder = folder
 
     @classmethod
-    def open(cls, folder: str | PathLike[str]) -> "CodeDataset":
+    def open(cls, folder: str | PathLike[str]) -> "TokenDataset":
         """The data set that ``encode`` wrote into a folder. Needs neither RDKit nor a grammar.
 
         Raises DataError where the folder is no encoded data set, is of a newer format, or is damaged.
         """
         folder = Path(folder)
         meta = read_meta(folder)
-        codes = _mapped(folder / CODES, CODE_TYPE, meta["codes"])
+        tokens = _mapped(folder / TOKENS, TOKEN_TYPE, meta["tokens"])
         offsets = _mapped(folder / OFFSETS, OFFSET_TYPE, meta["accepted"] + 1)
         lines = _mapped(folder / LINES, OFFSET_TYPE, meta["accepted"])
         if not (folder / REJECTED).is_file():
             raise _damaged(folder / REJECTED, "the file is missing")
-        if offsets[0] != 0 or offsets[-1] != len(codes) or (np.diff(offsets) < 0).any():
-            raise _damaged(folder / OFFSETS, "the offsets do not fit the codes")
-        if len(codes) and codes.max() >= meta["rules"]:
-            raise _damaged(folder / CODES, "a code is too large for the codec", f"{codes.max()}", f"< {meta['rules']}")
-        return cls(codes, offsets, lines, meta, folder=folder)
+        if offsets[0] != 0 or offsets[-1] != len(tokens) or (np.diff(offsets) < 0).any():
+            raise _damaged(folder / OFFSETS, "the offsets do not fit the tokens")
+        if len(tokens) and tokens.max() >= meta["rules"]:
+            raise _damaged(
+                folder / TOKENS, "a token is too large for the codec", f"{tokens.max()}", f"< {meta['rules']}"
+            )
+        return cls(tokens, offsets, lines, meta, folder=folder)
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def __repr__(self) -> str:
         place = f"folder {str(self.folder)!r}" if self.folder else "in memory"
-        return f"<CodeDataset: {len(self)} rows, {place}>"
+        return f"<TokenDataset: {len(self)} rows, {place}>"
 
     @cached_property
     def lengths(self) -> npt.NDArray[np.int64]:
-        """The number of codes T of every row: (N,)."""
+        """The number of tokens T of every row: (N,)."""
         every = np.diff(self._offsets)
         return every if self._rows is None else every[self._rows]
 
@@ -131,7 +133,7 @@ class CodeDataset:
 
     @property
     def codec_dict(self) -> dict[str, Any]:
-        """The codec that made the codes, as ``codecs.codec_from_dict`` takes it."""
+        """The codec that made the tokens, as ``codecs.codec_from_dict`` takes it."""
         described: dict[str, Any] = self.meta["codec"]
         return described
 
@@ -168,38 +170,38 @@ class CodeDataset:
             return list(_parse_rejected(stream))
 
     def matches(self, codec: "Codec") -> bool:
-        """Whether this codec made the codes."""
+        """Whether this codec made the tokens."""
         return bool(self.meta["fingerprint"] == fingerprint(codec.to_dict()))
 
     @cached_property
     def fingerprint(self) -> str:
-        """The sha256 of the codec and of every row's codes: the same for two sets that train alike."""
+        """The sha256 of the codec and of every row's tokens: the same for two sets that train alike."""
         digest = hashlib.sha256(self.meta["fingerprint"].encode())
-        for part in (self._offsets, self._codes, np.zeros(0, np.int64) if self._rows is None else self._rows):
+        for part in (self._offsets, self._tokens, np.zeros(0, np.int64) if self._rows is None else self._rows):
             digest.update(np.ascontiguousarray(part).data)
         return digest.hexdigest()
 
-    def codes(self, index: int) -> npt.NDArray[np.int64]:
-        """The codes of one row: (T,). Raises IndexError outside -N..N-1."""
+    def tokens(self, index: int) -> npt.NDArray[np.int64]:
+        """The tokens of one row: (T,). Raises IndexError outside -N..N-1."""
         row = range(len(self))[index] if self._rows is None else self._rows[index]
-        return self._codes[self._offsets[row] : self._offsets[row + 1]].astype(np.int64)
+        return self._tokens[self._offsets[row] : self._offsets[row + 1]].astype(np.int64)
 
     def batch(self, indices: Indices) -> "torch.Tensor":
-        """The codes of B rows: int64 (B, T), padded at the end with -1, T the longest length among them.
+        """The tokens of B rows: int64 (B, T), padded at the end with -1, T the longest length among them.
 
         ``indices`` are integers, or N booleans. Raises IndexError outside -N..N-1.
         """
         import torch
 
-        return torch.from_numpy(padded(self._codes, self._offsets, self._to_rows(indices)))
+        return torch.from_numpy(padded(self._tokens, self._offsets, self._to_rows(indices)))
 
-    def subset(self, indices: Indices) -> "CodeDataset":
+    def subset(self, indices: Indices) -> "TokenDataset":
         """A view of some rows, in the order given; ``indices`` as for ``batch``."""
-        return CodeDataset(
-            self._codes, self._offsets, self._lines, self.meta, self._rejected, self.folder, self._to_rows(indices)
+        return TokenDataset(
+            self._tokens, self._offsets, self._lines, self.meta, self._rejected, self.folder, self._to_rows(indices)
         )
 
-    def split(self, fraction: float, seed: int, maximum: int | None = None) -> "tuple[CodeDataset, CodeDataset]":
+    def split(self, fraction: float, seed: int, maximum: int | None = None) -> "tuple[TokenDataset, TokenDataset]":
         """Disjoint views for training and validation; together they are the whole.
 
         ``fraction`` of the rows, at least one and at most ``maximum``, go into the second. Which ones depends only on
@@ -209,7 +211,7 @@ class CodeDataset:
         return self.subset(training), self.subset(validation)
 
     def _to_rows(self, indices: Indices) -> Rows:
-        rows = checked_rows(indices, len(self))
+        rows = check_rows(indices, len(self))
         return rows if self._rows is None else self._rows[rows]
 
 
@@ -240,7 +242,7 @@ def read_meta(folder: Path) -> dict[str, Any]:
             expected=f"format {FORMAT} or older",
             remedy="Install a newer grammar_rae, or encode the texts again.",
         )
-    counts = [meta.get(name) for name in ("format", "read", "accepted", "rejected", "codes", "rules")]
+    counts = [meta.get(name) for name in ("format", "read", "accepted", "rejected", "tokens", "rules")]
     sound = all(type(count) is int and count >= 0 for count in counts) and isinstance(meta.get("codec"), dict)
     sound = sound and _are_capacities(meta.get("atoms", {}))
     if not sound or meta["read"] != meta["accepted"] + meta["rejected"] or meta["accepted"] < 1:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-from grammar_rae.datasets.encoded import FORMAT, KIND, CodeDataset, Rejected, fingerprint
+from grammar_rae.datasets.encoded import FORMAT, KIND, Rejected, TokenDataset, fingerprint
 from grammar_rae.datasets.reading import Fields, Row, Source, read_rows
 from grammar_rae.datasets.writing import Writer, building_folder, check_replaceable, describe_source, versions
 from grammar_rae.errors import DataError, InputError, TextError
@@ -39,9 +39,9 @@ class Coverage:
     unsupported
         Character, or bracket atom, at which a text left the codec's language -> number of rejected rows.
     examples
-        The same tokens -> the first row that was rejected for it.
+        The same symbols -> the first row that was rejected for it.
     lengths
-        The lengths T in codes of the accepted rows: min, mean, median, 99%, 99.9%, max. Empty when there is none.
+        The lengths T in tokens of the accepted rows: min, mean, median, 99%, 99.9%, max. Empty when there is none.
     """
 
     read: int
@@ -69,7 +69,7 @@ def encode(
     fields: Fields = "first",
     prepared: bool = False,
     chunk: int = CHUNK,
-) -> CodeDataset:
+) -> TokenDataset:
     """Encode every text of a source, or list it as rejected with its line number and reason.
 
     Parameters
@@ -77,7 +77,7 @@ def encode(
     source, column, fields
         As in ``read_texts``.
     codec
-        Turns the texts into codes.
+        Turns the texts into tokens.
     folder
         Where to write the data set; without one it stays in memory. It appears there only when it is complete, in place
         of an encoded data set that may be there already, and after an error or Ctrl-C all is as it was before.
@@ -109,7 +109,7 @@ def encode(
         writer = stack.enter_context(closing(Writer(building)))
         for encoded in stack.enter_context(closing(_with_progress(chunks, source, progress))):
             tally.add(encoded)
-            writer.add(encoded.codes, encoded.lengths, encoded.lines, [row for row, _ in encoded.refused])
+            writer.add(encoded.tokens, encoded.lengths, encoded.lines, [row for row, _ in encoded.refused])
         tally.check(rows.count)
         tally.check_any_accepted(source)
         meta = {
@@ -118,7 +118,7 @@ def encode(
             "read": tally.read,
             "accepted": tally.accepted,
             "rejected": tally.rejected,
-            "codes": writer.total,
+            "tokens": writer.total,
             "rules": codec.rules.size,
             "codec": codec.to_dict(),
             "fingerprint": fingerprint(codec.to_dict()),
@@ -130,7 +130,7 @@ def encode(
         if target is None:
             return writer.in_memory(meta)
         writer.finish(meta)
-    return CodeDataset.open(target)
+    return TokenDataset.open(target)
 
 
 def coverage(
@@ -160,7 +160,7 @@ def coverage(
         tally.rejected,
         tally.reasons,
         tally.unsupported,
-        tally.token_examples,
+        tally.symbol_examples,
         _summary(np.concatenate(lengths)),
     )
 
@@ -199,14 +199,14 @@ def _capacities(codec: "Codec", bracket_atoms: Iterable[str]) -> dict[str, int]:
 
 class _Refused(NamedTuple):
     row: Rejected
-    token: str | None
+    symbol: str | None
 
 
 class _Chunk(NamedTuple):
-    """Some rows of the source: the accepted ones' codes one after another, lengths, lines, atoms; and the others."""
+    """Some rows of the source: the accepted ones' tokens one after another, lengths, lines, atoms; and the others."""
 
     read: int
-    codes: npt.NDArray[np.uint16]
+    tokens: npt.NDArray[np.uint16]
     lengths: npt.NDArray[np.int64]
     lines: npt.NDArray[np.int64]
     atoms: frozenset[str]
@@ -287,14 +287,14 @@ def _encode_rows(codec: "Codec", rows: list[Row], prepared: bool) -> _Chunk:
     refused = [_refused_text(usable[index], error) for index, error in errors.items()]
     refused += [_Refused(Rejected(row.line, row.text, row.problem), None) for row in rows if row.problem is not None]
     refused.sort(key=lambda one: one.row.line)
-    return _Chunk(len(rows), encoded.codes, lengths, np.array(accepted, dtype=np.int64), encoded.atoms, refused)
+    return _Chunk(len(rows), encoded.tokens, lengths, np.array(accepted, dtype=np.int64), encoded.atoms, refused)
 
 
 def _refused_text(row: Row, error: TextError) -> _Refused:
-    return _Refused(Rejected(row.line, row.text, error.message, error.position), _offending_token(error))
+    return _Refused(Rejected(row.line, row.text, error.message, error.position), _offending_symbol(error))
 
 
-def _offending_token(error: TextError) -> str | None:
+def _offending_symbol(error: TextError) -> str | None:
     """The character at which a text left the codec's language; inside a bracket atom, the whole atom."""
     text, position = error.text, error.position
     if position is None:
@@ -329,7 +329,7 @@ class _Tally:
         self.reasons: Counter[str] = Counter()
         self.reason_examples: dict[str, Rejected] = {}
         self.unsupported: Counter[str] = Counter()
-        self.token_examples: dict[str, Rejected] = {}
+        self.symbol_examples: dict[str, Rejected] = {}
         self.atoms: set[str] = set()
 
     def add(self, chunk: _Chunk) -> None:
@@ -337,15 +337,15 @@ class _Tally:
         self.rejected += len(chunk.refused)
         self.read += chunk.read
         self.atoms |= chunk.atoms
-        for row, token in chunk.refused:
+        for row, symbol in chunk.refused:
             self.reasons[row.reason] += 1
             self.reason_examples.setdefault(row.reason, row)
-            if token is not None:
-                self.unsupported[token] += 1
-                self.token_examples.setdefault(token, row)
+            if symbol is not None:
+                self.unsupported[symbol] += 1
+                self.symbol_examples.setdefault(symbol, row)
 
     def check(self, read: int) -> None:
-        """Every row that was read has become codes or a rejection."""
+        """Every row that was read has become tokens or a rejection."""
         assert read == self.read == self.accepted + self.rejected, "a row was lost"
 
     def check_any_accepted(self, source: Source) -> None:

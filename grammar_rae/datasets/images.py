@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from grammar_rae.datasets.rows import Indices, Rows, checked_rows, split_rows
+from grammar_rae.datasets.rows import Indices, Rows, check_rows, split_rows
 from grammar_rae.errors import InputError
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -49,7 +49,7 @@ class ImageDataset:
     ) -> None:
         self._images = _checked_images(images)
         self._labels = None if labels is None else _checked_labels(labels, len(images))
-        self._rows: Rows | None = None if rows is None else checked_rows(rows, len(images))
+        self._rows: Rows | None = None if rows is None else check_rows(rows, len(images))
 
     def __len__(self) -> int:
         return len(self._images if self._rows is None else self._rows)
@@ -89,13 +89,13 @@ class ImageDataset:
         """
         import torch
 
-        pixels = torch.from_numpy(self._pixels(checked_rows(indices, len(self))))
+        pixels = torch.from_numpy(self._pixels(check_rows(indices, len(self))))
         # One pass, into memory of the usual order, whatever the order of the bytes and torch's default type.
         return torch.div(pixels, 255, out=torch.empty(pixels.shape, dtype=torch.float32))
 
     def subset(self, indices: Indices) -> "ImageDataset":
         """A view of some images, in the order given; ``indices`` as for ``batch``."""
-        rows = checked_rows(indices, len(self))
+        rows = check_rows(indices, len(self))
         return ImageDataset(self._images, self._labels, rows if self._rows is None else self._rows[rows])
 
     def split(self, fraction: float, seed: int, maximum: int | None = None) -> "tuple[ImageDataset, ImageDataset]":

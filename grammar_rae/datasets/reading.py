@@ -166,7 +166,7 @@ def _check_is_file(path: Path) -> None:
         raise DataError(
             "this is a folder, not a file of texts",
             where=str(path),
-            remedy="Open an encoded data set with CodeDataset.open." if encoded else "Give the path of one file.",
+            remedy="Open an encoded data set with TokenDataset.open." if encoded else "Give the path of one file.",
         )
     if path.exists():
         return

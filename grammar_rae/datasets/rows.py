@@ -9,7 +9,7 @@ Indices = npt.ArrayLike
 Rows = npt.NDArray[np.int64]
 
 
-def checked_rows(indices: Indices, n: int) -> Rows:
+def check_rows(indices: Indices, n: int) -> Rows:
     """Row numbers 0..N-1 (B,) out of integers, negative ones counting from the end, or N booleans.
 
     Raises IndexError outside -N..N-1, InputError for what is no index.

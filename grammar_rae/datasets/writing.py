@@ -18,16 +18,16 @@ import numpy as np
 import numpy.typing as npt
 
 from grammar_rae.datasets.encoded import (
-    CODE_TYPE,
-    CODES,
     LINES,
     META,
     OFFSET_TYPE,
     OFFSETS,
     REJECTED,
     REJECTED_COLUMNS,
-    CodeDataset,
+    TOKEN_TYPE,
+    TOKENS,
     Rejected,
+    TokenDataset,
     read_meta,
 )
 from grammar_rae.errors import DataError
@@ -42,7 +42,7 @@ class Writer:
         self.total = 0
         self._folder = folder
         self._files: dict[str, IO[bytes]] = {}
-        for name in (CODES, OFFSETS, LINES, REJECTED):
+        for name in (TOKENS, OFFSETS, LINES, REJECTED):
             self._files[name] = io.BytesIO() if folder is None else (folder / name).open("wb")
         # A text from a list may hold half a surrogate pair, which is no UTF-8.
         self._rejected = io.TextIOWrapper(self._files[REJECTED], "utf-8", errors="backslashreplace", newline="")
@@ -52,15 +52,15 @@ class Writer:
 
     def add(
         self,
-        codes: npt.NDArray[np.uint16],
+        tokens: npt.NDArray[np.uint16],
         lengths: npt.NDArray[np.int64],
         lines: npt.NDArray[np.int64],
         rejected: Iterable[Rejected],
     ) -> None:
-        """Append K rows: codes one after another (sum of T,), lengths T (K,), lines (K,); and the rows not encoded."""
+        """Append K rows: tokens one after another (sum of T,), lengths T (K,), lines (K,); and the rows not encoded."""
         ends = self.total + np.cumsum(lengths)
-        self.total += len(codes)
-        self._files[CODES].write(codes.astype(CODE_TYPE).tobytes())
+        self.total += len(tokens)
+        self._files[TOKENS].write(tokens.astype(TOKEN_TYPE).tobytes())
         self._files[OFFSETS].write(ends.astype(OFFSET_TYPE).tobytes())
         self._files[LINES].write(lines.astype(OFFSET_TYPE).tobytes())
         for row in rejected:
@@ -71,12 +71,12 @@ class Writer:
         assert self._folder is not None, "there is no folder to write into"
         (self._folder / META).write_text(json.dumps(meta), encoding="utf-8")
 
-    def in_memory(self, meta: dict[str, Any]) -> CodeDataset:
+    def in_memory(self, meta: dict[str, Any]) -> TokenDataset:
         """The data set that was written into memory."""
         self._rejected.flush()
         contents = {name: file.getvalue() for name, file in self._files.items() if isinstance(file, io.BytesIO)}
-        return CodeDataset(
-            np.frombuffer(contents[CODES], CODE_TYPE),
+        return TokenDataset(
+            np.frombuffer(contents[TOKENS], TOKEN_TYPE),
             np.frombuffer(contents[OFFSETS], OFFSET_TYPE),
             np.frombuffer(contents[LINES], OFFSET_TYPE),
             meta,
@@ -147,7 +147,7 @@ def describe_source(source: object) -> dict[str, Any]:
         return {"name": path.name, "bytes": path.stat().st_size, "sha256": file_digest(stream, "sha256").hexdigest()}
 
 
-def comes_from(data: CodeDataset, source: str | os.PathLike[str]) -> bool:
+def comes_from(data: TokenDataset, source: str | os.PathLike[str]) -> bool:
     """Whether this file, as it is now, is what a data set was encoded from."""
     path = Path(source)
     return path.is_file() and describe_source(path)["sha256"] == data.meta["source"].get("sha256")

@@ -1,4 +1,4 @@
-"""Asking a constraint about codes in an order, and no further than somebody needs to know."""
+"""Asking a constraint about tokens in an order, and no further than somebody needs to know."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,37 +11,37 @@ from grammar_rae.errors import DecodingError
 
 
 class Answers(NamedTuple):
-    """Codes of B derivations in the order of their ranks, and which of them are allowed.
+    """Tokens of B derivations in the order of their ranks, and which of them are allowed.
 
-    ``ranks`` float32 (B, A), falling; ``codes`` int64 (B, A); ``allowed`` Bool (B, A). Where less than A codes of a row
-    were asked about, ranks of -inf pad it.
+    ``ranks`` float32 (B, A), falling; ``tokens`` int64 (B, A); ``allowed`` Bool (B, A). Where less than A tokens of a
+    row were asked about, ranks of -inf pad it.
     """
 
     ranks: Tensor
-    codes: Tensor
+    tokens: Tensor
     allowed: Tensor
 
     def rows(self, keep: Tensor) -> "Answers":
         """The answers about some rows."""
-        return Answers(self.ranks[keep], self.codes[keep], self.allowed[keep])
+        return Answers(self.ranks[keep], self.tokens[keep], self.allowed[keep])
 
     def first(self, n: int = 1) -> tuple[Tensor, Tensor]:
-        """The n allowed codes (B, n) of the highest ranks, and these, -inf where there are fewer."""
+        """The n allowed tokens (B, n) of the highest ranks, and these, -inf where there are fewer."""
         counts = self.allowed.cumsum(dim=1)
         nth = torch.arange(1, n + 1, device=counts.device).expand(len(counts), n).contiguous()
         taken = torch.searchsorted(counts, nth).clamp_(max=counts.shape[1] - 1)
-        return self.codes.gather(1, taken), self.ranks.gather(1, taken).masked_fill_(nth > counts[:, -1:], -torch.inf)
+        return self.tokens.gather(1, taken), self.ranks.gather(1, taken).masked_fill_(nth > counts[:, -1:], -torch.inf)
 
 
 def ask_in_order(
     ranks: Tensor, constraint: Constraint[Any], state: Any, begin: int, enough: Callable[[Answers, Tensor], Tensor]
 ) -> Answers:
-    """Ask about the ``begin`` codes of the highest rank, then about as many again as before, until it is enough.
+    """Ask about the ``begin`` tokens of the highest rank, then about as many again as before, until it is enough.
 
     Parameters
     ----------
     ranks
-        float32 (B, R): the order; of equal codes the first one comes first. -inf for what is not to be asked about.
+        float32 (B, R): the order; of equal tokens the first one comes first. -inf for what is not to be asked about.
     constraint, state
         Who is asked, and about which derivations.
     enough
@@ -55,11 +55,11 @@ def ask_in_order(
     asked = 0
     while len(rows):
         until = min(max(begin, 2 * asked), size)
-        codes = keys.topk(until, dim=1).indices[:, asked:]
-        values = ranks.gather(1, codes)
+        tokens = keys.topk(until, dim=1).indices[:, asked:]
+        values = ranks.gather(1, tokens)
         real = values > -torch.inf
-        among = torch.zeros(ranks.shape, dtype=torch.bool, device=ranks.device).scatter_(1, codes, real)
-        new = Answers(values, codes, constraint.allowed(state, among).gather(1, codes))
+        among = torch.zeros(ranks.shape, dtype=torch.bool, device=ranks.device).scatter_(1, tokens, real)
+        new = Answers(values, tokens, constraint.allowed(state, among).gather(1, tokens))
         found = _beside(found, new, rows)
         asked = until
         if asked == size:
@@ -84,7 +84,7 @@ def _beside(found: Answers, new: Answers, rows: Tensor) -> Answers:
     if len(rows) == len(found.ranks):
         return Answers(*(torch.cat(pair, dim=1) for pair in zip(found, new, strict=True)))
     shape = (len(found.ranks), new.ranks.shape[1])
-    pads = (found.ranks.new_full(shape, -torch.inf), found.codes.new_zeros(shape), found.allowed.new_zeros(shape))
+    pads = (found.ranks.new_full(shape, -torch.inf), found.tokens.new_zeros(shape), found.allowed.new_zeros(shape))
     return Answers(
         *(torch.cat((a, pad.index_copy_(0, rows, b)), 1) for a, pad, b in zip(found, pads, new, strict=True))
     )

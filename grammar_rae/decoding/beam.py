@@ -1,6 +1,6 @@
 """Beam search: the likeliest derivations under a constraint, looked for with several beams a row.
 
-A beam's score is the sum of its codes' log-probabilities under softmax(logits) cut to the constraint's candidates. It
+A beam's score is the sum of its tokens' log-probabilities under softmax(logits) cut to the constraint's candidates. It
 is not divided by the share of them that is allowed: so all derivations keep the proportions that the model gives them,
 and what is searched is the likeliest of those that the constraint admits, the mode of the model's distribution
 conditioned on them. Divided step by step, the scores would favour beginnings after which little is allowed, for what is
@@ -46,7 +46,7 @@ def beam_search(decoder: StepDecoder[S], z: Tensor, constraint: Constraint[Any],
     check_width(width)
     n, device = len(z), z.device
     state, derivations = decoder.begin(z), constraint.start(n, limit, device)
-    codes = torch.full((n, width, limit), -1, dtype=torch.int64, device=device)
+    tokens = torch.full((n, width, limit), -1, dtype=torch.int64, device=device)
     # A place without a beam scores -inf.
     scores = torch.full((n, width), -torch.inf, dtype=torch.float64, device=device)
     scores[:, 0] = 0
@@ -72,13 +72,13 @@ def beam_search(decoder: StepDecoder[S], z: Tensor, constraint: Constraint[Any],
         ranks, order = race.view(n, -1).sort(dim=1, descending=True, stable=True)
         scores, winner = ranks[:, :width], order[:, :width]
         parent, column = winner // race.shape[1], (winner % race.shape[1]).flatten()
-        codes = codes.gather(1, parent.unsqueeze(2).expand_as(codes))
+        tokens = tokens.gather(1, parent.unsqueeze(2).expand_as(tokens))
         position = torch.zeros(n * width, dtype=torch.int64, device=device)
         position[going] = torch.arange(len(going), device=device)
         going = ((column > 0) & scores.flatten().isfinite()).nonzero().squeeze(1)
         origin = position[(first + parent).flatten()[going]]
         previous = found[origin, column[going] - 1]
-        codes.view(n * width, limit)[going, step] = previous
+        tokens.view(n * width, limit)[going, step] = previous
         state, derivations = state.rows(origin), constraint.advance(derivations.rows(origin), previous)
         step += 1
         # Where the best beam has ended the row is done: its other beams stay behind it, and go on no more.
@@ -86,7 +86,7 @@ def beam_search(decoder: StepDecoder[S], z: Tensor, constraint: Constraint[Any],
         open_[going] = derivations.alive
         undecided = open_.view(n, width)[:, :1]
         alive = (derivations.alive & undecided[going // width, 0]).nonzero().squeeze(1)
-    best = codes[:, 0]
+    best = tokens[:, 0]
     return best[:, : int((best >= 0).sum(dim=1).max()) if n else 0]
 
 
@@ -97,7 +97,8 @@ def check_width(width: int) -> None:
 
 
 def _likeliest_allowed(logits: Tensor, constraint: Constraint[Any], state: Any, width: int) -> tuple[Tensor, Tensor]:
-    """Each row's likeliest allowed codes, ``width`` or fewer of them: log-probabilities (B, W) and codes int64 (B, W).
+    """Each row's likeliest allowed tokens, ``width`` or fewer of them: log-probabilities (B, W) and tokens int64 (B,
+    W).
 
     The likeliest 2 * width candidates are asked about first, then twice as many, until enough are allowed or all have
     been asked about. Where a row has fewer than W, -inf pads it.
@@ -105,6 +106,6 @@ def _likeliest_allowed(logits: Tensor, constraint: Constraint[Any], state: Any, 
     masked = logits.masked_fill(~constraint.candidates(state), -torch.inf)
     check_best(masked.amax(dim=1), logits)
     answers = ask_in_order(masked, constraint, state, 2 * width, lambda answers, _: answers.allowed.sum(dim=1) >= width)
-    codes, best = answers.first(width)
+    tokens, best = answers.first(width)
     check_best(best[:, 0], logits)
-    return (best - masked.logsumexp(dim=1, keepdim=True)).double(), codes
+    return (best - masked.logsumexp(dim=1, keepdim=True)).double(), tokens

@@ -1,7 +1,7 @@
 """How many productions it takes at most to finish a molecule, told from the state alone.
 
-Following the policy of :mod:`~grammar_rae.decoding.finish` to the end tells whether a molecule fits into the codes that
-are left; where there is room enough anyway, a bound is cheaper.
+Following the policy of :mod:`~grammar_rae.decoding.finish` to the end tells whether a molecule fits into the tokens
+that are left; where there is room enough anyway, a bound is cheaper.
 """
 
 from numba import njit

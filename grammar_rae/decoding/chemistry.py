@@ -7,15 +7,15 @@ whose ends agree on its order, and no ring is open when nothing is left to expan
 RDKit asks of a molecule: stereo marks that make no sense are dropped, and there is no aromatic atom to kekulise.
 
 **Why there is no dead end.** A fixed policy (``finish.py``) names one production for every state. Let W(s) be the
-fewest codes in which the productions that it writes from s to the end can be written, infinite if one of them is not
-legal or the molecule does not end. A code is allowed when its productions are legal and W(state after it) is at most
-the number of codes that are left after it. Then:
+fewest tokens in which the productions that it writes from s to the end can be written, infinite if one of them is not
+legal or the molecule does not end. A token is allowed when its productions are legal and W(state after it) is at most
+the number of tokens that are left after it. Then:
 
-1. ``start`` refuses limits below W(start), so W(s) <= left holds at the beginning, and after every allowed code.
-2. While a molecule is not complete, 1 <= W(s) <= left. Take the first code c of the shortest way to write what the
+1. ``start`` refuses limits below W(start), so W(s) <= left holds at the beginning, and after every allowed token.
+2. While a molecule is not complete, 1 <= W(s) <= left. Take the first token c of the shortest way to write what the
    policy writes from s. The policy depends on the state alone; so after c it writes the rest of the same productions,
-   which takes W(s) - 1 codes, and W(s) - 1 <= left - 1. So c is allowed: some code always is.
-3. ``left`` falls by one with each code, so every molecule is complete within the limit, by legal productions only.
+   which takes W(s) - 1 tokens, and W(s) - 1 <= left - 1. So c is allowed: some token always is.
+3. ``left`` falls by one with each token, so every molecule is complete within the limit, by legal productions only.
 
 The argument asks nothing of the policy but that it looks at the state alone. Whatever else is made illegal (atoms,
 rings of some size, too many atoms, another beginning than the scaffold's) keeps it true, as long as W(start) is finite;
@@ -23,7 +23,7 @@ that is found out when a constraint is built. It also holds for the best of seve
 two. A better policy only forbids less. What the policy writes is the witness that a state can be finished; it need not
 be kept beside the state, because it can be found again.
 
-**What it costs.** Nothing is asked about codes that are not drawn; a question copies what is used of one row and
+**What it costs.** Nothing is asked about tokens that are not drawn; a question copies what is used of one row and
 expands some ten to forty productions. Where it is known beforehand how many the policy takes, it is not followed.
 
 Molecules of more than 512 atoms, 32 rings open at once or 128 ring bonds are not written.
@@ -45,13 +45,13 @@ from grammar_rae.decoding.asking import check_best
 from grammar_rae.decoding.dialects import ATOM
 from grammar_rae.decoding.limits import MOST_OPEN_RINGS, Limits, impossible, tables_of
 from grammar_rae.decoding.machine import Row
-from grammar_rae.decoding.stacks import checked_codes, in_threads, uniform_levels
+from grammar_rae.decoding.stacks import checked_tokens, in_threads, uniform_levels
 from grammar_rae.errors import DecodingError, InputError
 from grammar_rae.grammar import MacroTable
 
 MOST_ATOMS, MOST_RINGS = 512, 128
-MOST_CODES = 4096
-"""The most codes of a molecule, and the most productions that the policy may take to the end of one."""
+MOST_TOKENS = 4096
+"""The most tokens of a molecule, and the most productions that the policy may take to the end of one."""
 
 MOST_BONDS = 8
 
@@ -67,7 +67,7 @@ class Molecules:
     device
         Where the tensors of this state are made.
     ahead
-        Codes that were drawn for it, and the state after them.
+        Tokens that were drawn for it, and the state after them.
     """
 
     table: NDArray[np.int16]
@@ -109,7 +109,7 @@ class MoleculeConstraint:
     Attributes
     ----------
     shortest
-        The smallest limit, in codes, that ``start`` takes.
+        The smallest limit, in tokens, that ``start`` takes.
     """
 
     def __init__(self, codec: Codec, atoms: Mapping[str, int], limits: Limits | None = None) -> None:
@@ -161,7 +161,7 @@ class MoleculeConstraint:
         return Molecules(np.repeat(self._empty(limit)[None], batch, axis=0), torch.device(device))
 
     def candidates(self, state: Molecules) -> Tensor:
-        """Bool (B, R): the codes that may come next as far as the grammar, the atoms and the budget tell."""
+        """Bool (B, R): the tokens that may come next as far as the grammar, the atoms and the budget tell."""
         device = state.device
         self._to(device)
         top, free = (torch.from_numpy(one).to(device) for one in questions.seen(state.table, MOST_BONDS))
@@ -177,14 +177,14 @@ class MoleculeConstraint:
 
     def refused(self, state: Molecules, choice: Tensor) -> Tensor:
         """Bool (B,): which of these candidates, one a row, may not come next after all."""
-        codes = choice.cpu().numpy()
+        tokens = choice.cpu().numpy()
         found = questions.refusals(
-            state.table, codes, _state(state.table), self._tables, *self._macros.trie, _room(state.table)
+            state.table, tokens, _state(state.table), self._tables, *self._macros.trie, _room(state.table)
         )
         return torch.from_numpy(found).to(choice.device)
 
     def allowed(self, state: Molecules, among: Tensor | None = None) -> Tensor:
-        """Bool (B, R): the codes that may come next; of ``among``, Bool (B, R), where it is given."""
+        """Bool (B, R): the tokens that may come next; of ``among``, Bool (B, R), where it is given."""
         asked = self.candidates(state)
         if among is not None:
             asked = asked & among
@@ -194,7 +194,8 @@ class MoleculeConstraint:
         return torch.from_numpy(found).to(asked.device)
 
     def draw(self, state: Molecules, logits: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
-        """One allowed code a row, int64 (B,), from float32 logits (B, R), as :func:`grammar_rae.decoding.decode` draws.
+        """One allowed token a row, int64 (B,), from float32 logits (B, R), as :func:`grammar_rae.decoding.decode`
+        draws.
 
         All in one compiled loop, which also keeps the state after it for ``advance``.
 
@@ -233,7 +234,7 @@ class MoleculeConstraint:
         return drawn
 
     def draw_all(self, logits: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
-        """Codes int64 (B, T) from the logits of all steps at once, float32 (B, T, R), as :func:`decode_all` draws.
+        """Tokens int64 (B, T) from the logits of all steps at once, float32 (B, T, R), as :func:`decode_all` draws.
 
         Raises
         ------
@@ -248,24 +249,24 @@ class MoleculeConstraint:
             lambda part: questions.draws_all(empty, array[part], levels[part], factor, *tables, _room(empty)),
             len(array),
         )
-        return checked_codes(drawn, logits.device)
+        return checked_tokens(drawn, logits.device)
 
     def advance(self, state: Molecules, choice: Tensor) -> Molecules:
-        """The state after one code (B,) a row; every row must be alive.
+        """The state after one token (B,) a row; every row must be alive.
 
         Raises
         ------
         DecodingError
-            For a code that no molecule can go on with.
+            For a token that no molecule can go on with.
         """
         if state.ahead is not None and choice is state.ahead[0]:
             return state.ahead[1]
-        codes = choice.cpu().numpy()
+        tokens = choice.cpu().numpy()
         table = state.table.copy()
-        table[:, machine.OWED] += self._change[codes].astype(np.int16)
-        wrong = questions.advanced(table, codes, self._tables)
+        table[:, machine.OWED] += self._change[tokens].astype(np.int16)
+        wrong = questions.advanced(table, tokens, self._tables)
         if wrong >= 0:
-            raise DecodingError("a code is not allowed here", received=f"code {codes[wrong]} in row {wrong}")
+            raise DecodingError("a token is not allowed here", received=f"token {tokens[wrong]} in row {wrong}")
         return Molecules(table, state.device)
 
     def _to(self, device: torch.device) -> None:
@@ -275,8 +276,8 @@ class MoleculeConstraint:
 
     def _empty(self, limit: int) -> Row:
         """The state of a molecule of which nothing is written."""
-        limit = min(limit, MOST_CODES)
-        # What is still to expand is never more than the codes that are left; what else is open are ends of branches.
+        limit = min(limit, MOST_TOKENS)
+        # What is still to expand is never more than the tokens that are left; what else is open are ends of branches.
         row = machine.empty_row(
             self.rules.start,
             stack=2 * limit + 64,
@@ -289,29 +290,29 @@ class MoleculeConstraint:
         return row
 
     def _shortest(self) -> int | None:
-        """The fewest codes that the policy's first molecule takes; None where it finds none."""
-        row = self._empty(MOST_CODES)
+        """The fewest tokens that the policy's first molecule takes; None where it finds none."""
+        row = self._empty(MOST_TOKENS)
         _, written, fewest, distance = _room(row)
         n = finish.finished(row, 0, self._tables, len(written), written, distance)
-        return None if n < 0 else int(finish.fewest_codes(written, n, *self._macros.trie, fewest))
+        return None if n < 0 else int(finish.fewest_tokens(written, n, *self._macros.trie, fewest))
 
     def _find_fitting(self) -> NDArray[np.bool_]:
-        """Bool (MOST_BONDS + 2, R): the codes that can be written behind an atom that has so much capacity free."""
+        """Bool (MOST_BONDS + 2, R): the tokens that can be written behind an atom that has so much capacity free."""
         t, empty, rules = self._tables.copy(), self._empty(1 << 7), self.rules
         t[machine.LENIENT], t[machine.N_PREFIX] = 1, 0
-        # What goes on inside of an atom depends on the codes before it, not on the atom before that.
+        # What goes on inside of an atom depends on the tokens before it, not on the atom before that.
         within = t[t[machine.T_INSIDE] :][rules.lhs] & (t[t[machine.T_ROOT] :][rules.lhs] != machine.ATOM_ROOT)
         rows = [
             np.ones(MOST_BONDS + 2, np.bool_)
-            if within[code]
-            else questions.fitting(empty, rules.lhs[code], code, MOST_BONDS, t)
-            for code in range(rules.size)
+            if within[token]
+            else questions.fitting(empty, rules.lhs[token], token, MOST_BONDS, t)
+            for token in range(rules.size)
         ]
         return np.stack(rows, axis=1)
 
 
 def _macros_of(codec: Codec) -> MacroTable:
-    """The codes of a codec that chemistry can follow."""
+    """The tokens of a codec that chemistry can follow."""
     if not isinstance(codec, GrammarCodec) or not FORMS[codec.form].valences:
         raise InputError(
             "the chemistry constraint follows molecules in Kekulé form, written by a grammar",
@@ -323,7 +324,7 @@ def _macros_of(codec: Codec) -> MacroTable:
 
 
 def _most_atoms(macros: MacroTable) -> int:
-    """The most atoms that one code begins."""
+    """The most atoms that one token begins."""
     starts, productions = macros.expansions
     atom = macros.grammar.nonterminals.index(ATOM)
     begins = np.array([p.lhs == atom for p in macros.grammar.productions])[productions]
@@ -337,5 +338,5 @@ def _state(rows: NDArray[np.int16]) -> Row:
 
 def _room(rows: NDArray[np.int16]) -> tuple[NDArray[Any], ...]:
     """What one question needs: see ``questions.py``."""
-    numbers = (np.empty(n, dtype=np.int32) for n in (MOST_CODES, MOST_CODES + 1, MOST_ATOMS))
+    numbers = (np.empty(n, dtype=np.int32) for n in (MOST_TOKENS, MOST_TOKENS + 1, MOST_ATOMS))
     return (_state(rows), *numbers)

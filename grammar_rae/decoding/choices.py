@@ -59,7 +59,7 @@ class _OfRules(_Named):
 
 @dataclass(frozen=True)
 class Unconstrained(_OfRules):
-    """Nothing: any code may come at any time, and what is no derivation is an empty text."""
+    """Nothing: any token may come at any time, and what is no derivation is an empty text."""
 
     name: ClassVar[str] = "none"
     example: ClassVar[str] = "none"

@@ -1,9 +1,9 @@
 """Constraints: what a derivation may do next, for a whole batch at once.
 
-``start(batch, limit)`` gives a state, ``advance(state, choice)`` takes one code a row. In between a constraint is asked
-what may come next. Some answers are dear, so there are three questions: ``candidates(state)`` is a cheap mask that
-leaves out nothing allowed; ``refused(state, choice)`` says of one candidate a row whether it is not allowed after all;
-``allowed(state, among)`` is the exact mask, as far as somebody needs to know it.
+``start(batch, limit)`` gives a state, ``advance(state, choice)`` takes one token a row. In between a constraint is
+asked what may come next. Some answers are dear, so there are three questions: ``candidates(state)`` is a cheap mask
+that leaves out nothing allowed; ``refused(state, choice)`` says of one candidate a row whether it is not allowed after
+all; ``allowed(state, among)`` is the exact mask, as far as somebody needs to know it.
 """
 
 from dataclasses import dataclass, replace
@@ -43,11 +43,11 @@ class Constraint(Protocol[D]):
     """What may come next; see the module's first lines. States are never changed, only made anew."""
 
     def start(self, batch: int, limit: int, device: torch.device | str = "cpu") -> D:
-        """The state before the first code; each derivation will take ``limit`` codes at most."""
+        """The state before the first token; each derivation will take ``limit`` tokens at most."""
         ...
 
     def candidates(self, state: D) -> Tensor:
-        """Bool (B, R): codes among which are all that are allowed."""
+        """Bool (B, R): tokens among which are all that are allowed."""
         ...
 
     def refused(self, state: D, choice: Tensor) -> Tensor:
@@ -55,20 +55,20 @@ class Constraint(Protocol[D]):
         ...
 
     def allowed(self, state: D, among: Tensor | None = None) -> Tensor:
-        """Bool (B, R): the codes that are allowed; with ``among`` (B, R) those of them that are also in there."""
+        """Bool (B, R): the tokens that are allowed; with ``among`` (B, R) those of them that are also in there."""
         ...
 
     def advance(self, state: D, choice: Tensor) -> D:
-        """The state after one code (B,) a row; every row must be alive and every code allowed."""
+        """The state after one token (B,) a row; every row must be alive and every token allowed."""
         ...
 
 
 @runtime_checkable
 class Draws(Protocol):
-    """A constraint that has a faster way to draw an allowed code than to be asked about it."""
+    """A constraint that has a faster way to draw an allowed token than to be asked about it."""
 
     def draw(self, state: Any, logits: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
-        """One allowed code a row, int64 (B,), from float32 logits (B, R), in the distribution of ``decode``."""
+        """One allowed token a row, int64 (B,), from float32 logits (B, R), in the distribution of ``decode``."""
         ...
 
 
@@ -84,7 +84,7 @@ class DrawsAll(Protocol):
     """A constraint that has a faster way to draw whole rows when the logits of all steps are there."""
 
     def draw_all(self, logits: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
-        """Codes int64 (B, T) from float32 logits (B, T, R), in the distribution of ``decode_all``."""
+        """Tokens int64 (B, T) from float32 logits (B, T, R), in the distribution of ``decode_all``."""
         ...
 
 
@@ -99,9 +99,9 @@ class Stacks:
     height
         int64 (B,): how many those are.
     owed
-        int64 (B,): the fewest codes that complete them.
+        int64 (B,): the fewest tokens that complete them.
     left
-        int64 (B,): how many codes may still come.
+        int64 (B,): how many tokens may still come.
     """
 
     stack: Tensor
@@ -174,7 +174,7 @@ class _Followed:
         return Stacks(stack, ones, ones * self.rules.shortest, ones * limit)
 
     def candidates(self, state: Stacks) -> Tensor:
-        """Bool (B, R): exactly the codes that are allowed, for they cost no more to find."""
+        """Bool (B, R): exactly the tokens that are allowed, for they cost no more to find."""
         top = state.lhs
         mask = self._of_lhs[top]
         spare = state.left - 1 - (state.owed - self._min_steps[top])
@@ -188,16 +188,16 @@ class _Followed:
         return torch.zeros_like(choice, dtype=torch.bool)
 
     def allowed(self, state: Stacks, among: Tensor | None = None) -> Tensor:
-        """Bool (B, R): the codes that may come next."""
+        """Bool (B, R): the tokens that may come next."""
         mask = self.candidates(state)
         return mask if among is None else mask & among
 
     def advance(self, state: Stacks, choice: Tensor) -> Stacks:
-        """The state after one code (B,) a row; every row must be alive and every code allowed."""
+        """The state after one token (B,) a row; every row must be alive and every token allowed."""
         base = state.height - 1
         owed = state.owed - self._min_steps[state.lhs] + self._cost[choice]
         columns = base.unsqueeze(1) + torch.arange(self._pushed.shape[1], device=choice.device)
-        # The columns above a rule's own arity hold padding, which the next code overwrites.
+        # The columns above a rule's own arity hold padding, which the next token overwrites.
         stack = state.stack.scatter(1, columns, self._pushed[choice])
         return Stacks(stack, base + self._arity[choice], owed, state.left - 1)
 
@@ -205,9 +205,9 @@ class _Followed:
 class GrammarConstraint(_Followed):
     """Only derivations of the grammar, each complete within the limit.
 
-    A code is allowed when it expands the nonterminal on top of the stack, and what is owed after it fits into the codes
-    that are left. Of the rules for the top, the one that set its minimal cost always fits, so no mask is ever empty and
-    no derivation is ever cut off: ``owed <= left`` holds from the start on and after every allowed code.
+    A token is allowed when it expands the nonterminal on top of the stack, and what is owed after it fits into the
+    tokens that are left. Of the rules for the top, the one that set its minimal cost always fits, so no mask is ever
+    empty and no derivation is ever cut off: ``owed <= left`` holds from the start on and after every allowed token.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ class GrammarConstraint(_Followed):
     """
 
     def draw_all(self, logits: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
-        """Codes int64 (B, T) from the logits of all steps at once, float32 (B, T, R), in one compiled loop.
+        """Tokens int64 (B, T) from the logits of all steps at once, float32 (B, T, R), in one compiled loop.
 
         Raises
         ------
@@ -225,23 +225,23 @@ class GrammarConstraint(_Followed):
         """
         rules, device = self.rules, logits.device
         self.start(0, logits.shape[1])  # is there a derivation as short as the limit?
-        owners, codes = np.nonzero(rules.lhs_mask)
+        owners, tokens = np.nonzero(rules.lhs_mask)
         first = np.searchsorted(owners, np.arange(rules.n_nonterminals + 1))
         change = np.where(rules.usable, rules.cost - rules.min_steps[rules.lhs], 0)
         array, levels = logits.cpu().numpy(), stacks.uniform_levels(len(logits), generator, device)
         factor = np.float32(min(1 / temperature, 1e30) if temperature > 0 else 0.0)
-        tables = (first, codes, rules.children, rules.arity, change, rules.shortest)
+        tables = (first, tokens, rules.children, rules.arity, change, rules.shortest)
         drawn = stacks.in_threads(
             lambda part: stacks.draws_all(rules.start, array[part], levels[part], factor, *tables), len(array)
         )
-        return stacks.checked_codes(drawn, device)
+        return stacks.checked_tokens(drawn, device)
 
 
 class Free(_Followed):
-    """Every code may come at any time: what a decoder writes when nothing holds it.
+    """Every token may come at any time: what a decoder writes when nothing holds it.
 
-    The stack is followed as long as a row is a derivation. A row ends when it is complete, when its code does not
-    expand the nonterminal on top of the stack, or when what is owed no longer fits into the codes that are left, so
+    The stack is followed as long as a row is a derivation. A row ends when it is complete, when its token does not
+    expand the nonterminal on top of the stack, or when what is owed no longer fits into the tokens that are left, so
     that the limit would cut it off. Rows that ended in the latter two ways are no derivations.
     """
 
@@ -262,27 +262,27 @@ class Free(_Followed):
             For a negative batch, or a limit below 1.
         """
         if limit < 1:
-            raise InputError("a row takes one code or more", received=f"limit {limit}", expected="1 or more")
+            raise InputError("a row takes one token or more", received=f"limit {limit}", expected="1 or more")
         return self._started(batch, limit, device)
 
     def candidates(self, state: Stacks) -> Tensor:
-        """Bool (B, R): all codes."""
+        """Bool (B, R): all tokens."""
         return torch.ones((len(state.height), self.rules.size), dtype=torch.bool, device=state.height.device)
 
     def advance(self, state: Stacks, choice: Tensor) -> Stacks:
-        """The state after one code (B,) a row; every row must be alive."""
+        """The state after one token (B,) a row; every row must be alive."""
         strange = self._lhs[choice] != state.lhs
         after = super().advance(state, choice)
         return replace(after, height=after.height.masked_fill(strange | (after.owed > after.left), 0))
 
 
 class Masks(Free):
-    """The grammar's masks without the budget, as the grammar VAE decodes: a code expands the nonterminal on top of the
+    """The grammar's masks without the budget, as the grammar VAE decodes: a token expands the nonterminal on top of the
     stack, and what is not complete at the limit is cut off.
 
     A row that the limit will cut off ends as soon as that is sure, and is no derivation.
     """
 
     def candidates(self, state: Stacks) -> Tensor:
-        """Bool (B, R): the codes that expand the nonterminal on top."""
+        """Bool (B, R): the tokens that expand the nonterminal on top."""
         return self._of_lhs[state.lhs]

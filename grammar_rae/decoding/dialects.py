@@ -197,7 +197,7 @@ def compiled(
     inside = _reachable(grammar, roots)
     starts, bodies = _bodies(grammar, inside)
     allowed = [] if sizes is None else [size in set(sizes) for size in range(max([2, *sizes]) + 1)]
-    code_starts, code_bodies = macros.expansions
+    token_starts, token_bodies = macros.expansions
     tables = {
         machine.T_LHS: [p.lhs for p in grammar.productions],
         machine.T_START: starts,
@@ -208,8 +208,8 @@ def compiled(
         **_tries(grammar, atoms, roots, prefer),
         machine.T_SIZES: allowed,
         machine.T_PREFIX: prefix,
-        machine.T_CODE: code_starts,
-        machine.T_CODE_BODY: code_bodies,
+        machine.T_CODE: token_starts,
+        machine.T_TOKEN_BODY: token_bodies,
     }
     flat = {
         place: np.asarray(table, dtype=np.int32).ravel() for place, table in tables.items() if place < machine.T_WIDTH
@@ -223,7 +223,7 @@ def compiled(
     head[machine.N_SIZES], head[machine.N_PREFIX] = len(allowed), len(prefix)
     head[machine.MOST_HEAVY] = most_heavy
     head[machine.N_NUMBERS] = min(int((tables[machine.T_NUMBER] >= 0).sum()), most_open)
-    head[machine.LONGEST] = int(np.diff(code_starts).max())
+    head[machine.LONGEST] = int(np.diff(token_starts).max())
     return np.concatenate([head, *flat.values()])
 
 

@@ -311,8 +311,8 @@ def finished(row, variant, t, most, written, distance):  # type: ignore[no-untyp
 
 
 @njit(cache=True, nogil=True)
-def fewest_codes(written, n, next_node, code_at, fewest):  # type: ignore[no-untyped-def]
-    """The fewest codes, productions and macros, that spell n productions."""
+def fewest_tokens(written, n, next_node, token_at, fewest):  # type: ignore[no-untyped-def]
+    """The fewest tokens, productions and macros, that spell n productions."""
     fewest[n] = 0
     for at in range(n - 1, -1, -1):
         fewest[at] = n + 1
@@ -321,6 +321,6 @@ def fewest_codes(written, n, next_node, code_at, fewest):  # type: ignore[no-unt
             node = next_node[node, written[ahead]]
             if node == 0:
                 break
-            if code_at[node] >= 0:
+            if token_at[node] >= 0:
                 fewest[at] = min(fewest[at], fewest[ahead + 1] + 1)
     return fewest[0]

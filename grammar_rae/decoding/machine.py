@@ -25,7 +25,7 @@ Tables = NDArray[np.int32]
 
 # Counters: open symbols; the node of a trie, and the height of the stack below what it spells; the current atom, -1 for
 # none; the order of the bond that is written before the next atom or number, 0 for none; atoms, heavy atoms, open
-# rings, nested branches, ring bonds; codes that are left, codes that are owed, productions written.
+# rings, nested branches, ring bonds; tokens that are left, tokens that are owed, productions written.
 HEIGHT, NODE, BASE, CURRENT, PENDING, ATOMS, HEAVY, OPEN, DEPTH, CLOSED, LEFT, OWED, WRITTEN = range(13)
 # Where the parts begin, each up to the next one: the stack; of each atom the capacity that is free, and the atom to its
 # left; the atoms that branches began at; of each open ring the number, the atom and the written order; the ring bonds.
@@ -53,9 +53,9 @@ T_NUMBER = 23
 # Ring size: whether it is allowed. Then: productions that a derivation begins with.
 T_SIZES, T_PREFIX = 24, 25
 # Code: where its productions begin (and the next one's); the productions.
-T_CODE, T_CODE_BODY = 26, 27
+T_CODE, T_TOKEN_BODY = 26, 27
 # Numbers that are no places: T_WIDTH; how many sizes, 0 where any is allowed; how many productions in the prefix; the
-# most heavy atoms; the most productions of a code; how many ring numbers there are; 1 to count the bonds of rings and
+# most heavy atoms; the most productions of a token; how many ring numbers there are; 1 to count the bonds of rings and
 # ask no more of them.
 T_WIDTH, N_SIZES, N_PREFIX, MOST_HEAVY, LONGEST, N_NUMBERS, LENIENT = range(28, 35)
 PLACES = 35

@@ -1,14 +1,14 @@
 """The chemistry constraint's questions about a batch, one compiled loop over its rows for each.
 
-``after`` is room for the state after a code; ``work`` is room for one question: a state, what the policy writes, the
-fewest codes for that, a number an atom.
+``after`` is room for the state after a token; ``work`` is room for one question: a state, what the policy writes, the
+fewest tokens for that, a number an atom.
 """
 
 import numpy as np
 from numba import njit
 
 from grammar_rae.decoding.bounds import most_productions
-from grammar_rae.decoding.finish import fewest_codes, finished
+from grammar_rae.decoding.finish import fewest_tokens, finished
 from grammar_rae.decoding.machine import (
     ATOMS,
     CURRENT,
@@ -21,7 +21,7 @@ from grammar_rae.decoding.machine import (
     PARENT,
     STACK,
     T_CODE,
-    T_CODE_BODY,
+    T_TOKEN_BODY,
     apply,
     copy_row,
 )
@@ -29,15 +29,15 @@ from grammar_rae.decoding.stacks import uniform
 
 
 @njit(cache=True, nogil=True)
-def permits(row, code, after, t, next_node, code_at, work):  # type: ignore[no-untyped-def]
-    """Whether a code may come next: RDKit would read on, and the policy can finish in time.
+def permits(row, token, after, t, next_node, token_at, work):  # type: ignore[no-untyped-def]
+    """Whether a token may come next: RDKit would read on, and the policy can finish in time.
 
-    If so, ``after`` is the state after it, but for the codes that are left and owed.
+    If so, ``after`` is the state after it, but for the tokens that are left and owed.
     """
     trial, written, fewest, distance = work
     copy_row(row, after)
-    for i in range(t[t[T_CODE] + code], t[t[T_CODE] + code + 1]):
-        if not apply(after, t[t[T_CODE_BODY] + i], t):
+    for i in range(t[t[T_CODE] + token], t[t[T_CODE] + token + 1]):
+        if not apply(after, t[t[T_TOKEN_BODY] + i], t):
             return False
     left = row[LEFT] - 1
     if left < 0 or after[HEIGHT] == 0:
@@ -49,35 +49,35 @@ def permits(row, code, after, t, next_node, code_at, work):  # type: ignore[no-u
     for variant in range(2 if t[N_SIZES] else 1):
         copy_row(after, trial)
         n = finished(trial, variant, t, min(left * t[LONGEST], len(written)), written, distance)
-        if n >= 0 and (n <= left or fewest_codes(written, n, next_node, code_at, fewest) <= left):
+        if n >= 0 and (n <= left or fewest_tokens(written, n, next_node, token_at, fewest) <= left):
             return True
     return False
 
 
 @njit(cache=True, nogil=True)
-def refusals(rows, choice, after, t, next_node, code_at, work):  # type: ignore[no-untyped-def]
-    """Bool (B,): whether each row's code may not come next."""
+def refusals(rows, choice, after, t, next_node, token_at, work):  # type: ignore[no-untyped-def]
+    """Bool (B,): whether each row's token may not come next."""
     refused = np.empty(len(rows), np.bool_)
     for i in range(len(rows)):
-        refused[i] = not permits(rows[i], choice[i], after, t, next_node, code_at, work)
+        refused[i] = not permits(rows[i], choice[i], after, t, next_node, token_at, work)
     return refused
 
 
 @njit(cache=True, nogil=True)
-def mask(rows, among, after, t, next_node, code_at, work):  # type: ignore[no-untyped-def]
-    """Bool (B, R): which of these codes may come next."""
+def mask(rows, among, after, t, next_node, token_at, work):  # type: ignore[no-untyped-def]
+    """Bool (B, R): which of these tokens may come next."""
     found = np.zeros(among.shape, np.bool_)
     for i in range(len(rows)):
-        for code in range(among.shape[1]):
-            found[i, code] = among[i, code] and permits(rows[i], code, after, t, next_node, code_at, work)
+        for token in range(among.shape[1]):
+            found[i, token] = among[i, token] and permits(rows[i], token, after, t, next_node, token_at, work)
     return found
 
 
 @njit(cache=True, nogil=True)
-def draw_one(row, onto, logit, weight, level, turn, factor, lists, codes, budget, t, next_node, code_at, work):  # type: ignore[no-untyped-def]
-    """Draw one allowed code for a row, and write the state after it ``onto`` another; -1: none is left.
+def draw_one(row, onto, logit, weight, level, turn, factor, lists, tokens, budget, t, next_node, token_at, work):  # type: ignore[no-untyped-def]
+    """Draw one allowed token for a row, and write the state after it ``onto`` another; -1: none is left.
 
-    A code is drawn by its weight from those that fit the current atom, and refused ones are struck out, as
+    A token is drawn by its weight from those that fit the current atom, and refused ones are struck out, as
     ``sampling.py`` has it.
 
     Parameters
@@ -88,12 +88,12 @@ def draw_one(row, onto, logit, weight, level, turn, factor, lists, codes, budget
     level, turn
         A uniform number, and how many numbers that follow from it have been used.
     factor
-        What logits are multiplied with; 0: always the likeliest code.
-    lists, codes
-        Where the codes begin that fit a nonterminal and a free capacity, (L, F) flat and one more, and the codes.
+        What logits are multiplied with; 0: always the likeliest token.
+    lists, tokens
+        Where the tokens begin that fit a nonterminal and a free capacity, (L, F) flat and one more, and the tokens.
     budget
-        Of each code the change of what is owed, int64 (R,); of each nonterminal what it is owed, (L,); the most that a
-        code may add to it.
+        Of each token the change of what is owed, int64 (R,); of each nonterminal what it is owed, (L,); the most that a
+        token may add to it.
     """
     change, least, dearest = budget
     classes = (len(lists) - 1) // len(least)
@@ -105,38 +105,38 @@ def draw_one(row, onto, logit, weight, level, turn, factor, lists, codes, budget
     spare = row[LEFT] - 1 - row[OWED]
     if spare < dearest:
         for k in range(begin, end):
-            if change[codes[k]] > spare:
-                weight[codes[k]] = -1
+            if change[tokens[k]] > spare:
+                weight[tokens[k]] = -1
     while True:
         drawn = -1
         total = 0.0
         if factor > 0:
             for k in range(begin, end):
-                total += max(weight[codes[k]], np.float32(0))
+                total += max(weight[tokens[k]], np.float32(0))
         if total > 1e-30:
             rest = uniform(level, turn) * total
             for k in range(begin, end):
-                if weight[codes[k]] > 0:
-                    drawn = codes[k]
+                if weight[tokens[k]] > 0:
+                    drawn = tokens[k]
                     rest -= weight[drawn]
                     if rest < 0:
                         break
         else:
             best = np.float32(-np.inf)
             for k in range(begin, end):
-                if not logit[codes[k]] < np.inf:  # nor is a NaN
+                if not logit[tokens[k]] < np.inf:  # nor is a NaN
                     return -1
-                if weight[codes[k]] >= 0 and logit[codes[k]] > best:
-                    best = logit[codes[k]]
-                    drawn = codes[k]
+                if weight[tokens[k]] >= 0 and logit[tokens[k]] > best:
+                    best = logit[tokens[k]]
+                    drawn = tokens[k]
             if drawn < 0:
                 return -1
             if factor > 0:
                 for k in range(begin, end):
-                    if weight[codes[k]] >= 0:
-                        weight[codes[k]] = np.exp2((logit[codes[k]] - best) * factor)
+                    if weight[tokens[k]] >= 0:
+                        weight[tokens[k]] = np.exp2((logit[tokens[k]] - best) * factor)
                 continue
-        if permits(row, drawn, onto, t, next_node, code_at, work):
+        if permits(row, drawn, onto, t, next_node, token_at, work):
             onto[LEFT] -= 1
             onto[OWED] += change[drawn]
             return drawn
@@ -145,7 +145,7 @@ def draw_one(row, onto, logit, weight, level, turn, factor, lists, codes, budget
 
 
 @njit(cache=True, nogil=True)
-def draws(rows, onto, logits, weights, level, factor, lists, codes, budget, t, next_node, code_at, work):  # type: ignore[no-untyped-def]
+def draws(rows, onto, logits, weights, level, factor, lists, tokens, budget, t, next_node, token_at, work):  # type: ignore[no-untyped-def]
     """int64 (B,): :func:`draw_one` for each row, of logits and weights float32 (B, R) and level float64 (B,)."""
     choice = np.empty(len(rows), np.int64)
     for i in range(len(rows)):
@@ -158,21 +158,21 @@ def draws(rows, onto, logits, weights, level, factor, lists, codes, budget, t, n
             0,
             factor,
             lists,
-            codes,
+            tokens,
             budget,
             t,
             next_node,
-            code_at,
+            token_at,
             work,
         )
     return choice
 
 
 @njit(cache=True, nogil=True)
-def draws_all(empty, logits, level, factor, lists, codes, budget, t, next_node, code_at, work):  # type: ignore[no-untyped-def]
+def draws_all(empty, logits, level, factor, lists, tokens, budget, t, next_node, token_at, work):  # type: ignore[no-untyped-def]
     """int64 (B, T): :func:`draw_one` step by step, of logits float32 (B, T, R); -1 after the end of a row.
 
-    A row that begins with -2 could not go on: no code that was allowed had a finite logit.
+    A row that begins with -2 could not go on: no token that was allowed had a finite logit.
     """
     drawn = np.full(logits.shape[:2], -1, np.int64)
     weight = np.zeros(logits.shape[2], np.float32)
@@ -181,7 +181,7 @@ def draws_all(empty, logits, level, factor, lists, codes, budget, t, next_node, 
         row[:] = empty
         for step in range(logits.shape[1]):
             weight[:] = 0
-            code = draw_one(
+            token = draw_one(
                 row,
                 after,
                 logits[i, step],
@@ -190,17 +190,17 @@ def draws_all(empty, logits, level, factor, lists, codes, budget, t, next_node, 
                 step << 16,
                 factor,
                 lists,
-                codes,
+                tokens,
                 budget,
                 t,
                 next_node,
-                code_at,
+                token_at,
                 work,
             )
-            if code < 0:
+            if token < 0:
                 drawn[i, 0] = -2
                 break
-            drawn[i, step] = code
+            drawn[i, step] = token
             row, after = after, row
             if row[HEIGHT] == 0:
                 break
@@ -209,11 +209,11 @@ def draws_all(empty, logits, level, factor, lists, codes, budget, t, next_node, 
 
 @njit(cache=True, nogil=True)
 def advanced(rows, choice, t):  # type: ignore[no-untyped-def]
-    """Write each row's code, in place; the first row whose code cannot be written, or -1."""
+    """Write each row's token, in place; the first row whose token cannot be written, or -1."""
     for i in range(len(rows)):
         rows[i, LEFT] -= 1
         for j in range(t[t[T_CODE] + choice[i]], t[t[T_CODE] + choice[i] + 1]):
-            if not apply(rows[i], t[t[T_CODE_BODY] + j], t):
+            if not apply(rows[i], t[t[T_TOKEN_BODY] + j], t):
                 return i
     return -1
 
@@ -234,8 +234,8 @@ def seen(rows, most):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def fitting(empty, head, code, most, t):  # type: ignore[no-untyped-def]
-    """Bool (most + 2,): whether a code that expands ``head`` can be written behind an atom of so much free capacity;
+def fitting(empty, head, token, most, t):  # type: ignore[no-untyped-def]
+    """Bool (most + 2,): whether a token that expands ``head`` can be written behind an atom of so much free capacity;
     the last one: where there is none. With lenient tables, what its rings would close is not asked."""
     found = np.zeros(most + 2, np.bool_)
     for free in range(most + 2):
@@ -244,7 +244,7 @@ def fitting(empty, head, code, most, t):  # type: ignore[no-untyped-def]
         if free <= most:
             row[ATOMS], row[CURRENT], row[row[FREE]], row[row[PARENT]] = 1, 0, free, -1
         legal = True
-        for j in range(t[t[T_CODE] + code], t[t[T_CODE] + code + 1]):
-            legal = legal and apply(row, t[t[T_CODE_BODY] + j], t)
+        for j in range(t[t[T_CODE] + token], t[t[T_CODE] + token + 1]):
+            legal = legal and apply(row, t[t[T_TOKEN_BODY] + j], t)
         found[free] = legal
     return found

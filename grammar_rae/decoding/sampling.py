@@ -1,11 +1,11 @@
-"""From latent codes to codes: one step for the whole batch, under a constraint, until every row has ended.
+"""From latent codes to tokens: one step for the whole batch, under a constraint, until every row has ended.
 
-A constraint may be dear to ask. So a code is drawn from its candidates, and only that one is asked about. Where it is
+A constraint may be dear to ask. So a token is drawn from its candidates, and only that one is asked about. Where it is
 refused it is struck out, the others are put in a random order, and the first of them that is allowed is taken; four are
 asked about, then as many again, until one is. In that order each is drawn, as softmax(logits) has it, from what those
 before it leave: exponential noise on the logits gives it at once. What is struck out leaves the proportions of the
-others as they are, so the code that is taken has the distribution that a mask of everything allowed would have given,
-and no code is asked about twice.
+others as they are, so the token that is taken has the distribution that a mask of everything allowed would have given,
+and no token is asked about twice.
 """
 
 from math import log
@@ -67,15 +67,15 @@ def decode(
     constraint
         What may come next at each step.
     limit
-        The most codes that a row may take.
+        The most tokens that a row may take.
     temperature
-        0 takes the likeliest allowed code; above that, codes are drawn from softmax(logits / temperature), cut to what
-        is allowed.
+        0 takes the likeliest allowed token; above that, tokens are drawn from softmax(logits / temperature), cut to
+        what is allowed.
     generator
         The source of randomness; not used at temperature 0.
     top_p
-        Below 1, codes are drawn from the nucleus: the fewest likeliest codes that have this share of the probability of
-        all allowed codes at this temperature, always one at least. It takes more questions than drawing from all.
+        Below 1, tokens are drawn from the nucleus: the fewest likeliest tokens that have this share of the probability
+        of all allowed tokens at this temperature, always one at least. It takes more questions than drawing from all.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def decode(
     check_temperature(temperature)
     check_top_p(top_p)
     state, derivations = decoder.begin(z), constraint.start(len(z), limit, z.device)
-    codes = torch.full((len(z), limit), -1, dtype=torch.int64, device=z.device)
+    tokens = torch.full((len(z), limit), -1, dtype=torch.int64, device=z.device)
     alive = torch.arange(len(z), device=z.device)
     previous: Tensor | None = None
     step = 0
@@ -102,12 +102,12 @@ def decode(
             alive, previous = alive[going], None if previous is None else previous[going]
             state, derivations = state.rows(going), derivations.rows(going)
         if not len(alive):
-            return codes[:, :step]
+            return tokens[:, :step]
         if step == limit:
             raise DecodingError("a derivation is not complete at the limit", received=f"{len(alive)} rows")
         logits, state = decoder.step(state, previous, derivations.lhs)
         previous = choose(logits.float(), constraint, derivations, temperature, generator, top_p)
-        codes[alive, step] = previous
+        tokens[alive, step] = previous
         derivations = constraint.advance(derivations, previous)
         step += 1
 
@@ -187,7 +187,7 @@ def choose(
     generator: torch.Generator | None,
     top_p: float = 1.0,
 ) -> Tensor:
-    """One allowed code a row, int64 (B,), from float32 logits (B, R); parameters and errors as of :func:`decode`."""
+    """One allowed token a row, int64 (B,), from float32 logits (B, R); parameters and errors as of :func:`decode`."""
     if isinstance(constraint, Draws) and (temperature == 0 or top_p == 1):
         return constraint.draw(state, logits, temperature, generator)
     candidates = constraint.candidates(state)
@@ -203,26 +203,26 @@ def choose(
             exponential = noise.clamp_(min=torch.finfo(noise.dtype).tiny).log_().neg_()
             ranks -= min(temperature, HOTTEST) * exponential.log_()
         answers = ask_in_order(ranks, constraint, state.rows(refused), 4, lambda found, _: found.allowed.any(dim=1))
-        codes, best = answers.first()
+        tokens, best = answers.first()
         check_best(best, logits[refused])
-        choice = choice.index_copy(0, refused, codes[:, 0])
+        choice = choice.index_copy(0, refused, tokens[:, 0])
     return choice
 
 
 def draw(logits: Tensor, allowed: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
-    """One allowed code a row, int64 (B,), from logits and a mask (B, R); by inversion, one uniform number a row.
+    """One allowed token a row, int64 (B,), from logits and a mask (B, R); by inversion, one uniform number a row.
 
     Raises
     ------
     DecodingError
-        When a row has no allowed code of finite logit, or a NaN.
+        When a row has no allowed token of finite logit, or a NaN.
     """
     masked = logits.masked_fill(~allowed, -torch.inf)
     best = masked.amax(dim=1, keepdim=True)
     check_best(best, logits)
     if temperature == 0:
         return masked.argmax(dim=1)
-    # The likeliest code has weight 1: nothing underflows to an empty row.
+    # The likeliest token has weight 1: nothing underflows to an empty row.
     return _drawn(_weights(masked, best, temperature), generator)
 
 
@@ -255,7 +255,7 @@ def _drawn_from_nucleus(
     generator: torch.Generator | None,
     top_p: float,
 ) -> Tensor:
-    """One code a row, int64 (B,), of the nucleus of what is allowed.
+    """One token a row, int64 (B,), of the nucleus of what is allowed.
 
     Candidates are asked about from the likeliest downward until the nucleus is certain: until it is the same whether
     all of the others are allowed or none.
@@ -267,7 +267,7 @@ def _drawn_from_nucleus(
         return _drawn_from_likeliest(masked, temperature, generator, top_p)
 
     def nucleus(found: Answers, others: Tensor | float = 0.0) -> Tensor:
-        """Which of the known codes are inside, when that much weight (B, 1) is allowed besides them."""
+        """Which of the known tokens are inside, when that much weight (B, 1) is allowed besides them."""
         totals = weights(found).cumsum(dim=1)
         before = nn.functional.pad(totals[:, :-1], (1, 0))
         return found.allowed & (before < top_p * (totals[:, -1:] + others))
@@ -276,7 +276,9 @@ def _drawn_from_nucleus(
         return _weights(found.ranks.clone(), found.first()[1], temperature).masked_fill_(~found.allowed, 0)
 
     def certain(found: Answers, ranks: Tensor) -> Tensor:
-        others = _weights(ranks.scatter(1, found.codes, -torch.inf), found.first()[1], temperature).sum(1, keepdim=True)
+        others = _weights(ranks.scatter(1, found.tokens, -torch.inf), found.first()[1], temperature).sum(
+            1, keepdim=True
+        )
         known = weights(found).sum(1, keepdim=True)
         same = (nucleus(found) == nucleus(found, others)).all(dim=1)
         return same & (known >= top_p * (known + others)).squeeze(1)
@@ -284,27 +286,27 @@ def _drawn_from_nucleus(
     answers = ask_in_order(masked, constraint, state, 8, certain)
     check_best(answers.first()[1], logits)
     drawn = _drawn(weights(answers).masked_fill_(~nucleus(answers), 0), generator)
-    return answers.codes.gather(1, drawn.unsqueeze(1)).squeeze(1)
+    return answers.tokens.gather(1, drawn.unsqueeze(1)).squeeze(1)
 
 
 def _drawn_from_likeliest(
     masked: Tensor, temperature: float, generator: torch.Generator | None, top_p: float
 ) -> Tensor:
-    """One code a row of the nucleus, int64 (B,), of logits that are -inf exactly where a code is not allowed.
+    """One token a row of the nucleus, int64 (B,), of logits that are -inf exactly where a token is not allowed.
 
-    The nucleus is that of :func:`_drawn_from_nucleus`; nobody has to be asked about a code.
+    The nucleus is that of :func:`_drawn_from_nucleus`; nobody has to be asked about a token.
     """
     keys, size = distinct(masked), masked.shape[1]
     weights = _weights(masked, masked.amax(dim=1, keepdim=True), temperature)
     enough = top_p * weights.sum(dim=1, keepdim=True)
     n = min(64, size)  # of some hundreds: the nucleus is nearly always among these
     while True:
-        codes = keys.topk(n, dim=1).indices
-        likeliest = weights.gather(1, codes)
+        tokens = keys.topk(n, dim=1).indices
+        likeliest = weights.gather(1, tokens)
         totals = likeliest.cumsum(dim=1)
         if n == size or bool((totals[:, -1:] >= enough).all()):
             break
         n = min(4 * n, size)
     outside = nn.functional.pad(totals[:, :-1], (1, 0)) >= enough
     drawn = _drawn(likeliest.masked_fill_(outside, 0), generator)
-    return codes.gather(1, drawn.unsqueeze(1)).squeeze(1)
+    return tokens.gather(1, drawn.unsqueeze(1)).squeeze(1)

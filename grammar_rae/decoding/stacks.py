@@ -47,8 +47,8 @@ def in_threads(kernel: Callable[[slice], NDArray[np.int64]], n: int) -> NDArray[
         return np.concatenate(list(pool.map(kernel, slices)))
 
 
-def checked_codes(drawn: NDArray[np.int64], device: torch.device) -> Tensor:
-    """Codes (B, T) of a kernel without the columns that no row reaches.
+def checked_tokens(drawn: NDArray[np.int64], device: torch.device) -> Tensor:
+    """Tokens (B, T) of a kernel without the columns that no row reaches.
 
     Raises
     ------
@@ -64,26 +64,26 @@ def checked_codes(drawn: NDArray[np.int64], device: torch.device) -> Tensor:
 
 
 @njit(cache=True, nogil=True)
-def pick(logits, i, step, codes, begin, end, change, spare, factor, level, weight):  # type: ignore[no-untyped-def]
-    """One of codes[begin:end] that adds no more than ``spare`` to what is owed; -1 where none has a finite logit."""
+def pick(logits, i, step, tokens, begin, end, change, spare, factor, level, weight):  # type: ignore[no-untyped-def]
+    """One of tokens[begin:end] that adds no more than ``spare`` to what is owed; -1 where none has a finite logit."""
     chosen, best = -1, np.float32(-np.inf)
     for k in range(begin, end):
-        value = logits[i, step, codes[k]]
+        value = logits[i, step, tokens[k]]
         if not value < np.inf:  # nor is a NaN
             return -1
-        if value > best and change[codes[k]] <= spare:
-            chosen, best = codes[k], value
+        if value > best and change[tokens[k]] <= spare:
+            chosen, best = tokens[k], value
     if factor == 0 or chosen < 0:
         return chosen
     total = np.float32(0)
     for k in range(begin, end):
-        fits = change[codes[k]] <= spare
-        weight[k] = np.exp((logits[i, step, codes[k]] - best) * factor) if fits else np.float32(0)
+        fits = change[tokens[k]] <= spare
+        weight[k] = np.exp((logits[i, step, tokens[k]] - best) * factor) if fits else np.float32(0)
         total += weight[k]
     rest = np.float32(uniform(level, step)) * total
     for k in range(begin, end):
         if weight[k] > 0:
-            chosen = codes[k]
+            chosen = tokens[k]
             rest -= weight[k]
             if rest < 0:
                 break
@@ -91,21 +91,21 @@ def pick(logits, i, step, codes, begin, end, change, spare, factor, level, weigh
 
 
 @njit(cache=True, nogil=True)
-def draws_all(start, logits, level, factor, starts, codes, children, arity, change, owed):  # type: ignore[no-untyped-def]
+def draws_all(start, logits, level, factor, starts, tokens, children, arity, change, owed):  # type: ignore[no-untyped-def]
     """int64 (B, T): a derivation a row, of logits float32 (B, T, R); -1 after its end, -2 first where it cannot go on.
 
     Parameters
     ----------
     start, owed
-        The nonterminal that a derivation begins with, and the fewest codes that it takes.
+        The nonterminal that a derivation begins with, and the fewest tokens that it takes.
     level
         float64 (B,): a uniform number a row, from which all others follow.
     factor
-        float32: one over the temperature; 0: always the likeliest code.
-    starts, codes
+        float32: one over the temperature; 0: always the likeliest token.
+    starts, tokens
         Where the rules of each nonterminal begin, (L + 1,), and the rules.
     children, arity, change
-        As of ``Rules``; and what a code adds to what is owed.
+        As of ``Rules``; and what a token adds to what is owed.
     """
     limit = logits.shape[1]
     drawn = np.full((len(logits), limit), -1, np.int64)
@@ -117,9 +117,9 @@ def draws_all(start, logits, level, factor, starts, codes, children, arity, chan
         for step in range(limit):
             height -= 1
             begin, end = starts[stack[height]], starts[stack[height] + 1]
-            chosen, spare = codes[begin], limit - step - 1 - debt
+            chosen, spare = tokens[begin], limit - step - 1 - debt
             if end - begin > 1:
-                chosen = pick(logits, i, step, codes, begin, end, change, spare, factor, level[i], weight)
+                chosen = pick(logits, i, step, tokens, begin, end, change, spare, factor, level[i], weight)
                 if chosen < 0:
                     drawn[i, 0] = -2
                     break

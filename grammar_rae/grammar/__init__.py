@@ -1,12 +1,12 @@
 """Grammars, parsers and macro-productions: text to leftmost derivations and back. No tensor library is needed here."""
 
 from grammar_rae.grammar.cfg import Grammar, Production, read_grammar
-from grammar_rae.grammar.macros import MAX_CODES, MacroTable, learn_macros
+from grammar_rae.grammar.macros import MAX_TOKENS, MacroTable, learn_macros
 from grammar_rae.grammar.parse import ChartParser, CompiledParser, Derivations, Parser, parser_for, spell
 from grammar_rae.grammar.rules import NEVER, Rules
 
 __all__ = [
-    "MAX_CODES",
+    "MAX_TOKENS",
     "NEVER",
     "ChartParser",
     "CompiledParser",

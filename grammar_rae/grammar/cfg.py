@@ -40,7 +40,7 @@ class Grammar:
     nonterminals, terminals
         The names, in the order of their numbers.
     productions
-        In the order of the file: the index of a production is its code.
+        In the order of the file: the index of a production is its token.
     start
         The number of the start symbol.
     """
@@ -158,7 +158,7 @@ class Grammar:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The sha256 of :attr:`text`: the same for two grammars whose codes mean the same."""
+        """The sha256 of :attr:`text`: the same for two grammars whose tokens mean the same."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     def show(self, production: int) -> str:

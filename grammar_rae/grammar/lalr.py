@@ -1,8 +1,8 @@
 """LALR(k) tables for a grammar, k as small as the grammar allows.
 
-The paper's molecule grammar is not LALR(1): after ``C1=`` only the token behind the bond tells a ring closure from the
-next atom. So the tables look one token ahead, and, in the few cells where that leaves a choice, further: such a cell
-points to another row of the same table, which is asked about the next token. Parsing stays linear in the text.
+The paper's molecule grammar is not LALR(1): after ``C1=`` only the terminal behind the bond tells a ring closure from
+the next atom. So the tables look one terminal ahead, and, in the few cells where that leaves a choice, further: such a
+cell points to another row of the same table, which is asked about the next terminal. Parsing stays linear in the text.
 
 Construction: the LR(0) automaton with sets of lookahead strings of length k carried along it until nothing changes
 (DeRemer and Pennello, "Efficient computation of LALR(1) look-ahead sets", 1982, done by plain propagation, for any k).
@@ -20,12 +20,12 @@ from grammar_rae.grammar.cfg import Grammar
 
 MAX_LOOKAHEAD = 3
 MAX_STRINGS = 200_000
-"""How many lookahead strings of two tokens or more an automaton may carry: some seconds' worth. A grammar of 40
-terminals has millions of three tokens."""
+"""How many lookahead strings of two terminals or more an automaton may carry: some seconds' worth. A grammar of 40
+terminals has millions of three terminals."""
 
 # An action is one integer: its kind in the two lowest bits, its target above them.
 ERROR, SHIFT, REDUCE, LOOK = 0, 1, 2, 3
-"""No action; shift and go to a state; reduce a production (the last one accepts); look at the next token in a row."""
+"""No action; shift and go to a state; reduce a production (the last one accepts); look at the next terminal."""
 
 Lookahead = tuple[int, ...]
 Item = tuple[int, int]  # production, position of the dot
@@ -38,13 +38,14 @@ class ParseTables:
     Attributes
     ----------
     action
-        int32 (states + lookahead rows, tokens + 1): ``target << 2 | kind``; the last token is the end of the text.
+        int32 (states + lookahead rows, terminals + 1): ``target << 2 | kind``; the last terminal is the end of the
+        text.
     goto
         int32 (states, L): the state after a nonterminal.
     lhs, length
         int32 (P + 1,): left-hand side and number of symbols of each production; the last one is the accepting one.
     k
-        How many tokens are looked at, at most.
+        How many terminals are looked at, at most.
     """
 
     action: NDArray[np.int32]
@@ -131,7 +132,7 @@ class _Automaton:
             raise _TooLargeError
 
     def _join(self, left: frozenset[Lookahead], right: frozenset[Lookahead]) -> frozenset[Lookahead]:
-        """Every string of ``left`` continued by every string of ``right``, cut to k tokens."""
+        """Every string of ``left`` continued by every string of ``right``, cut to k terminals."""
         full = {string for string in left if len(string) == self.k}
         return frozenset(full | {(a + b)[: self.k] for a in left - full for b in right})
 
@@ -234,21 +235,21 @@ class _Automaton:
         return np.array(rows, dtype=np.int32), ""
 
     def _fill(self, rows: list[list[int]], row: int, choices: dict[Lookahead, int]) -> None:
-        """Write one row; a token that leaves a choice points to a new row for the token behind it."""
-        by_token: dict[int, dict[Lookahead, int]] = defaultdict(dict)
+        """Write one row; a terminal that leaves a choice points to a new row for the terminal behind it."""
+        by_terminal: dict[int, dict[Lookahead, int]] = defaultdict(dict)
         for string, action in choices.items():
-            by_token[string[0]][string[1:]] = action
-        for token, rest in by_token.items():
+            by_terminal[string[0]][string[1:]] = action
+        for terminal, rest in by_terminal.items():
             if len(set(rest.values())) == 1:
-                rows[row][token] = next(iter(rest.values()))
+                rows[row][terminal] = next(iter(rest.values()))
             else:
                 rows.append([ERROR] * (self.end + 1))
-                rows[row][token] = (len(rows) - 1) << 2 | LOOK
+                rows[row][terminal] = (len(rows) - 1) << 2 | LOOK
                 self._fill(rows, len(rows) - 1, rest)
 
     def _describe(self, string: Lookahead, one: int, other: int) -> str:
         names = [*self.grammar.terminals, "end of text"]
-        seen = " ".join(repr(names[token]) for token in string)
+        seen = " ".join(repr(names[terminal]) for terminal in string)
 
         def told(action: int) -> str:
             if action & 3 == SHIFT:

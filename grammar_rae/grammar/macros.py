@@ -23,15 +23,15 @@ from grammar_rae.grammar.rules import Rules
 
 Ints = NDArray[np.int32]
 
-MAX_CODES = 1 << 16
-"""Codes are stored as uint16."""
+MAX_TOKENS = 1 << 16
+"""Tokens are stored as uint16."""
 
 
 @dataclass(frozen=True)
 class MacroTable:
-    """A grammar's productions followed by its macros: the alphabet of codes.
+    """A grammar's productions followed by its macros: the alphabet of tokens.
 
-    Code ``c < P`` is production ``c``; code ``P + m`` is macro ``m``.
+    Code ``c < P`` is production ``c``; token ``P + m`` is macro ``m``.
 
     Attributes
     ----------
@@ -45,8 +45,8 @@ class MacroTable:
     macros: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
-        if self.size > MAX_CODES:
-            raise GrammarError("there are too many codes", received=self.size, expected=f"at most {MAX_CODES}")
+        if self.size > MAX_TOKENS:
+            raise GrammarError("there are too many tokens", received=self.size, expected=f"at most {MAX_TOKENS}")
         for index, macro in enumerate(self.macros):
             if len(macro) < 2:
                 raise GrammarError("a macro stands for two productions or more", received=macro, where=f"macro {index}")
@@ -71,14 +71,14 @@ class MacroTable:
 
     @cached_property
     def _written(self) -> NDArray[np.int64]:
-        """int64 (R, V): how often each code itself writes each terminal."""
+        """int64 (R, V): how often each token itself writes each terminal."""
         counts = np.zeros((self.size, len(self.grammar.terminals)), dtype=np.int64)
-        for code in range(self.size):
-            np.add.at(counts[code], [~symbol for symbol in self.body(code) if symbol < 0], 1)
+        for token in range(self.size):
+            np.add.at(counts[token], [~symbol for symbol in self.body(token) if symbol < 0], 1)
         return counts
 
     def encode(self, derivations: Ints, offsets: NDArray[np.int64]) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
-        """Productions to codes, as few as can spell the derivation.
+        """Productions to tokens, as few as can spell the derivation.
 
         Parameters
         ----------
@@ -87,7 +87,7 @@ class MacroTable:
 
         Returns
         -------
-        Codes end to end, uint16, and where each begins, int64 (N + 1,).
+        Tokens end to end, uint16, and where each begins, int64 (N + 1,).
 
         Raises
         ------
@@ -98,28 +98,28 @@ class MacroTable:
         encoded: tuple[NDArray[np.uint16], NDArray[np.int64]] = _encode(derivations, offsets, *self.trie)
         return encoded
 
-    def expand(self, codes: NDArray[np.integer]) -> Ints:
-        """Codes (T,) to productions, int32.
+    def expand(self, tokens: NDArray[np.integer]) -> Ints:
+        """Tokens (T,) to productions, int32.
 
         Raises
         ------
         InputError
-            For a code outside 0 ... R - 1.
+            For a token outside 0 ... R - 1.
         """
-        _check_range(codes, self.size, "code")
-        codes = codes.astype(np.int64)
+        _check_range(tokens, self.size, "token")
+        tokens = tokens.astype(np.int64)
         starts, flat = self.expansions
-        lengths = starts[codes + 1] - starts[codes]
+        lengths = starts[tokens + 1] - starts[tokens]
         ends = np.cumsum(lengths)
         within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)
-        productions: Ints = flat[np.repeat(starts[codes], lengths) + within]
+        productions: Ints = flat[np.repeat(starts[tokens], lengths) + within]
         return productions
 
-    def body(self, code: int) -> tuple[int, ...]:
-        """The right-hand side of a code, a macro's as a production's, in the symbols of :class:`Production`."""
-        if code < self.grammar.size:
-            return self.grammar.productions[code].rhs
-        macro = self.macros[code - self.grammar.size]
+    def body(self, token: int) -> tuple[int, ...]:
+        """The right-hand side of a token, a macro's as a production's, in the symbols of :class:`Production`."""
+        if token < self.grammar.size:
+            return self.grammar.productions[token].rhs
+        macro = self.macros[token - self.grammar.size]
         symbols = [self.grammar.productions[macro[0]].lhs]
         at = 0
         for production in macro:
@@ -128,15 +128,15 @@ class MacroTable:
             symbols[at : at + 1] = self.grammar.productions[production].rhs
         return tuple(symbols)
 
-    def show(self, code: int) -> str:
-        """The text that a code spells, with what it leaves open in angle brackets: ``C=<chain>``."""
+    def show(self, token: int) -> str:
+        """The text that a token spells, with what it leaves open in angle brackets: ``C=<chain>``."""
         grammar = self.grammar
-        return "".join(grammar.terminals[~s] if s < 0 else f"<{grammar.nonterminals[s]}>" for s in self.body(code))
+        return "".join(grammar.terminals[~s] if s < 0 else f"<{grammar.nonterminals[s]}>" for s in self.body(token))
 
-    def spell(self, codes: NDArray[np.integer]) -> list[str | None]:
-        """The text of each row of codes (B, T), which ends at its first -1; None where it is no complete derivation."""
+    def spell(self, tokens: NDArray[np.integer]) -> list[str | None]:
+        """The text of each row of tokens (B, T), up to its first -1; None where it is incomplete."""
         rules = self.rules
-        rows = np.ascontiguousarray(codes, dtype=np.int64)
+        rows = np.ascontiguousarray(tokens, dtype=np.int64)
         buffer, ends, complete = _spell(rows, *self._bodies, rules.lhs, rules.start)
         data = buffer.tobytes()
         return [data[ends[row] : ends[row + 1]].decode() if complete[row] else None for row in range(len(rows))]
@@ -163,48 +163,48 @@ class MacroTable:
 
     @cached_property
     def expansions(self) -> tuple[NDArray[np.int64], Ints]:
-        """Where each code's productions begin, int64 (R + 1,), and the productions of all codes."""
+        """Where each token's productions begin, int64 (R + 1,), and the productions of all tokens."""
         parts = [(p,) for p in range(self.grammar.size)] + list(self.macros)
         starts = np.cumsum([0, *map(len, parts)], dtype=np.int64)
         return starts, np.array([p for part in parts for p in part], dtype=np.int32)
 
     @cached_property
     def _bodies(self) -> tuple[NDArray[np.int64], Ints]:
-        """Where each code's body begins, int64 (R + 1,), and the bodies: nonterminals, and terminals as ``~byte``."""
+        """Where each token's body begins, int64 (R + 1,), and the bodies: nonterminals, and terminals as ``~byte``."""
         terminals = [[~byte for byte in terminal.encode()] for terminal in self.grammar.terminals]
         bodies = [
-            [item for symbol in self.body(code) for item in (terminals[~symbol] if symbol < 0 else [symbol])]
-            for code in range(self.size)
+            [item for symbol in self.body(token) for item in (terminals[~symbol] if symbol < 0 else [symbol])]
+            for token in range(self.size)
         ]
         starts = np.cumsum([0, *map(len, bodies)], dtype=np.int64)
         return starts, np.array([item for body in bodies for item in body], dtype=np.int32)
 
     @cached_property
     def trie(self) -> tuple[Ints, Ints]:
-        """int32 (nodes, P): the node after a production (0: none); int32 (nodes,): the code that ends there (-1)."""
+        """int32 (nodes, P): the node after a production (0: none); int32 (nodes,): the token that ends there (-1)."""
         edges: list[dict[int, int]] = [{}]
-        code_at = [-1]
-        for code in range(self.size):
-            macro = (code,) if code < self.grammar.size else self.macros[code - self.grammar.size]
+        token_at = [-1]
+        for token in range(self.size):
+            macro = (token,) if token < self.grammar.size else self.macros[token - self.grammar.size]
             node = 0
             for production in macro:
                 if production not in edges[node]:
                     edges[node][production] = len(edges)
                     edges.append({})
-                    code_at.append(-1)
+                    token_at.append(-1)
                 node = edges[node][production]
-            code_at[node] = code
+            token_at[node] = token
         table = np.zeros((len(edges), self.grammar.size), dtype=np.int32)
         for node, row in enumerate(edges):
             for production, target in row.items():
                 table[node, production] = target
-        return table, np.array(code_at, dtype=np.int32)
+        return table, np.array(token_at, dtype=np.int32)
 
 
-def _check_range(codes: NDArray[np.integer], size: int, what: str) -> None:
-    """Raise an InputError for a code outside 0 ... size - 1."""
-    if len(codes) and not 0 <= codes.min() <= codes.max() < size:
-        wrong = next(int(code) for code in codes if not 0 <= code < size)
+def _check_range(tokens: NDArray[np.integer], size: int, what: str) -> None:
+    """Raise an InputError for a token outside 0 ... size - 1."""
+    if len(tokens) and not 0 <= tokens.min() <= tokens.max() < size:
+        wrong = next(int(token) for token in tokens if not 0 <= token < size)
         raise InputError(f"there is no such {what}", received=wrong, expected=f"0 to {size - 1}")
 
 
@@ -247,22 +247,22 @@ def learn_macros(
 
     Returns
     -------
-    The table; the same derivations give the same table everywhere (ties go to the smaller codes).
+    The table; the same derivations give the same table everywhere (ties go to the smaller tokens).
     """
     if n_macros < 0:
         raise InputError("the number of macros cannot be negative", received=n_macros)
     # A separator keeps pairs inside one derivation; it is a rule that leaves nothing open.
-    codes = np.insert(derivations.astype(np.int32), offsets[1:-1], -1)
+    tokens = np.insert(derivations.astype(np.int32), offsets[1:-1], -1)
     arity = np.zeros(grammar.size + n_macros, dtype=np.int32)
     arity[: grammar.size] = grammar.rules.arity
     expansions: list[tuple[int, ...]] = [(p,) for p in range(grammar.size)]
-    n = len(codes)
+    n = len(tokens)
     for _ in range(n_macros):
-        first, second, count = _most_frequent_pair(codes, n, arity, len(expansions))
+        first, second, count = _most_frequent_pair(tokens, n, arity, len(expansions))
         if count < max(min_count, 1):
             break
         arity[len(expansions)] = arity[first] - 1 + arity[second]
-        n = _merge(codes, n, first, second, len(expansions))
+        n = _merge(tokens, n, first, second, len(expansions))
         expansions.append(expansions[first] + expansions[second])
     return MacroTable(grammar, tuple(expansions[grammar.size :]))
 
@@ -271,42 +271,42 @@ def learn_macros(
 
 
 @njit(cache=True, nogil=True)
-def _most_frequent_pair(codes, n, arity, n_codes):  # type: ignore[no-untyped-def]
-    counts = np.zeros((n_codes, n_codes), np.int32)
+def _most_frequent_pair(tokens, n, arity, n_tokens):  # type: ignore[no-untyped-def]
+    counts = np.zeros((n_tokens, n_tokens), np.int32)
     for i in range(n - 1):
-        a, b = codes[i], codes[i + 1]
+        a, b = tokens[i], tokens[i + 1]
         if a >= 0 and b >= 0 and arity[a] > 0:
             counts[a, b] += 1
     best = counts.argmax()
-    return best // n_codes, best % n_codes, counts.flat[best]
+    return best // n_tokens, best % n_tokens, counts.flat[best]
 
 
 @njit(cache=True, nogil=True)
-def _merge(codes, n, first, second, merged):  # type: ignore[no-untyped-def]
+def _merge(tokens, n, first, second, merged):  # type: ignore[no-untyped-def]
     """Replace each (first, second) by ``merged``, from the left, in place; returns the new length."""
     out = 0
     i = 0
     while i < n:
-        if i + 1 < n and codes[i] == first and codes[i + 1] == second:
-            codes[out] = merged
+        if i + 1 < n and tokens[i] == first and tokens[i + 1] == second:
+            tokens[out] = merged
             i += 2
         else:
-            codes[out] = codes[i]
+            tokens[out] = tokens[i]
             i += 1
         out += 1
     return out
 
 
 @njit(cache=True, nogil=True)
-def _encode(derivations, offsets, next_node, code_at):  # type: ignore[no-untyped-def]
+def _encode(derivations, offsets, next_node, token_at):  # type: ignore[no-untyped-def]
     """Shortest paths from each derivation's end to its beginning; of equally short ones, the longest first step."""
-    codes = np.empty(len(derivations), np.uint16)
+    tokens = np.empty(len(derivations), np.uint16)
     ends = np.zeros(len(offsets), np.int64)
     longest = 0
     for row in range(len(offsets) - 1):
         longest = max(longest, offsets[row + 1] - offsets[row])
     fewest = np.empty(longest + 1, np.int64)
-    code = np.empty(longest + 1, np.int32)
+    token = np.empty(longest + 1, np.int32)
     after = np.empty(longest + 1, np.int64)
     out = 0
     for row in range(len(offsets) - 1):
@@ -320,28 +320,28 @@ def _encode(derivations, offsets, next_node, code_at):  # type: ignore[no-untype
                 node = next_node[node, derivations[begin + ahead]]
                 if node == 0:
                     break
-                if code_at[node] >= 0 and fewest[ahead + 1] + 1 <= fewest[at]:
+                if token_at[node] >= 0 and fewest[ahead + 1] + 1 <= fewest[at]:
                     fewest[at] = fewest[ahead + 1] + 1
-                    code[at] = code_at[node]
+                    token[at] = token_at[node]
                     after[at] = ahead + 1
         at = 0
         while at < n:
-            codes[out] = code[at]
+            tokens[out] = token[at]
             out += 1
             at = after[at]
         ends[row + 1] = out
-    return codes[:out].copy(), ends
+    return tokens[:out].copy(), ends
 
 
 @njit(cache=True, nogil=True)
-def _spell(codes, starts, bodies, lhs, start):  # type: ignore[no-untyped-def]
+def _spell(tokens, starts, bodies, lhs, start):  # type: ignore[no-untyped-def]
     """Write out every row; returns the bytes, where each row's begin, and whether the row was a complete derivation."""
-    buffer = np.empty(64 * len(codes) + 64, np.uint8)
-    ends = np.zeros(len(codes) + 1, np.int64)
-    complete = np.zeros(len(codes), np.bool_)
+    buffer = np.empty(64 * len(tokens) + 64, np.uint8)
+    ends = np.zeros(len(tokens) + 1, np.int64)
+    complete = np.zeros(len(tokens), np.bool_)
     stack = np.empty(256, np.int32)
     n = 0
-    for row in range(len(codes)):
+    for row in range(len(tokens)):
         stack[0] = start
         top = 1
         at = 0
@@ -356,20 +356,20 @@ def _spell(codes, starts, bodies, lhs, start):  # type: ignore[no-untyped-def]
                 buffer[n] = ~symbol
                 n += 1
                 continue
-            code = codes[row, at] if at < codes.shape[1] else -1
-            if code < 0 or code >= len(lhs) or lhs[code] != symbol:
+            token = tokens[row, at] if at < tokens.shape[1] else -1
+            if token < 0 or token >= len(lhs) or lhs[token] != symbol:
                 top = -1
                 break
             at += 1
-            size = starts[code + 1] - starts[code]
+            size = starts[token + 1] - starts[token]
             if top + size > len(stack):
                 deeper = np.empty(2 * (top + size), np.int32)
                 deeper[:top] = stack[:top]
                 stack = deeper
             for item in range(size):
-                stack[top + item] = bodies[starts[code + 1] - 1 - item]
+                stack[top + item] = bodies[starts[token + 1] - 1 - item]
             top += size
-        if top == 0 and (at == codes.shape[1] or codes[row, at] < 0):
+        if top == 0 and (at == tokens.shape[1] or tokens[row, at] < 0):
             complete[row] = True
         else:
             n = ends[row]

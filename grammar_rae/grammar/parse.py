@@ -1,7 +1,7 @@
 """Text to leftmost derivations and back.
 
 :class:`CompiledParser` runs LALR(k) tables (see :mod:`grammar_rae.grammar.lalr`) over a whole batch of texts in one
-compiled kernel: linear in the text, no Python object a token. :class:`ChartParser` is NLTK's, for the grammars that
+compiled kernel: linear in the text, no Python object a terminal. :class:`ChartParser` is NLTK's, for the grammars that
 have no such table, the ambiguous ones among them; of several derivations it takes the first that NLTK finds.
 """
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from grammar_rae.errors import GrammarError, InputError, TextError
 from grammar_rae.grammar.cfg import Grammar
 from grammar_rae.grammar.lalr import ERROR, LOOK, REDUCE, SHIFT, compile_tables
-from grammar_rae.grammar.tokens import terminal_trie, tokenize
+from grammar_rae.grammar.terminals import scan_terminals, terminal_trie
 
 Ints = NDArray[np.int32]
 _Stack = tuple[int, "_Stack | None"]  # a state and the stack below it: a push or pop copies nothing
@@ -27,11 +27,11 @@ _SHOWN = 8  # how many of the legal terminals an error message lists
 class Derivations(NamedTuple):
     """The leftmost derivations of the accepted texts of a batch, end to end.
 
-    ``codes`` int32 (sum of lengths,); ``offsets`` int64 (accepted + 1,); ``rejected`` the index and the error of each
+    ``tokens`` int32 (sum of lengths,); ``offsets`` int64 (accepted + 1,); ``rejected`` the index and the error of each
     other text.
     """
 
-    codes: Ints
+    tokens: Ints
     offsets: NDArray[np.int64]
     rejected: list[tuple[int, TextError]]
 
@@ -84,13 +84,13 @@ class CompiledParser:
         derivations = self.parse_batch([text])
         if derivations.rejected:
             raise derivations.rejected[0][1]
-        return derivations.codes
+        return derivations.tokens
 
     def parse_batch(self, texts: Sequence[str]) -> Derivations:
         encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
         ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
         tables = self.tables
-        codes, lengths = _parse_all(
+        tokens, lengths = _parse_all(
             np.frombuffer(b"".join(encoded), dtype=np.uint8),
             ends,
             *self._trie,
@@ -101,25 +101,25 @@ class CompiledParser:
         )
         rejected = [(i, self._error(texts[i])) for i in np.flatnonzero(lengths < 0).tolist()]
         kept = lengths[lengths >= 0]
-        return Derivations(codes, np.concatenate(([0], np.cumsum(kept))).astype(np.int64), rejected)
+        return Derivations(tokens, np.concatenate(([0], np.cumsum(kept))).astype(np.int64), rejected)
 
     def _error(self, text: str) -> TextError:
         """A text that failed, as a sentence: where, what stands there, and what could have stood there.
 
-        The tables notice an error at a token or, where they look further ahead, some tokens behind it; walking through
-        the text again finds the first token that no text of the language has there.
+        The tables notice an error at a terminal or, where they look further ahead, some terminals behind it; walking
+        through the text again finds the first terminal that no text of the language has there.
         """
-        tokens, begins, bad = _tokens(self.grammar, text)
+        terminals, begins, bad = _terminals(self.grammar, text)
         if bad >= 0:
             return _no_terminal(self.grammar, text, bad)
-        stacks, n = self._walk(tokens)
-        position = len(text) if n == len(tokens) else _position(text, int(begins[n]))
+        stacks, n = self._walk(terminals)
+        position = len(text) if n == len(terminals) else _position(text, int(begins[n]))
         if not text:
             message, where = "the text is empty", None
-        elif n == len(tokens):
+        elif n == len(terminals):
             message, where = "the text ends too early", "end of text"
         else:
-            message, where = f"{self.grammar.terminals[tokens[n]]!r} cannot stand here", f"character {position + 1}"
+            message, where = f"{self.grammar.terminals[terminals[n]]!r} cannot stand here", f"character {position + 1}"
         legal = self._legal(stacks)
         shown = ", ".join(legal[:_SHOWN]) + (f" or {len(legal) - _SHOWN} others" if len(legal) > _SHOWN else "")
         return TextError(message, text=text, position=position, where=where, expected=shown)
@@ -132,32 +132,32 @@ class CompiledParser:
         TextError
             When the prefix cannot be continued to a text of the language.
         """
-        tokens, _, bad = _tokens(self.grammar, prefix)
-        stacks, n = self._walk(tokens)
-        if bad >= 0 or n < len(tokens):
+        terminals, _, bad = _terminals(self.grammar, prefix)
+        stacks, n = self._walk(terminals)
+        if bad >= 0 or n < len(terminals):
             raise TextError(f"no text of the grammar {self.grammar.name!r} begins so", text=prefix)
         return self._legal(stacks)
 
     def _legal(self, stacks: list[_Stack]) -> list[str]:
         names = [*self.grammar.terminals, "end of text"]
-        return [name for token, name in enumerate(names) if self._shifted(stacks, token)]
+        return [name for terminal, name in enumerate(names) if self._shifted(stacks, terminal)]
 
-    def _walk(self, tokens: Ints) -> tuple[list[_Stack], int]:
-        """The stacks behind the longest part of the tokens that begins a text of the language, and its length."""
+    def _walk(self, terminals: Ints) -> tuple[list[_Stack], int]:
+        """The stacks behind the longest part of the terminals that begins a text of the language, and its length."""
         stacks: list[_Stack] = [(0, None)]
-        for n, token in enumerate(tokens.tolist()):
-            after = self._shifted(stacks, token)
+        for n, terminal in enumerate(terminals.tolist()):
+            after = self._shifted(stacks, terminal)
             if not after:
                 return stacks, n
             stacks = after
-        return stacks, len(tokens)
+        return stacks, len(terminals)
 
-    def _shifted(self, stacks: list[_Stack], token: int) -> list[_Stack]:
-        """Every stack that one more token can lead to. Where the tables ask for the token behind it, each answer is
-        followed: this is for messages, not for speed."""
+    def _shifted(self, stacks: list[_Stack], terminal: int) -> list[_Stack]:
+        """Every stack that one more terminal can lead to. Where the tables ask for the terminal behind it, each answer
+        is followed: this is for messages, not for speed."""
         tables = self.tables
         found: list[_Stack] = []
-        todo = [(stack, int(tables.action[stack[0], token])) for stack in stacks]
+        todo = [(stack, int(tables.action[stack[0], terminal])) for stack in stacks]
         while todo:
             stack, action = todo.pop()
             target = action >> 2
@@ -174,11 +174,11 @@ class CompiledParser:
                     kept = kept[1]
                 assert kept is not None
                 state = int(tables.goto[kept[0], tables.lhs[target]])
-                todo.append(((state, kept), int(tables.action[state, token])))
+                todo.append(((state, kept), int(tables.action[state, terminal])))
         return found
 
     def _answers(self, row: int) -> set[int]:
-        """The actions that a lookahead row can lead to, whatever the tokens behind it are."""
+        """The actions that a lookahead row can lead to, whatever the terminals behind it are."""
         found: set[int] = set()
         for action in np.unique(self.tables.action[row]).tolist():
             found |= self._answers(action >> 2) if action & 3 == LOOK else {action}
@@ -203,11 +203,11 @@ class ChartParser:
         self._parser = NltkChartParser(CFG(names[grammar.start], productions))
 
     def parse(self, text: str) -> Ints:
-        tokens, _, bad = _tokens(self.grammar, text)
+        terminals, _, bad = _terminals(self.grammar, text)
         if bad >= 0:
             raise _no_terminal(self.grammar, text, bad)
         try:
-            tree = next(iter(self._parser.parse([self.grammar.terminals[t] for t in tokens])), None)
+            tree = next(iter(self._parser.parse([self.grammar.terminals[t] for t in terminals])), None)
         except (ValueError, RecursionError, TimeoutError) as error:  # newer versions give up after some seconds
             raise TextError(f"the text is too much for NLTK's chart parser ({error})", text=text) from error
         if tree is None:
@@ -215,22 +215,22 @@ class ChartParser:
         return np.array([self._number[production] for production in tree.productions()], dtype=np.int32)
 
     def parse_batch(self, texts: Sequence[str]) -> Derivations:
-        codes, rejected = [], []
+        tokens, rejected = [], []
         for index, text in enumerate(texts):
             try:
-                codes.append(self.parse(text))
+                tokens.append(self.parse(text))
             except TextError as error:
                 rejected.append((index, error))
-        offsets = np.cumsum([0, *map(len, codes)], dtype=np.int64)
-        return Derivations(np.concatenate([np.zeros(0, np.int32), *codes]), offsets, rejected)
+        offsets = np.cumsum([0, *map(len, tokens)], dtype=np.int64)
+        return Derivations(np.concatenate([np.zeros(0, np.int32), *tokens]), offsets, rejected)
 
 
-def _tokens(grammar: Grammar, text: str) -> tuple[Ints, Ints, int]:
-    """The tokens of one text, the byte where each begins, and the byte that no terminal matches (-1: all match)."""
+def _terminals(grammar: Grammar, text: str) -> tuple[Ints, Ints, int]:
+    """The terminals of one text, the byte where each begins, and the byte that no terminal matches (-1: all match)."""
     encoded = np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8)
-    tokens, begins = np.zeros(len(encoded), np.int32), np.zeros(len(encoded), np.int32)
-    n, bad = tokenize(encoded, *terminal_trie(grammar), tokens, begins)
-    return tokens[:n], begins[:n], bad
+    terminals, begins = np.zeros(len(encoded), np.int32), np.zeros(len(encoded), np.int32)
+    n, bad = scan_terminals(encoded, *terminal_trie(grammar), terminals, begins)
+    return terminals[:n], begins[:n], bad
 
 
 def _position(text: str, byte: int) -> int:
@@ -287,24 +287,24 @@ def spell(grammar: Grammar, derivation: NDArray[np.integer]) -> str:
 
 @njit(cache=True, nogil=True)
 def _parse_all(  # type: ignore[no-untyped-def]
-    buffer, ends, next_node, token_of, action, goto, lhs, length
+    buffer, ends, next_node, terminal_of, action, goto, lhs, length
 ):
-    """Parse every text of a buffer; returns the codes end to end and how many each text has (-1: it failed).
+    """Parse every text of a buffer; returns the tokens end to end and how many each text has (-1: it failed).
 
     The automaton meets productions in the order of a bottom-up parse. Each symbol on its stack carries the list of the
     productions below it in leftmost order (first and last node of a linked list), so that a reduction only joins the
     lists of its parts behind its own node.
     """
     n_texts = len(ends) - 1
-    codes = np.empty(max(64, 8 * len(buffer)), np.int32)
-    n_codes = 0
+    tokens = np.empty(max(64, 8 * len(buffer)), np.int32)
+    n_tokens = 0
     lengths = np.empty(n_texts, np.int64)
-    end_token = action.shape[1] - 1
+    end_terminal = action.shape[1] - 1
     accepting = len(lhs) - 1
     longest = 0
     for text in range(n_texts):
         longest = max(longest, ends[text + 1] - ends[text])
-    tokens = np.empty(longest + 4, np.int32)
+    terminals = np.empty(longest + 4, np.int32)
     begins = np.empty(longest + 4, np.int32)
     state = np.empty(longest + 64, np.int32)
     head = np.empty(longest + 64, np.int32)
@@ -313,11 +313,11 @@ def _parse_all(  # type: ignore[no-untyped-def]
     node_next = np.empty(8 * longest + 64, np.int32)
     for text in range(n_texts):
         lengths[text] = -1
-        n, bad = tokenize(buffer[ends[text] : ends[text + 1]], next_node, token_of, tokens, begins)
+        n, bad = scan_terminals(buffer[ends[text] : ends[text + 1]], next_node, terminal_of, terminals, begins)
         if bad >= 0:
             continue
         for extra in range(4):
-            tokens[n + extra] = end_token
+            terminals[n + extra] = end_terminal
         top = 0
         state[0] = 0
         head[0] = -1
@@ -326,10 +326,10 @@ def _parse_all(  # type: ignore[no-untyped-def]
         n_nodes = 0
         while True:
             ahead = at
-            act = action[state[top], tokens[at]]
+            act = action[state[top], terminals[at]]
             while act & 3 == LOOK:  # at most MAX_LOOKAHEAD - 1 times
                 ahead += 1
-                act = action[act >> 2, tokens[ahead]]
+                act = action[act >> 2, terminals[ahead]]
             target = act >> 2
             if top + 2 >= len(state):
                 state, head, tail = _doubled(state), _doubled(head), _doubled(tail)
@@ -358,17 +358,17 @@ def _parse_all(  # type: ignore[no-untyped-def]
                 break
         if act & 3 == ERROR:
             continue
-        if n_codes + n_nodes > len(codes):
-            grown = np.empty(2 * (n_codes + n_nodes), np.int32)
-            grown[:n_codes] = codes[:n_codes]
-            codes = grown
+        if n_tokens + n_nodes > len(tokens):
+            grown = np.empty(2 * (n_tokens + n_nodes), np.int32)
+            grown[:n_tokens] = tokens[:n_tokens]
+            tokens = grown
         node = head[top]
         while node >= 0:
-            codes[n_codes] = node_production[node]
-            n_codes += 1
+            tokens[n_tokens] = node_production[node]
+            n_tokens += 1
             node = node_next[node]
         lengths[text] = n_nodes
-    return codes[:n_codes].copy(), lengths
+    return tokens[:n_tokens].copy(), lengths
 
 
 @njit(cache=True, nogil=True)

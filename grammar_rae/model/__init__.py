@@ -5,25 +5,25 @@ from pathlib import Path
 
 from grammar_rae import checkpoint
 from grammar_rae.errors import CheckpointError
-from grammar_rae.model.generative import GenerativeModel
+from grammar_rae.model.generative import TextModel
 from grammar_rae.model.images import ImageModel
 from grammar_rae.model.latent import LatentModel
 from grammar_rae.model.samples import SampleResult
 from grammar_rae.model.sources import DATA_FOLDER
-from grammar_rae.recipes import BaseRecipe, get_recipe
+from grammar_rae.recipes import Recipe, get_recipe
 
 __all__ = [
     "DATA_FOLDER",
     "MODELS",
-    "GenerativeModel",
     "ImageModel",
     "LatentModel",
     "SampleResult",
+    "TextModel",
     "load_model",
     "model_type",
 ]
 
-MODELS: dict[str, type[LatentModel]] = {model.kind: model for model in (GenerativeModel, ImageModel)}
+MODELS: dict[str, type[LatentModel]] = {model.kind: model for model in (TextModel, ImageModel)}
 """The kinds of models, by what ``model.json`` calls them."""
 
 
@@ -41,7 +41,7 @@ def load_model(folder: str | PathLike[str]) -> LatentModel:
     return MODELS[kind].load(folder)
 
 
-def model_type(recipe: str | BaseRecipe) -> type[LatentModel]:
+def model_type(recipe: str | Recipe) -> type[LatentModel]:
     """The kind of model that a recipe is for.
 
     Raises
@@ -49,5 +49,5 @@ def model_type(recipe: str | BaseRecipe) -> type[LatentModel]:
     UnknownNameError
         For the name of no recipe.
     """
-    found = get_recipe(recipe, BaseRecipe)
+    found = get_recipe(recipe, Recipe)
     return next(model for model in MODELS.values() if isinstance(found, model.recipe_type))

@@ -1,4 +1,4 @@
-"""From latent codes to codes of texts: what was given, checked, and the way that was chosen."""
+"""From latent codes to tokens of texts: what was given, checked, and the way that was chosen."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ from grammar_rae.errors import InputError
 
 @dataclass(frozen=True)
 class Drawing:
-    """How a decoder's logits become codes; the attributes are those of :meth:`GenerativeModel.decode`.
+    """How a decoder's logits become tokens; the attributes are those of :meth:`TextModel.decode`.
 
     Raises
     ------
@@ -54,7 +54,7 @@ class Drawing:
         """How many rows each row of z takes."""
         return self.beam or 1
 
-    def codes(
+    def tokens(
         self,
         decoder: StepDecoder[Any],
         z: Tensor,
@@ -62,7 +62,7 @@ class Drawing:
         limit: int,
         generator: torch.Generator,
     ) -> Tensor:
-        """int64 (B, T): the codes of z (B, D); see :mod:`grammar_rae.decoding` for the rest."""
+        """int64 (B, T): the tokens of z (B, D); see :mod:`grammar_rae.decoding` for the rest."""
         if self.beam is not None:
             return beam_search(decoder, z, constraint, limit, self.beam)
         if isinstance(decoder, DecodesAtOnce) and isinstance(constraint, DrawsAll) and self.top_p == 1:

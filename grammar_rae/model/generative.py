@@ -12,30 +12,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from grammar_rae.codecs import Codec, codec_from_dict
-from grammar_rae.datasets import CodeDataset, padded
+from grammar_rae.datasets import TokenDataset, padded
 from grammar_rae.decoding import Choice, Constraint, choice_of
 from grammar_rae.errors import InputError
 from grammar_rae.model.drawing import Drawing, latent_codes
 from grammar_rae.model.latent import Codes, LatentModel
 from grammar_rae.model.samples import SampleResult
 from grammar_rae.model.sources import encoded, listed
-from grammar_rae.recipes import BaseRecipe, Parts, Recipe, build, build_constraint, training_settings
+from grammar_rae.recipes import Parts, Recipe, TextRecipe, build_constraint, build_text, training_settings
 
 
-class GenerativeModel(LatentModel):
+class TextModel(LatentModel):
     """A model of molecules, or of any texts with a grammar; a scikit-learn transformer between texts and codes z.
 
     Parameters
     ----------
     recipe
-        The name of a recipe of texts, or a :class:`Recipe`.
+        The name of a recipe of texts, or a :class:`TextRecipe`.
     epochs, time_limit, seed, overrides
         As for :class:`LatentModel`.
 
     Attributes
     ----------
     codec, history
-        The codec between texts and codes, and what happened in training.
+        The codec between texts and tokens, and what happened in training.
     score_constants_
         For each score that is standardised, the constants of the texts that an optimisation began with; saved with the
         model.
@@ -46,11 +46,11 @@ class GenerativeModel(LatentModel):
     codec_: Codec
     atoms_: dict[str, int]
     score_constants_: dict[str, dict[str, float]]
-    recipe_type = Recipe
+    recipe_type = TextRecipe
 
     def __init__(
         self,
-        recipe: str | BaseRecipe = "molecules",
+        recipe: str | Recipe = "molecules",
         epochs: int | None = None,
         time_limit: float | None = None,
         seed: int = 0,
@@ -70,13 +70,13 @@ class GenerativeModel(LatentModel):
         resume: bool = False,
         progress: bool = False,
         jobs: int = -1,
-    ) -> "GenerativeModel":
+    ) -> "TextModel":
         """Train on texts.
 
         Parameters
         ----------
         X
-            A file (.smi, .txt, .csv, .parquet, also .gz), an iterable of texts, a :class:`CodeDataset`, or the folder
+            A file (.smi, .txt, .csv, .parquet, also .gz), an iterable of texts, a :class:`TokenDataset`, or the folder
             of one.
         y
             Ignored; scikit-learn's pipelines pass it.
@@ -110,28 +110,28 @@ class GenerativeModel(LatentModel):
         )
         build_constraint(recipe.constraint, codec, data.atoms)  # told now rather than after the training
         about = {"codec": codec, "atoms": data.atoms, "score_constants": {}}
-        self._learn(recipe, build(recipe, codec), sets, about, home, resume, progress)
+        self._learn(recipe, build_text(recipe, codec), sets, about, home, resume, progress)
         return self
 
-    def _encode_set(self, data: CodeDataset, rows: NDArray[np.int64]) -> Codes:
+    def _encode_set(self, data: TokenDataset, rows: NDArray[np.int64]) -> Codes:
         return self._encode_rows(data.lengths[rows], lambda part: data.batch(rows[part]))
 
     def _about(self) -> dict[str, Any]:
         return {"codec": self.codec_.to_dict(), "atoms": self.atoms_, "score_constants": self.score_constants_}
 
     @classmethod
-    def _from_about(cls, recipe: Recipe, meta: Mapping[str, Any]) -> tuple[Parts, dict[str, Any]]:
+    def _from_about(cls, recipe: TextRecipe, meta: Mapping[str, Any]) -> tuple[Parts, dict[str, Any]]:
         codec = codec_from_dict(meta["codec"])
         atoms = {str(atom): int(capacity) for atom, capacity in meta.get("atoms", {}).items()}
         constants = {
             str(score): {str(name): float(value) for name, value in values.items()}
             for score, values in meta.get("score_constants", {}).items()  # models of the first versions have none
         }
-        return build(recipe, codec), {"codec": codec, "atoms": atoms, "score_constants": constants}
+        return build_text(recipe, codec), {"codec": codec, "atoms": atoms, "score_constants": constants}
 
     @property
     def codec(self) -> Codec:
-        """Between texts and integer codes."""
+        """Between texts and tokens."""
         self._check_trained()
         return self.codec_
 
@@ -164,7 +164,7 @@ class GenerativeModel(LatentModel):
             raise error
         return self._encode_rows(
             np.diff(batch.offsets),
-            lambda part: torch.from_numpy(padded(batch.codes, batch.offsets, part)),
+            lambda part: torch.from_numpy(padded(batch.tokens, batch.offsets, part)),
             self._generator(seed) if noise else None,
         )
 
@@ -187,8 +187,8 @@ class GenerativeModel(LatentModel):
         z
             Codes; one alone, (D,), is taken as (1, D).
         temperature, top_p, seed
-            Temperature 0 takes the likeliest code at each step; above that, steps are drawn, by the seed. Below 1,
-            ``top_p`` leaves out the unlikeliest codes of each step: see :func:`grammar_rae.decoding.decode`.
+            Temperature 0 takes the likeliest token at each step; above that, steps are drawn, by the seed. Below 1,
+            ``top_p`` leaves out the unlikeliest tokens of each step: see :func:`grammar_rae.decoding.decode`.
         beam
             Search for the likeliest text with so many beams instead: see :func:`grammar_rae.decoding.beam_search`.
         constraint
@@ -236,12 +236,12 @@ class GenerativeModel(LatentModel):
         """Texts of z (B, D); None for what is no text, as can be without a constraint."""
         limit = self.codec_.max_length or 1024
         with torch.inference_mode(), self._autocast():
-            given = self.autoencoder_.given(z.to(self.device), smoothing, generator)
-            codes = drawing.codes(cast(Any, self.autoencoder_.decoder), given, bound, limit, generator)
-        return self.codec_.spell_batch(codes.cpu().numpy())
+            given = self.autoencoder_.smooth(z.to(self.device), smoothing, generator)
+            tokens = drawing.tokens(cast(Any, self.autoencoder_.decoder), given, bound, limit, generator)
+        return self.codec_.spell_batch(tokens.cpu().numpy())
 
     def reconstruct(self, texts: Sequence[str], constraint: str | Choice | None = None) -> list[str]:
-        """Texts encoded and decoded again, the likeliest code at each step; the constraint is :meth:`decode`'s.
+        """Texts encoded and decoded again, the likeliest token at each step; the constraint is :meth:`decode`'s.
 
         Raises
         ------

@@ -14,7 +14,7 @@ from grammar_rae.datasets import IMAGE_SETS, ImageDataset, image_set, read_image
 from grammar_rae.errors import InputError
 from grammar_rae.model.drawing import latent_codes
 from grammar_rae.model.latent import Codes, LatentModel
-from grammar_rae.recipes import BaseRecipe, ImageRecipe, Parts, build_for_images, training_settings
+from grammar_rae.recipes import ImageRecipe, Parts, Recipe, build_image, training_settings
 
 Images = NDArray[np.float32]
 
@@ -46,7 +46,7 @@ class ImageModel(LatentModel):
 
     def __init__(
         self,
-        recipe: str | BaseRecipe = "image-rae-l2",
+        recipe: str | Recipe = "image-rae-l2",
         epochs: int | None = None,
         time_limit: float | None = None,
         seed: int = 0,
@@ -91,7 +91,7 @@ class ImageModel(LatentModel):
             raise InputError("there are too few images to train on", received=len(data), expected="4 or more")
         sets = data.split(recipe.validation_fraction, training_settings(recipe).seed, recipe.validation_maximum)
         about = {"shape": data.shape}
-        self._learn(recipe, build_for_images(recipe, data.shape), sets, about, home, resume, progress)
+        self._learn(recipe, build_image(recipe, data.shape), sets, about, home, resume, progress)
         return self
 
     def _encode_set(self, data: ImageDataset, rows: NDArray[np.int64]) -> Codes:
@@ -104,7 +104,7 @@ class ImageModel(LatentModel):
     def _from_about(cls, recipe: ImageRecipe, meta: Mapping[str, Any]) -> tuple[Parts, dict[str, Any]]:
         channels, height, width = map(int, meta["shape"])
         shape = (channels, height, width)
-        return build_for_images(recipe, shape), {"shape": shape}
+        return build_image(recipe, shape), {"shape": shape}
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -156,7 +156,7 @@ class ImageModel(LatentModel):
         with torch.inference_mode(), self._autocast():
             for start in range(0, len(codes), self.batch_rows):
                 z = codes[start : start + self.batch_rows].to(self.device)
-                part = self.autoencoder_.decoder(self.autoencoder_.given(z, smoothing, generator))
+                part = self.autoencoder_.decoder(self.autoencoder_.smooth(z, smoothing, generator))
                 images[start : start + self.batch_rows] = part.float().cpu().numpy()
         return images
 

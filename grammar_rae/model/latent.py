@@ -20,7 +20,7 @@ from grammar_rae import checkpoint
 from grammar_rae.autoencoder import Autoencoder
 from grammar_rae.density import Density
 from grammar_rae.errors import CheckpointError, InputError, TrainingError
-from grammar_rae.recipes import BaseRecipe, Parts, build_density, get_recipe, training_settings
+from grammar_rae.recipes import Parts, Recipe, build_density, get_recipe, training_settings
 from grammar_rae.training import (
     Callback,
     DataSet,
@@ -66,7 +66,7 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     seed
         Of the weights, the split, the order of the rows and the density.
     overrides
-        Other choices than the recipe's: see :meth:`BaseRecipe.replaced`.
+        Other choices than the recipe's: see :meth:`Recipe.replaced`.
 
     Attributes
     ----------
@@ -86,14 +86,14 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     autoencoder_: Autoencoder
     density_: Density
 
-    recipe_type: ClassVar[type[BaseRecipe]]
+    recipe_type: ClassVar[type[Recipe]]
 
     batch_rows: ClassVar[int] = 1024
     """Rows that are encoded or decoded at once."""
 
     def __init__(
         self,
-        recipe: str | BaseRecipe,
+        recipe: str | Recipe,
         epochs: int | None = None,
         time_limit: float | None = None,
         seed: int = 0,
@@ -124,7 +124,7 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _learn(
         self,
-        recipe: BaseRecipe,
+        recipe: Recipe,
         parts: Parts,
         sets: tuple[DataSet, DataSet],
         about: Mapping[str, Any],
@@ -152,7 +152,7 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _finish(
         self,
-        recipe: BaseRecipe,
+        recipe: Recipe,
         parts: Parts,
         history: History,
         sets: tuple[DataSet, DataSet],
@@ -169,7 +169,7 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if home is not None and is_main_process():
             self.save(home)
 
-    def _set(self, recipe: BaseRecipe, parts: Parts, history: History, about: Mapping[str, Any]) -> None:
+    def _set(self, recipe: Recipe, parts: Parts, history: History, about: Mapping[str, Any]) -> None:
         self.recipe_ = recipe
         self.autoencoder_ = parts.autoencoder.eval()
         self.density_ = parts.density
@@ -201,7 +201,7 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             for start in range(0, len(lengths), self.batch_rows):
                 part = order[start : start + self.batch_rows]
                 x = batch(part).to(self.device)
-                code = self.autoencoder_.encode(x) if noise is None else self.autoencoder_.drawn(x, noise)
+                code = self.autoencoder_.encode(x) if noise is None else self.autoencoder_.sample_codes(x, noise)
                 z[part] = code.float().cpu().numpy()
         return z
 
@@ -240,7 +240,7 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self._fit_density(recipe, made, self.codes_ if codes is None else codes, self.seed if seed is None else seed)
         return self
 
-    def _fit_density(self, recipe: BaseRecipe, density: Density, codes: NDArray[Any] | Tensor, seed: int) -> None:
+    def _fit_density(self, recipe: Recipe, density: Density, codes: NDArray[Any] | Tensor, seed: int) -> None:
         density.to(self.device).fit(codes, seed=seed)
         held_out = self.held_out_codes_
         score = density.score(held_out, seed=seed) if len(held_out) else None

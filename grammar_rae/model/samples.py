@@ -12,7 +12,7 @@ from grammar_rae.scores import score
 
 @dataclass(frozen=True, eq=False)
 class SampleResult:
-    """What :meth:`GenerativeModel.sample` drew.
+    """What :meth:`TextModel.sample` drew.
 
     Attributes
     ----------

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from grammar_rae.codecs import FORMS
-from grammar_rae.datasets import CodeDataset, comes_from, encode, sample_texts
+from grammar_rae.datasets import TokenDataset, comes_from, encode, sample_texts
 from grammar_rae.errors import InputError, TrainingError
-from grammar_rae.recipes import Recipe, learn_codec
+from grammar_rae.recipes import TextRecipe, learn_codec
 from grammar_rae.training import is_main_process
 
 DATA_FOLDER = "data"
@@ -19,14 +19,14 @@ PARALLEL_FROM = 4_000
 
 
 def encoded(
-    source: Any, recipe: Recipe, column: str | None, home: Path | None, resume: bool, progress: bool, jobs: int
-) -> CodeDataset:
+    source: Any, recipe: TextRecipe, column: str | None, home: Path | None, resume: bool, progress: bool, jobs: int
+) -> TokenDataset:
     """The data set to train on: ``source`` itself where it is one, else encoded by a codec that is learned from it.
 
     Parameters
     ----------
     source, column, resume, progress, jobs
-        As for :meth:`GenerativeModel.fit`.
+        As for :meth:`TextModel.fit`.
     recipe
         How the codec is learned, and the seed of the texts that it learns from.
     home
@@ -39,14 +39,14 @@ def encoded(
     TrainingError
         When a training is resumed with another file.
     """
-    if isinstance(source, CodeDataset):
+    if isinstance(source, TokenDataset):
         return source
     if isinstance(source, str | PathLike) and Path(source).is_dir():
-        return CodeDataset.open(source)
+        return TokenDataset.open(source)
     target = None if home is None else home / DATA_FOLDER
     # Under DDP the other processes start when the first one has encoded everything.
     if target is not None and target.is_dir() and (resume or not is_main_process()):
-        data = CodeDataset.open(target)
+        data = TokenDataset.open(target)
         if isinstance(source, str | PathLike) and not comes_from(data, source):
             raise TrainingError(
                 "the training to resume has other data",

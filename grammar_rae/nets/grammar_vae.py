@@ -1,6 +1,6 @@
 """The nets of the grammar VAE (Kusner, Paige and Hernández-Lobato, ICML 2017), which the RAE's paper takes over.
 
-The encoder is a stack of convolutions over one-hot codes; the decoder gets the same view of z at every position and is
+The encoder is a stack of convolutions over one-hot tokens; the decoder gets the same view of z at every position and is
 never told what it decided before: its logits are those of all positions at once.
 
 Two things are not as in the original, because PyTorch's are not: a GRU's reset gate is applied after its recurrent
@@ -20,31 +20,32 @@ from grammar_rae.nets.lengths import check_length
 
 
 class OneHotConvolution(nn.Module):
-    """A convolution over one-hot vectors of codes without the vectors: each code's column of the kernel is looked up.
+    """A convolution over one-hot vectors of tokens without the vectors: each token's column of the kernel is looked up.
 
-    It equals ``Conv1d(R + 1, channels, width)`` on the one-hot vectors of codes in 0..R, of which R is the padding.
+    It equals ``Conv1d(R + 1, channels, width)`` on the one-hot vectors of tokens in 0..R, of which R is the padding.
     """
 
-    def __init__(self, n_codes: int, channels: int, width: int) -> None:
+    def __init__(self, n_tokens: int, channels: int, width: int) -> None:
         super().__init__()
-        # As PyTorch begins a convolution of n_codes + 1 inputs.
-        bound = ((n_codes + 1) * width) ** -0.5
-        self.columns = nn.Parameter(torch.empty(n_codes + 1, width * channels).uniform_(-bound, bound))
+        # As PyTorch begins a convolution of n_tokens + 1 inputs.
+        bound = ((n_tokens + 1) * width) ** -0.5
+        self.columns = nn.Parameter(torch.empty(n_tokens + 1, width * channels).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(channels).uniform_(-bound, bound))
         self.width = width
 
-    def forward(self, codes: Tensor) -> Tensor:
-        """Codes (B, T) in 0..R to (B, C, T - width + 1)."""
-        columns = nn.functional.embedding(codes, self.columns).view(*codes.shape, self.width, -1)
-        n = codes.shape[1] - self.width + 1
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, T) in 0..R to (B, C, T - width + 1)."""
+        columns = nn.functional.embedding(tokens, self.columns).view(*tokens.shape, self.width, -1)
+        n = tokens.shape[1] - self.width + 1
         out = torch.stack([columns[:, shift : shift + n, shift] for shift in range(self.width)]).sum(0)
         return (out + self.bias).transpose(1, 2)
 
 
 class GrammarVAEEncoder(nn.Module):
-    """Codes through "valid" convolutions and a dense layer, each with a ReLU, then a dense layer to h.
+    """Tokens through "valid" convolutions and a dense layer, each with a ReLU, then a dense layer to h.
 
-    Codes are padded to ``max_length``; padding is a code of its own, as the original's production without a symbol is.
+    Tokens are padded to ``max_length``; padding is a token of its own, as the original's production without a symbol
+    is.
 
     Parameters
     ----------
@@ -76,9 +77,9 @@ class GrammarVAEEncoder(nn.Module):
         left = max_length - sum(width - 1 for width in widths)
         if len(channels) != len(widths) or not channels or left < 1:
             raise InputError(
-                "these convolutions cannot read the codes",
-                received=f"channels {list(channels)}, widths {list(widths)}, {max_length} codes",
-                expected=f"a width for each of the channels, and more than {sum(widths) - len(widths)} codes",
+                "these convolutions cannot read the tokens",
+                received=f"channels {list(channels)}, widths {list(widths)}, {max_length} tokens",
+                expected=f"a width for each of the channels, and more than {sum(widths) - len(widths)} tokens",
             )
         self.padding = rules.size
         self.max_length = max_length
@@ -90,10 +91,10 @@ class GrammarVAEEncoder(nn.Module):
         self.dense = nn.Linear(left * channels[-1], dense)
         self.outputs = nn.Linear(dense, n_outputs)
 
-    def forward(self, codes: Tensor) -> Tensor:
-        """Codes (B, T) to h (B, H); InputError for more than ``max_length`` of them."""
-        check_length(codes, self.max_length)
-        padded = nn.functional.pad(codes, (0, self.max_length - codes.shape[1]), value=-1)
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, T) to h (B, H); InputError for more than ``max_length`` of them."""
+        check_length(tokens, self.max_length)
+        padded = nn.functional.pad(tokens, (0, self.max_length - tokens.shape[1]), value=-1)
         h: Tensor = self.outputs(
             torch.relu(self.dense(self.convolutions(padded.masked_fill(padded < 0, self.padding))))
         )
@@ -152,9 +153,9 @@ class GrammarVAEDecoder(nn.Module):
         logits: Tensor = self.logits(out)
         return logits
 
-    def forward(self, z: Tensor, codes: Tensor) -> Tensor:
-        """Logits (B, T, R), given z (B, D); of the codes (B, T) only the length counts."""
-        return self.all_logits(z, codes.shape[1])
+    def forward(self, z: Tensor, tokens: Tensor) -> Tensor:
+        """Logits (B, T, R), given z (B, D); of the tokens (B, T) only the length counts."""
+        return self.all_logits(z, tokens.shape[1])
 
     def begin(self, z: Tensor) -> Positions:
         """The logits of all positions, from z (B, D)."""

@@ -1,7 +1,7 @@
-"""Nets over sequences of codes.
+"""Nets over sequences of tokens.
 
-Codes come as int64 (B, T), padded with -1. Encoders give h (B, H); decoders give, for each position, logits over all R
-codes, and decode step by step when there is nothing to read from yet.
+Tokens come as int64 (B, T), padded with -1. Encoders give h (B, H); decoders give, for each position, logits over all R
+tokens, and decode step by step when there is nothing to read from yet.
 """
 
 from typing import NamedTuple
@@ -17,10 +17,10 @@ from grammar_rae.nets.lengths import check_length
 
 
 class ConvEncoder(nn.Module):
-    """Codes through same-size convolutions, then one dense layer over all positions, as in the paper's encoders.
+    """Tokens through same-size convolutions, then one dense layer over all positions, as in the paper's encoders.
 
     The dense layer has its own weights for each position, so it keeps the order that a pooling would lose; positions
-    past the longest code of a batch are never computed.
+    past the longest token of a batch are never computed.
 
     Parameters
     ----------
@@ -54,11 +54,11 @@ class ConvEncoder(nn.Module):
         self.max_length = max_length
         self.dense = nn.Linear(max_length * channels, n_outputs)
 
-    def forward(self, codes: Tensor) -> Tensor:
-        """Codes (B, T) to h (B, H); InputError for more positions than there are weights."""
-        check_length(codes, self.max_length)
-        present = (codes >= 0).unsqueeze(1)
-        x = self.embedding(torch.where(codes >= 0, codes, self.embedding.num_embeddings - 1)).transpose(1, 2)
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, T) to h (B, H); InputError for more positions than there are weights."""
+        check_length(tokens, self.max_length)
+        present = (tokens >= 0).unsqueeze(1)
+        x = self.embedding(torch.where(tokens >= 0, tokens, self.embedding.num_embeddings - 1)).transpose(1, 2)
         for convolution in self.convolutions:
             x = torch.relu(convolution(x)) * present
         flat = x.transpose(1, 2).flatten(1)
@@ -66,7 +66,7 @@ class ConvEncoder(nn.Module):
 
 
 class GRUEncoder(nn.Module):
-    """Codes through a bidirectional GRU; h is a dense layer on both last states.
+    """Tokens through a bidirectional GRU; h is a dense layer on both last states.
 
     The backward direction reads each row from its own end: rows are reversed without their padding.
 
@@ -86,12 +86,12 @@ class GRUEncoder(nn.Module):
         self.back = nn.GRU(embedding, hidden, batch_first=True)
         self.dense = nn.Linear(2 * hidden, n_outputs)
 
-    def forward(self, codes: Tensor) -> Tensor:
-        """Codes (B, T) to h (B, H)."""
-        lengths = (codes >= 0).sum(1, keepdim=True)
-        position = torch.arange(codes.shape[1], device=codes.device)
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, T) to h (B, H)."""
+        lengths = (tokens >= 0).sum(1, keepdim=True)
+        position = torch.arange(tokens.shape[1], device=tokens.device)
         reverse = (lengths - 1 - position).clamp(min=0)
-        x = self.embedding(torch.where(codes >= 0, codes, self.embedding.num_embeddings - 1))
+        x = self.embedding(torch.where(tokens >= 0, tokens, self.embedding.num_embeddings - 1))
         last = (lengths - 1).unsqueeze(-1)
         ends = []
         for gru, order in ((self.onward, None), (self.back, reverse)):
@@ -118,7 +118,7 @@ class DecoderState(NamedTuple):
 
 
 class GRUDecoder(nn.Module):
-    """An autoregressive GRU, fed at each step with the previous code, the left-hand side to expand, and z.
+    """An autoregressive GRU, fed at each step with the previous token, the left-hand side to expand, and z.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ class GRUDecoder(nn.Module):
     latent
         D.
     embedding, hidden, context
-        Sizes of the code embedding, of the state, and of the view of z that every step gets.
+        Sizes of the token embedding, of the state, and of the view of z that every step gets.
     tally
         Tell each step how often every terminal was written so far, and whether that is odd: of the number of a ring,
         an odd count is a ring that has to be closed.
@@ -148,9 +148,9 @@ class GRUDecoder(nn.Module):
     ) -> None:
         super().__init__()
         del max_length  # a recurrence has no longest sequence
-        self.begin_code = rules.size
+        self.begin_token = rules.size
         self.register_buffer("lhs", torch.from_numpy(rules.lhs.copy()), persistent=False)
-        self.code_embedding = nn.Embedding(rules.size + 1, embedding)
+        self.token_embedding = nn.Embedding(rules.size + 1, embedding)
         self.lhs_embedding = nn.Embedding(rules.n_nonterminals, embedding)
         self.from_latent = nn.Linear(latent, hidden + context)
         self.gru = nn.GRU(embedding + context, hidden, batch_first=True)
@@ -158,7 +158,7 @@ class GRUDecoder(nn.Module):
         self.hidden = hidden
         terminals = rules.terminals[:, rules.terminals.any(axis=0)] if tally else rules.terminals[:, :0]
         nothing_yet = np.zeros_like(terminals[:1])
-        # Of the code before the first step, too. Counts are exact as floats.
+        # Of the token before the first step, too. Counts are exact as floats.
         written = np.concatenate([terminals, nothing_yet]).astype(np.float32)
         self.register_buffer("written", torch.from_numpy(written), persistent=False)
         self.from_tally = nn.Linear(2 * terminals.shape[1], embedding, bias=False) if tally else None
@@ -169,19 +169,19 @@ class GRUDecoder(nn.Module):
         return DecoderState(torch.tanh(hidden), context, self.written.new_zeros(len(z), self.written.shape[1]))
 
     def step(self, state: DecoderState, previous: Tensor | None, lhs: Tensor) -> tuple[Tensor, DecoderState]:
-        """One step: the previous codes (B,), None at first, and what is to be expanded (B,), to logits (B, R)."""
+        """One step: the previous tokens (B,), None at first, and what is to be expanded (B,), to logits (B, R)."""
         if previous is None:
-            previous = torch.full_like(lhs, self.begin_code)
+            previous = torch.full_like(lhs, self.begin_token)
         tally = state.tally + self.written[previous]
         x = torch.cat([self._read(previous, lhs, tally), state.context], dim=-1)
         out, hidden = self.gru(x.unsqueeze(1), state.hidden.unsqueeze(0).to(x.dtype))
         return self.logits(out.squeeze(1)), DecoderState(hidden.squeeze(0), state.context, tally)
 
-    def forward(self, z: Tensor, codes: Tensor) -> Tensor:
-        """Logits (B, T, R) of every step, given z (B, D) and the true codes (B, T) of the steps before it."""
+    def forward(self, z: Tensor, tokens: Tensor) -> Tensor:
+        """Logits (B, T, R) of every step, given z (B, D) and the true tokens (B, T) of the steps before it."""
         state = self.begin(z)
-        known = codes.clamp(min=0)
-        previous = nn.functional.pad(known[:, :-1], (1, 0), value=self.begin_code)
+        known = tokens.clamp(min=0)
+        previous = nn.functional.pad(known[:, :-1], (1, 0), value=self.begin_token)
         x = self._read(previous, self.lhs[known], self.written[previous].cumsum(1))
         x = torch.cat([x, state.context.unsqueeze(1).expand(-1, x.shape[1], -1)], dim=-1)
         out, _ = self.gru(x, state.hidden.unsqueeze(0).to(x.dtype))
@@ -189,8 +189,8 @@ class GRUDecoder(nn.Module):
         return logits
 
     def _read(self, previous: Tensor, lhs: Tensor, tally: Tensor) -> Tensor:
-        """What steps see besides z: the previous codes, what is to be expanded, and the tally of what was written."""
-        x: Tensor = self.code_embedding(previous) + self.lhs_embedding(lhs)
+        """What steps see besides z: the previous tokens, what is to be expanded, and the tally of what was written."""
+        x: Tensor = self.token_embedding(previous) + self.lhs_embedding(lhs)
         if self.from_tally is None:
             return x
         counted = torch.cat([tally / 8, tally % 2], dim=-1).to(x.dtype)
@@ -199,7 +199,7 @@ class GRUDecoder(nn.Module):
 
 
 ENCODERS: dict[str, type[nn.Module]] = {"conv": ConvEncoder, "gru": GRUEncoder, "grammar-vae": GrammarVAEEncoder}
-"""Encoders of codes: ``Encoder(rules, n_outputs, max_length, **options)``."""
+"""Encoders of tokens: ``Encoder(rules, n_outputs, max_length, **options)``."""
 
 DECODERS: dict[str, type[nn.Module]] = {"gru": GRUDecoder, "grammar-vae": GrammarVAEDecoder}
-"""Decoders of codes: ``Decoder(rules, latent, max_length, **options)``."""
+"""Decoders of tokens: ``Decoder(rules, latent, max_length, **options)``."""

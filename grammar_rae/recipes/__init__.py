@@ -3,7 +3,7 @@
 from typing import TypeVar
 
 from grammar_rae.errors import InputError, UnknownNameError
-from grammar_rae.recipes.base import BaseRecipe, Parts, build_density, training_settings
+from grammar_rae.recipes.base import Parts, Recipe, build_density, training_settings
 from grammar_rae.recipes.images import (
     ALL_IMAGE_MODELS,
     IMAGE_DATA,
@@ -11,7 +11,7 @@ from grammar_rae.recipes.images import (
     IMAGE_RECIPES,
     NETS,
     ImageRecipe,
-    build_for_images,
+    build_image,
     image_recipe,
 )
 from grammar_rae.recipes.structured import (
@@ -20,7 +20,7 @@ from grammar_rae.recipes.structured import (
     STRUCTURED_RECIPES,
     structured_recipe,
 )
-from grammar_rae.recipes.texts import TEXT_RECIPES, Recipe, build, build_constraint, learn_codec
+from grammar_rae.recipes.texts import TEXT_RECIPES, TextRecipe, build_constraint, build_text, learn_codec
 
 __all__ = [
     "ALL_IMAGE_MODELS",
@@ -30,14 +30,14 @@ __all__ = [
     "RECIPES",
     "STRUCTURED_MODELS",
     "STRUCTURED_PROBLEMS",
-    "BaseRecipe",
     "ImageRecipe",
     "Parts",
     "Recipe",
-    "build",
+    "TextRecipe",
     "build_constraint",
     "build_density",
-    "build_for_images",
+    "build_image",
+    "build_text",
     "get_recipe",
     "image_recipe",
     "learn_codec",
@@ -45,17 +45,15 @@ __all__ = [
     "training_settings",
 ]
 
-RECIPES: dict[str, BaseRecipe] = {
-    recipe.name: recipe for recipe in (*TEXT_RECIPES, *STRUCTURED_RECIPES, *IMAGE_RECIPES)
-}
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (*TEXT_RECIPES, *STRUCTURED_RECIPES, *IMAGE_RECIPES)}
 """The recipes by name, of texts and of images."""
 
 
-Kind = TypeVar("Kind", bound=BaseRecipe)
+Kind = TypeVar("Kind", bound=Recipe)
 
 
-def get_recipe(recipe: str | BaseRecipe, kind: type[Kind]) -> Kind:
-    """The recipe of that name, or the recipe itself, which must be one of a kind: ``BaseRecipe`` for any.
+def get_recipe(recipe: str | Recipe, kind: type[Kind]) -> Kind:
+    """The recipe of that name, or the recipe itself, which must be one of a kind: ``Recipe`` for any.
 
     Raises
     ------
@@ -64,7 +62,7 @@ def get_recipe(recipe: str | BaseRecipe, kind: type[Kind]) -> Kind:
     InputError
         For a recipe of another kind.
     """
-    if not isinstance(recipe, BaseRecipe):
+    if not isinstance(recipe, Recipe):
         if not isinstance(recipe, str) or recipe not in RECIPES:
             of_the_kind = [name for name, one in RECIPES.items() if isinstance(one, kind)]
             raise UnknownNameError("recipe", recipe, of_the_kind)

@@ -21,7 +21,7 @@ Options = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class BaseRecipe:
+class Recipe:
     """What to train and how; each pair ``x``, ``x_options`` names a row of a table and its keyword arguments.
 
     Attributes
@@ -151,7 +151,7 @@ class Parts(NamedTuple):
 
 
 def assemble(
-    recipe: BaseRecipe,
+    recipe: Recipe,
     encoder: Callable[[int], nn.Module],
     decoder: Callable[[int], nn.Module],
     likelihood: Callable[[], Likelihood],
@@ -187,7 +187,7 @@ def assemble(
         return Parts(autoencoder, build_density(recipe))
 
 
-def build_density(recipe: BaseRecipe) -> Density:
+def build_density(recipe: Recipe) -> Density:
     """The recipe's density, not fitted.
 
     Raises
@@ -199,7 +199,7 @@ def build_density(recipe: BaseRecipe) -> Density:
     return density
 
 
-def training_settings(recipe: BaseRecipe) -> TrainingSettings:
+def training_settings(recipe: Recipe) -> TrainingSettings:
     """The recipe's training.
 
     Raises

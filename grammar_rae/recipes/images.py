@@ -13,13 +13,13 @@ from grammar_rae.errors import UnknownNameError
 from grammar_rae.likelihoods import IMAGE_LIKELIHOODS
 from grammar_rae.nets.image import IMAGE_DECODERS, IMAGE_ENCODERS, Shape, lay_out
 from grammar_rae.objectives import OBJECTIVES
-from grammar_rae.recipes.base import BaseRecipe, Parts, assemble, made
+from grammar_rae.recipes.base import Parts, Recipe, assemble, made
 from grammar_rae.regularizers import REGULARIZERS
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageRecipe(BaseRecipe):
-    """A recipe of a model of images; see :class:`BaseRecipe`."""
+class ImageRecipe(Recipe):
+    """A recipe of a model of images; see :class:`Recipe`."""
 
     tables: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "encoder": IMAGE_ENCODERS,
@@ -244,7 +244,7 @@ IMAGE_RECIPES: tuple[ImageRecipe, ...] = (
 """The recipes of images: all models with small nets and MNIST's weights, and the paper's with its own."""
 
 
-def build_for_images(recipe: ImageRecipe, shape: Shape) -> Parts:
+def build_image(recipe: ImageRecipe, shape: Shape) -> Parts:
     """The recipe's nets and density for images (C, H, W): random weights, by the seed of its training; not fitted.
 
     Raises

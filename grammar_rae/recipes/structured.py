@@ -2,8 +2,8 @@
 
 ``grae-molecules``, ``gvae-molecules``, ``gcvvae-molecules``, ``cvae-molecules`` and the same four for expressions have
 the nets, lengths and settings of Kusner, Paige and Hernández-Lobato (ICML 2017), which the RAE's paper adopts, with
-their grammars and one code a production. ``fast-`` before a name keeps the objective, and takes macros, molecules in
-Kekulé form, the autoregressive decoder and the likelihood of a code, for machines without a GPU.
+their grammars and one token a production. ``fast-`` before a name keeps the objective, and takes macros, molecules in
+Kekulé form, the autoregressive decoder and the likelihood of a token, for machines without a GPU.
 
 The original cost is the sum over steps and rules of the binary cross-entropy, divided by the number of rules R, and the
 *mean* over latent dimensions of the KL divergence: in costs that are sums, the divergence has the weight R / D.
@@ -13,7 +13,7 @@ Where these recipes are not the original:
 - PyTorch's GRU (see :mod:`grammar_rae.nets.grammar_vae`), and its first weights.
 - Molecules are canonical SMILES of RDKit; the original takes the file's as they are.
 - The validating tenth is drawn at random; the original takes the last one.
-- A character model ends a text with one code of its own; the original pads with blanks that it has to predict.
+- A character model ends a text with one token of its own; the original pads with blanks that it has to predict.
 - Neither paper tells the weights of GRAE (here as small as beta = 0.01, with the squares of the decoder's weights) nor
   the constant scale of GCVVAE (here that of the original's noise, 0.01).
 """
@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from grammar_rae.errors import UnknownNameError
-from grammar_rae.recipes.texts import FAST, Recipe
+from grammar_rae.recipes.texts import FAST, TextRecipe
 
 
 class StructuredModel(NamedTuple):
@@ -68,7 +68,7 @@ STRUCTURED_MODELS: dict[str, StructuredModel] = {
 class Problem(NamedTuple):
     """What the original's settings are for one kind of texts.
 
-    ``rules`` and ``characters`` are the sizes of the two codecs, lengths the most codes of each.
+    ``rules`` and ``characters`` are the sizes of the two codecs, lengths the most tokens of each.
     """
 
     grammar: str
@@ -140,7 +140,7 @@ STRUCTURED_PROBLEMS: dict[str, Problem] = {
 """The two problems of the study."""
 
 
-def structured_recipe(model: str, problem: str, fast: bool = False) -> Recipe:
+def structured_recipe(model: str, problem: str, fast: bool = False) -> TextRecipe:
     """The recipe of a row of :data:`STRUCTURED_MODELS` for a row of :data:`STRUCTURED_PROBLEMS`.
 
     Raises
@@ -173,10 +173,10 @@ def structured_recipe(model: str, problem: str, fast: bool = False) -> Recipe:
         }
     if row.characters:
         chosen |= {"codec": "characters", "codec_options": {}, "form": data.form, "max_length": data.max_characters}
-    return Recipe(
+    return TextRecipe(
         name=f"{'fast-' if fast else ''}{model}-{problem}",
         description=f"{row.description} on {problem}, "
-        + ("short codes and an autoregressive decoder" if fast else "nets and settings of the grammar VAE"),
+        + ("short tokens and an autoregressive decoder" if fast else "nets and settings of the grammar VAE"),
         latent=data.latent,
         validation_fraction=0.1,
         validation_maximum=25_000,
@@ -185,7 +185,7 @@ def structured_recipe(model: str, problem: str, fast: bool = False) -> Recipe:
     )
 
 
-STRUCTURED_RECIPES: tuple[Recipe, ...] = tuple(
+STRUCTURED_RECIPES: tuple[TextRecipe, ...] = tuple(
     structured_recipe(model, problem, fast)
     for fast in (False, True)
     for problem in STRUCTURED_PROBLEMS

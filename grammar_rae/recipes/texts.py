@@ -10,12 +10,12 @@ from grammar_rae.density import DENSITIES
 from grammar_rae.likelihoods import LIKELIHOODS
 from grammar_rae.nets.sequence import DECODERS, ENCODERS
 from grammar_rae.objectives import OBJECTIVES
-from grammar_rae.recipes.base import BaseRecipe, Options, Parts, assemble, made
+from grammar_rae.recipes.base import Options, Parts, Recipe, assemble, made
 from grammar_rae.regularizers import REGULARIZERS
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe(BaseRecipe):
+class TextRecipe(Recipe):
     """A recipe of a model of texts.
 
     Attributes
@@ -32,7 +32,7 @@ class Recipe(BaseRecipe):
     temperature, top_p
         The defaults when sampling.
 
-    The others are those of :class:`BaseRecipe`.
+    The others are those of :class:`Recipe`.
     """
 
     tables: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -73,8 +73,8 @@ class Recipe(BaseRecipe):
 FAST = {"batch_size": 512, "learning_rate": 2e-3, "warmup_steps": 200, "optimizer": "adamw", "gradient_clip": 1.0}
 """The training of autoregressive decoders; how long it lasts is each recipe's own."""
 
-TEXT_RECIPES: tuple[Recipe, ...] = (
-    Recipe(
+TEXT_RECIPES: tuple[TextRecipe, ...] = (
+    TextRecipe(
         name="molecules",
         description="molecules in Kekulé form, 512 macros, bidirectional GRU encoder, autoregressive GRU decoder that "
         "is told the noise on the code: it reconstructs, and it samples",
@@ -86,18 +86,18 @@ TEXT_RECIPES: tuple[Recipe, ...] = (
         temperature=0.6,
         training={**FAST, "time_limit": 1200.0, "validate_every": 60.0},
     ),
-    Recipe(
+    TextRecipe(
         name="molecules-rae",
         description="the paper's plain RAE with the same encoder and a smaller decoder",
         training={**FAST, "time_limit": 1200.0, "validate_every": 60.0},
     ),
-    Recipe(
+    TextRecipe(
         name="molecules-conv",
         description="molecules-rae with a convolutional encoder",
         encoder="conv",
         training={**FAST, "time_limit": 1200.0, "validate_every": 60.0},
     ),
-    Recipe(
+    TextRecipe(
         name="expressions",
         description="arithmetic expressions in x, 12 productions and 64 macros",
         form="expression",
@@ -108,7 +108,7 @@ TEXT_RECIPES: tuple[Recipe, ...] = (
         latent=16,
         training={**FAST, "epochs": 10},
     ),
-    Recipe(
+    TextRecipe(
         name="characters",
         description="the rival without a grammar: SMILES as characters, same nets",
         form="aromatic",
@@ -117,7 +117,7 @@ TEXT_RECIPES: tuple[Recipe, ...] = (
         codec_options={},
         training={**FAST, "time_limit": 1200.0, "validate_every": 60.0},
     ),
-    Recipe(
+    TextRecipe(
         name="tiny",
         description="a toy of the recipe molecules-rae, for tests and first tries",
         codec_options={"grammar": "smiles", "n_macros": 64},
@@ -132,7 +132,7 @@ TEXT_RECIPES: tuple[Recipe, ...] = (
 """The recipes of texts."""
 
 
-def learn_codec(recipe: Recipe, texts: Iterable[str]) -> Codec:
+def learn_codec(recipe: TextRecipe, texts: Iterable[str]) -> Codec:
     """The recipe's codec, learned from texts."""
     codec: Codec = made(
         CODECS[recipe.codec].learn,
@@ -145,7 +145,7 @@ def learn_codec(recipe: Recipe, texts: Iterable[str]) -> Codec:
     return codec
 
 
-def build(recipe: Recipe, codec: Codec) -> Parts:
+def build_text(recipe: TextRecipe, codec: Codec) -> Parts:
     """The recipe's nets and density for a codec: random weights, by the seed of the recipe's training; not fitted.
 
     Raises
@@ -174,7 +174,7 @@ def build_constraint(choice: str | Choice, codec: Codec, atoms: Mapping[str, int
     codec
         What the codes mean.
     atoms
-        The atoms of the data and the bonds that each can take, as of :attr:`CodeDataset.atoms`; only constraints on
+        The atoms of the data and the bonds that each can take, as of :attr:`TokenDataset.atoms`; only constraints on
         molecules look at them.
 
     Raises

@@ -1,4 +1,4 @@
-"""Text to tokens: the longest match over the grammar's terminals, as a trie over UTF-8 bytes."""
+"""Text to terminals: the longest match over the grammar's terminals, as a trie over UTF-8 bytes."""
 
 from functools import cache
 
@@ -17,40 +17,40 @@ def terminal_trie(grammar: Grammar) -> tuple[NDArray[np.int32], NDArray[np.int32
     -------
     next_node
         int32 (nodes, 256): the node after a byte, 0 where none is (no edge leads back to the root).
-    token
+    terminal_at
         int32 (nodes,): the terminal that ends at a node, or -1.
     """
     edges: list[dict[int, int]] = [{}]
-    token = [-1]
+    terminal_at = [-1]
     for number, terminal in enumerate(grammar.terminals):
         node = 0
         for byte in terminal.encode():
             if byte not in edges[node]:
                 edges[node][byte] = len(edges)
                 edges.append({})
-                token.append(-1)
+                terminal_at.append(-1)
             node = edges[node][byte]
-        token[node] = number
+        terminal_at[node] = number
     next_node = np.zeros((len(edges), 256), dtype=np.int32)
     for node, row in enumerate(edges):
         for byte, target in row.items():
             next_node[node, byte] = target
-    return next_node, np.array(token, dtype=np.int32)
+    return next_node, np.array(terminal_at, dtype=np.int32)
 
 
 @njit(cache=True, nogil=True)
-def tokenize(
+def scan_terminals(
     text: NDArray[np.uint8],
     next_node: NDArray[np.int32],
-    token: NDArray[np.int32],
+    terminal_at: NDArray[np.int32],
     out: NDArray[np.int32],
     begins: NDArray[np.int32],
 ) -> tuple[int, int]:
-    """Write the tokens of ``text`` to ``out`` and where each begins to ``begins``.
+    """Write the terminals of ``text`` to ``out`` and where each begins to ``begins``.
 
     Returns
     -------
-    The number of tokens, and the position of the first byte that no terminal matches (-1 when all match).
+    The number of terminals, and the position of the first byte that no terminal matches (-1 when all match).
     """
     n = 0
     position = 0
@@ -64,8 +64,8 @@ def tokenize(
             if node == 0:
                 break
             at += 1
-            if token[node] >= 0:
-                match = token[node]
+            if terminal_at[node] >= 0:
+                match = terminal_at[node]
                 end = at
         if match < 0:
             return n, position
