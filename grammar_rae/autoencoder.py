@@ -5,6 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from grammar_rae.conditions import NoCondition
+from grammar_rae.facts import Described
+from grammar_rae.heads import NoHead
 from grammar_rae.likelihoods import Likelihood
 from grammar_rae.objectives import Objective
 from grammar_rae.regularizers import Regularizer
@@ -13,8 +16,8 @@ from grammar_rae.regularizers import Regularizer
 class Losses(NamedTuple):
     """One step's costs: float32 scalars, means over the batch.
 
-    ``total`` is what is minimised: ``reconstruction + latent + penalty``. ``exact`` is the share of rows whose most
-    likely output, given the true steps before each step, is the input.
+    ``total`` is what is minimised: ``reconstruction + latent + penalty``; what the head costs is part of the latent
+    cost. ``exact`` is the share of rows whose most likely output, given the true steps before each step, is the input.
     """
 
     total: Tensor
@@ -39,8 +42,8 @@ class Autoencoder(nn.Module):
     decoder
         ``decoder(z, x)`` to its output, z with what the regulariser adds to it; x is there for autoregressive decoders.
         Where the objective draws k codes of each input, x stands k times as well.
-    objective, likelihood, regularizer
-        Rows of :data:`OBJECTIVES`, :data:`LIKELIHOODS` and :data:`REGULARIZERS`.
+    objective, likelihood, regularizer, condition, head
+        Rows of :data:`OBJECTIVES`, :data:`LIKELIHOODS`, :data:`REGULARIZERS`, :data:`CONDITIONS` and :data:`HEADS`.
     """
 
     def __init__(
@@ -50,6 +53,8 @@ class Autoencoder(nn.Module):
         objective: Objective,
         likelihood: Likelihood,
         regularizer: Regularizer,
+        condition: NoCondition | None = None,
+        head: NoHead | None = None,
     ) -> None:
         super().__init__()
         regularizer.prepare(encoder, decoder)
@@ -58,33 +63,84 @@ class Autoencoder(nn.Module):
         self.objective = objective
         self.likelihood = likelihood
         self.regularizer = regularizer
+        self.condition = condition or NoCondition()
+        self.head = head or NoHead()
 
-    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Losses:
+    def forward(self, x: Tensor | Described, generator: torch.Generator | None = None) -> Losses:
         """The costs of a batch; the generator is the source of all randomness."""
+        rows = x if isinstance(x, Described) else None
+        x = x if rows is None else rows.x
         with self.regularizer.context(self.decoder):
-            z, latent = self.objective(self.encoder(x), generator)
-            z = self.regularizer.perturb(z, generator) if self.training else self.regularizer.smooth(z)
+            blank = self.regularizer.blank(len(x), generator, x.device) if self.training else None
+            z, latent = self._codes(x, rows, blank, generator)
+            seen = self.regularizer.perturb(z, generator) if self.training else self.regularizer.smooth(z)
+            if blank is not None:
+                nothing = self.regularizer.nothing(1, z.shape[1], z.device).to(seen.dtype)
+                blank = blank.repeat_interleave(len(z) // len(blank))
+                seen = torch.where(blank[:, None], nothing, seen)
+            if rows is not None and self.condition.size:
+                told = self.condition.hidden(rows, generator) if self.training else self.condition.seen(rows)
+                seen = torch.cat([seen, told.to(seen.dtype)], dim=1)
             x = x.repeat_interleave(z.shape[0] // x.shape[0], dim=0) if z.shape[0] != x.shape[0] else x
-            out = self.decoder(z, x)
+            out = self.decoder(seen, x)
             reconstruction, exact = self.likelihood(out, x)
-            penalty = self.regularizer.penalty(self.decoder, z, out, self.likelihood.present(x), generator)
+            penalty = self.regularizer.penalty(self.decoder, seen, out, self.likelihood.present(x), generator)
         parts = (reconstruction.mean(), latent.mean(), penalty)
         return Losses(parts[0] + parts[1] + parts[2], *parts, exact.float().mean())
+
+    def _codes(
+        self, x: Tensor, rows: Described | None, blank: Tensor | None, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        """z of all rows, 0 where blank, and what the codes of the others cost."""
+        there = None if blank is None else ~blank
+        z, latent = self.objective(self.encoder(x if there is None else x[there]), generator)
+        if rows is not None and self.head.asks:
+            known, bits = self.condition.known(rows), rows.bits
+            latent = latent + self.head(z, *((known, bits) if there is None else (known[there], bits[there])))
+        if there is None:
+            return z, latent
+        there = there.repeat_interleave(len(z) // int(there.sum()))  # an objective may draw several codes of a row
+        return z.new_zeros(len(there), z.shape[1]).index_put((there.nonzero().squeeze(1),), z), latent
 
     def encode(self, x: Tensor) -> Tensor:
         """z (B, D) of x, without noise."""
         z: Tensor = self.objective.code(self.encoder(x))
         return z
 
-    def smooth(self, z: Tensor, smoothing: float = 0.0, generator: torch.Generator | None = None) -> Tensor:
+    def smooth(
+        self,
+        z: Tensor,
+        smoothing: float = 0.0,
+        generator: torch.Generator | None = None,
+        told: Tensor | None = None,
+    ) -> Tensor:
         """What the decoder is to be given for any z (B, D), outside training: see :class:`NoiseConditioned`.
+
+        ``told`` is what :meth:`NoCondition.told` gives; None tells nothing.
 
         Raises
         ------
         InputError
             For smoothing that the decoder does not know of.
         """
-        return self.regularizer.smooth(self.objective.project(z), smoothing, generator)
+        return self._joined(self.regularizer.smooth(self.objective.project(z), smoothing, generator), told)
+
+    def without_code(self, n: int, latent: int, told: Tensor | None = None) -> Tensor:
+        """What the decoder is to be given for n rows without a code of D = ``latent`` dimensions.
+
+        Raises
+        ------
+        InputError
+            For a decoder that always had a code in training.
+        """
+        device = next(self.parameters()).device
+        return self._joined(self.regularizer.nothing(n, latent, device), told)
+
+    def _joined(self, given: Tensor, told: Tensor | None) -> Tensor:
+        if not self.condition.size:
+            return given
+        told = self.condition.told(len(given)) if told is None else told
+        return torch.cat([given, told.to(given.dtype)], dim=1)
 
     def sample_codes(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """z (B, D) of x, as training draws it; of several codes of an input, the first."""

@@ -1,8 +1,9 @@
 """Regularisers of the decoder: hooks of the training step, each of which may do nothing.
 
 ``prepare(encoder, decoder)`` changes the nets once, before training; ``context(decoder)`` surrounds each forward pass;
-``perturb(z, generator)`` gives what the decoder sees of a code in training, ``smooth(z, smoothing, generator)`` what it
-sees afterwards; ``penalty(decoder, z, out, present, generator)`` is added to the loss.
+``blank(n, generator)`` says of which rows the decoder sees no code in training; ``perturb(z, generator)`` gives
+what it sees of a code in training, ``smooth(z, smoothing, generator)`` what it sees afterwards, ``nothing(n, latent)``
+what it sees where there is no code; ``penalty(decoder, z, out, present, generator)`` is added to the loss.
 """
 
 import math
@@ -16,6 +17,9 @@ from torch.nn.utils import parametrizations, parametrize
 
 from grammar_rae.errors import InputError
 
+WAVES = 8
+"""Cosines that tell a level of noise."""
+
 
 class Regularizer:
     """What a regulariser may do to a training step; by itself, nothing."""
@@ -23,7 +27,7 @@ class Regularizer:
     twice: ClassVar[bool] = False
     """Whether the penalty makes training differentiate the decoder twice."""
 
-    conditions: ClassVar[int] = 0
+    conditions: int = 0
     """How many numbers the decoder is given beside z."""
 
     def prepare(self, encoder: nn.Module, decoder: nn.Module) -> None:
@@ -33,9 +37,26 @@ class Regularizer:
         """What the forward pass runs in."""
         return nullcontext()
 
+    def blank(self, n: int, generator: torch.Generator | None = None, device: Any = None) -> Tensor | None:
+        """Of which of n rows the decoder sees no code in this step, bool (n,); None where it sees all."""
+        return None
+
     def perturb(self, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """What the decoder sees of z (B, D) in training: (B, D + conditions)."""
         return z
+
+    def nothing(self, n: int, latent: int, device: Any = None) -> Tensor:
+        """What the decoder sees of n rows without a code: (n, D + conditions).
+
+        Raises
+        ------
+        InputError
+            For a decoder that always had a code in training.
+        """
+        raise InputError(
+            "this model's decoder knows of no rows without a code",
+            remedy="Train with the regulariser noise-conditioned and its option nothing.",
+        )
 
     def smooth(self, z: Tensor, smoothing: float = 0.0, generator: torch.Generator | None = None) -> Tensor:
         """What the decoder sees of z (B, D) when it is not trained: (B, D + conditions).
@@ -240,29 +261,54 @@ class NoiseConditioned(Regularizer):
         The range of the levels.
     clean
         The share of rows without noise.
+    nothing
+        The share of rows of which noise leaves nothing, the limit :math:`\sigma \to \infty`: the decoder sees 0 in the
+        place of z, and a mark of its own. Such rows need no encoder, and make the decoder a model of its own.
     """
 
-    conditions = 9
-
-    def __init__(self, lowest: float = 0.1, highest: float = 6.0, clean: float = 0.3) -> None:
+    def __init__(self, lowest: float = 0.1, highest: float = 6.0, clean: float = 0.3, nothing: float = 0.0) -> None:
+        self.without = _check_positive("the share of rows without a code", nothing)
+        self.conditions = 1 + WAVES + (nothing > 0)
         self.lowest = _check_positive("the lowest level of the noise", lowest)
         self.highest = _check_positive("the highest level of the noise", highest)
         self.clean = _check_positive("the share of rows without noise", clean)
-        if not 0 < lowest < highest or clean > 1:
+        if not 0 < lowest < highest or clean > 1 or nothing >= 1:
             raise InputError(
                 "these levels of noise cannot be used",
-                received=f"lowest {lowest}, highest {highest}, clean {clean}",
-                expected="0 < lowest < highest, and clean at most 1",
+                received=f"lowest {lowest}, highest {highest}, clean {clean}, nothing {nothing}",
+                expected="0 < lowest < highest, clean at most 1, and nothing below 1",
             )
 
+    def blank(self, n: int, generator: torch.Generator | None = None, device: Any = None) -> Tensor | None:
+        """Of which of n rows the decoder sees no code in this step, bool (n,); None where it sees all."""
+        if not self.without:
+            return None
+        blank = torch.rand(n, generator=generator, device=device) < self.without
+        blank[0] &= ~blank.all()  # an encoder wants a row
+        return blank
+
     def perturb(self, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """What the decoder sees of z (B, D) in training: (B, D + 9)."""
+        """What the decoder sees of z (B, D) in training: (B, D + conditions)."""
         share, level = torch.rand(2, len(z), 1, generator=generator, device=z.device)
         sigma = self.lowest * (self.highest / self.lowest) ** level
         return self._observe(z, torch.where(share < self.clean, 0.0, sigma), generator)
 
+    def nothing(self, n: int, latent: int, device: Any = None) -> Tensor:
+        """What the decoder sees of n rows without a code: (n, D + conditions).
+
+        Raises
+        ------
+        InputError
+            For a decoder that always had a code in training.
+        """
+        if not self.without:
+            return super().nothing(n, latent, device)
+        seen = torch.zeros(n, latent + self.conditions, device=device)
+        seen[:, -1] = 1
+        return seen
+
     def smooth(self, z: Tensor, smoothing: float = 0.0, generator: torch.Generator | None = None) -> Tensor:
-        """What the decoder sees of z (B, D) with noise of one level: (B, D + 9).
+        """What the decoder sees of z (B, D) with noise of one level: (B, D + conditions).
 
         Levels below the lowest are told as the lowest, and those above the highest as the highest.
 
@@ -277,11 +323,12 @@ class NoiseConditioned(Regularizer):
     def _observe(self, z: Tensor, sigma: Tensor, generator: torch.Generator | None) -> Tensor:
         noisy = sigma > 0
         level = (sigma.clamp(self.lowest, self.highest) / self.lowest).log() / math.log(self.highest / self.lowest)
-        waves = torch.cos(math.pi * level * torch.arange(self.conditions - 1, device=z.device)) * noisy
+        waves = torch.cos(math.pi * level * torch.arange(WAVES, device=z.device)) * noisy
         if bool(noisy.any()):
             noise = torch.randn(z.shape, generator=generator, device=z.device, dtype=torch.float32)
             z = ((z.float() + sigma * noise) / (1 + sigma.square()).sqrt()).to(z.dtype)
-        return torch.cat([z, (~noisy).to(z.dtype), waves.to(z.dtype)], dim=1)
+        some_code = z.new_zeros(len(z), 1 if self.without else 0)
+        return torch.cat([z, (~noisy).to(z.dtype), waves.to(z.dtype), some_code], dim=1)
 
 
 class WeightClipping(Regularizer):

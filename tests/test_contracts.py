@@ -406,6 +406,8 @@ DEFINED_IN = {
     "likelihood": "likelihoods.py",
     "image likelihood": "likelihoods.py",
     "regularizer": "regularizers.py",
+    "condition": "conditions.py",
+    "head": "heads.py",
     "density": "density/__init__.py",
     "constraint": "decoding/choices.py",
     "codec": "codecs/__init__.py",

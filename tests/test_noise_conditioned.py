@@ -80,11 +80,35 @@ def test_levels_outside_the_range_are_told_as_its_ends() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"lowest": 0}, {"lowest": 2.0, "highest": 1.0}, {"clean": 1.5}, {"clean": -0.1}, {"highest": math.inf}],
+    [
+        {"lowest": 0},
+        {"lowest": 2.0, "highest": 1.0},
+        {"clean": 1.5},
+        {"clean": -0.1},
+        {"highest": math.inf},
+        {"nothing": 1},
+    ],
 )
 def test_levels_that_cannot_be_used(options: dict[str, float]) -> None:
     with pytest.raises(InputError, match="cannot be used"):
         NoiseConditioned(**options)
+
+
+def test_rows_without_a_code() -> None:
+    row, z = NoiseConditioned(nothing=0.25), codes(20_000)
+    assert row.conditions == NoiseConditioned().conditions + 1
+    blank = row.blank(20_000, generator())
+    assert blank is not None and abs(blank.float().mean().item() - 0.25) < 0.01
+    assert row.nothing(3, D).tolist() == [[0.0] * (D + row.conditions - 1) + [1.0]] * 3
+    for seen in (row.smooth(z), row.perturb(z, generator())):
+        assert seen.shape == (20_000, D + row.conditions) and seen[:, -1].eq(0).all()
+    assert torch.equal(row.smooth(z, 2.0, generator())[:, :-1], NoiseConditioned().smooth(z, 2.0, generator()))
+
+
+@pytest.mark.parametrize("name", REGULARIZERS)
+def test_a_code_is_missing_only_where_training_had_such_rows(name: str) -> None:
+    with pytest.raises(InputError, match="no rows without a code"):
+        REGULARIZERS[name]().nothing(3, D)
 
 
 @pytest.mark.parametrize("smoothing", [-1.0, math.nan, math.inf, "1", True])

@@ -24,7 +24,8 @@ D = 4
 # The grammar VAE's convolutions are wider than these tokens are long.
 FEW: dict[str, dict[str, Any]] = {"grammar-vae": {"channels": [3, 4], "widths": [2, 3], "dense": 32}}
 
-EACH_DECODER = [*DECODERS, "gru tally"]
+DECODER_OPTIONS: dict[str, dict[str, Any]] = {"tally": {"tally": True}, "layers": {"layers": 2}, "rank": {"rank": 3}}
+EACH_DECODER = [*DECODERS, *(f"gru {option}" for option in DECODER_OPTIONS)]
 
 lengths = st.lists(st.integers(1, LONGEST), min_size=1, max_size=6)
 
@@ -46,8 +47,10 @@ def encoder(name: str, **options: Any) -> nn.Module:
 
 def decoder(name: str, **options: Any) -> nn.Module:
     torch.manual_seed(4)
-    name, *tally = name.split()
-    return DECODERS[name](RULES, D, LONGEST, **({"tally": True} if tally else {}), **options)
+    name, *chosen = name.split()
+    for option in chosen:
+        options = DECODER_OPTIONS[option] | options
+    return DECODERS[name](RULES, D, LONGEST, **options)
 
 
 def steps(net: Any, z: Tensor, tokens: Tensor) -> Tensor:
@@ -306,3 +309,26 @@ def test_batch_normalisation_makes_the_scale_of_z_irrelevant() -> None:
         layer for layer in encoder("grammar-vae", batch_norm=True).modules() if isinstance(layer, nn.BatchNorm1d)
     ]
     assert [layer.num_features for layer in with_norm] == [3, 4]
+
+
+# --- what a row is told besides z ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_what_is_told_has_a_path_of_its_own(layers: int) -> None:
+    net, tokens = decoder("gru", layers=layers, told=3, told_hidden=7), padded(rows_of([5, 3]))
+    z = torch.randn(2, D + 3, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(steps(net, z, tokens)[0], net(z, tokens)[0], atol=1e-5, rtol=1e-4)
+    other = torch.cat([z[:, :D], z[:, D:] + 1], dim=1)
+    assert (net(z, tokens) - net(other, tokens)).abs().amax(dim=(1, 2)).min() > 1e-4
+    path: Any = net.from_told
+    for parameter in path.parameters():
+        nn.init.zeros_(parameter)
+    torch.testing.assert_close(net(z, tokens), net(other, tokens))
+
+
+def test_a_low_rank_is_one_of_the_logits() -> None:
+    net, tokens = decoder("gru", rank=2), padded(rows_of([9, 9, 9, 9]))
+    logits: Any = net.logits
+    out = net(torch.randn(4, D, generator=torch.Generator().manual_seed(0)), tokens) - logits[-1].bias
+    assert torch.linalg.matrix_rank(out.flatten(0, 1).detach(), atol=1e-4) <= 2

@@ -343,6 +343,39 @@ def test_the_best_weights_are_kept() -> None:
     assert all(torch.equal(value, spoiler.kept[name]) for name, value in model.state_dict().items())
 
 
+def test_the_average_of_the_weights_is_what_validates_and_is_kept() -> None:
+    class Weights(Callback):
+        def __init__(self) -> None:
+            self.seen: list[Tensor] = []
+
+        def on_step(self, state: TrainingState) -> None:
+            weight = dict(state.autoencoder.named_parameters())["decoder.weight"]
+            self.seen.append(weight.detach().clone())
+
+    watch = Weights()
+    model, _ = train(replace(SETTINGS, epochs=1, average=0.5), watch)
+    expected = toy().decoder.weight.detach()
+    for step, weight in enumerate(watch.seen):
+        expected = expected.lerp(weight, 1 - min(0.5, (1 + step) / (10 + step)))
+    torch.testing.assert_close(model.decoder.weight.detach(), expected)
+    assert not torch.equal(model.decoder.weight, watch.seen[-1])
+    plain, _ = train(replace(SETTINGS, epochs=1))
+    torch.testing.assert_close(plain.decoder.weight.detach(), watch.seen[-1])  # it changes no step
+
+
+def test_an_averaged_training_resumes_to_the_last_bit(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, average=0.9, schedule="constant")
+    whole, _ = train(settings, folder=tmp_path / "whole")
+    train(replace(settings, epochs=1), folder=tmp_path / "parts")
+    parts, _ = train(settings, folder=tmp_path / "parts", resume=True)
+    assert same(whole, parts)
+
+
+def test_a_trapezoid_can_be_prolonged() -> None:
+    factors = [schedule("trapezoid").factor(progress) for progress in (0.0, 0.5, 0.8, 0.9, 1.0, 2.0)]
+    assert factors == pytest.approx([1, 1, 1, 0.5, 0, 0])
+
+
 def test_the_same_seed_gives_the_same_model_whatever_the_callers_random_state() -> None:
     torch.manual_seed(1)
     one, _ = train()

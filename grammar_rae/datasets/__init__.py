@@ -6,7 +6,7 @@ array into an ``ImageDataset``, ``image_set`` opens a public set by its name. ``
 Nothing here imports RDKit or NLTK; a codec may, when it prepares or parses a text.
 """
 
-from grammar_rae.datasets.encoded import Rejected, TokenDataset, padded
+from grammar_rae.datasets.encoded import DescribedRows, Rejected, TokenDataset, add_facts, padded
 from grammar_rae.datasets.encoding import Coverage, coverage, encode
 from grammar_rae.datasets.fetching import SOURCES, fetch
 from grammar_rae.datasets.image_files import read_images
@@ -19,11 +19,13 @@ __all__ = [
     "IMAGE_SETS",
     "SOURCES",
     "Coverage",
+    "DescribedRows",
     "ImageDataset",
     "ImageSet",
     "Rejected",
     "Row",
     "TokenDataset",
+    "add_facts",
     "comes_from",
     "coverage",
     "encode",

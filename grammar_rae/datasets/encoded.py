@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from grammar_rae.datasets.rows import Indices, Rows, check_rows, split_rows
-from grammar_rae.errors import DataError
+from grammar_rae.errors import DataError, InputError
+from grammar_rae.facts import Described, Facts
 
 if TYPE_CHECKING:  # torch takes seconds to import, and the worker processes that encode have no use for it
     import torch
@@ -72,6 +73,8 @@ class TokenDataset:
         Where the data set lies, or None where it is in memory.
     meta
         What ``meta.json`` holds: codec, counts, source, versions. It describes the whole set, in a view too.
+    facts
+        What is known of the rows of the whole set besides their tokens, or None.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class TokenDataset:
         rejected: str | None = None,
         folder: Path | None = None,
         rows: npt.NDArray[np.int64] | None = None,
+        facts: Facts | None = None,
     ) -> None:
         self._tokens = tokens
         self._offsets = offsets
@@ -91,6 +95,7 @@ class TokenDataset:
         self._rows = rows
         self.meta = meta
         self.folder = folder
+        self.facts = facts
 
     @classmethod
     def open(cls, folder: str | PathLike[str]) -> "TokenDataset":
@@ -111,7 +116,9 @@ class TokenDataset:
             raise _damaged(
                 folder / TOKENS, "a token is too large for the codec", f"{tokens.max()}", f"< {meta['rules']}"
             )
-        return cls(tokens, offsets, lines, meta, folder=folder)
+        about = meta.get("facts")
+        facts = None if about is None else Facts.read(folder, about, meta["accepted"])
+        return cls(tokens, offsets, lines, meta, folder=folder, facts=facts)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -177,7 +184,10 @@ class TokenDataset:
     def fingerprint(self) -> str:
         """The sha256 of the codec and of every row's tokens: the same for two sets that train alike."""
         digest = hashlib.sha256(self.meta["fingerprint"].encode())
-        for part in (self._offsets, self._tokens, np.zeros(0, np.int64) if self._rows is None else self._rows):
+        parts = [self._offsets, self._tokens, np.zeros(0, np.int64) if self._rows is None else self._rows]
+        if self.facts is not None:
+            parts += [self.facts.properties, self.facts.bits, self.facts.reordered]
+        for part in parts:
             digest.update(np.ascontiguousarray(part).data)
         return digest.hexdigest()
 
@@ -195,10 +205,21 @@ class TokenDataset:
 
         return torch.from_numpy(padded(self._tokens, self._offsets, self._to_rows(indices)))
 
+    def described(self) -> "DescribedRows":
+        """The same rows for a training that also uses what is known of them; DataError where nothing is."""
+        return DescribedRows(self)
+
     def subset(self, indices: Indices) -> "TokenDataset":
         """A view of some rows, in the order given; ``indices`` as for ``batch``."""
         return TokenDataset(
-            self._tokens, self._offsets, self._lines, self.meta, self._rejected, self.folder, self._to_rows(indices)
+            self._tokens,
+            self._offsets,
+            self._lines,
+            self.meta,
+            self._rejected,
+            self.folder,
+            self._to_rows(indices),
+            self.facts,
         )
 
     def split(self, fraction: float, seed: int, maximum: int | None = None) -> "tuple[TokenDataset, TokenDataset]":
@@ -213,6 +234,30 @@ class TokenDataset:
     def _to_rows(self, indices: Indices) -> Rows:
         rows = check_rows(indices, len(self))
         return rows if self._rows is None else self._rows[rows]
+
+
+class DescribedRows:
+    """A data set whose batches tell what is known of their rows, as a training takes it: see :class:`Described`."""
+
+    def __init__(self, data: TokenDataset) -> None:
+        if data.facts is None:
+            raise DataError(
+                "nothing but their tokens is known of these rows",
+                where=None if data.folder is None else str(data.folder),
+                expected="a data set with properties",
+                remedy="Add them with datasets.add_facts.",
+            )
+        self.data = data
+        self.facts = data.facts
+        self.lengths = data.lengths
+        self.fingerprint = data.fingerprint
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def batch(self, indices: Indices) -> Described:
+        """The tokens of B rows, as of :meth:`TokenDataset.batch`, and what is known of them."""
+        return self.facts.batch(self.data.batch(indices), self.data._to_rows(indices))
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
@@ -250,6 +295,27 @@ def read_meta(folder: Path) -> dict[str, Any]:
     if meta.get("fingerprint") != fingerprint(meta["codec"]):
         raise _damaged(path, "the codec is not the one that was written")
     return meta
+
+
+def add_facts(folder: Path, facts: Facts) -> None:
+    """Put facts beside the tokens of an encoded data set in a folder; its description is replaced last.
+
+    Raises
+    ------
+    InputError
+        When they are not of as many rows as the data set has.
+    DataError
+        When the folder holds no encoded data set.
+    """
+    meta = read_meta(folder)
+    if len(facts.properties) != meta["accepted"]:
+        raise InputError(
+            "facts need one row for each row of the data", received=len(facts.properties), expected=meta["accepted"]
+        )
+    meta["facts"] = facts.write(folder)
+    part = folder / f".{META}.part"
+    part.write_text(json.dumps(meta), encoding="utf-8")
+    part.replace(folder / META)
 
 
 def _are_capacities(atoms: object) -> bool:

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from grammar_rae.codecs import Codec, codec_from_dict
-from grammar_rae.datasets import TokenDataset, padded
+from grammar_rae.datasets import DescribedRows, TokenDataset, padded
 from grammar_rae.decoding import Choice, Constraint, choice_of
 from grammar_rae.errors import InputError
 from grammar_rae.model.drawing import Drawing, latent_codes
 from grammar_rae.model.latent import Codes, LatentModel
 from grammar_rae.model.samples import SampleResult
-from grammar_rae.model.sources import encoded, listed
+from grammar_rae.model.sources import encoded, listed, validation_set
 from grammar_rae.recipes import Parts, Recipe, TextRecipe, build_constraint, build_text, training_settings
 
 
@@ -70,6 +70,7 @@ class TextModel(LatentModel):
         resume: bool = False,
         progress: bool = False,
         jobs: int = -1,
+        validation: Any = None,
     ) -> "TextModel":
         """Train on texts.
 
@@ -90,6 +91,9 @@ class TextModel(LatentModel):
             Whether to show progress bars.
         jobs
             Processes that encode the texts; -1 for one a core.
+        validation
+            A :class:`TokenDataset`, or the folder of one, whose rows validate; None sets some rows of X aside. Its
+            codec must be that of X.
 
         Raises
         ------
@@ -102,7 +106,10 @@ class TextModel(LatentModel):
         data = encoded(X, recipe, column, home, resume, progress, jobs)
         if len(data) < 4:
             raise InputError("there are too few rows to train on", received=len(data), expected="4 or more")
-        sets = data.split(recipe.validation_fraction, seed, recipe.validation_maximum)
+        if validation is None:
+            sets = data.split(recipe.validation_fraction, seed, recipe.validation_maximum)
+        else:
+            sets = (data, validation_set(validation, data))
         codec = codec_from_dict(data.codec_dict)
         # An encoded data set brings its own codec, whatever the recipe would have learned.
         recipe = replace(
@@ -110,10 +117,17 @@ class TextModel(LatentModel):
         )
         build_constraint(recipe.constraint, codec, data.atoms)  # told now rather than after the training
         about = {"codec": codec, "atoms": data.atoms, "score_constants": {}}
-        self._learn(recipe, build_text(recipe, codec), sets, about, home, resume, progress)
+        parts = build_text(recipe, codec)
+        if parts.autoencoder.condition.needs_facts:
+            train, held_out = (part.described() for part in sets)
+            parts.autoencoder.condition.adopt(train.facts)
+            self._learn(recipe, parts, (train, held_out), about, home, resume, progress)
+        else:
+            self._learn(recipe, parts, sets, about, home, resume, progress)
         return self
 
-    def _encode_set(self, data: TokenDataset, rows: NDArray[np.int64]) -> Codes:
+    def _encode_set(self, data: TokenDataset | DescribedRows, rows: NDArray[np.int64]) -> Codes:
+        data = data.data if isinstance(data, DescribedRows) else data
         return self._encode_rows(data.lengths[rows], lambda part: data.batch(rows[part]))
 
     def _about(self) -> dict[str, Any]:

@@ -64,6 +64,27 @@ def encoded(
     return encode(source, codec, target, column, jobs if len(texts) > PARALLEL_FROM else 1, progress, fields=fields)
 
 
+def validation_set(source: Any, data: TokenDataset) -> TokenDataset:
+    """The rows that validate: a data set, or the folder of one, of the same codec as ``data``.
+
+    Raises
+    ------
+    DataError
+        For a folder without an encoded data set.
+    InputError
+        For anything else, or another codec.
+    """
+    found = TokenDataset.open(source) if isinstance(source, str | PathLike) else source
+    if not isinstance(found, TokenDataset):
+        raise InputError("rows that validate are an encoded data set", received=type(source).__name__)
+    if found.meta["fingerprint"] != data.meta["fingerprint"]:
+        raise InputError(
+            "the rows that validate were encoded by another codec",
+            remedy="Encode them with the codec of the rows that train.",
+        )
+    return found
+
+
 def listed(texts: Any) -> list[str]:
     """Texts as a list; one text alone is a list of one.
 

@@ -105,7 +105,8 @@ class GRUEncoder(nn.Module):
 class DecoderState(NamedTuple):
     """What an autoregressive decoder carries from step to step.
 
-    ``hidden`` (B, H), ``context`` (B, C), from z, and ``tally`` (B, V), how often each terminal was written.
+    ``hidden`` (B, H), of all layers one after another, ``context`` (B, C), from z, and ``tally`` (B, V), how often each
+    terminal was written.
     """
 
     hidden: Tensor
@@ -131,6 +132,13 @@ class GRUDecoder(nn.Module):
     tally
         Tell each step how often every terminal was written so far, and whether that is odd: of the number of a ring,
         an odd count is a ring that has to be closed.
+    layers
+        Recurrent layers, one upon the other.
+    rank
+        Make the logits by two matrices, with so many numbers between them; None for one matrix.
+    told, told_hidden
+        How many numbers stand behind z that the decoder is told of the row, and the width of their own path: a net of
+        one hidden layer to the first state and to what every step gets.
     """
 
     lhs: Tensor
@@ -145,6 +153,10 @@ class GRUDecoder(nn.Module):
         hidden: int = 512,
         context: int = 128,
         tally: bool = False,
+        layers: int = 1,
+        rank: int | None = None,
+        told: int = 0,
+        told_hidden: int = 256,
     ) -> None:
         super().__init__()
         del max_length  # a recurrence has no longest sequence
@@ -152,10 +164,12 @@ class GRUDecoder(nn.Module):
         self.register_buffer("lhs", torch.from_numpy(rules.lhs.copy()), persistent=False)
         self.token_embedding = nn.Embedding(rules.size + 1, embedding)
         self.lhs_embedding = nn.Embedding(rules.n_nonterminals, embedding)
-        self.from_latent = nn.Linear(latent, hidden + context)
-        self.gru = nn.GRU(embedding + context, hidden, batch_first=True)
-        self.logits = nn.Linear(hidden, rules.size)
+        self.from_latent = nn.Linear(latent, layers * hidden + context)
+        self.from_told = _told_path(told, told_hidden, layers * hidden + context) if told else None
+        self.gru = nn.GRU(embedding + context, hidden, layers, batch_first=True)
+        self.logits = _to_logits(hidden, rules.size, rank)
         self.hidden = hidden
+        self.layers = layers
         terminals = rules.terminals[:, rules.terminals.any(axis=0)] if tally else rules.terminals[:, :0]
         nothing_yet = np.zeros_like(terminals[:1])
         # Of the token before the first step, too. Counts are exact as floats.
@@ -164,8 +178,12 @@ class GRUDecoder(nn.Module):
         self.from_tally = nn.Linear(2 * terminals.shape[1], embedding, bias=False) if tally else None
 
     def begin(self, z: Tensor) -> DecoderState:
-        """The state before the first step, from z (B, D)."""
-        hidden, context = self.from_latent(z).split([self.hidden, self.from_latent.out_features - self.hidden], dim=-1)
+        """The state before the first step, from z (B, D) and what the row is told behind it."""
+        latent, width = self.from_latent.in_features, self.layers * self.hidden
+        begun = self.from_latent(z[:, :latent])
+        if self.from_told is not None:
+            begun = begun + self.from_told(z[:, latent:])
+        hidden, context = begun.split([width, begun.shape[1] - width], dim=-1)
         return DecoderState(torch.tanh(hidden), context, self.written.new_zeros(len(z), self.written.shape[1]))
 
     def step(self, state: DecoderState, previous: Tensor | None, lhs: Tensor) -> tuple[Tensor, DecoderState]:
@@ -174,8 +192,8 @@ class GRUDecoder(nn.Module):
             previous = torch.full_like(lhs, self.begin_token)
         tally = state.tally + self.written[previous]
         x = torch.cat([self._read(previous, lhs, tally), state.context], dim=-1)
-        out, hidden = self.gru(x.unsqueeze(1), state.hidden.unsqueeze(0).to(x.dtype))
-        return self.logits(out.squeeze(1)), DecoderState(hidden.squeeze(0), state.context, tally)
+        out, hidden = self.gru(x.unsqueeze(1), self._by_layer(state.hidden).to(x.dtype))
+        return self.logits(out.squeeze(1)), DecoderState(hidden.transpose(0, 1).flatten(1), state.context, tally)
 
     def forward(self, z: Tensor, tokens: Tensor) -> Tensor:
         """Logits (B, T, R) of every step, given z (B, D) and the true tokens (B, T) of the steps before it."""
@@ -184,9 +202,13 @@ class GRUDecoder(nn.Module):
         previous = nn.functional.pad(known[:, :-1], (1, 0), value=self.begin_token)
         x = self._read(previous, self.lhs[known], self.written[previous].cumsum(1))
         x = torch.cat([x, state.context.unsqueeze(1).expand(-1, x.shape[1], -1)], dim=-1)
-        out, _ = self.gru(x, state.hidden.unsqueeze(0).to(x.dtype))
+        out, _ = self.gru(x, self._by_layer(state.hidden).to(x.dtype))
         logits: Tensor = self.logits(out)
         return logits
+
+    def _by_layer(self, hidden: Tensor) -> Tensor:
+        """States (B, H) as the recurrence takes them: one of each layer."""
+        return hidden.view(len(hidden), self.layers, self.hidden).transpose(0, 1).contiguous()
 
     def _read(self, previous: Tensor, lhs: Tensor, tally: Tensor) -> Tensor:
         """What steps see besides z: the previous tokens, what is to be expanded, and the tally of what was written."""
@@ -198,8 +220,18 @@ class GRUDecoder(nn.Module):
         return x + added
 
 
+def _to_logits(hidden: int, size: int, rank: int | None) -> nn.Module:
+    if rank is None:
+        return nn.Linear(hidden, size)
+    return nn.Sequential(nn.Linear(hidden, rank, bias=False), nn.Linear(rank, size))
+
+
+def _told_path(told: int, width: int, outputs: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(told, width), nn.SiLU(), nn.Linear(width, outputs))
+
+
 ENCODERS: dict[str, type[nn.Module]] = {"conv": ConvEncoder, "gru": GRUEncoder, "grammar-vae": GrammarVAEEncoder}
 """Encoders of tokens: ``Encoder(rules, n_outputs, max_length, **options)``."""
 
 DECODERS: dict[str, type[nn.Module]] = {"gru": GRUDecoder, "grammar-vae": GrammarVAEDecoder}
-"""Decoders of tokens: ``Decoder(rules, latent, max_length, **options)``."""
+"""Decoders of tokens: ``Decoder(rules, latent, max_length, **options)``, with ``told`` where the row is told more."""

@@ -10,8 +10,10 @@ import torch
 from torch import nn
 
 from grammar_rae.autoencoder import Autoencoder
+from grammar_rae.conditions import CONDITIONS
 from grammar_rae.density import DENSITIES, Density
 from grammar_rae.errors import InputError, UnknownNameError
+from grammar_rae.heads import HEADS, NoHead
 from grammar_rae.likelihoods import Likelihood
 from grammar_rae.objectives import OBJECTIVES
 from grammar_rae.regularizers import REGULARIZERS
@@ -30,7 +32,7 @@ class Recipe:
         For people.
     encoder, decoder, latent
         Rows of the tables of nets, and D.
-    objective, likelihood, regularizer, density
+    objective, likelihood, regularizer, condition, head, density
         Rows of the tables of those names. The density is fitted after training.
     smoothing
         The noise on what is drawn from the density, unless another one is asked for; only decoders that were trained
@@ -56,6 +58,10 @@ class Recipe:
     likelihood: str
     regularizer: str = "none"
     regularizer_options: Options = field(default_factory=dict)
+    condition: str = "none"
+    condition_options: Options = field(default_factory=dict)
+    head: str = "none"
+    head_options: Options = field(default_factory=dict)
     density: str = "gmm"
     density_options: Options = field(default_factory=lambda: {"n_components": 10})
     smoothing: float = 0.0
@@ -153,7 +159,7 @@ class Parts(NamedTuple):
 def assemble(
     recipe: Recipe,
     encoder: Callable[[int], nn.Module],
-    decoder: Callable[[int], nn.Module],
+    decoder: Callable[..., nn.Module],
     likelihood: Callable[[], Likelihood],
 ) -> Parts:
     """The nets and the density of a recipe: random weights, by the seed of its training; not fitted.
@@ -163,7 +169,8 @@ def assemble(
     encoder
         Makes the encoder, given the size H of its output.
     decoder
-        Makes the decoder, given how many numbers it gets of each code.
+        Makes the decoder, given how many numbers it gets of each code and, where the row is told more, as options how
+        many of those.
     likelihood
         Makes the likelihood.
 
@@ -176,15 +183,32 @@ def assemble(
         torch.default_generator.manual_seed(recipe.training.get("seed", 0))
         objective = made(OBJECTIVES[recipe.objective], recipe.objective_options)
         regularizer = made(REGULARIZERS[recipe.regularizer], recipe.regularizer_options)
+        condition = made(CONDITIONS[recipe.condition], recipe.condition_options)
+        told = {"told": condition.size} if condition.size else {}
         autoencoder = Autoencoder(
             encoder(recipe.latent * objective.outputs_per_latent),
-            decoder(recipe.latent + regularizer.conditions),
+            decoder(recipe.latent + regularizer.conditions, told),
             objective,
             likelihood(),
             regularizer,
+            condition,
+            build_head(recipe, len(condition.names)),
         )
         # Inside: a density may have weights of its own.
         return Parts(autoencoder, build_density(recipe))
+
+
+def build_head(recipe: Recipe, n_properties: int) -> NoHead:
+    """The recipe's head, for so many properties.
+
+    Raises
+    ------
+    InputError
+        For options that it does not take, or a head where no properties are known.
+    """
+    sizes = (recipe.latent, n_properties) if HEADS[recipe.head].asks else ()
+    head: NoHead = made(HEADS[recipe.head], recipe.head_options, *sizes)
+    return head
 
 
 def build_density(recipe: Recipe) -> Density:

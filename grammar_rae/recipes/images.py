@@ -255,7 +255,7 @@ def build_image(recipe: ImageRecipe, shape: Shape) -> Parts:
     parts = assemble(
         recipe,
         lambda n_outputs: made(IMAGE_ENCODERS[recipe.encoder], recipe.encoder_options, shape, n_outputs),
-        lambda latent: made(IMAGE_DECODERS[recipe.decoder], recipe.decoder_options, shape, latent),
+        lambda latent, told: made(IMAGE_DECODERS[recipe.decoder], {**recipe.decoder_options, **told}, shape, latent),
         lambda: IMAGE_LIKELIHOODS[recipe.likelihood](),
     )
     lay_out(parts.autoencoder.encoder)

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from grammar_rae.codecs import CODECS, FORMS, Codec
+from grammar_rae.conditions import CONDITIONS
 from grammar_rae.decoding import Choice, Constraint, check_temperature, check_top_p, choice_of
 from grammar_rae.density import DENSITIES
+from grammar_rae.heads import HEADS
 from grammar_rae.likelihoods import LIKELIHOODS
 from grammar_rae.nets.sequence import DECODERS, ENCODERS
 from grammar_rae.objectives import OBJECTIVES
@@ -43,6 +45,8 @@ class TextRecipe(Recipe):
         "objective": OBJECTIVES,
         "likelihood": LIKELIHOODS,
         "regularizer": REGULARIZERS,
+        "condition": CONDITIONS,
+        "head": HEADS,
         "density": DENSITIES,
     }
 
@@ -85,6 +89,32 @@ TEXT_RECIPES: tuple[TextRecipe, ...] = (
         smoothing=2.0,
         temperature=0.6,
         training={**FAST, "time_limit": 1200.0, "validate_every": 60.0},
+    ),
+    TextRecipe(
+        name="druglike",
+        description="drug-like molecules with charges and stereo marks: 2,048 macros, a decoder that is told "
+        "properties, and codes from which they can be read",
+        max_length=96,
+        codec_options={"grammar": "smiles", "n_macros": 2048},
+        codec_texts=40_000,
+        latent=128,
+        decoder_options={"hidden": 768, "tally": True, "rank": 128},
+        objective="layer-norm",
+        objective_options={},
+        regularizer="noise-conditioned",
+        regularizer_options={"clean": 0.25, "nothing": 0.1},
+        condition="properties",
+        head="linear",
+        head_options={"bits": 512},
+        smoothing=2.0,
+        training={
+            **FAST,
+            "batch_size": 256,
+            "average": 0.998,
+            "schedule": "trapezoid",
+            "time_limit": 28_800.0,
+            "validate_every": 900.0,
+        },
     ),
     TextRecipe(
         name="molecules-rae",
@@ -159,7 +189,9 @@ def build_text(recipe: TextRecipe, codec: Codec) -> Parts:
     return assemble(
         recipe,
         lambda n_outputs: made(ENCODERS[recipe.encoder], recipe.encoder_options, rules, n_outputs, max_length),
-        lambda latent: made(DECODERS[recipe.decoder], recipe.decoder_options, rules, latent, max_length),
+        lambda latent, told: made(
+            DECODERS[recipe.decoder], {**recipe.decoder_options, **told}, rules, latent, max_length
+        ),
         lambda: LIKELIHOODS[recipe.likelihood](rules),
     )
 

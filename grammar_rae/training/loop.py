@@ -7,7 +7,8 @@ nothing had happened, with no generator's state on the disk.
 import hashlib
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -145,6 +146,7 @@ class _Run:
         self.schedule = schedule(settings.schedule, settings.plateau_factor, settings.plateau_patience)
         self.generator = torch.Generator(device=self.device)
         self.state = TrainingState(autoencoder, epochs=settings.epochs)
+        self.average = None if settings.average is None else self._weights()
         self.best: dict[str, Tensor] | None = None
         self.best_loss = math.inf
         self.window = _Window()
@@ -212,6 +214,7 @@ class _Run:
         norm: Any = self.fabric.clip_gradients(self.module, self.stepper, max_norm=clip, error_if_nonfinite=False)
         self.stepper.step()
         self.stepper.zero_grad(set_to_none=True)
+        self._move_average()
         parts = (losses.total, losses.reconstruction, losses.latent, losses.penalty, losses.exact, norm)
         self.pending.append((torch.stack([part.detach() for part in parts]), len(rows)))
         state.step += 1
@@ -219,6 +222,32 @@ class _Run:
         # Reading a number back makes an accelerator wait, so there they are read in bunches.
         if self.device.type == "cpu" or len(self.pending) >= 32:
             self._read_losses()
+
+    def _move_average(self) -> None:
+        if self.average is None or self.settings.average is None:
+            return
+        present = self.autoencoder.state_dict()
+        floating = [name for name, value in self.average.items() if value.is_floating_point()]
+        for name in self.average.keys() - set(floating):
+            self.average[name] = present[name].detach().to("cpu", copy=True)
+        step = self.state.step
+        # Of the first steps a plain mean: the weights to begin with are worth nothing.
+        share = 1 - min(self.settings.average, (1 + step) / (10 + step))
+        news = [present[name].detach().to("cpu") for name in floating]
+        torch._foreach_lerp_([self.average[name] for name in floating], news, share)
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The averaged weights in the place of the present ones, if there are any."""
+        if self.average is None:
+            yield
+            return
+        present = self._weights()
+        self.autoencoder.load_state_dict(self.average)
+        try:
+            yield
+        finally:
+            self.autoencoder.load_state_dict(present)
 
     def _seed(self, purpose: str) -> None:
         digest = hashlib.blake2b(f"{self.settings.seed} {purpose}".encode(), digest_size=16).digest()
@@ -342,7 +371,9 @@ class _Run:
         self._share_buffers()
         self._synchronise()
         began = state.seconds
-        result = self._evaluate()
+        with self._averaged():
+            result = self._evaluate()
+            shown = self._weights()
         self._synchronise()
         if result is None:
             return False
@@ -350,7 +381,7 @@ class _Run:
             raise self._not_finite("validation loss", state.step)
         self.validated, self.validated_at = state.step, state.seconds
         if result[0] < self.best_loss:
-            self.best_loss, self.best, state.history.best_step = result[0], self._weights(), state.step
+            self.best_loss, self.best, state.history.best_step = result[0], shown, state.step
         self.schedule.validated(result[0])
         self.validation_seconds = state.seconds - began
         self._add_row(result)
@@ -410,6 +441,8 @@ class _Run:
             "optimizer": packed,
         }
         groups = {"weights": self.autoencoder.state_dict(), "best": self.best or {}, "optimizer": optimizer}
+        if self.average is not None:
+            groups["average"] = self.average
         checkpoint.save(self.folder, meta, groups)
 
     def _restore(self) -> None:
@@ -430,6 +463,8 @@ class _Run:
             self.best_loss = math.inf if meta["best_loss"] is None else float(meta["best_loss"])
             self.schedule.load_state_dict(meta["schedule"])
             self.autoencoder.load_state_dict(tensors["weights"])
+            if self.average is not None:
+                self.average = tensors.get("average") or self._weights()
             self.optimizer.load_state_dict(checkpoint.unpack_optimizer(tensors["optimizer"], meta["optimizer"]))
             for parameter, slots in self.optimizer.state.items():
                 for name, value in slots.items():

@@ -49,6 +49,20 @@ class Cosine(Constant):
         return 0.5 * (1.0 + math.cos(math.pi * min(1.0, max(0.0, progress))))
 
 
+class Trapezoid(Constant):
+    """The peak until a last part of the training, then a straight line to zero: ``min(1, (1 - progress) / tail)``.
+
+    Until the tail begins nothing depends on the length of the training, so one that was stopped can be prolonged as
+    if it had been longer from the start.
+    """
+
+    def __init__(self, tail: float = 0.2) -> None:
+        self.tail = tail
+
+    def factor(self, progress: float) -> float:
+        return min(1.0, (1.0 - min(1.0, max(0.0, progress))) / self.tail)
+
+
 class Plateau:
     """Multiply by ``decay`` after ``patience`` validations in a row without a new best loss, and count anew."""
 
@@ -96,5 +110,6 @@ def schedule(name: str, decay: float = 0.5, patience: int = 5) -> Schedule:
 SCHEDULES: dict[str, Callable[[float, int], Schedule]] = {
     "constant": lambda decay, patience: Constant(),
     "cosine": lambda decay, patience: Cosine(),
+    "trapezoid": lambda decay, patience: Trapezoid(),
     "plateau": Plateau,
 }

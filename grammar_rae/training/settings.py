@@ -11,7 +11,8 @@ from grammar_rae.training.schedules import schedule
 OPTIMIZERS: dict[str, type[torch.optim.Adam]] = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
 PRECISIONS = ("auto", "32-true", "bf16-mixed")
 
-# What may differ when a training is resumed: how long it goes on, where it runs, and how often it looks up.
+# What may differ when a training is resumed: how long it goes on, where it runs, how often it looks up, and what it
+# averages, which changes no step.
 FREE = {
     "epochs",
     "time_limit",
@@ -22,6 +23,7 @@ FREE = {
     "validate_every",
     "checkpoint_every",
     "log_every",
+    "average",
 }
 
 
@@ -44,6 +46,9 @@ class TrainingSettings:
     optimizer, weight_decay, gradient_clip
         A row of ``OPTIMIZERS``; the decay is decoupled in "adamw", an L2 term in "adam"; the norm to which gradients
         are clipped, or None.
+    average
+        Validate and keep weights that are averaged over the steps: each step moves the average by 1 - ``average`` of
+        its way to the present weights (more in the first steps, which would weigh too much). None averages nothing.
     precision
         "32-true", "bf16-mixed" (autocast), or "auto": bf16 where the machine has units for it.
     accelerator, devices, strategy
@@ -66,6 +71,7 @@ class TrainingSettings:
     optimizer: str = "adamw"
     weight_decay: float = 0.0
     gradient_clip: float | None = 1.0
+    average: float | None = None
     precision: str = "auto"
     accelerator: str = "auto"
     devices: int = 1
@@ -86,6 +92,10 @@ class TrainingSettings:
             self._check(name, lowest=0)
         for name in ("time_limit", "learning_rate", "gradient_clip", "plateau_factor"):
             self._check(name, lowest=0, above=True)
+        if self.average is not None:
+            self._check("average", lowest=0)
+            if self.average >= 1:
+                raise InputError("average cannot be used", received=repr(self.average), expected="below 1, or None")
         if self.optimizer not in OPTIMIZERS:
             raise UnknownNameError("optimizer", self.optimizer, OPTIMIZERS)
         if self.precision not in PRECISIONS:

@@ -1,0 +1,142 @@
+"""Measure the drug-like model as it stands: ``python data/evaluate_druglike.py RUN DATA --moses test.csv.gz``.
+
+The averaged weights of the training's state are taken, a density is fitted to the codes of some training rows, and the
+figures are appended to RUN/figures.jsonl. ``--export`` writes the compact model with a density of 50,000 codes.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from compare_leads import costs
+from sklearn.linear_model import Ridge
+from train_models import TRAINING
+
+from grammar_rae import checkpoint
+from grammar_rae.chem import canonical_or_none
+from grammar_rae.chem.properties import properties
+from grammar_rae.codecs import codec_from_dict
+from grammar_rae.conditions import PROPERTY_NAMES
+from grammar_rae.datasets import TokenDataset
+from grammar_rae.errors import TextError
+from grammar_rae.model import TextModel
+from grammar_rae.model.drawing import Drawing
+from grammar_rae.recipes import TextRecipe, build_text, get_recipe
+from grammar_rae.training import History
+
+READ = ("logp", "weight", "tpsa", "qed", "sa", "rings")
+ASKED = ("logp", "weight", "tpsa", "qed")
+
+
+def model_of(run: Path, data: TokenDataset, held_out: TokenDataset, codes: int) -> tuple[TextModel, dict[str, Any]]:
+    """The model with the averaged weights of a training's state, and where that is."""
+    meta, groups = checkpoint.load(run / "state", require=("average",))
+    recipe = get_recipe("druglike", TextRecipe).replaced(
+        **TRAINING["druglike"], max_length=data.codec_dict["max_length"]
+    )
+    codec = codec_from_dict(data.codec_dict)
+    parts = build_text(recipe, codec)
+    parts.autoencoder.load_state_dict(groups["average"])
+    model = TextModel(recipe)
+    history = History.from_dict(meta["history"])
+    model._set(recipe, parts, history, {"codec": codec, "atoms": data.atoms, "score_constants": {}})
+    ordered = data.subset(np.flatnonzero(np.asarray(data.facts.reordered) == 0)) if data.facts else data
+    model.codes_ = model._codes_of(ordered, codes)
+    model.held_out_codes_ = model._codes_of(held_out, 5000)
+    model._fit_density(recipe, parts.density, model.codes_, 0)
+    rows = [row for row in meta["history"]["rows"] if row["validation_loss"] is not None]
+    last = rows[-1] if rows else {}
+    told = {name: last.get(name) for name in ("validation_loss", "validation_exact")}
+    return model, {"step": meta["position"]["step"], "seconds": round(meta["position"]["seconds"]), **told}
+
+
+def reconstruction(model: TextModel, texts: list[str], n: int) -> dict[str, float]:
+    """The share of the first n texts, in random order, that come back exactly, and of those that have no code."""
+    chosen = [texts[i] for i in np.random.default_rng(0).permutation(len(texts))[:n]]
+    usable = []
+    for text in chosen:
+        try:
+            model.codec.encode(text)
+            usable.append(text)
+        except TextError:
+            pass
+    found = model.reconstruct(usable)
+    same = sum(canonical_or_none(a) == b for a, b in zip(usable, found, strict=True))
+    return {"n": len(chosen), "exact": same / len(chosen), "refused": 1 - len(usable) / len(chosen)}
+
+
+def read_from_codes(model: TextModel, data: TokenDataset, held_out: TokenDataset) -> dict[str, float]:
+    """The R² of linear fits of properties on codes, of rows that did not train."""
+    sets = []
+    for part in (data.subset(np.random.default_rng(0).permutation(len(data))[:30_000]), held_out):
+        values = np.asarray(part.described().batch(np.arange(len(part))).properties)
+        sets.append((model._encode_set(part, np.arange(len(part))), values))
+    (z, values), (other, truth) = sets
+    found = {}
+    for column, name in enumerate(PROPERTY_NAMES):
+        if name in READ:
+            known, tested = np.isfinite(values[:, column]), np.isfinite(truth[:, column])
+            fit = Ridge(1.0).fit(z[known], values[known, column])
+            found[name] = float(fit.score(other[tested], truth[tested, column]))
+    return found
+
+
+@torch.inference_mode()
+def asked_for(model: TextModel, held_out: TokenDataset, n: int, smoothing: float) -> dict[str, float]:
+    """The mean error of one property asked for at a time, over its deviation; values are those of held-out rows."""
+    rows = held_out.described()
+    values = np.asarray(rows.batch(np.arange(len(rows))).properties)
+    condition: Any = model.autoencoder_.condition
+    _, bound = model._bound(None)
+    drawing = Drawing(model.recipe_.temperature, model.recipe_.top_p)
+    found = {}
+    for name in ASKED:
+        column = PROPERTY_NAMES.index(name)
+        wanted = values[np.isfinite(values[:, column]), column]
+        wanted = wanted[np.random.default_rng(0).integers(0, len(wanted), n)]
+        generator = torch.Generator().manual_seed(0)
+        z = model.density_.sample(n, generator)
+        given = model.autoencoder_.smooth(z, smoothing, generator, condition.told(n, {name: torch.from_numpy(wanted)}))
+        codes = drawing.codes(model.autoencoder_.decoder, given, bound, model.codec.max_length, generator)
+        errors = []
+        for text, value in zip(model.codec.spell_batch(codes.numpy()), wanted, strict=True):
+            if text is not None and canonical_or_none(text) is not None:
+                errors.append(abs(float(properties(text, [name])[0]) - float(value)))
+        found[name] = float(np.mean(errors)) / float(condition.deviation[column])
+        found[f"{name} valid"] = len(errors) / n
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--moses", type=Path, required=True)
+    parser.add_argument("-n", type=int, default=1000)
+    parser.add_argument("--export", type=Path, default=None)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    data, held_out = (TokenDataset.open(arguments.data / part) for part in ("train", "validation"))
+    model, found = model_of(arguments.run, data, held_out, 50_000 if arguments.export else 15_000)
+    tests = {name: (arguments.data / f"test-{name}.smi").read_text().split() for name in ("broad", "zinc")}
+    tests["moses"] = pd.read_csv(arguments.moses)["SMILES"].tolist()
+    found["reconstruction"] = {name: reconstruction(model, texts, arguments.n) for name, texts in tests.items()}
+    drawn = model.sample(arguments.n, valid_only=False, seed=0)
+    valid = [text for text in drawn.texts if canonical_or_none(text) is not None]
+    found["drawn"] = {"n": arguments.n, "valid": len(valid) / arguments.n, "unique": len(set(valid)) / len(valid)}
+    found["linear R2"] = read_from_codes(model, data, held_out)
+    found["nats"] = costs(model, held_out)
+    found["asked"] = asked_for(model, held_out, 300, 2.0)
+    with (arguments.run / "figures.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(found) + "\n")
+    print(json.dumps(found, indent=1), flush=True)
+    if arguments.export:
+        model.save(arguments.export, compact=True)
+
+
+if __name__ == "__main__":
+    main()

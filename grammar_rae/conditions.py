@@ -1,0 +1,179 @@
+"""Conditions: what the decoder is told besides the code, and how training hides it.
+
+``size`` says how many numbers a row is told; ``hidden(rows, generator)`` gives them in training, where parts are
+hidden at random, ``seen(rows)`` in validation, where nothing but the order of atoms is told, ``told(n, values)`` what
+somebody asks for. ``known(rows)`` are the standardised values that a head may be asked to predict.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from grammar_rae.errors import InputError, UnknownNameError
+from grammar_rae.facts import SCALES, Described, Facts
+
+PROPERTY_NAMES = (
+    "logp",
+    "weight",
+    "tpsa",
+    "qed",
+    "sa",
+    "donors",
+    "acceptors",
+    "rotatable_bonds",
+    "rings",
+    "aromatic_rings",
+    "fsp3",
+    "stereo_centres",
+    "charge",
+)
+"""The properties of molecules, as of :data:`grammar_rae.chem.properties.PROPERTIES`, which needs RDKit."""
+
+FARTHEST = 6.0
+"""Standardised values are cut off here: an outlier shall not drown the others."""
+
+
+class NoCondition(nn.Module):
+    """Nothing is told."""
+
+    needs_facts: ClassVar[bool] = False
+    names: tuple[str, ...] = ()
+    size = 0
+
+    def adopt(self, facts: Facts) -> None:
+        """Take what training needs to know of the data set's facts."""
+
+    def hidden(self, rows: Described, generator: torch.Generator | None = None) -> Tensor:
+        """What the decoder is told of each row in training: (B, size)."""
+        return torch.zeros(len(rows.x), self.size, device=rows.x.device)
+
+    def seen(self, rows: Described) -> Tensor:
+        """What the decoder is told of each row in validation: (B, size)."""
+        return torch.zeros(len(rows.x), self.size, device=rows.x.device)
+
+    def told(self, n: int, values: Mapping[str, Tensor | float] | None = None, reordered: bool = False) -> Tensor:
+        """What to tell the decoder for n rows: (n, size).
+
+        Raises
+        ------
+        InputError
+            For values that this model's decoder cannot be told.
+        """
+        if values or reordered:
+            raise InputError(
+                "this model's decoder is told nothing but the code",
+                received=", ".join(values or ()) or "another order of atoms",
+                remedy="Train with the condition properties.",
+            )
+        return torch.zeros(n, 0)
+
+    def known(self, rows: Described) -> Tensor:
+        """Standardised values (B, K), NaN where not known."""
+        return torch.zeros(len(rows.x), 0, device=rows.x.device)
+
+
+class Properties(NoCondition):
+    r"""Properties of the row, each with a mask, and whether its order of atoms is the canonical one.
+
+    The decoder sees :math:`(m \odot x, m, r)` with standardised values x (K,), a mask m of those that are told, and a
+    mark r: 2 K + 1 numbers. In training nothing is told of a share of the rows; of each other row a share of its
+    known properties, :math:`u^2` with u uniform, so that one alone is as common as most of them.
+
+    Parameters
+    ----------
+    names
+        Of the K properties, which the data set must know.
+    none
+        The share of rows of which no property is told.
+    """
+
+    needs_facts = True
+    mean: Tensor
+    deviation: Tensor
+    lowest: Tensor
+    highest: Tensor
+
+    def __init__(self, names: Sequence[str] = PROPERTY_NAMES, none: float = 0.3) -> None:
+        super().__init__()
+        self.names = tuple(names)
+        if not self.names or len(set(self.names)) < len(self.names) or not all(type(one) is str for one in self.names):
+            raise InputError("properties need names, each once", received=repr(names))
+        if isinstance(none, bool) or not isinstance(none, int | float) or not 0 <= none <= 1:
+            raise InputError("the share of rows without properties cannot be used", received=repr(none))
+        self.none = none
+        self.size = 2 * len(self.names) + 1
+        for scale in SCALES:  # buffers, so that they travel with the weights
+            self.register_buffer(scale, torch.zeros(len(self.names)))
+        self.deviation.fill_(1)
+
+    def adopt(self, facts: Facts) -> None:
+        """Take the scales of a data set's properties.
+
+        Raises
+        ------
+        InputError
+            When the data set does not know just these properties, in this order.
+        """
+        if facts.names != self.names:
+            raise InputError(
+                "the data set knows other properties than the model is told",
+                received=", ".join(facts.names),
+                expected=", ".join(self.names),
+            )
+        for scale in SCALES:
+            getattr(self, scale).copy_(torch.tensor(facts.scales[scale], dtype=torch.float32))
+
+    def known(self, rows: Described) -> Tensor:
+        """Standardised values (B, K), NaN where not known."""
+        return self._standardised(rows.properties)
+
+    def hidden(self, rows: Described, generator: torch.Generator | None = None) -> Tensor:
+        """What the decoder is told of each row in training: (B, 2 K + 1)."""
+        values = self.known(rows)
+        device = values.device
+        share = torch.rand(len(values), 1, generator=generator, device=device).square()
+        none = torch.rand(len(values), 1, generator=generator, device=device) < self.none
+        chosen = torch.rand(values.shape, generator=generator, device=device) < share.masked_fill(none, 0)
+        return self._joined(values, chosen, rows.reordered)
+
+    def seen(self, rows: Described) -> Tensor:
+        """What the decoder is told of each row in validation, its order of atoms: (B, 2 K + 1)."""
+        values = self.known(rows)
+        return self._joined(values, torch.zeros_like(values, dtype=torch.bool), rows.reordered)
+
+    def told(self, n: int, values: Mapping[str, Tensor | float] | None = None, reordered: bool = False) -> Tensor:
+        """What to tell the decoder for n rows: (n, 2 K + 1).
+
+        Parameters
+        ----------
+        values
+            Name -> the value asked for, one or n of them, as the property itself has it; NaN asks for nothing.
+        reordered
+            Whether any order of atoms may be written.
+
+        Raises
+        ------
+        UnknownNameError
+            For a property that the decoder is not told.
+        """
+        device = self.mean.device
+        table = torch.full((n, len(self.names)), torch.nan, device=device)
+        for name, value in (values or {}).items():
+            if name not in self.names:
+                raise UnknownNameError("property", name, self.names)
+            table[:, self.names.index(name)] = torch.as_tensor(value, dtype=torch.float32, device=device)
+        marks = torch.full((n,), reordered, device=device)
+        return self._joined(self._standardised(table), torch.ones_like(table, dtype=torch.bool), marks)
+
+    def _standardised(self, values: Tensor) -> Tensor:
+        return ((values - self.mean) / self.deviation).clamp(-FARTHEST, FARTHEST)  # NaN stays NaN
+
+    def _joined(self, values: Tensor, chosen: Tensor, reordered: Tensor) -> Tensor:
+        chosen = chosen & ~values.isnan()
+        return torch.cat([values.masked_fill(~chosen, 0), chosen.float(), reordered.float().unsqueeze(1)], dim=1)
+
+
+CONDITIONS: dict[str, type[NoCondition]] = {"none": NoCondition, "properties": Properties}
+"""What the decoder is told: ``Condition(**options)``."""
