@@ -182,7 +182,7 @@ class TestFirstRefusal:
         class Whim(GrammarConstraint):
             """Refuses what its candidates hold."""
 
-            def refused(self, state: Any, choice: torch.Tensor) -> torch.Tensor:
+            def refuses(self, state: Any, choice: torch.Tensor) -> torch.Tensor:
                 assert bool(self.candidates(state).gather(1, choice.unsqueeze(1)).all())
                 return torch.ones_like(choice, dtype=torch.bool)
 
@@ -195,7 +195,7 @@ class TestFirstRefusal:
         class Whim(GrammarConstraint):
             """Refuses whatever ends a molecule."""
 
-            def refused(self, state: Any, choice: torch.Tensor) -> torch.Tensor:
+            def refuses(self, state: Any, choice: torch.Tensor) -> torch.Tensor:
                 return (state.height == 1) & torch.from_numpy(self.rules.arity)[choice].eq(0)
 
         lengths = np.diff(codec.encode_batch(forms, prepared=True).offsets)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rdkit import Chem
 
-from grammar_rae.decoding.cycles import closes_allowed, smallest_rings_allowed
+from grammar_rae.decoding.chemistry.cycles import closes_allowed_ring, has_allowed_rings
 
 
 def written(graph, random, cut=0.0):
@@ -56,12 +56,12 @@ def check(parent, rings, sizes):
     largest = max(sizes, default=0)
     arguments = arrays(parent, rings)
     before = [np.copy(part) for part in arguments]
-    deciders = [lambda allowed: smallest_rings_allowed(*arguments, allowed)]
+    deciders = [lambda allowed: has_allowed_rings(*arguments, allowed)]
     if rings:
         n, parents, ring_a, ring_b, m = arguments
         a, b = rings[-1]
-        deciders.append(lambda allowed: closes_allowed(n, parents, ring_a, ring_b, m - 1, a, b, allowed))
-        deciders.append(lambda allowed: closes_allowed(n, parents, ring_a, ring_b, m - 1, b, a, allowed))
+        deciders.append(lambda allowed: closes_allowed_ring(n, parents, ring_a, ring_b, m - 1, a, b, allowed))
+        deciders.append(lambda allowed: closes_allowed_ring(n, parents, ring_a, ring_b, m - 1, b, a, allowed))
     for decide in deciders:
         refused = {size for size in range(largest + 3) if not decide(np.arange(len(parent) + 1) != size)}
         assert refused == sizes

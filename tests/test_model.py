@@ -28,7 +28,7 @@ from sklearn.preprocessing import StandardScaler
 import grammar_rae
 from grammar_rae import checkpoint, chem, datasets
 from grammar_rae.codecs import CharacterCodec, Codec, GrammarCodec
-from grammar_rae.decoding import choice_of
+from grammar_rae.decoding import parse_spec
 from grammar_rae.errors import (
     CheckpointError,
     DataError,
@@ -491,7 +491,7 @@ def test_a_constraint_is_bound_once_a_call(model: TextModel, monkeypatch: pytest
 def test_a_constraint_is_a_text_or_an_object(model: TextModel) -> None:
     rules = "chemistry; max-heavy-atoms=9"
     by_text = model.sample(30, valid_only=False, seed=0, constraint=rules)
-    by_object = model.sample(30, valid_only=False, seed=0, constraint=choice_of(rules))
+    by_object = model.sample(30, valid_only=False, seed=0, constraint=parse_spec(rules))
     assert by_text.texts == by_object.texts
     assert by_text.constraint == by_object.constraint == rules
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from grammar_rae.codecs import CODECS, Codec, GrammarCodec
-from grammar_rae.decoding import Free, GrammarConstraint, choice_of
+from grammar_rae.decoding import Free, GrammarConstraint, parse_spec
 from grammar_rae.density import GaussianDensity, MixtureDensity
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.likelihoods import LearnedGaussian
@@ -194,8 +194,8 @@ def test_the_constraint_is_a_text() -> None:
     rules = "chemistry; max-heavy-atoms=38"
     assert TINY.constraint == "grammar"
     assert TINY.replaced(constraint=rules).constraint == rules
-    assert TINY.replaced(constraint=choice_of(rules)).constraint == rules
-    assert TINY.replaced(constraint=" max-heavy-atoms=38").constraint == str(choice_of("max-heavy-atoms=38"))
+    assert TINY.replaced(constraint=parse_spec(rules)).constraint == rules
+    assert TINY.replaced(constraint=" max-heavy-atoms=38").constraint == str(parse_spec("max-heavy-atoms=38"))
     assert TextRecipe.from_dict(json.loads(json.dumps(TINY.replaced(constraint=rules).to_dict()))).constraint == rules
 
 

@@ -38,8 +38,8 @@ class Watched:
     def candidates(self, state: Any) -> Tensor:
         return self._timed(self._constraint.candidates, state)
 
-    def refused(self, state: Any, choice: Tensor) -> Tensor:
-        return self._timed(self._constraint.refused, state, choice)
+    def refuses(self, state: Any, choice: Tensor) -> Tensor:
+        return self._timed(self._constraint.refuses, state, choice)
 
     def allowed(self, state: Any, among: Tensor | None = None) -> Tensor:
         return self._timed(self._constraint.allowed, state, among)

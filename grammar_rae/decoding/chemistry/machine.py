@@ -6,17 +6,19 @@ takes one production and says whether RDKit would still read the text: each atom
 ring bond joins two different atoms that are not bonded yet, both of its ends agree on its order, and nothing is left
 open at the end.
 
-Compiled by Numba: a decoder's step asks for some ten thousand such productions, each of a few dozen machine
-instructions that depend on the ones before. Neither tensors nor Python do that in the time that the step leaves. The
-kernels get two arrays, a row and the tables of the grammar, both of which begin with the places of their parts: a call
-with thirty arrays would take longer than the work that it does.
+The functions are compiled by Numba: one step of a decoder asks for some ten thousand such productions, each of a few
+dozen machine instructions that depend on the ones before. Neither tensors nor Python can do that in the time that the
+step leaves. The kernels take two arrays, a row and the tables of the grammar ``t``, and both begin with the places of
+their parts: a call with thirty arrays would take longer than the work that it does.
+
+Other modules of the wing read the numbers below as ``machine.NAME``: Numba compiles them in as constants.
 """
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from grammar_rae.decoding.cycles import smallest_rings_allowed
+from grammar_rae.decoding.chemistry.cycles import has_allowed_rings
 
 Row = NDArray[np.int16]
 Tables = NDArray[np.int32]
@@ -40,7 +42,7 @@ T_LHS, T_START, T_BODY = 0, 1, 2
 # Nonterminal: the node at which it enters a trie; whether it lies inside of one; what finishing does with it, and with
 # which four productions; the bonds that it will take of the atom to its left; whether that atom's text ends there; and
 # whether it brings an atom that may get ring bonds and branches of its own; the productions that it takes besides those
-# of that atom, -1 where that depends. See ``finish.py``.
+# of that atom, -1 where that depends. See ``policy.py``.
 T_ROOT, T_INSIDE, T_ROLE, T_MOVES, T_DEMAND, T_STOPS, T_PLACES, T_STEPS = range(3, 11)
 # Node: where its edges begin (production, node after it); the leaf that ends there, -1 for none; the productions before
 # it; the leaf below it that is the atom to finish with, and the one of the largest capacity, -1 for none.
@@ -52,8 +54,8 @@ T_IS_ATOM, T_VALUE, T_HEAVY, T_PATH, T_TRAIL, T_LENGTH = range(17, 23)
 T_NUMBER = 23
 # Ring size: whether it is allowed. Then: productions that a derivation begins with.
 T_SIZES, T_PREFIX = 24, 25
-# Code: where its productions begin (and the next one's); the productions.
-T_CODE, T_TOKEN_BODY = 26, 27
+# Token: where its productions begin (and the next one's); the productions.
+T_TOKEN, T_TOKEN_BODY = 26, 27
 # Numbers that are no places: T_WIDTH; how many sizes, 0 where any is allowed; how many productions in the prefix; the
 # most heavy atoms; the most productions of a token; how many ring numbers there are; 1 to count the bonds of rings and
 # ask no more of them.
@@ -68,17 +70,24 @@ BEGIN_BRANCH, END_BRANCH, NEXT_PART, SINGLE, DOUBLE, TRIPLE, REFUSED = -1, -2, -
 # Nodes at which the trie of atoms and that of ring numbers begin; 0 is outside both.
 OUTSIDE, ATOM_ROOT, NUMBER_ROOT = 0, 1, 2
 
+# A production that no atom or number goes on with.
+NO_LEAF = -2
+
 
 def empty_row(start: int, stack: int, atoms: int, depth: int, open_rings: int, rings: int) -> Row:
-    """The state of a molecule of which nothing is written, int16 (W,).
+    """Return the state of a molecule of which nothing is written.
 
     Parameters
     ----------
     start
         The nonterminal that the derivation begins with.
     stack, atoms, depth, open_rings, rings
-        For how many symbols, atoms, nested branches, rings open at once and ring bonds there is room. What needs more
-        is not legal.
+        How many symbols, atoms, nested branches, rings open at once and ring bonds the row has room for. A production
+        that needs more is not legal.
+
+    Returns
+    -------
+    int16 (W,)
     """
     sizes = [stack, atoms, atoms, depth, open_rings, open_rings, open_rings, rings, rings]
     places = np.cumsum([COUNTERS, *sizes])
@@ -91,7 +100,7 @@ def empty_row(start: int, stack: int, atoms: int, depth: int, open_rings: int, r
 
 @njit(cache=True, nogil=True)
 def copy_row(row, onto):  # type: ignore[no-untyped-def]
-    """Copy what is used of a row."""
+    """Copy the parts of a row that are in use."""
     onto[:COUNTERS] = row[:COUNTERS]
     for start, n in (
         (row[STACK], row[HEIGHT]),
@@ -110,7 +119,7 @@ def copy_row(row, onto):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def apply(row, production, t):  # type: ignore[no-untyped-def]
-    """Expand the nonterminal on top by a production; False where the text is none that RDKit reads any more."""
+    """Expand the nonterminal on top by a production; False where RDKit would no longer read the text."""
     written = row[WRITTEN]
     if written < t[N_PREFIX]:
         if t[t[T_PREFIX] + written] != production:
@@ -123,15 +132,9 @@ def apply(row, production, t):  # type: ignore[no-untyped-def]
         return False
     ended = -1
     if t[t[T_INSIDE] + top]:
-        node = row[NODE]
-        if node == OUTSIDE:
-            node = t[t[T_ROOT] + top]
-            row[BASE] = height
-        node = next_node(node, production, t)
-        if node == OUTSIDE:
+        ended = spell_on(row, production, top, height, t)
+        if ended == NO_LEAF:
             return False
-        ended = t[t[T_LEAF] + node]
-        row[NODE] = OUTSIDE if ended >= 0 else node
     begin, end = t[t[T_START] + production], t[t[T_START] + production + 1]
     if stack + height + end - begin > row[FREE]:
         return False
@@ -147,20 +150,35 @@ def apply(row, production, t):  # type: ignore[no-untyped-def]
             return False
     while row[HEIGHT] > 0 and row[stack + row[HEIGHT] - 1] < 0:
         row[HEIGHT] -= 1
-        if not event(row, row[stack + row[HEIGHT]]):
+        if not apply_event(row, row[stack + row[HEIGHT]]):
             return False
-    return row[HEIGHT] > 0 or ended_well(row, t)
+    return row[HEIGHT] > 0 or ends_legally(row, t)
 
 
 @njit(cache=True, nogil=True)
-def ended_well(row, t):  # type: ignore[no-untyped-def]
-    """Whether a complete text leaves nothing open, and keeps what is asked of the whole molecule."""
+def spell_on(row, production, top, height, t):  # type: ignore[no-untyped-def]
+    """Go on inside an atom or a ring's number: the leaf that ends with this production, -1 for none, or NO_LEAF."""
+    node = row[NODE]
+    if node == OUTSIDE:
+        node = t[t[T_ROOT] + top]
+        row[BASE] = height
+    node = next_node(node, production, t)
+    if node == OUTSIDE:
+        return NO_LEAF
+    ended = t[t[T_LEAF] + node]
+    row[NODE] = OUTSIDE if ended >= 0 else node
+    return ended
+
+
+@njit(cache=True, nogil=True)
+def ends_legally(row, t):  # type: ignore[no-untyped-def]
+    """Whether a complete text leaves nothing open and keeps what is asked of the whole molecule."""
     if row[OPEN] > 0 or row[WRITTEN] < t[N_PREFIX]:
         return False
     if t[N_SIZES] == 0:
         return True
     # Not asked before: a later ring bond may split a ring of another size into rings of allowed ones.
-    return smallest_rings_allowed(
+    return has_allowed_rings(
         row[ATOMS],
         row[row[PARENT] : row[BRANCH]],
         row[row[RING_A] : row[RING_B]],
@@ -172,7 +190,7 @@ def ended_well(row, t):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def next_node(node, production, t):  # type: ignore[no-untyped-def]
-    """The node that a production leads to; OUTSIDE for none."""
+    """Return the node that a production leads to; OUTSIDE for none."""
     for edge in range(t[t[T_EDGES] + node], t[t[T_EDGES] + node + 1]):
         if t[t[T_EDGE] + 2 * edge] == production:
             return t[t[T_EDGE] + 2 * edge + 1]
@@ -180,8 +198,8 @@ def next_node(node, production, t):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def event(row, what):  # type: ignore[no-untyped-def]
-    """A terminal other than those of atoms and ring numbers."""
+def apply_event(row, what):  # type: ignore[no-untyped-def]
+    """Write a terminal other than those of atoms and ring numbers; False where it is refused."""
     if what == BEGIN_BRANCH:
         if row[BRANCH] + row[DEPTH] >= row[NUMBER]:
             return False
@@ -201,7 +219,7 @@ def event(row, what):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def add_atom(row, capacity, heavy, most_heavy):  # type: ignore[no-untyped-def]
-    """An atom, bonded to the one before it."""
+    """Write an atom, bonded to the one before it; False where that is not legal."""
     new, current = row[ATOMS], row[CURRENT]
     if row[FREE] + new >= row[PARENT] or row[HEAVY] + heavy > most_heavy:
         return False
@@ -222,18 +240,19 @@ def add_atom(row, capacity, heavy, most_heavy):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def bond_of_ring(row, ring, pending, free):  # type: ignore[no-untyped-def]
-    """The order of the bond that would close an open ring at the current atom of so much free capacity; 0: none can.
+def ring_bond_order(row, ring, pending, free):  # type: ignore[no-untyped-def]
+    """Return the order of the bond that would close an open ring at the current atom; 0 where none can.
 
-    ``pending`` is the order that is written before the ring's number here, 0 for none.
+    ``pending`` is the order that is written before the ring's number here, 0 for none; ``free`` is the free capacity of
+    the current atom.
     """
-    other, current, given = row[row[AT] + ring], row[CURRENT], row[row[ORDER] + ring]
+    other, current, opened = row[row[AT] + ring], row[CURRENT], row[row[ORDER] + ring]
     if other == current or row[row[PARENT] + current] == other:
         return 0
-    if given and pending and given != pending:
+    if opened and pending and opened != pending:
         return 0
-    order = max(given, pending, 1)
-    if free < order or row[row[FREE] + other] < order - max(given, 1):
+    order = max(opened, pending, 1)
+    if free < order or row[row[FREE] + other] < order - max(opened, 1):
         return 0
     # The ring bonds that end at the current atom are the last ones: an atom's numbers stand behind it.
     i = row[CLOSED] - 1
@@ -246,7 +265,7 @@ def bond_of_ring(row, ring, pending, free):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def add_number(row, number, t):  # type: ignore[no-untyped-def]
-    """A ring's number behind the current atom: it closes that ring, or opens it."""
+    """Write a ring's number behind the current atom: it closes that ring or opens it; False where neither is legal."""
     current, pending, n = row[CURRENT], row[PENDING], row[OPEN]
     row[PENDING] = 0
     if t[LENIENT]:
@@ -254,7 +273,7 @@ def add_number(row, number, t):  # type: ignore[no-untyped-def]
         return row[row[FREE] + current] >= 0
     for i in range(n):
         if row[row[NUMBER] + i] == number:
-            order = bond_of_ring(row, i, pending, row[row[FREE] + current])
+            order = ring_bond_order(row, i, pending, row[row[FREE] + current])
             if order == 0 or row[RING_A] + row[CLOSED] >= row[RING_B]:
                 return False
             other = row[row[AT] + i]

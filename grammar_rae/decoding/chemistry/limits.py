@@ -1,12 +1,12 @@
-"""What a molecule must keep besides chemistry, and the tables in which the kernels read it."""
+"""Limits on molecules besides chemistry, and the tables in which the kernels read them."""
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from grammar_rae.decoding.dialects import Atom, compiled
-from grammar_rae.decoding.machine import Tables
+from grammar_rae.decoding.chemistry.dialects import Atom, compile_tables
+from grammar_rae.decoding.chemistry.machine import Tables
 from grammar_rae.errors import InputError, TextError
 from grammar_rae.grammar import Grammar, MacroTable, parser_for
 
@@ -19,7 +19,7 @@ _ELEMENT = re.compile(r"\[?\d*([A-Z][a-z]?|\*)")
 
 @dataclass(frozen=True)
 class Limits:
-    """What a molecule must keep besides chemistry; None for no limit.
+    """Limits on molecules besides chemistry; None for no limit.
 
     Attributes
     ----------
@@ -38,8 +38,8 @@ class Limits:
     ring_sizes: frozenset[int] | None = None
     scaffold: str | None = None
 
-    def and_also(self, other: "Limits") -> "Limits":
-        """Both.
+    def combine(self, other: "Limits") -> "Limits":
+        """Return limits that ask for what both ask for.
 
         Raises
         ------
@@ -52,7 +52,7 @@ class Limits:
 
         def same(one: str, two: str) -> str:
             if one != two:
-                raise InputError("a text begins with one scaffold only", received=f"{one} and {two}")
+                raise InputError("a text can begin with one scaffold only", received=f"{one} and {two}")
             return one
 
         return Limits(
@@ -63,29 +63,29 @@ class Limits:
         )
 
 
-def tables_of(macros: MacroTable, atoms: Mapping[str, int], limits: Limits) -> Tables:
-    """The kernels' tables, int32 (W,), of a grammar, the atoms that may be written, and limits.
+def build_tables(macros: MacroTable, atoms: Mapping[str, int], limits: Limits) -> Tables:
+    """Return the kernels' tables of a grammar, the atoms that may be written, and limits: int32 (W,).
 
     Raises
     ------
     InputError
-        For elements that no atom has, a scaffold that cannot be a beginning, or as :func:`compiled`.
+        For elements that no atom has, a scaffold that cannot be a beginning, or as :func:`compile_tables`.
     """
-    known = {_element_of(text) for text in atoms}
+    known = {_element(text) for text in atoms}
     if unknown := sorted((limits.elements or frozenset()) - known):
         raise InputError(
-            "these elements are in no atom that may be written",
+            "the data have no atoms of these elements",
             received=", ".join(unknown),
             expected=f"some of {', '.join(sorted(known))}",
         )
-    listed = [
-        Atom(text, capacity, _element_of(text) not in ("H", "*"))
+    permitted = [
+        Atom(text, capacity, _element(text) not in ("H", "*"))
         for text, capacity in atoms.items()
-        if limits.elements is None or _element_of(text) in limits.elements
+        if limits.elements is None or _element(text) in limits.elements
     ]
-    return compiled(
+    return compile_tables(
         macros,
-        listed,
+        permitted,
         "C",
         UNLIMITED if limits.heavy_atoms is None else min(limits.heavy_atoms, UNLIMITED),
         MOST_OPEN_RINGS,
@@ -94,14 +94,14 @@ def tables_of(macros: MacroTable, atoms: Mapping[str, int], limits: Limits) -> T
     )
 
 
-def _element_of(atom: str) -> str:
-    """The element of an atom's text: ``N`` of ``[NH3+]``."""
+def _element(atom: str) -> str:
+    """Return the element of an atom's text: ``N`` for ``[NH3+]``."""
     found = _ELEMENT.match(atom)
     return found[1] if found else ""
 
 
 def _prefix(grammar: Grammar, scaffold: str) -> tuple[int, ...]:
-    """The productions that every derivation of a text beginning with the scaffold begins with.
+    """Return the productions with which every derivation of a text beginning with the scaffold begins.
 
     Raises
     ------
@@ -109,35 +109,35 @@ def _prefix(grammar: Grammar, scaffold: str) -> tuple[int, ...]:
         When the grammar does not know the scaffold, or does not spell from left to right.
     """
 
-    def spelled(text: str) -> tuple[int, ...]:
+    def spell(text: str) -> tuple[int, ...]:
         found = [*parser_for(grammar).parse(text)]
         while not grammar.productions[found[-1]].rhs:
             del found[-1]  # that nothing follows
         return tuple(map(int, found))
 
     try:
-        prefix, longer = spelled(scaffold), spelled(scaffold + "C")
+        prefix, longer = spell(scaffold), spell(scaffold + "C")
     except TextError as error:
         raise InputError(f"the scaffold is not in the grammar: {error}", received=scaffold) from error
     if longer[: len(prefix)] != prefix:
         raise InputError(
-            "a scaffold can be the beginning only under a grammar that spells from left to right",
+            "a scaffold prefix needs a grammar that spells from left to right",
             received=f"grammar {grammar.name!r}",
             expected="for example 'smiles'",
         )
     return prefix
 
 
-def impossible(grammar: Grammar, atoms: Mapping[str, int], limits: Limits) -> InputError:
-    """The error for limits that contradict each other; tells all that were given."""
+def contradiction(grammar: Grammar, atoms: Mapping[str, int], limits: Limits) -> InputError:
+    """Return the error for limits that contradict each other, with all that were asked for."""
 
-    def shown(value: Any) -> str:
+    def text(value: Any) -> str:
         return (", ".join(map(str, sorted(value))) or "none") if isinstance(value, frozenset) else str(value)
 
-    given = {field.name: getattr(limits, field.name) for field in fields(limits)}
-    told = [f"{name} {shown(value)}" for name, value in given.items() if value is not None]
+    values = {field.name: getattr(limits, field.name) for field in fields(limits)}
+    received = [f"{name} {text(value)}" for name, value in values.items() if value is not None]
     return InputError(
-        "no molecule keeps all of these limits together",
-        received="; ".join(told) or f"grammar {grammar.name!r}, atoms {', '.join(atoms)}",
+        "no molecule meets all of these limits together",
+        received="; ".join(received) or f"grammar {grammar.name!r}, atoms {', '.join(atoms)}",
         remedy="Allow more: more atoms than the scaffold has, its elements, the sizes of its rings.",
     )

@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from grammar_rae.decoding import finish, machine
-from grammar_rae.decoding.machine import Tables
+from grammar_rae.decoding.chemistry import machine, policy
+from grammar_rae.decoding.chemistry.machine import Tables
 from grammar_rae.errors import InputError, TextError
 from grammar_rae.grammar import Grammar, MacroTable, parser_for
 
 
 class Part(NamedTuple):
-    """What finishing does with a nonterminal: see ``finish.py`` and ``machine.py``; ``moves`` as right-hand sides."""
+    """What the policy does with a nonterminal: see ``policy.py`` and ``machine.py``; ``moves`` as right-hand sides."""
 
     role: int
     moves: tuple[str, ...] = ()
@@ -29,33 +29,33 @@ class Part(NamedTuple):
     steps: int = -1
 
 
-_BOND = Part(finish.BOND, ("-", "=", "#"), steps=1)
+_BOND = Part(policy.BOND, ("-", "=", "#"), steps=1)
 
 DIALECTS: dict[str, dict[str, Part]] = {
     "from left to right": {
-        "smiles": Part(finish.ONLY, ("chain",), stops=True, places=True, steps=3),
-        "chain": Part(finish.ONLY, ("atom tail",), demand=1, stops=True, places=True, steps=2),
-        "tail": Part(finish.TAIL, ("", "chain", "ring tail"), stops=True, steps=1),
-        "more": Part(finish.MORE, ("", "chain"), stops=True, steps=1),
-        "branch": Part(finish.ONLY, ("( chain )",), demand=1, places=True, steps=3),
-        "ring": Part(finish.RING, ("number",), demand=1),
+        "smiles": Part(policy.ONLY, ("chain",), stops=True, places=True, steps=3),
+        "chain": Part(policy.ONLY, ("atom tail",), demand=1, stops=True, places=True, steps=2),
+        "tail": Part(policy.TAIL, ("", "chain", "ring tail"), stops=True, steps=1),
+        "more": Part(policy.MORE, ("", "chain"), stops=True, steps=1),
+        "branch": Part(policy.ONLY, ("( chain )",), demand=1, places=True, steps=3),
+        "ring": Part(policy.RING, ("number",), demand=1),
         "bond": _BOND,
-        "atom": Part(finish.SPELLED, demand=1, stops=True),
-        "number": Part(finish.SPELLED, demand=1),
+        "atom": Part(policy.SPELLED, demand=1, stops=True),
+        "number": Part(policy.SPELLED, demand=1),
     },
     "left-recursive": {
-        "smiles": Part(finish.ONLY, ("chain",), stops=True),
-        "chain": Part(finish.ONLY, ("branched_atom",), demand=1, stops=True, places=True, steps=2),
+        "smiles": Part(policy.ONLY, ("chain",), stops=True),
+        "chain": Part(policy.ONLY, ("branched_atom",), demand=1, stops=True, places=True, steps=2),
         "branched_atom": Part(
-            finish.BRANCHED, ("atom", "atom RB", "atom BB", "atom RB BB"), demand=1, stops=True, places=True, steps=1
+            policy.BRANCHED, ("atom", "atom RB", "atom BB", "atom RB BB"), demand=1, stops=True, places=True, steps=1
         ),
-        "RB": Part(finish.RINGS, ("ringbond", "RB ringbond"), demand=1, steps=3),
-        "ringbond": Part(finish.RING, ("DIGIT",), demand=1, steps=2),
-        "BB": Part(finish.ONLY, ("branch",), demand=1, places=True, steps=4),
-        "branch": Part(finish.ONLY, ("( chain )",), demand=1, places=True, steps=3),
+        "RB": Part(policy.RINGS, ("ringbond", "RB ringbond"), demand=1, steps=3),
+        "ringbond": Part(policy.RING, ("DIGIT",), demand=1, steps=2),
+        "BB": Part(policy.ONLY, ("branch",), demand=1, places=True, steps=4),
+        "branch": Part(policy.ONLY, ("( chain )",), demand=1, places=True, steps=3),
         "bond": _BOND,
-        "atom": Part(finish.SPELLED, demand=1, stops=True),
-        "DIGIT": Part(finish.SPELLED, demand=1, steps=1),
+        "atom": Part(policy.SPELLED, demand=1, stops=True),
+        "DIGIT": Part(policy.SPELLED, demand=1, steps=1),
     },
 }
 """The grammars whose molecules can always be finished, by their nonterminals."""
@@ -82,29 +82,29 @@ class Atom(NamedTuple):
     heavy: bool
 
 
-def dialect_of(grammar: Grammar) -> dict[str, Part]:
-    """The dialect that a grammar speaks.
+def find_dialect(grammar: Grammar) -> dict[str, Part]:
+    """Return the dialect that a grammar speaks.
 
     Raises
     ------
     InputError
-        When it is none of :data:`DIALECTS`.
+        When it speaks none of :data:`DIALECTS`.
     """
     written = {(grammar.nonterminals[p.lhs], _side(grammar, p.rhs)) for p in grammar.productions}
     for dialect in DIALECTS.values():
-        needed = {(name, side) for name, part in dialect.items() for side in _needed(part)}
+        needed = {(name, side) for name, part in dialect.items() for side in _required_sides(part)}
         if needed <= written and dialect.keys() <= set(grammar.nonterminals):
             return dialect
     raise InputError(
-        "the chemistry of this grammar is not known",
+        "the chemistry constraint does not know this grammar",
         received=f"grammar {grammar.name!r}",
         expected="the nonterminals and productions of 'smiles' or 'zinc', with whatever atoms",
         remedy="Decode with constraint='grammar', and reject what is not valid.",
     )
 
 
-def _needed(part: Part) -> tuple[str, ...]:
-    return part.moves[:1] if part.role == finish.BOND else part.moves
+def _required_sides(part: Part) -> tuple[str, ...]:
+    return part.moves[:1] if part.role == policy.BOND else part.moves
 
 
 def _side(grammar: Grammar, rhs: Sequence[int]) -> str:
@@ -112,7 +112,7 @@ def _side(grammar: Grammar, rhs: Sequence[int]) -> str:
 
 
 def subtree(grammar: Grammar, derivation: Iterable[int], nonterminal: int) -> tuple[int, ...]:
-    """The productions of a leftmost derivation below its first node of that nonterminal."""
+    """Return the productions of a leftmost derivation below its first node of that nonterminal."""
     found: list[int] = []
     still_open = 0
     for production in map(int, derivation):
@@ -126,38 +126,14 @@ def subtree(grammar: Grammar, derivation: Iterable[int], nonterminal: int) -> tu
 
 
 def spelling(grammar: Grammar, text: str, nonterminal: int) -> tuple[int, ...] | None:
-    """The productions with which ``nonterminal`` stands in a text; None where the grammar does not know the text."""
+    """Return the productions of ``nonterminal`` in a text; None where the text is not in the grammar."""
     try:
         return subtree(grammar, parser_for(grammar).parse(text), nonterminal)
     except TextError:
         return None
 
 
-class _Tries:
-    """Paths of productions below the two roots, and the leaves at which they end."""
-
-    def __init__(self) -> None:
-        self.edges: list[dict[int, int]] = [{}, {}, {}]
-        self.leaves: list[tuple[tuple[int, ...], list[int]]] = []
-        self.leaf_at: dict[int, int] = {}
-
-    def add(self, root: int, path: tuple[int, ...]) -> int | None:
-        """The new leaf of a path; None where one is there already."""
-        trail = [root]
-        for production in path:
-            node = self.edges[trail[-1]].get(production)
-            if node is None:
-                node = self.edges[trail[-1]][production] = len(self.edges)
-                self.edges.append({})
-            trail.append(node)
-        if trail[-1] in self.leaf_at:
-            return None
-        leaf = self.leaf_at[trail[-1]] = len(self.leaves)
-        self.leaves.append((path, trail))
-        return leaf
-
-
-def compiled(
+def compile_tables(
     macros: MacroTable,
     atoms: Sequence[Atom],
     prefer: str,
@@ -166,7 +142,7 @@ def compiled(
     sizes: Iterable[int] | None,
     prefix: Sequence[int],
 ) -> Tables:
-    """The tables of a grammar and its macros, int32 (W,): see ``machine.py``.
+    """Return the tables of a grammar and its macros, int32 (W,): see ``machine.py``.
 
     Parameters
     ----------
@@ -191,11 +167,11 @@ def compiled(
         For a grammar of another dialect, or when no atom is left.
     """
     grammar = macros.grammar
-    dialect = dialect_of(grammar)
+    dialect = find_dialect(grammar)
     number = {name: index for index, name in enumerate(grammar.nonterminals)}
     roots = {number[ATOM]: machine.ATOM_ROOT, number[next(n for n in _NUMBERS if n in dialect)]: machine.NUMBER_ROOT}
-    inside = _reachable(grammar, roots)
-    starts, bodies = _bodies(grammar, inside)
+    inside = _find_reachable(grammar, roots)
+    starts, bodies = _body_tables(grammar, inside)
     allowed = [] if sizes is None else [size in set(sizes) for size in range(max([2, *sizes]) + 1)]
     token_starts, token_bodies = macros.expansions
     tables = {
@@ -204,11 +180,11 @@ def compiled(
         machine.T_BODY: bodies,
         machine.T_ROOT: [roots.get(n, machine.OUTSIDE) for n in range(len(number))],
         machine.T_INSIDE: [n in inside for n in range(len(number))],
-        **_roles(grammar, dialect, inside),
-        **_tries(grammar, atoms, roots, prefer),
+        **_role_tables(grammar, dialect, inside),
+        **_trie_tables(grammar, atoms, roots, prefer),
         machine.T_SIZES: allowed,
         machine.T_PREFIX: prefix,
-        machine.T_CODE: token_starts,
+        machine.T_TOKEN: token_starts,
         machine.T_TOKEN_BODY: token_bodies,
     }
     flat = {
@@ -251,18 +227,26 @@ class _Trie:
         return True
 
 
-def _tries(grammar: Grammar, atoms: Sequence[Atom], roots: Mapping[int, int], prefer: str) -> dict[int, Any]:
-    """The tables of nodes, leaves and ring numbers."""
+class _Leaf(NamedTuple):
+    """What a leaf spells: an atom with its capacity, or a ring's number."""
+
+    is_atom: bool
+    value: int
+    heavy: bool
+
+
+def _fill_trie(grammar: Grammar, atoms: Sequence[Atom], roots: Mapping[int, int]) -> tuple[_Trie, list[_Leaf]]:
+    """Return the trie of the atoms and ring numbers that the grammar can write, and its leaves."""
     trie = _Trie()
-    kinds: list[tuple[bool, int, bool]] = []  # of each leaf: whether it is an atom, its capacity or number, heavy
+    leaves: list[_Leaf] = []
     atom_symbol, number_symbol = roots
     for atom in atoms:
         path = spelling(grammar, atom.text, atom_symbol)
         if path is not None and trie.add(machine.ATOM_ROOT, path):
-            kinds.append((True, atom.capacity, atom.heavy))
-    if not kinds:
+            leaves.append(_Leaf(True, atom.capacity, atom.heavy))
+    if not leaves:
         raise InputError(
-            "no atom is left that the grammar can write",
+            "the grammar can write none of the atoms that may be written",
             received=", ".join(atom.text for atom in atoms) or "none",
             remedy="Allow more elements.",
         )
@@ -270,13 +254,20 @@ def _tries(grammar: Grammar, atoms: Sequence[Atom], roots: Mapping[int, int], pr
         text = str(value) if value < 10 else f"%{value}"  # RDKit takes "%05" for no number
         path = spelling(grammar, f"C{text}CC{text}", number_symbol)
         if path is not None and trie.add(machine.NUMBER_ROOT, path):
-            kinds.append((False, value, False))
+            leaves.append(_Leaf(False, value, False))
+    return trie, leaves
+
+
+def _trie_tables(grammar: Grammar, atoms: Sequence[Atom], roots: Mapping[int, int], prefer: str) -> dict[int, Any]:
+    """Return the tables of nodes, leaves and ring numbers."""
+    trie, leaves = _fill_trie(grammar, atoms, roots)
+    atom_symbol, _ = roots
     n_nodes, width = len(trie.edges), 1 + max(len(path) for path, _ in trie.leaves)
-    path_table = np.full((len(kinds), width), -1)
-    trail_table = np.full((len(kinds), width), -1)
+    path_table = np.full((len(leaves), width), -1)
+    trail_table = np.full((len(leaves), width), -1)
     depth, leaf, strongest = np.zeros(n_nodes), np.full(n_nodes, -1), np.full(n_nodes, -1)
     numbers = np.full(machine.MOST_NUMBERS, -1)
-    for one, ((path, trail), (is_atom, value, _)) in enumerate(zip(trie.leaves, kinds, strict=True)):
+    for one, ((path, trail), (is_atom, value, _)) in enumerate(zip(trie.leaves, leaves, strict=True)):
         path_table[one, : len(path)] = path
         trail_table[one, : len(trail)] = trail
         leaf[trail[-1]] = one
@@ -285,12 +276,12 @@ def _tries(grammar: Grammar, atoms: Sequence[Atom], roots: Mapping[int, int], pr
             numbers[value] = one
             continue
         for node in trail:
-            if strongest[node] < 0 or value > kinds[strongest[node]][1]:
+            if strongest[node] < 0 or value > leaves[strongest[node]].value:
                 strongest[node] = one
     preferred = strongest.copy()
     wanted = spelling(grammar, prefer, atom_symbol)
     for one, (path, trail) in enumerate(trie.leaves):
-        if kinds[one][0] and path == wanted:
+        if leaves[one].is_atom and path == wanted:
             preferred[trail] = one
     return {
         machine.T_EDGES: np.cumsum([0, *map(len, trie.edges)]),
@@ -299,9 +290,9 @@ def _tries(grammar: Grammar, atoms: Sequence[Atom], roots: Mapping[int, int], pr
         machine.T_NODE_DEPTH: depth,
         machine.T_PREFERRED: preferred,
         machine.T_STRONGEST: strongest,
-        machine.T_IS_ATOM: [is_atom for is_atom, _, _ in kinds],
-        machine.T_VALUE: [value for _, value, _ in kinds],
-        machine.T_HEAVY: [heavy for _, _, heavy in kinds],
+        machine.T_IS_ATOM: [end.is_atom for end in leaves],
+        machine.T_VALUE: [end.value for end in leaves],
+        machine.T_HEAVY: [end.heavy for end in leaves],
         machine.T_PATH: path_table,
         machine.T_TRAIL: trail_table,
         machine.T_LENGTH: [len(path) for path, _ in trie.leaves],
@@ -310,7 +301,7 @@ def _tries(grammar: Grammar, atoms: Sequence[Atom], roots: Mapping[int, int], pr
     }
 
 
-def _reachable(grammar: Grammar, roots: Iterable[int]) -> set[int]:
+def _find_reachable(grammar: Grammar, roots: Iterable[int]) -> set[int]:
     found, waiting = set(roots), list(roots)
     while waiting:
         top = waiting.pop()
@@ -322,7 +313,7 @@ def _reachable(grammar: Grammar, roots: Iterable[int]) -> set[int]:
     return found
 
 
-def _bodies(grammar: Grammar, inside: set[int]) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
+def _body_tables(grammar: Grammar, inside: set[int]) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
     rows = []
     for production in grammar.productions:
         row = [
@@ -335,11 +326,11 @@ def _bodies(grammar: Grammar, inside: set[int]) -> tuple[NDArray[np.int32], NDAr
     return starts, np.array([symbol for row in rows for symbol in row], dtype=np.int16)
 
 
-def _roles(grammar: Grammar, dialect: Mapping[str, Part], inside: set[int]) -> dict[int, Any]:
-    """The tables of what finishing does with each nonterminal."""
+def _role_tables(grammar: Grammar, dialect: Mapping[str, Part], inside: set[int]) -> dict[int, Any]:
+    """Return the tables of what the policy does with each nonterminal."""
     index = {(grammar.nonterminals[p.lhs], _side(grammar, p.rhs)): i for i, p in enumerate(grammar.productions)}
     parts = [
-        dialect.get(name, Part(finish.SPELLED if one in inside else finish.UNKNOWN))
+        dialect.get(name, Part(policy.SPELLED if one in inside else policy.UNKNOWN))
         for one, name in enumerate(grammar.nonterminals)
     ]
     moves = np.full((len(parts), 4), -1)

@@ -1,4 +1,4 @@
-"""Asking a constraint about tokens in an order, and no further than somebody needs to know."""
+"""Lazy questions: a constraint is asked about tokens in an order, and no further than a caller needs to know."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -22,11 +22,11 @@ class Answers(NamedTuple):
     allowed: Tensor
 
     def rows(self, keep: Tensor) -> "Answers":
-        """The answers about some rows."""
+        """Return the answers about some rows."""
         return Answers(self.ranks[keep], self.tokens[keep], self.allowed[keep])
 
     def first(self, n: int = 1) -> tuple[Tensor, Tensor]:
-        """The n allowed tokens (B, n) of the highest ranks, and these, -inf where there are fewer."""
+        """Return the n allowed tokens (B, n) of the highest ranks, and their ranks, -inf where there are fewer."""
         counts = self.allowed.cumsum(dim=1)
         nth = torch.arange(1, n + 1, device=counts.device).expand(len(counts), n).contiguous()
         taken = torch.searchsorted(counts, nth).clamp_(max=counts.shape[1] - 1)
@@ -41,14 +41,14 @@ def ask_in_order(
     Parameters
     ----------
     ranks
-        float32 (B, R): the order; of equal tokens the first one comes first. -inf for what is not to be asked about.
+        float32 (B, R): the order; among equal ranks the first token comes first. -inf for tokens not to be asked about.
     constraint, state
-        Who is asked, and about which derivations.
+        The constraint that is asked, and the derivations.
     enough
-        ``enough(answers, ranks)``, Bool (B,): which rows need not be asked about further, from what is known of them,
-        and all of their ranks. A row of which everything has been asked is done anyway.
+        ``enough(answers, ranks)``, Bool (B,): which rows need no further questions, from what is known of them and all
+        of their ranks. A row is also done when all of its tokens have been asked about.
     """
-    keys = distinct(ranks)
+    keys = distinct_keys(ranks)
     n, size = ranks.shape
     rows = torch.arange(n, device=ranks.device)
     found = Answers(ranks[:, :0], rows[:, None][:, :0], torch.zeros((n, 0), dtype=torch.bool, device=ranks.device))
@@ -60,7 +60,7 @@ def ask_in_order(
         real = values > -torch.inf
         among = torch.zeros(ranks.shape, dtype=torch.bool, device=ranks.device).scatter_(1, tokens, real)
         new = Answers(values, tokens, constraint.allowed(state, among).gather(1, tokens))
-        found = _beside(found, new, rows)
+        found = _append_columns(found, new, rows)
         asked = until
         if asked == size:
             break
@@ -70,8 +70,8 @@ def ask_in_order(
     return found
 
 
-def distinct(ranks: Tensor) -> Tensor:
-    """Whole numbers int64 (B, R) in the order of ranks, and of equal ranks (in half precision many are) by column."""
+def distinct_keys(ranks: Tensor) -> Tensor:
+    """Return integers int64 (B, R) in the order of ranks; equal ranks, of which half precision has many, by column."""
     # The bits of floats, read as integers, are in their order; those below zero are in the opposite one. 0 is added to
     # make -0 the same as 0.
     bits = (ranks + 0.0).view(torch.int32)
@@ -79,8 +79,8 @@ def distinct(ranks: Tensor) -> Tensor:
     return (ordered.long() << 16) - torch.arange(ranks.shape[1], device=ranks.device)
 
 
-def _beside(found: Answers, new: Answers, rows: Tensor) -> Answers:
-    """Answers with new columns for some rows, and padding for the others."""
+def _append_columns(found: Answers, new: Answers, rows: Tensor) -> Answers:
+    """Return answers with new columns for some rows, and padding for the others."""
     if len(rows) == len(found.ranks):
         return Answers(*(torch.cat(pair, dim=1) for pair in zip(found, new, strict=True)))
     shape = (len(found.ranks), new.ranks.shape[1])

@@ -1,43 +1,43 @@
-"""What decoding may be told to obey: the constraints by name, and how they combine.
+"""Specifications of constraints: the constraints by name, and how they combine.
 
-A *choice* says what is wanted, in a few words that a recipe can hold: ``"grammar"``, ``"chemistry"``, or ``"chemistry;
+A *spec* says what is wanted, in a few words that a recipe can hold: ``"grammar"``, ``"chemistry"``, or ``"chemistry;
 max-heavy-atoms=38; ring-sizes=5,6"``, which is ``AllOf(Chemistry(), MaxHeavyAtoms(38), RingSizes(5, 6))``. Bound to a
-codec it is a :class:`~grammar_rae.decoding.constraints.Constraint`. What limits molecules implies chemistry, and keeps
-its promise: whatever combines decodes without a dead end, or is refused when it is bound.
+codec it gives a :class:`~grammar_rae.decoding.constraints.Constraint`. Limits on molecules imply chemistry and its
+guarantee: every combination decodes without a dead end, or is refused when it is bound.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, ClassVar, Protocol, Self
 
 from grammar_rae.codecs import Codec
-from grammar_rae.decoding.chemistry import MoleculeConstraint
+from grammar_rae.decoding.chemistry import Limits, MoleculeConstraint
 from grammar_rae.decoding.constraints import Constraint, Free, GrammarConstraint, Masks
-from grammar_rae.decoding.limits import Limits
 from grammar_rae.errors import InputError, TextError, UnknownNameError
 
 Atoms = Mapping[str, int]
 
 
-class Choice(Protocol):
+class ConstraintSpec(Protocol):
     """A constraint, not yet bound to a codec."""
 
     def bind(self, codec: Codec, atoms: Atoms) -> Constraint[Any]:
-        """The constraint for a codec; ``atoms`` as an encoded data set's."""
+        """Return the constraint for a codec; ``atoms`` as an encoded data set's."""
         ...
 
     def __str__(self) -> str: ...
 
 
 class _Named:
-    """A constraint that its name says all of."""
+    """A constraint whose name says all of it."""
 
     name: ClassVar[str]
 
     @classmethod
     def parse(cls, value: str) -> Self:
-        """The choice of a text that is the name."""
+        """Return the spec of a text that is the name."""
         if value:
             raise InputError(f"{cls.name} takes no value", received=f"{cls.name}={value}", expected=cls.name)
         return cls()
@@ -47,19 +47,19 @@ class _Named:
 
 
 @dataclass(frozen=True)
-class _OfRules(_Named):
-    """A constraint that needs no more than the codec's table."""
+class _RulesOnly(_Named):
+    """A constraint that needs only the codec's table."""
 
     constraint: ClassVar[type[Free | GrammarConstraint]]
 
     def bind(self, codec: Codec, atoms: Atoms) -> Constraint[Any]:
-        """The constraint for a codec."""
+        """Return the constraint for a codec."""
         return self.constraint(codec.rules)
 
 
 @dataclass(frozen=True)
-class Unconstrained(_OfRules):
-    """Nothing: any token may come at any time, and what is no derivation is an empty text."""
+class Unconstrained(_RulesOnly):
+    """No constraint: any token may come at any time, and rows that are not derivations become empty texts."""
 
     name: ClassVar[str] = "none"
     example: ClassVar[str] = "none"
@@ -67,8 +67,8 @@ class Unconstrained(_OfRules):
 
 
 @dataclass(frozen=True)
-class Masked(_OfRules):
-    """The grammar's masks alone, as the grammar VAE decodes; what the limit cuts off is an empty text."""
+class Masked(_RulesOnly):
+    """The grammar's masks alone, as the grammar VAE decodes; rows that the limit cuts off become empty texts."""
 
     name: ClassVar[str] = "masks"
     example: ClassVar[str] = "masks"
@@ -76,7 +76,7 @@ class Masked(_OfRules):
 
 
 @dataclass(frozen=True)
-class Grammatical(_OfRules):
+class Grammatical(_RulesOnly):
     """Derivations of the grammar, each complete within the limit."""
 
     name: ClassVar[str] = "grammar"
@@ -86,17 +86,17 @@ class Grammatical(_OfRules):
 
 @dataclass(frozen=True)
 class _OnMolecules:
-    """What the constraints on molecules share: each is some limits."""
+    """What the constraints on molecules share: each is a set of limits."""
 
     name: ClassVar[str]
     example: ClassVar[str]
 
     def limits(self, codec: Codec) -> Limits:
-        """What this adds to chemistry."""
+        """Return what this adds to chemistry."""
         raise NotImplementedError
 
     def bind(self, codec: Codec, atoms: Atoms) -> Constraint[Any]:
-        """The constraint for a codec of molecules in Kekulé form; ``atoms`` as an encoded data set's.
+        """Return the constraint for a codec of molecules in Kekulé form; ``atoms`` as an encoded data set's.
 
         Raises
         ------
@@ -114,13 +114,13 @@ class Chemistry(_Named, _OnMolecules):
     example: ClassVar[str] = "chemistry"
 
     def limits(self, codec: Codec) -> Limits:
-        """No limit besides chemistry."""
+        """Return no limits besides chemistry."""
         return Limits()
 
 
 @dataclass(frozen=True)
 class MaxHeavyAtoms(_OnMolecules):
-    """Molecules of at most so many atoms other than hydrogen: max-heavy-atoms=38."""
+    """Molecules of at most so many atoms other than hydrogen, as in ``max-heavy-atoms=38``."""
 
     most: int
     name: ClassVar[str] = "max-heavy-atoms"
@@ -132,11 +132,11 @@ class MaxHeavyAtoms(_OnMolecules):
 
     @classmethod
     def parse(cls, value: str) -> Self:
-        """The choice of a text such as ``max-heavy-atoms=38``."""
+        """Return the spec of a text such as ``max-heavy-atoms=38``."""
         return cls(*_numbers(cls.name, value, "38", most=1))
 
     def limits(self, codec: Codec) -> Limits:
-        """The most heavy atoms."""
+        """Return the limit on heavy atoms."""
         return Limits(heavy_atoms=self.most)
 
     def __str__(self) -> str:
@@ -145,9 +145,9 @@ class MaxHeavyAtoms(_OnMolecules):
 
 @dataclass(frozen=True)
 class Elements(_OnMolecules):
-    """Molecules of these elements, and hydrogen: elements=CNOSF.
+    """Molecules of these elements and hydrogen, as in ``elements=CNOSF``.
 
-    ``symbols`` in one text; an upper-case letter begins each.
+    ``symbols`` is one text, in which an upper-case letter begins each element.
     """
 
     symbols: str
@@ -156,15 +156,17 @@ class Elements(_OnMolecules):
 
     def __post_init__(self) -> None:
         if not isinstance(self.symbols, str) or not re.fullmatch(r"([A-Z][a-z]?)+", self.symbols):
-            raise InputError("these are no elements", received=repr(self.symbols), expected="for example 'CNOSFClBr'")
+            raise InputError(
+                "expected symbols of elements", received=repr(self.symbols), expected="for example 'CNOSFClBr'"
+            )
 
     @classmethod
     def parse(cls, value: str) -> Self:
-        """The choice of a text such as ``elements=CNOSF``; blanks and commas may stand in between."""
+        """Return the spec of a text such as ``elements=CNOSF``; blanks and commas may stand in between."""
         return cls(re.sub(r"[\s,]+", "", value))
 
     def limits(self, codec: Codec) -> Limits:
-        """The elements."""
+        """Return the limit on elements."""
         return Limits(elements=frozenset(re.findall(r"[A-Z][a-z]?", self.symbols)))
 
     def __str__(self) -> str:
@@ -173,9 +175,9 @@ class Elements(_OnMolecules):
 
 @dataclass(frozen=True, init=False)
 class RingSizes(_OnMolecules):
-    """Molecules whose smallest rings have these sizes, in atoms: ring-sizes=5,6; without a size, no rings.
+    """Molecules whose smallest rings have these sizes, in atoms, as in ``ring-sizes=5,6``; without a size, no rings.
 
-    What counts are the rings of the whole molecule (a minimum cycle basis, RDKit's SSSR): in ``C1=CC2=CC=CC=C12`` the
+    The rings of the whole molecule count (a minimum cycle basis, RDKit's SSSR): in ``C1=CC2=CC=CC=C12`` the
     first number closes a ring of nine atoms, which the second splits into rings of five and six.
     """
 
@@ -186,16 +188,16 @@ class RingSizes(_OnMolecules):
     def __init__(self, *sizes: int) -> None:
         for size in sizes:
             if isinstance(size, bool) or not isinstance(size, int) or not 3 <= size <= 100:
-                raise InputError("no ring has this size", received=repr(size), expected="3 to 100 atoms")
+                raise InputError("a ring cannot have this size", received=repr(size), expected="3 to 100 atoms")
         object.__setattr__(self, "sizes", tuple(sorted(set(sizes))))
 
     @classmethod
     def parse(cls, value: str) -> Self:
-        """The choice of a text such as ``ring-sizes=5,6``."""
+        """Return the spec of a text such as ``ring-sizes=5,6``."""
         return cls(*_numbers(cls.name, value, "5,6") if value.strip() else ())
 
     def limits(self, codec: Codec) -> Limits:
-        """The sizes."""
+        """Return the limit on ring sizes."""
         return Limits(ring_sizes=frozenset(self.sizes))
 
     def __str__(self) -> str:
@@ -204,7 +206,7 @@ class RingSizes(_OnMolecules):
 
 @dataclass(frozen=True)
 class ScaffoldPrefix(_OnMolecules):
-    """Molecules whose text begins with this one: scaffold-prefix=c1ccccc1C(=O)N, to be grown from its last atom.
+    """Molecules whose text begins with a scaffold and grows from its last atom: ``scaffold-prefix=c1ccccc1C(=O)N``.
 
     For grammars that spell from left to right, such as ``smiles``. Aromatic atoms are rewritten as RDKit's Kekulé
     structure of the scaffold has them.
@@ -216,7 +218,7 @@ class ScaffoldPrefix(_OnMolecules):
 
     def __post_init__(self) -> None:
         if not isinstance(self.smiles, str):
-            raise InputError("a scaffold is a SMILES", received=repr(self.smiles))
+            raise InputError("a scaffold must be a SMILES text", received=repr(self.smiles))
         try:
             _kekule(self.smiles)
         except TextError as error:
@@ -224,11 +226,11 @@ class ScaffoldPrefix(_OnMolecules):
 
     @classmethod
     def parse(cls, value: str) -> Self:
-        """The choice of a text such as ``scaffold-prefix=c1ccccc1C(=O)N``."""
+        """Return the spec of a text such as ``scaffold-prefix=c1ccccc1C(=O)N``."""
         return cls(value.strip())
 
     def limits(self, codec: Codec) -> Limits:
-        """The scaffold in Kekulé form."""
+        """Return the scaffold in Kekulé form as a limit."""
         return Limits(scaffold=_kekule(self.smiles))
 
     def __str__(self) -> str:
@@ -236,33 +238,33 @@ class ScaffoldPrefix(_OnMolecules):
 
 
 class AllOf:
-    """Everything that several choices ask for.
+    """Everything that several specs ask for.
 
     Parameters
     ----------
-    choices
-        Choices of molecules. ``grammar`` and ``chemistry`` may stand among them and add nothing.
+    specs
+        Specs of constraints on molecules. ``grammar`` and ``chemistry`` may be among them and add nothing.
 
     Raises
     ------
     InputError
-        For a choice that has no part in a common promise: ``none``, or one that is not of this module.
+        For a spec that does not combine with others: ``none``, ``masks``, or one that is not of this module.
     """
 
-    def __init__(self, *choices: Choice) -> None:
-        if not choices:
-            raise InputError("nothing is asked for", received="AllOf()", expected="a constraint or more")
-        flat: list[Choice] = []
-        for choice in choices:
-            flat += choice.choices if isinstance(choice, AllOf) else [choice]
-        for choice in flat if len(flat) > 1 else []:
-            if not isinstance(choice, _OnMolecules | Grammatical):
+    def __init__(self, *specs: ConstraintSpec) -> None:
+        if not specs:
+            raise InputError("there is nothing to combine", received="AllOf()", expected="one constraint or more")
+        flat: list[ConstraintSpec] = []
+        for spec in specs:
+            flat += spec.specs if isinstance(spec, AllOf) else [spec]
+        for spec in flat if len(flat) > 1 else []:
+            if not isinstance(spec, _OnMolecules | Grammatical):
                 raise InputError(
                     "this constraint does not combine with others",
-                    received=str(choice),
+                    received=str(spec),
                     expected="constraints on molecules: " + ", ".join(_COMBINING),
                 )
-        self.choices: tuple[Choice, ...] = tuple(dict.fromkeys(flat))
+        self.specs: tuple[ConstraintSpec, ...] = tuple(dict.fromkeys(flat))
 
     def bind(self, codec: Codec, atoms: Atoms) -> Constraint[Any]:
         """The constraint for a codec.
@@ -272,40 +274,37 @@ class AllOf:
         InputError
             As :class:`MoleculeConstraint`; also for two scaffolds.
         """
-        limits = [choice.limits(codec) for choice in self.choices if isinstance(choice, _OnMolecules)]
+        limits = [spec.limits(codec) for spec in self.specs if isinstance(spec, _OnMolecules)]
         if not limits:
-            return self.choices[0].bind(codec, atoms)
-        together = limits[0]
-        for other in limits[1:]:
-            together = together.and_also(other)
-        return MoleculeConstraint(codec, atoms, together)
+            return self.specs[0].bind(codec, atoms)
+        return MoleculeConstraint(codec, atoms, reduce(Limits.combine, limits))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, AllOf) and self.choices == other.choices
+        return isinstance(other, AllOf) and self.specs == other.specs
 
     def __hash__(self) -> int:
-        return hash(self.choices)
+        return hash(self.specs)
 
     def __repr__(self) -> str:
-        return f"AllOf({', '.join(map(repr, self.choices))})"
+        return f"AllOf({', '.join(map(repr, self.specs))})"
 
     def __str__(self) -> str:
-        return "; ".join(map(str, self.choices))
+        return "; ".join(map(str, self.specs))
 
 
 CONSTRAINTS: dict[str, Any] = {
-    choice.name: choice
-    for choice in (Unconstrained, Masked, Grammatical, Chemistry, MaxHeavyAtoms, Elements, RingSizes, ScaffoldPrefix)
+    spec.name: spec
+    for spec in (Unconstrained, Masked, Grammatical, Chemistry, MaxHeavyAtoms, Elements, RingSizes, ScaffoldPrefix)
 }
-"""Constraints by name: ``parse(value)`` makes one of what stands behind "=" in its text, such as ``example``."""
+"""Constraints by name: ``parse(value)`` reads what stands behind "=" in a text such as ``example``."""
 
-_COMBINING = [name for name, choice in CONSTRAINTS.items() if issubclass(choice, _OnMolecules)]
+_COMBINING = [name for name, spec in CONSTRAINTS.items() if issubclass(spec, _OnMolecules)]
 
 
-def choice_of(given: "str | Choice") -> Choice:
-    """The choice that a text means, or the choice itself.
+def parse_spec(spec: "str | ConstraintSpec") -> ConstraintSpec:
+    """Return the spec that a text means, or the spec itself.
 
-    >>> choice_of("max-heavy-atoms=20; elements=C,N,O")
+    >>> parse_spec("max-heavy-atoms=20; elements=C,N,O")
     AllOf(MaxHeavyAtoms(most=20), Elements(symbols='CNO'))
 
     Raises
@@ -315,17 +314,19 @@ def choice_of(given: "str | Choice") -> Choice:
     InputError
         For a value that its constraint does not take.
     """
-    if not isinstance(given, str):
-        if not hasattr(given, "bind"):
-            raise InputError("this is no constraint", received=repr(given), expected="a text, or one of this package's")
-        return given
-    choices: list[Choice] = []
-    for part in given.split(";"):
+    if not isinstance(spec, str):
+        if not hasattr(spec, "bind"):
+            raise InputError(
+                "a constraint must be a text or a spec", received=repr(spec), expected=f"for example {Chemistry()!r}"
+            )
+        return spec
+    specs: list[ConstraintSpec] = []
+    for part in spec.split(";"):
         name, _, value = part.partition("=")
         if name.strip() not in CONSTRAINTS:
             raise UnknownNameError("constraint", name.strip(), CONSTRAINTS)
-        choices.append(CONSTRAINTS[name.strip()].parse(value.strip()))
-    return choices[0] if len(choices) == 1 else AllOf(*choices)
+        specs.append(CONSTRAINTS[name.strip()].parse(value.strip()))
+    return specs[0] if len(specs) == 1 else AllOf(*specs)
 
 
 def _kekule(smiles: str) -> str:

@@ -1,4 +1,4 @@
-"""Kernels of the constraint on ring sizes: the smallest rings of a molecule that is still being written.
+"""Smallest rings of a molecule that is still being written: the kernels of the constraint on ring sizes.
 
 The molecule is a graph: a forest of tree bonds, each from an atom to an earlier one, and ring bonds. A cycle is known
 by the ring bonds on it, a row of bits, for the rest of it runs through the forest. The smallest rings are the cycles of
@@ -22,7 +22,7 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def smallest_rings_allowed(n_atoms, parent, ring_a, ring_b, n_rings, allowed):  # type: ignore[no-untyped-def]
+def has_allowed_rings(n_atoms, parent, ring_a, ring_b, n_rings, allowed):  # type: ignore[no-untyped-def]
     """Whether every smallest ring of a molecule has an allowed size.
 
     Parameters
@@ -42,19 +42,19 @@ def smallest_rings_allowed(n_atoms, parent, ring_a, ring_b, n_rings, allowed):  
     -------
     bool
     """
-    _, n_cycles = _components(n_atoms, parent, ring_a, ring_b, n_rings)
-    first, after, end = _bonds(n_atoms, parent, ring_a, ring_b, n_rings)
-    return _basis_allowed(n_atoms, n_rings, n_cycles, first, after, end, allowed)
+    _, n_cycles = _find_components(n_atoms, parent, ring_a, ring_b, n_rings)
+    first, after, end = _link_bonds(n_atoms, parent, ring_a, ring_b, n_rings)
+    return _has_allowed_basis(n_atoms, n_rings, n_cycles, first, after, end, allowed)
 
 
 @njit(cache=True, nogil=True)
-def closes_allowed(n_atoms, parent, ring_a, ring_b, n_rings, a, b, allowed):  # type: ignore[no-untyped-def]
+def closes_allowed_ring(n_atoms, parent, ring_a, ring_b, n_rings, a, b, allowed):  # type: ignore[no-untyped-def]
     """Whether every smallest ring has an allowed size once a ring bond between the atoms a and b is added.
 
     Parameters
     ----------
     n_atoms, parent, ring_a, ring_b, n_rings, allowed
-        As in :func:`smallest_rings_allowed`: the molecule without the new bond. The arrays are not changed.
+        As in :func:`has_allowed_rings`: the molecule without the new bond. The arrays are not changed.
     a, b
         Two different atoms. A bond beside another one makes a ring of two atoms.
 
@@ -62,8 +62,8 @@ def closes_allowed(n_atoms, parent, ring_a, ring_b, n_rings, a, b, allowed):  # 
     -------
     bool
     """
-    component, n_cycles = _components(n_atoms, parent, ring_a, ring_b, n_rings)
-    first, after, end = _bonds(n_atoms, parent, ring_a, ring_b, n_rings)
+    component, n_cycles = _find_components(n_atoms, parent, ring_a, ring_b, n_rings)
+    first, after, end = _link_bonds(n_atoms, parent, ring_a, ring_b, n_rings)
     if component[a] == component[b]:
         # The shortest cycle through a bond is a sum of cycles of a minimum basis. One of these holds the bond, is thus
         # no shorter, and can be exchanged for it. So this size occurs in every minimum basis, whatever the others are.
@@ -72,12 +72,12 @@ def closes_allowed(n_atoms, parent, ring_a, ring_b, n_rings, a, b, allowed):  # 
             return False
         n_cycles += 1
     _link(first, after, end, n_atoms + n_rings, a, b)
-    return _basis_allowed(n_atoms, n_rings + 1, n_cycles, first, after, end, allowed)
+    return _has_allowed_basis(n_atoms, n_rings + 1, n_cycles, first, after, end, allowed)
 
 
 @njit(cache=True, nogil=True)
-def _components(n_atoms, parent, ring_a, ring_b, n_rings):  # type: ignore[no-untyped-def]
-    """One atom for the component of each atom, and the number of independent cycles: ring bonds that join no two."""
+def _find_components(n_atoms, parent, ring_a, ring_b, n_rings):  # type: ignore[no-untyped-def]
+    """Return one atom for the component of each atom, and the number of independent cycles."""
     component = np.empty(n_atoms, np.int32)
     for atom in range(n_atoms):
         component[atom] = atom if parent[atom] < 0 else component[parent[atom]]
@@ -94,8 +94,8 @@ def _components(n_atoms, parent, ring_a, ring_b, n_rings):  # type: ignore[no-un
 
 
 @njit(cache=True, nogil=True)
-def _bonds(n_atoms, parent, ring_a, ring_b, n_rings):  # type: ignore[no-untyped-def]
-    """Linked lists of each atom's bonds, with room for one more.
+def _link_bonds(n_atoms, parent, ring_a, ring_b, n_rings):  # type: ignore[no-untyped-def]
+    """Return linked lists of each atom's bonds, with room for one more.
 
     Bond i < A is atom i's tree bond, bond A + k is ring bond k; bond i is seen from its ends as 2i and 2i + 1.
 
@@ -127,7 +127,7 @@ def _link(first, after, end, bond, a, b):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _distance(n_atoms, first, after, end, a, b, bound):  # type: ignore[no-untyped-def]
-    """The number of bonds between two atoms of a component, or ``bound`` if that is less."""
+    """Return the number of bonds between two atoms of a component, or ``bound`` if that is less."""
     distance = np.full(n_atoms, -1, np.int32)
     queue = np.empty(n_atoms, np.int32)
     distance[a] = 0
@@ -149,10 +149,10 @@ def _distance(n_atoms, first, after, end, a, b, bound):  # type: ignore[no-untyp
 
 
 @njit(cache=True, nogil=True)
-def _basis_allowed(n_atoms, n_rings, n_cycles, first, after, end, allowed):  # type: ignore[no-untyped-def]
-    """Greedily, shortest first: a candidate that is no sum of earlier ones is a ring of the basis."""
+def _has_allowed_basis(n_atoms, n_rings, n_cycles, first, after, end, allowed):  # type: ignore[no-untyped-def]
+    """Pick a basis greedily, shortest first: a candidate that is no sum of earlier ones is a ring of it."""
     words = (n_rings + 63) // 64
-    shortest, following, cycles = _candidates(n_atoms, n_rings, words, first, after, end, len(allowed))
+    shortest, following, cycles = _find_candidates(n_atoms, n_rings, words, first, after, end, len(allowed))
     basis = np.empty((n_rings, words), np.int64)
     filled = np.zeros(n_rings, np.bool_)
     for size in range(len(allowed)):
@@ -171,7 +171,7 @@ def _basis_allowed(n_atoms, n_rings, n_cycles, first, after, end, allowed):  # t
 
 @njit(cache=True, nogil=True)
 def _reduce(cycle, basis, filled):  # type: ignore[no-untyped-def]
-    """Add cycles of the basis, of which row i begins at ring bond i, until none fits; returns where the rest begins."""
+    """Add cycles of the basis, whose row i begins at ring bond i, until none fits; return where the rest begins."""
     for ring in range(len(filled)):
         if (cycle[ring >> 6] >> (ring & 63)) & 1:
             if not filled[ring]:
@@ -182,8 +182,8 @@ def _reduce(cycle, basis, filled):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _candidates(n_atoms, n_rings, words, first, after, end, bound):  # type: ignore[no-untyped-def]
-    """Horton's candidates of less than ``bound`` atoms, as linked lists by size.
+def _find_candidates(n_atoms, n_rings, words, first, after, end, bound):  # type: ignore[no-untyped-def]
+    """Return Horton's candidates of less than ``bound`` atoms, as linked lists by size.
 
     Returns
     -------
@@ -237,6 +237,6 @@ def _candidates(n_atoms, n_rings, words, first, after, end, bound):  # type: ign
 
 @njit(cache=True, nogil=True)
 def _flip(bits, ring):  # type: ignore[no-untyped-def]
-    """Add a ring bond to a cycle; a tree bond, below 0, is not written down."""
+    """Add a ring bond to a cycle; a tree bond, below 0, is not recorded."""
     if ring >= 0:
         bits[ring >> 6] ^= np.int64(1) << (ring & 63)

@@ -6,7 +6,7 @@ bond that waits for its second atom, the branches and rings that are open, and t
 whose ends agree on its order, and no ring is open when nothing is left to expand. In Kekulé form that is all that
 RDKit asks of a molecule: stereo marks that make no sense are dropped, and there is no aromatic atom to kekulise.
 
-**Why there is no dead end.** A fixed policy (``finish.py``) names one production for every state. Let W(s) be the
+**Why there is no dead end.** A fixed policy (``policy.py``) names one production for every state. Let W(s) be the
 fewest tokens in which the productions that it writes from s to the end can be written, infinite if one of them is not
 legal or the molecule does not end. A token is allowed when its productions are legal and W(state after it) is at most
 the number of tokens that are left after it. Then:
@@ -18,13 +18,13 @@ the number of tokens that are left after it. Then:
 3. ``left`` falls by one with each token, so every molecule is complete within the limit, by legal productions only.
 
 The argument asks nothing of the policy but that it looks at the state alone. Whatever else is made illegal (atoms,
-rings of some size, too many atoms, another beginning than the scaffold's) keeps it true, as long as W(start) is finite;
-that is found out when a constraint is built. It also holds for the best of several policies, of which ring sizes have
-two. A better policy only forbids less. What the policy writes is the witness that a state can be finished; it need not
-be kept beside the state, because it can be found again.
+rings of some size, too many atoms, another beginning than the scaffold's) keeps it true, as long as W(start) is finite,
+which is checked when a constraint is built. It also holds for the best of several policies; ring sizes have two. A
+better policy only forbids less. What the policy writes is the witness that a state can be finished; it need not be kept
+beside the state, because it can be found again.
 
-**What it costs.** Nothing is asked about tokens that are not drawn; a question copies what is used of one row and
-expands some ten to forty productions. Where it is known beforehand how many the policy takes, it is not followed.
+**What it costs.** Nothing is asked about tokens that are not drawn; a question copies the used parts of one row and
+expands some ten to forty productions. Where a bound on what the policy takes is enough, the policy is not followed.
 
 Molecules of more than 512 atoms, 32 rings open at once or 128 ring bonds are not written.
 """
@@ -40,12 +40,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from grammar_rae.codecs import FORMS, Codec, GrammarCodec
-from grammar_rae.decoding import finish, machine, questions
-from grammar_rae.decoding.asking import check_best
-from grammar_rae.decoding.dialects import ATOM
-from grammar_rae.decoding.limits import MOST_OPEN_RINGS, Limits, impossible, tables_of
-from grammar_rae.decoding.machine import Row
-from grammar_rae.decoding.stacks import checked_tokens, in_threads, uniform_levels
+from grammar_rae.decoding.chemistry import kernels, machine, policy
+from grammar_rae.decoding.chemistry.dialects import ATOM
+from grammar_rae.decoding.chemistry.limits import MOST_OPEN_RINGS, Limits, build_tables, contradiction
+from grammar_rae.decoding.chemistry.machine import Row
+from grammar_rae.decoding.lazy import check_best
+from grammar_rae.decoding.stacks import run_in_threads, trim_tokens, uniform_levels
 from grammar_rae.errors import DecodingError, InputError
 from grammar_rae.grammar import MacroTable
 
@@ -58,14 +58,14 @@ MOST_BONDS = 8
 
 @dataclass
 class Molecules:
-    """The molecules of a batch, as far as they are.
+    """The molecules of a batch, as far as they are written.
 
     Attributes
     ----------
     table
         int16 (B, W), on the CPU: see ``machine.py``.
     device
-        Where the tensors of this state are made.
+        The device of the tensors that are computed from this state.
     ahead
         Tokens that were drawn for it, and the state after them.
     """
@@ -77,7 +77,7 @@ class Molecules:
     @property
     def lhs(self) -> Tensor:
         """int64 (B,): the nonterminal that each row expands next; 0 where a row is complete."""
-        return torch.from_numpy(questions.seen(self.table, 0)[0]).to(self.device)
+        return torch.from_numpy(kernels.top_and_free(self.table, 0)[0]).to(self.device)
 
     @property
     def alive(self) -> Tensor:
@@ -99,12 +99,12 @@ class MoleculeConstraint:
     atoms
         The atoms that may be written and the bonds that each can take, as an encoded data set's ``atoms``.
     limits
-        What else must hold.
+        What else must hold; None for nothing.
 
     Raises
     ------
     InputError
-        For a codec of another form or grammar, when no atom is left, or when no molecule keeps all limits.
+        For a codec of another form or grammar, when no atom is left, or when no molecule meets all limits.
 
     Attributes
     ----------
@@ -114,34 +114,35 @@ class MoleculeConstraint:
 
     def __init__(self, codec: Codec, atoms: Mapping[str, int], limits: Limits | None = None) -> None:
         limits = limits or Limits()
-        macros = _macros_of(codec)
+        macros = _require_kekule(codec)
         if not atoms:
             raise InputError(
-                "the atoms that molecules may be written with are not known",
+                "the constraint needs to know the atoms that molecules may be written with",
                 received="no atoms",
                 expected="an encoded data set's atoms: {'C': 4, '[O-]': 1, ...}",
                 remedy="Encode the data in Kekulé form with this version of the package, and train on that.",
             )
         self.rules = rules = macros.rules
         self._macros = macros
-        self._tables = tables_of(macros, atoms, limits)
+        self._tables = build_tables(macros, atoms, limits)
         self._most_atoms = _most_atoms(macros)
-        shortest = self._shortest()
+        shortest = self._find_shortest()
         if shortest is None:
-            raise impossible(macros.grammar, atoms, limits)
+            raise contradiction(macros.grammar, atoms, limits)
         self.shortest = shortest
         fitting = self._find_fitting()
         possible = rules.usable & fitting.any(axis=0)
         fits = rules.lhs_mask[:, None] & fitting
         self._fitting = torch.from_numpy(fits)
-        self._lists = np.cumsum([0, *fits.sum(axis=2).ravel()]), np.nonzero(fits)[2]
-        self._change = np.where(possible, rules.cost - rules.min_steps[rules.lhs], 0)
+        self._fitting_tokens = np.cumsum([0, *fits.sum(axis=2).ravel()]), np.nonzero(fits)[2]
         self._cost = torch.from_numpy(rules.cost.copy())
         self._min_steps = torch.from_numpy(rules.min_steps.copy())
-        self._dearest = int(rules.cost[possible].max())
+        self._highest_cost = int(rules.cost[possible].max())
+        self._change = np.where(possible, rules.cost - rules.min_steps[rules.lhs], 0)
+        self._budget = self._change, rules.min_steps, self._highest_cost
 
     def start(self, batch: int, limit: int, device: torch.device | str = "cpu") -> Molecules:
-        """Molecules of which nothing is written.
+        """Return molecules of which nothing is written.
 
         Raises
         ------
@@ -154,50 +155,55 @@ class MoleculeConstraint:
             raise InputError("a batch cannot be negative", received=batch)
         if limit < self.shortest:
             raise DecodingError(
-                "no molecule of this constraint is sure to be as short as the limit",
+                "the limit is too small: no molecule under this constraint is sure to be as short",
                 received=f"limit {limit}",
                 expected=f"{self.shortest} or more",
             )
-        return Molecules(np.repeat(self._empty(limit)[None], batch, axis=0), torch.device(device))
+        return Molecules(np.repeat(self._empty_row(limit)[None], batch, axis=0), torch.device(device))
 
     def candidates(self, state: Molecules) -> Tensor:
-        """Bool (B, R): the tokens that may come next as far as the grammar, the atoms and the budget tell."""
+        """Bool (B, R): the tokens that the grammar, the atoms and the budget admit."""
         device = state.device
-        self._to(device)
-        top, free = (torch.from_numpy(one).to(device) for one in questions.seen(state.table, MOST_BONDS))
+        self._move_to(device)
+        top, free = (torch.from_numpy(one).to(device) for one in kernels.top_and_free(state.table, MOST_BONDS))
         mask = self._fitting[top, free]
         left, owed = (
             torch.from_numpy(state.table[:, column].astype(np.int64)).to(device)
             for column in (machine.LEFT, machine.OWED)
         )
         spare = left - 1 - (owed - self._min_steps[top])
-        if bool((spare < self._dearest).any()):
+        if bool((spare < self._highest_cost).any()):
             mask = mask & (self._cost <= spare.unsqueeze(1))
         return mask
 
-    def refused(self, state: Molecules, choice: Tensor) -> Tensor:
+    def refuses(self, state: Molecules, choice: Tensor) -> Tensor:
         """Bool (B,): which of these candidates, one a row, may not come next after all."""
         tokens = choice.cpu().numpy()
-        found = questions.refusals(
-            state.table, tokens, _state(state.table), self._tables, *self._macros.trie, _room(state.table)
+        found = kernels.find_refused(
+            state.table, tokens, _empty_state(state.table), self._tables, self._macros.trie, allocate_work(state.table)
         )
         return torch.from_numpy(found).to(choice.device)
 
     def allowed(self, state: Molecules, among: Tensor | None = None) -> Tensor:
-        """Bool (B, R): the tokens that may come next; of ``among``, Bool (B, R), where it is given."""
+        """Bool (B, R): the tokens that may come next; with ``among``, Bool (B, R), only those in there too."""
         asked = self.candidates(state)
         if among is not None:
             asked = asked & among
-        found = questions.mask(
-            state.table, asked.cpu().numpy(), _state(state.table), self._tables, *self._macros.trie, _room(state.table)
+        found = kernels.find_allowed(
+            state.table,
+            asked.cpu().numpy(),
+            _empty_state(state.table),
+            self._tables,
+            self._macros.trie,
+            allocate_work(state.table),
         )
         return torch.from_numpy(found).to(asked.device)
 
     def draw(self, state: Molecules, logits: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
-        """One allowed token a row, int64 (B,), from float32 logits (B, R), as :func:`grammar_rae.decoding.decode`
-        draws.
+        """Draw one allowed token a row, int64 (B,), from float32 logits (B, R).
 
-        All in one compiled loop, which also keeps the state after it for ``advance``.
+        The distribution is that of :func:`grammar_rae.decoding.decode`. One compiled loop does it all, and keeps the
+        state after the token for ``advance``.
 
         Raises
         ------
@@ -214,18 +220,18 @@ class MoleculeConstraint:
         else:
             factor, weights, level = 0.0, torch.zeros_like(logits), np.zeros(len(logits))
         table = np.empty_like(state.table)
-        choice = questions.draws(
+        choice = kernels.draw_tokens(
             state.table,
             table,
             logits.numpy(),
             weights.numpy(),
             level,
             factor,
-            *self._lists,
-            (self._change, self.rules.min_steps, self._dearest),
+            self._fitting_tokens,
+            self._budget,
             self._tables,
-            *self._macros.trie,
-            _room(state.table),
+            self._macros.trie,
+            allocate_work(state.table),
         )
         if (choice < 0).any():
             raise DecodingError("a step cannot be decoded: nothing that is allowed has a finite logit")
@@ -234,7 +240,9 @@ class MoleculeConstraint:
         return drawn
 
     def draw_all(self, logits: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
-        """Tokens int64 (B, T) from the logits of all steps at once, float32 (B, T, R), as :func:`decode_all` draws.
+        """Draw tokens int64 (B, T) from the logits of all steps at once, float32 (B, T, R).
+
+        The distribution is that of :func:`grammar_rae.decoding.decode_all`.
 
         Raises
         ------
@@ -244,38 +252,38 @@ class MoleculeConstraint:
         empty = self.start(1, logits.shape[1]).table[0]
         array, levels = logits.cpu().numpy(), uniform_levels(len(logits), generator, logits.device)
         factor = min(1 / (math.log(2) * temperature), 1e30) if temperature > 0 else 0.0
-        tables = (*self._lists, (self._change, self.rules.min_steps, self._dearest), self._tables, *self._macros.trie)
-        drawn = in_threads(
-            lambda part: questions.draws_all(empty, array[part], levels[part], factor, *tables, _room(empty)),
+        tables = self._fitting_tokens, self._budget, self._tables, self._macros.trie
+        drawn = run_in_threads(
+            lambda part: kernels.draw_rows(empty, array[part], levels[part], factor, *tables, allocate_work(empty)),
             len(array),
         )
-        return checked_tokens(drawn, logits.device)
+        return trim_tokens(drawn, logits.device)
 
     def advance(self, state: Molecules, choice: Tensor) -> Molecules:
-        """The state after one token (B,) a row; every row must be alive.
+        """Return the state after one token (B,) a row; every row must be alive.
 
         Raises
         ------
         DecodingError
-            For a token that no molecule can go on with.
+            For a token that is not legal here.
         """
         if state.ahead is not None and choice is state.ahead[0]:
             return state.ahead[1]
         tokens = choice.cpu().numpy()
         table = state.table.copy()
         table[:, machine.OWED] += self._change[tokens].astype(np.int16)
-        wrong = questions.advanced(table, tokens, self._tables)
+        wrong = kernels.advance(table, tokens, self._tables)
         if wrong >= 0:
             raise DecodingError("a token is not allowed here", received=f"token {tokens[wrong]} in row {wrong}")
         return Molecules(table, state.device)
 
-    def _to(self, device: torch.device) -> None:
+    def _move_to(self, device: torch.device) -> None:
         if self._fitting.device != device:
             for name in ("_fitting", "_cost", "_min_steps"):
                 setattr(self, name, getattr(self, name).to(device))
 
-    def _empty(self, limit: int) -> Row:
-        """The state of a molecule of which nothing is written."""
+    def _empty_row(self, limit: int) -> Row:
+        """Return the state of a molecule of which nothing is written."""
         limit = min(limit, MOST_TOKENS)
         # What is still to expand is never more than the tokens that are left; what else is open are ends of branches.
         row = machine.empty_row(
@@ -289,33 +297,33 @@ class MoleculeConstraint:
         row[[machine.LEFT, machine.OWED]] = limit, self.rules.shortest
         return row
 
-    def _shortest(self) -> int | None:
-        """The fewest tokens that the policy's first molecule takes; None where it finds none."""
-        row = self._empty(MOST_TOKENS)
-        _, written, fewest, distance = _room(row)
-        n = finish.finished(row, 0, self._tables, len(written), written, distance)
-        return None if n < 0 else int(finish.fewest_tokens(written, n, *self._macros.trie, fewest))
+    def _find_shortest(self) -> int | None:
+        """Return the fewest tokens that the policy's first molecule takes; None where it finds none."""
+        row = self._empty_row(MOST_TOKENS)
+        _, written, fewest, distance = allocate_work(row)
+        n = policy.finish(row, 0, self._tables, len(written), written, distance)
+        return None if n < 0 else int(policy.fewest_tokens(written, n, self._macros.trie, fewest))
 
     def _find_fitting(self) -> NDArray[np.bool_]:
         """Bool (MOST_BONDS + 2, R): the tokens that can be written behind an atom that has so much capacity free."""
-        t, empty, rules = self._tables.copy(), self._empty(1 << 7), self.rules
+        t, empty, rules = self._tables.copy(), self._empty_row(1 << 7), self.rules
         t[machine.LENIENT], t[machine.N_PREFIX] = 1, 0
         # What goes on inside of an atom depends on the tokens before it, not on the atom before that.
         within = t[t[machine.T_INSIDE] :][rules.lhs] & (t[t[machine.T_ROOT] :][rules.lhs] != machine.ATOM_ROOT)
         rows = [
             np.ones(MOST_BONDS + 2, np.bool_)
             if within[token]
-            else questions.fitting(empty, rules.lhs[token], token, MOST_BONDS, t)
+            else kernels.capacities_that_fit(empty, rules.lhs[token], token, MOST_BONDS, t)
             for token in range(rules.size)
         ]
         return np.stack(rows, axis=1)
 
 
-def _macros_of(codec: Codec) -> MacroTable:
-    """The tokens of a codec that chemistry can follow."""
+def _require_kekule(codec: Codec) -> MacroTable:
+    """Return the macros of a codec; raise an InputError for one that chemistry cannot follow."""
     if not isinstance(codec, GrammarCodec) or not FORMS[codec.form].valences:
         raise InputError(
-            "the chemistry constraint follows molecules in Kekulé form, written by a grammar",
+            "the chemistry constraint needs molecules in Kekulé form, written by a grammar",
             received=f"a codec of {codec.kind} in the form {codec.form!r}",
             expected="a codec of a grammar in the form 'kekule'",
             remedy="Train a recipe with form='kekule', or decode with constraint='grammar' and reject what is invalid.",
@@ -324,19 +332,19 @@ def _macros_of(codec: Codec) -> MacroTable:
 
 
 def _most_atoms(macros: MacroTable) -> int:
-    """The most atoms that one token begins."""
+    """Return the most atoms that one token begins."""
     starts, productions = macros.expansions
     atom = macros.grammar.nonterminals.index(ATOM)
     begins = np.array([p.lhs == atom for p in macros.grammar.productions])[productions]
     return max(1, int(np.add.reduceat(begins, starts[:-1]).max()))
 
 
-def _state(rows: NDArray[np.int16]) -> Row:
-    """Room for a state."""
+def _empty_state(rows: NDArray[np.int16]) -> Row:
+    """Return room for one state."""
     return np.empty(rows.shape[-1], dtype=np.int16)
 
 
-def _room(rows: NDArray[np.int16]) -> tuple[NDArray[Any], ...]:
-    """What one question needs: see ``questions.py``."""
+def allocate_work(rows: NDArray[np.int16]) -> tuple[NDArray[Any], ...]:
+    """Return the room that one question needs: see ``kernels.py``."""
     numbers = (np.empty(n, dtype=np.int32) for n in (MOST_TOKENS, MOST_TOKENS + 1, MOST_ATOMS))
-    return (_state(rows), *numbers)
+    return (_empty_state(rows), *numbers)
