@@ -112,7 +112,7 @@ def test_all_together():
         "scaffold-prefix=[Au]C",
     ],
 )
-def test_contradictions_are_told_when_bound(choice):
+def test_contradictions_are_told_when_bound(spec):
     with pytest.raises(InputError, match=r"together|Au"):
         parse_spec(spec).bind(codec_of("smiles, 0"), atoms_of("smiles, 0"))
 
