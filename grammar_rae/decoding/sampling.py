@@ -27,7 +27,9 @@ HOTTEST = 1e30
 class Rows(Protocol):
     """A decoder's state that can be cut to some rows."""
 
-    def rows(self: "S", keep: Tensor) -> "S": ...
+    def rows(self: "S", keep: Tensor) -> "S":
+        """Return the state of some rows, by their indices."""
+        ...
 
 
 S = TypeVar("S", bound=Rows)
@@ -36,16 +38,22 @@ S = TypeVar("S", bound=Rows)
 class StepDecoder(Protocol[S]):
     """A decoder that works step by step: see :class:`grammar_rae.nets.sequence.GRUDecoder`."""
 
-    def begin(self, z: Tensor) -> S: ...
+    def begin(self, z: Tensor) -> S:
+        """Return the state before the first step."""
+        ...
 
-    def step(self, state: S, previous: Tensor | None, lhs: Tensor) -> tuple[Tensor, S]: ...
+    def step(self, state: S, previous: Tensor | None, lhs: Tensor) -> tuple[Tensor, S]:
+        """Return logits (B, R) and the next state, from the token before and the nonterminal to expand, (B,) each."""
+        ...
 
 
 @runtime_checkable
 class DecodesAtOnce(Protocol):
     """A decoder that has the logits of all steps before the first one: see :mod:`grammar_rae.nets.grammar_vae`."""
 
-    def all_logits(self, z: Tensor, length: int) -> Tensor: ...
+    def all_logits(self, z: Tensor, length: int) -> Tensor:
+        """Return the logits of ``length`` steps, (B, length, R)."""
+        ...
 
 
 @torch.inference_mode()

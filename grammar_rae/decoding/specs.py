@@ -267,7 +267,7 @@ class AllOf:
         self.specs: tuple[ConstraintSpec, ...] = tuple(dict.fromkeys(flat))
 
     def bind(self, codec: Codec, atoms: Atoms) -> Constraint[Any]:
-        """The constraint for a codec.
+        """Return the constraint for a codec.
 
         Raises
         ------

@@ -85,7 +85,7 @@ class Molecules:
         return torch.from_numpy(self.table[:, machine.HEIGHT] > 0).to(self.device)
 
     def rows(self, keep: Tensor) -> Self:
-        """The state of some rows, by their indices."""
+        """Return the state of some rows, by their indices."""
         return type(self)(self.table[keep.cpu().numpy()], self.device)
 
 

@@ -215,8 +215,13 @@ def advance(rows, choice, t):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def top_and_free(rows, most):  # type: ignore[no-untyped-def]
-    """int64 (B,) each: the symbol on top of the stack, 0 where a row is complete; and the free capacity of the current
-    atom, at most ``most``, or ``most + 1`` where there is no atom to be bonded to."""
+    """Return what each row expands next, and how much its current atom can still bind.
+
+    Returns
+    -------
+    int64 (B,): the symbol on top of the stack, 0 where a row is complete; int64 (B,): the free capacity of the current
+    atom, at most ``most``, or ``most + 1`` where there is no atom to be bonded to.
+    """
     top = np.zeros(len(rows), np.int64)
     free = np.full(len(rows), most + 1, np.int64)
     for i in range(len(rows)):
@@ -230,8 +235,10 @@ def top_and_free(rows, most):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def capacities_that_fit(empty, head, token, most, t):  # type: ignore[no-untyped-def]
-    """Bool (most + 2,): whether a token that expands ``head`` can be written behind an atom of so much free capacity;
-    the last one: where there is none. With lenient tables, what its rings would close is not asked."""
+    """Bool (most + 2,): whether a token that expands ``head`` fits behind an atom of each free capacity.
+
+    The last entry is for no atom. With lenient tables, what its rings would close is not asked.
+    """
     found = np.zeros(most + 2, np.bool_)
     for free in range(most + 2):
         row = empty.copy()

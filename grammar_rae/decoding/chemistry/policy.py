@@ -68,6 +68,7 @@ def next_production(row, variant, t, distance):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def is_ring(symbol, t):  # type: ignore[no-untyped-def]
+    """Whether a symbol of the stack is a ring bond."""
     return symbol >= 0 and t[t[machine.T_ROLE] + symbol] == RING
 
 
