@@ -70,7 +70,7 @@ class UnknownNameError(InputError):
         known = sorted(known)
         close = get_close_matches(str(name), known, n=1)
         super().__init__(
-            f"there is no {kind} of this name",
+            f"unknown {kind}",
             received=repr(name),
             expected="one of " + ", ".join(known),
             remedy=f"Did you mean {close[0]!r}?" if close else None,

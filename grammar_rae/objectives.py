@@ -128,9 +128,9 @@ class VAE(Objective):
         log_scale = 0.5 * raw if self.bound is None else self.bound * torch.tanh(raw)
         cost = 0.5 * (mean.square() + torch.exp(2 * log_scale) - 1 - 2 * log_scale).sum(dim=1)
         means, scales = (part.repeat_interleave(self.samples, dim=0) for part in (mean, log_scale.exp()))
-        return means + self.noise * scales * _noise(means, generator), self._present_weight() * cost
+        return means + self.noise * scales * _noise(means, generator), self._current_weight() * cost
 
-    def _present_weight(self) -> Tensor | float:
+    def _current_weight(self) -> Tensor | float:
         if not self.training or not self.annealing:
             return self.beta
         self.steps += 1
@@ -206,13 +206,13 @@ def _noise(like: Tensor, generator: torch.Generator | None) -> Tensor:
 
 def _weight(name: str, value: float) -> float:
     if isinstance(value, bool) or not hasattr(value, "__float__") or not 0 <= value < float("inf"):
-        raise InputError(f"{name} cannot be used", received=repr(value), expected="0 or more, and finite")
+        raise InputError(f"invalid {name}", received=repr(value), expected="0 or more, and finite")
     return value
 
 
 def _count(name: str, value: int, least: int) -> int:
     if type(value) is not int or value < least:
-        raise InputError(f"{name} cannot be used", received=repr(value), expected=f"a whole number, {least} or more")
+        raise InputError(f"invalid {name}", received=repr(value), expected=f"a whole number, {least} or more")
     return value
 
 

@@ -20,7 +20,7 @@ def _roots() -> tuple[Path, Path]:
     return _PACKAGE, _PACKAGE.parent
 
 
-def bundled(name: str) -> Path:
+def bundled_file(name: str) -> Path:
     """The path of a bundled file, for example ``bundled("grammars/smiles.cfg")``.
 
     Raises
@@ -33,7 +33,7 @@ def bundled(name: str) -> Path:
         if path.is_file():
             return path
     raise DataError(
-        "a file that belongs to the package is missing",
+        "a bundled file is missing",
         received=name,
         where=str(_PACKAGE),
         remedy="Install grammar_rae again.",
@@ -60,8 +60,8 @@ def bundled_model(name: str = DEFAULT_MODEL) -> Path:
         For a name that none has.
     """
     if name not in bundled_models():
-        raise UnknownNameError("model in the box", name, bundled_models())
-    return bundled(f"{_MODELS}/{name}/model.json").parent
+        raise UnknownNameError("bundled model", name, bundled_models())
+    return bundled_file(f"{_MODELS}/{name}/model.json").parent
 
 
 def model_folder(which: str | os.PathLike[str]) -> Path:

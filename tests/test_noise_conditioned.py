@@ -98,7 +98,7 @@ def test_smoothing_that_cannot_be_used(name: str, smoothing: Any) -> None:
 def test_other_decoders_know_of_no_smoothing(name: str) -> None:
     z = codes()
     assert REGULARIZERS[name]().smooth(z) is z
-    with pytest.raises(InputError, match="knows of no smoothing"):
+    with pytest.raises(InputError, match="does not support smoothing"):
         REGULARIZERS[name]().smooth(z, 0.5)
 
 

@@ -60,7 +60,7 @@ def svg(text: str, size: tuple[int, int] = (220, 160), legend: str | None = None
     InputError
         When the size has no room for a drawing.
     """
-    width, height = _checked(size)
+    width, height = _check_size(size)
     return _element(_cell(text, width, height, legend), width, height, f"Structure of {text}")
 
 
@@ -78,13 +78,15 @@ def svg_grid(
     InputError
         When the legends are not as many as the texts, or a number makes no sense.
     """
-    width, height = _checked(size)
+    width, height = _check_size(size)
     if isinstance(texts, str):
-        raise InputError("a grid needs a list of SMILES", received=f"the single text {texts!r}")
+        raise InputError("texts must be a list of SMILES", received=repr(texts), expected=f"[{texts!r}]")
     if legends is not None and len(legends) != len(texts):
-        raise InputError("each molecule needs one legend", received=f"{len(legends)} legends", expected=str(len(texts)))
+        raise InputError(
+            "every molecule needs one legend", received=f"{len(legends)} legends", expected=str(len(texts))
+        )
     if columns < 1:
-        raise InputError("a grid needs a column", received=f"columns={columns}", expected="1 or more")
+        raise InputError("a grid needs at least one column", received=f"columns={columns}", expected="1 or more")
     columns = min(columns, max(len(texts), 1))
     cells = [
         f"<g transform='translate({i % columns * width} {i // columns * height})'>"
@@ -96,7 +98,7 @@ def svg_grid(
     return _element("".join(cells), columns * width, rows * height, f"Structures of {len(texts)} molecules")
 
 
-def _checked(size: tuple[int, int]) -> tuple[int, int]:
+def _check_size(size: tuple[int, int]) -> tuple[int, int]:
     width, height = size
     if width < 40 or height < 40:
         raise InputError("the drawing is too small", received=f"size={size}", expected="at least 40 by 40 pixels")
@@ -106,7 +108,7 @@ def _checked(size: tuple[int, int]) -> tuple[int, int]:
 def _element(body: str, width: int, height: int, name: str) -> str:
     return (
         f"<svg xmlns='{_SPACE}' width='{width}' height='{height}' viewBox='0 0 {width} {height}' role='img' "
-        f"aria-label='{_safe(name)}'>{body}</svg>"
+        f"aria-label='{_escape(name)}'>{body}</svg>"
     )
 
 
@@ -124,7 +126,7 @@ def _cell(text: str, width: int, height: int, legend: str | None) -> str:
     if legend is not None:
         # The base line 0.3 em under the strip's middle puts the letters in its middle.
         body += _label(legend, width, (room + height) / 2 + 3.6)
-    return f"<g><title>{_safe(text)}</title><rect width='{width}' height='{height}' fill='none'/>{body}</g>"
+    return f"<g><title>{_escape(text)}</title><rect width='{width}' height='{height}' fill='none'/>{body}</g>"
 
 
 def _strokes(mol: Any, width: int, height: int) -> str:
@@ -145,7 +147,7 @@ def _strokes(mol: Any, width: int, height: int) -> str:
         canvas.DrawMolecule(mol)
     canvas.FinishDrawing()
     found = _BODY.search(canvas.GetDrawingText())
-    return _joined(found.group(1)) if found else ""
+    return _join_paths(found.group(1)) if found else ""
 
 
 def _rgb(colour: str) -> tuple[float, float, float]:
@@ -153,7 +155,7 @@ def _rgb(colour: str) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _joined(drawing: str) -> str:
+def _join_paths(drawing: str) -> str:
     """RDKit's paths, those that look alike joined into one: a third of the bytes, and no class names."""
     alike: dict[str, list[str]] = {}
 
@@ -189,10 +191,10 @@ def _label(text: str, width: int, y: float, colour: str = "currentColor", font: 
     line = line if len(line) <= most else line[: most - 1] + "…"
     return (
         f"<text x='{width / 2:g}' y='{y:g}' font-size='12' text-anchor='middle' fill='{colour}' "
-        f'font-family="{font}">{_safe(line)}</text>'
+        f'font-family="{font}">{_escape(line)}</text>'
     )
 
 
-def _safe(text: str) -> str:
+def _escape(text: str) -> str:
     """Escaped for an element or an attribute, without the control characters that XML forbids."""
     return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text)), quote=True)

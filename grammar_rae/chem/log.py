@@ -45,7 +45,7 @@ _capture_lock = Lock()
 
 
 @quiet
-def captured(call: Callable[[], Any]) -> tuple[Any, list[str]]:
+def capture_errors(call: Callable[[], Any]) -> tuple[Any, list[str]]:
     """The result of ``call()`` and the lines that RDKit reports as errors meanwhile, without their time of day."""
     with _capture_lock, rdBase.CaptureErrorLog() as log:
         result = call()

@@ -7,7 +7,7 @@ from typing import Any
 from rdkit import Chem
 from rdkit.Chem import rdMolDescriptors
 
-from grammar_rae.chem.log import captured, quiet
+from grammar_rae.chem.log import capture_errors, quiet
 from grammar_rae.errors import TextError, UnknownNameError
 
 #: The longest SMILES that is handed to RDKit. RDKit follows a chain of atoms recursively; between 14,000 and
@@ -47,7 +47,7 @@ def molecule(text: str) -> Any:
 def _refusal(text: object) -> TextError:
     """The error that tells why :func:`molecule_or_none` gave None, in RDKit's own words where it has some."""
     if not isinstance(text, str):
-        return TextError("a SMILES must be text", text=str(text), received=f"{text!r}, a {type(text).__name__}")
+        return TextError("a SMILES must be a string", text=str(text), received=f"{text!r}, a {type(text).__name__}")
     start = len(text) - len(text.lstrip())
     stripped = text.strip()
     if not stripped:
@@ -63,7 +63,7 @@ def _refusal(text: object) -> TextError:
     if other:
         blank = other.group().isspace()
         return TextError(
-            f"a SMILES has no {'blanks' if blank else f'character {other.group()!r}'}",
+            f"a SMILES cannot contain {'blanks' if blank else f'character {other.group()!r}'}",
             text=text,
             position=start + other.start(),
             remedy="Pass the SMILES alone, without a name or other columns." if blank else None,
@@ -76,7 +76,7 @@ def _refusal(text: object) -> TextError:
 
 def _reason(text: str) -> tuple[str, int | None]:
     """RDKit's reason for refusing a text and, for an error of syntax, the index of the character near which it is."""
-    parsed, lines = captured(lambda: Chem.MolFromSmiles(text, sanitize=False))
+    parsed, lines = capture_errors(lambda: Chem.MolFromSmiles(text, sanitize=False))
     if parsed is not None:
         try:
             Chem.SanitizeMol(parsed)
@@ -102,10 +102,10 @@ def _one(found: Any, text: str) -> Any:
     parts = len(Chem.GetMolFrags(found))
     if parts > 1:
         raise TextError(
-            f"the '.' in this SMILES makes {parts} separate molecules",
+            f"the SMILES contains {parts} molecules separated by '.'",
             text=text,
             position=text.index("."),
-            expected="one",
+            expected="one molecule",
             remedy="Pass fragments='largest' to take the largest of them, or fragments='keep' to keep them all.",
         )
     return found
@@ -136,7 +136,7 @@ def _single(text: str, fragments: str) -> Any:
     try:
         choose = FRAGMENTS[fragments]
     except KeyError:
-        raise UnknownNameError("treatment of fragments", fragments, FRAGMENTS) from None
+        raise UnknownNameError("value of fragments", fragments, FRAGMENTS) from None
     found = molecule(text)
     return choose(found, text) if "." in text else found
 

@@ -45,7 +45,7 @@ TRAITS: dict[str, Callable[[Any], Any]] = {
 _AT_ONCE = 200  # texts: a second of work for a process
 
 
-def portraits(texts: Sequence[str], traits: Sequence[str], jobs: int = 1) -> Iterator[tuple[Any, ...] | None]:
+def compute_traits(texts: Sequence[str], traits: Sequence[str], jobs: int = 1) -> Iterator[tuple[Any, ...] | None]:
     """Traits of each text, in the order of the texts; None for one that is no molecule.
 
     Parameters
@@ -65,25 +65,25 @@ def portraits(texts: Sequence[str], traits: Sequence[str], jobs: int = 1) -> Ite
         For no process.
     """
     if jobs == 0 or jobs < -1:
-        raise InputError("there must be a process", received=f"jobs {jobs}", expected="jobs >= 1, or -1 for all")
+        raise InputError("invalid number of jobs", received=f"jobs {jobs}", expected="jobs >= 1, or -1 for all")
     for name in traits:
         if name not in TRAITS:
-            raise UnknownNameError("trait of molecules", name, TRAITS)
+            raise UnknownNameError("molecular trait", name, TRAITS)
     parts = [list(texts[start : start + _AT_ONCE]) for start in range(0, len(texts), _AT_ONCE)]
     if jobs == 1 or len(parts) < 2:
         for part in parts:
-            yield from _of_part(part, traits)
+            yield from _compute_part(part, traits)
         return
     from joblib import Parallel, delayed
 
     # The workers import chem alone: what this module is part of must not import PyTorch.
-    found = Parallel(n_jobs=jobs, return_as="generator")(delayed(_of_part)(part, traits) for part in parts)
+    found = Parallel(n_jobs=jobs, return_as="generator")(delayed(_compute_part)(part, traits) for part in parts)
     for rows in found:
         yield from rows
 
 
 @quiet
-def _of_part(texts: Sequence[str], traits: Sequence[str]) -> list[tuple[Any, ...] | None]:
+def _compute_part(texts: Sequence[str], traits: Sequence[str]) -> list[tuple[Any, ...] | None]:
     functions = [TRAITS[name] for name in traits]
     molecules = map(molecule_or_none, texts)
     return [None if found is None else tuple(function(found) for function in functions) for found in molecules]

@@ -46,18 +46,18 @@ def capacities(atoms: Iterable[str]) -> dict[str, int]:
     found = {text: _capacity(text, _CARBON, LARGEST_CAPACITY, atom.GetFormalCharge()) for text, atom in alone.items()}
     # The rewriting is one of double bonds to oxygen, so only such neighbours need to be tried beside carbon.
     for oxygen in [text for text, atom in alone.items() if atom.GetAtomicNum() == _OXYGEN and found[text] > 1]:
-        neighbours = _saturated(oxygen, found[oxygen])
+        neighbours = _saturate(oxygen, found[oxygen])
         found = {text: _capacity(text, neighbours, most) for text, most in found.items()}
     return found
 
 
 def _atom(text: str) -> Any:
     """RDKit's atom of a text, None where the text is no single atom that RDKit takes."""
-    molecule = None if molecule_or_none(text) is None else _with_hydrogens(text)
+    molecule = None if molecule_or_none(text) is None else _read_with_hydrogens(text)
     return None if molecule is None or molecule.GetNumAtoms() != 1 else molecule.GetAtomWithIdx(0)
 
 
-def _saturated(text: str, capacity: int) -> dict[int, str]:
+def _saturate(text: str, capacity: int) -> dict[int, str]:
     """An atom as a neighbour: order of the bond to it -> the atom, and the carbon atoms that use up what is left.
 
     Left open, it could take what RDKit's rewriting does to it.
@@ -90,14 +90,14 @@ def _star(text: str, neighbours: Mapping[int, str], orders: tuple[int, ...]) -> 
 
 def _is_safe(text: str, charge: int | None) -> bool:
     """Whether RDKit sanitises a molecule and reads its canonical SMILES again, with this charge in it and no other."""
-    molecule = _with_hydrogens(text)
-    again = None if molecule is None else molecule_or_none(_written(molecule))
+    molecule = _read_with_hydrogens(text)
+    again = None if molecule is None else molecule_or_none(_write_or_none(molecule))
     if again is None or charge is None:
         return again is not None
     return [atom.GetFormalCharge() for atom in again.GetAtoms() if atom.GetFormalCharge()] == [charge] * bool(charge)
 
 
-def _with_hydrogens(text: str) -> Any:
+def _read_with_hydrogens(text: str) -> Any:
     """The sanitised molecule with the hydrogen atoms that are written out, or None.
 
     RDKit would take them away before it looks at valences, and so would not see what is wrong about them.
@@ -110,7 +110,7 @@ def _with_hydrogens(text: str) -> Any:
         return None
 
 
-def _written(molecule: Any) -> str | None:
+def _write_or_none(molecule: Any) -> str | None:
     try:
         return str(Chem.MolToSmiles(molecule))
     except (ValueError, RuntimeError):

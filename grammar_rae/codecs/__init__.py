@@ -44,7 +44,7 @@ def codec_from_dict(data: Mapping[str, Any]) -> Codec:
     try:
         kind = data["kind"]
         if kind not in CODECS:
-            raise UnknownNameError("kind of codec", kind, CODECS)
+            raise UnknownNameError("codec kind", kind, CODECS)
         return CODECS[kind].from_dict(data)
     except (KeyError, TypeError) as error:
-        raise InputError(f"these are not a codec's data ({error!r})") from error
+        raise InputError(f"cannot rebuild a codec from these data ({error!r})") from error

@@ -93,7 +93,7 @@ class TextCodec:
         self._check_names()
         if self.max_length is not None and self.max_length < self.rules.shortest:
             raise InputError(
-                "the length limit is below the shortest text",
+                "max_length is below the length of the shortest text",
                 received=self.max_length,
                 expected=f"{self.rules.shortest} tokens or more",
             )
@@ -102,13 +102,13 @@ class TextCodec:
         if self.form not in FORMS:
             raise UnknownNameError("form", self.form, FORMS)
         if self.fragments not in FRAGMENTS:
-            raise UnknownNameError("way with fragments", self.fragments, FRAGMENTS)
+            raise UnknownNameError("value of fragments", self.fragments, FRAGMENTS)
 
     @property
     def rules(self) -> Rules:
         raise NotImplementedError
 
-    def _tokens(self, texts: Sequence[str]) -> EncodedBatch:
+    def _tokenize(self, texts: Sequence[str]) -> EncodedBatch:
         """Tokens of texts that are in the grammar's form."""
         raise NotImplementedError
 
@@ -162,7 +162,7 @@ class TextCodec:
             For one text in place of a list.
         """
         if isinstance(texts, str):
-            raise InputError("a batch is a list of texts, not one text", received=repr(texts))
+            raise InputError("a batch must be a list of strings", received=repr(texts), expected=f"[{texts!r}]")
         texts = list(texts)
         rejected: list[tuple[int, TextError]] = []
         ready: list[str] = []
@@ -170,12 +170,12 @@ class TextCodec:
         for i, text in enumerate(texts):
             try:
                 if not isinstance(text, str):
-                    raise TextError("this is no text", text=str(text), received=f"{text!r}, a {type(text).__name__}")
+                    raise TextError("expected a string", text=str(text), received=f"{text!r}, a {type(text).__name__}")
                 ready.append(text if prepared else self.prepare(text))
                 index.append(i)
             except TextError as error:
                 rejected.append((i, error))
-        batch = self._tokens(ready)
+        batch = self._tokenize(ready)
         refused = {i for i, _ in batch.rejected}
         accepted = [i for i in range(len(ready)) if i not in refused]
         rejected += [(index[i], error) for i, error in batch.rejected]

@@ -31,7 +31,9 @@ class GrammarCodec(TextCodec):
         if isinstance(self.table, Grammar):
             object.__setattr__(self, "table", MacroTable(self.table))
         if not isinstance(self.table, MacroTable):
-            raise InputError("a grammar codec needs a grammar", received=type(self.table).__name__)
+            raise InputError(
+                "a grammar codec needs a grammar", received=type(self.table).__name__, expected="Grammar or MacroTable"
+            )
         self._check_names()
         if self._refuses_fragments and "." in self.grammar.terminals:
             # What the codec refuses to read it should not be able to write either.
@@ -83,9 +85,9 @@ class GrammarCodec(TextCodec):
     def _refuses_fragments(self) -> bool:
         return self.fragments != "keep" and FORMS[self.form].molecules
 
-    def _tokens(self, texts: Sequence[str]) -> EncodedBatch:
+    def _tokenize(self, texts: Sequence[str]) -> EncodedBatch:
         derivations = parser_for(self.grammar).parse_batch(texts)
-        tokens, offsets = self.macros.encode(derivations.tokens, derivations.offsets)
+        tokens, offsets = self.macros.encode(derivations.productions, derivations.offsets)
         for _, error in derivations.rejected:
             if self._refuses_fragments and error.position is not None and error.text[error.position :][:1] == ".":
                 error.remedy = _FRAGMENTS_REMEDY

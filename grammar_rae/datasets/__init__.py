@@ -6,7 +6,7 @@ array into an ``ImageDataset``, ``image_set`` opens a public set by its name. ``
 Nothing here imports RDKit or NLTK; a codec may, when it prepares or parses a text.
 """
 
-from grammar_rae.datasets.encoded import Rejected, TokenDataset, padded
+from grammar_rae.datasets.encoded import Rejected, TokenDataset, pad_tokens
 from grammar_rae.datasets.encoding import Coverage, coverage, encode
 from grammar_rae.datasets.fetching import SOURCES, fetch
 from grammar_rae.datasets.image_files import read_images
@@ -29,7 +29,7 @@ __all__ = [
     "encode",
     "fetch",
     "image_set",
-    "padded",
+    "pad_tokens",
     "read_images",
     "read_rows",
     "read_texts",

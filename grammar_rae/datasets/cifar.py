@@ -43,7 +43,7 @@ def _part(paths: list[Path], read: Callable[[Path], _Batch]) -> ImageDataset:
         except OSError as error:
             raise DataError(f"the batch cannot be read ({error.strerror or error})", where=str(path)) from error
         if not len(pixels) or len(pixels) != len(numbers) or numbers.min() < 0 or numbers.max() >= CLASSES:
-            raise _damaged(path, "the images do not fit their labels")
+            raise _damage_error(path, "the images do not fit their labels")
         images.append(pixels)
         labels.append(numbers)
     return ImageDataset(np.concatenate(images).reshape(-1, *SHAPE), np.concatenate(labels))
@@ -52,7 +52,7 @@ def _part(paths: list[Path], read: Callable[[Path], _Batch]) -> ImageDataset:
 def _binary_batch(path: Path) -> _Batch:
     content = np.fromfile(path, np.uint8)
     if len(content) % (1 + _PIXELS):
-        raise _damaged(path, f"its {len(content)} bytes are no records of {1 + _PIXELS}")
+        raise _damage_error(path, f"its {len(content)} bytes are not a whole number of records of {1 + _PIXELS}")
     records = content.reshape(-1, 1 + _PIXELS)
     return records[:, 1:], records[:, 0].astype(np.int64)
 
@@ -64,17 +64,17 @@ def _python_batch(path: Path) -> _Batch:
         return _array(batch["data"]), np.array([_integer(label) for label in batch["labels"]], dtype=np.int64)
     except _RefusedError as error:
         raise DataError(
-            f"the file is no batch of CIFAR-10: it holds {error}, which is not read",
+            f"the file is not a batch of CIFAR-10: it holds {error}, which is never read or run",
             where=str(path),
-            remedy="Fetch the data set from its own page, or use its binary version.",
+            remedy="Download the data set from its own page, or use its binary version.",
         ) from error
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, struct.error) as error:
         # Whatever the bytes say, nothing but these can come of shuffling them between a stack and a table.
-        raise _damaged(path, str(error)) from error
+        raise _damage_error(path, str(error)) from error
 
 
-def _damaged(path: Path, reason: str) -> DataError:
-    return DataError(f"the batch of CIFAR-10 is damaged ({reason})", where=str(path), remedy="Fetch it again.")
+def _damage_error(path: Path, reason: str) -> DataError:
+    return DataError(f"the batch of CIFAR-10 is damaged ({reason})", where=str(path), remedy="Download it again.")
 
 
 # --- pickles, read as data -------------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ class _Reader:
             self._step(opcode.name, argument)
         (batch,) = self.stack
         if not isinstance(batch, dict):
-            raise TypeError("no table of images and labels")
+            raise TypeError("not a table of images and labels")
         return batch
 
     def _step(self, name: str, argument: Any) -> None:
@@ -198,31 +198,31 @@ _STEPS: dict[str, Callable[[_Reader, Any], None]] = {
 def _text(value: Any) -> str:
     # Nothing else is a key or a name: to hash or print what is nested deep enough would end the process.
     if not isinstance(value, str | bytes):
-        raise TypeError("a key or a name is no text")
+        raise TypeError("a key or a name is not text")
     return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
 def _integer(value: Any) -> int:
     if type(value) is not int:
-        raise TypeError("a label is no integer")
+        raise TypeError("a label is not an integer")
     return value
 
 
 def _array(call: Any) -> npt.NDArray[np.uint8]:
     """The images (N, 3072) that a written-down call would make."""
     if not isinstance(call, _Call):
-        raise TypeError("the images are no array")
+        raise TypeError("the images are not an array")
     if call.name == "_frombuffer":
         buffer, kind, shape, order = call.arguments
     else:
         _, shape, kind, fortran, buffer = call.state
         order = "F" if fortran else "C"
     if kind.name != "dtype" or kind.arguments[0] not in ("u1", b"u1") or order != "C":
-        raise ValueError("the images are no bytes in rows")
+        raise ValueError("the images are not rows of bytes")
     count, width = (_integer(size) for size in shape)
     data = _bytes(buffer)
     if width != _PIXELS or len(data) != count * _PIXELS:
-        raise ValueError(f"{len(data)} bytes are no {count} images")
+        raise ValueError(f"{len(data)} bytes do not hold {count} images")
     return np.frombuffer(data, np.uint8).reshape(count, width)
 
 

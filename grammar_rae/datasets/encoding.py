@@ -101,13 +101,13 @@ def encode(
     target = None if folder is None else Path(folder).resolve()
     if target is not None:
         check_replaceable(target)
-    rows = _Counted(read_rows(source, column, fields=fields))
-    chunks = _encoded_chunks(rows, codec, jobs, prepared, chunk)
+    rows = _RowCounter(read_rows(source, column, fields=fields))
+    chunks = _encode_chunks(rows, codec, jobs, prepared, chunk)
     tally = _Tally()
     with ExitStack() as stack:
         building = None if target is None else stack.enter_context(building_folder(target))
         writer = stack.enter_context(closing(Writer(building)))
-        for encoded in stack.enter_context(closing(_with_progress(chunks, source, progress))):
+        for encoded in stack.enter_context(closing(_show_progress(chunks, source, progress))):
             tally.add(encoded)
             writer.add(encoded.tokens, encoded.lengths, encoded.lines, [row for row, _ in encoded.refused])
         tally.check(rows.count)
@@ -145,11 +145,11 @@ def coverage(
     chunk: int = CHUNK,
 ) -> Coverage:
     """How many texts of a source a codec takes, and what stops the others. Parameters and errors as ``encode``."""
-    rows = _Counted(read_rows(source, column, fields=fields))
-    chunks = _encoded_chunks(rows, codec, jobs, prepared, chunk)
+    rows = _RowCounter(read_rows(source, column, fields=fields))
+    chunks = _encode_chunks(rows, codec, jobs, prepared, chunk)
     tally = _Tally()
     lengths: list[npt.NDArray[np.int64]] = []
-    with closing(_with_progress(chunks, source, progress)) as shown:
+    with closing(_show_progress(chunks, source, progress)) as shown:
         for encoded in shown:
             tally.add(encoded)
             lengths.append(encoded.lengths)
@@ -197,7 +197,7 @@ def _capacities(codec: "Codec", bracket_atoms: Iterable[str]) -> dict[str, int]:
 # --- chunks of rows, in this process or in others --------------------------------------------------------------------
 
 
-class _Refused(NamedTuple):
+class _Refusal(NamedTuple):
     row: Rejected
     symbol: str | None
 
@@ -210,10 +210,10 @@ class _Chunk(NamedTuple):
     lengths: npt.NDArray[np.int64]
     lines: npt.NDArray[np.int64]
     atoms: frozenset[str]
-    refused: list[_Refused]
+    refused: list[_Refusal]
 
 
-class _Counted:
+class _RowCounter:
     """Rows, and how many of them have been read."""
 
     def __init__(self, rows: Iterator[Row]) -> None:
@@ -226,18 +226,18 @@ class _Counted:
             yield row
 
 
-def _encoded_chunks(rows: Iterable[Row], codec: "Codec", jobs: int, prepared: bool, chunk: int) -> Iterator[_Chunk]:
+def _encode_chunks(rows: Iterable[Row], codec: "Codec", jobs: int, prepared: bool, chunk: int) -> Iterator[_Chunk]:
     if jobs == 0 or jobs < -1:
-        raise InputError("there must be a process", received=f"jobs {jobs}", expected="jobs >= 1, or -1 for all")
+        raise InputError("invalid number of jobs", received=f"jobs {jobs}", expected="jobs >= 1, or -1 for all")
     if chunk < 1:
-        raise InputError("a chunk needs a text", received=f"chunk {chunk}", expected="chunk >= 1")
+        raise InputError("invalid chunk size", received=f"chunk {chunk}", expected="chunk >= 1")
     chunks = _chunks(iter(rows), chunk)
     if jobs == 1:
         return (_encode_rows(codec, some, prepared) for some in chunks)
-    return _in_processes(chunks, codec.to_dict(), jobs, prepared)
+    return _encode_in_processes(chunks, codec.to_dict(), jobs, prepared)
 
 
-def _in_processes(
+def _encode_in_processes(
     chunks: Iterable[list[Row]], codec_dict: dict[str, Any], jobs: int, prepared: bool
 ) -> Generator[_Chunk, None, None]:
     from joblib import Parallel, delayed
@@ -284,14 +284,14 @@ def _encode_rows(codec: "Codec", rows: list[Row], prepared: bool) -> _Chunk:
     accepted = [row.line for index, row in enumerate(usable) if index not in errors]
     lengths = np.diff(encoded.offsets)
     assert len(accepted) == len(lengths) == len(usable) - len(errors), "the codec lost a text"
-    refused = [_refused_text(usable[index], error) for index, error in errors.items()]
-    refused += [_Refused(Rejected(row.line, row.text, row.problem), None) for row in rows if row.problem is not None]
+    refused = [_refuse(usable[index], error) for index, error in errors.items()]
+    refused += [_Refusal(Rejected(row.line, row.text, row.problem), None) for row in rows if row.problem is not None]
     refused.sort(key=lambda one: one.row.line)
     return _Chunk(len(rows), encoded.tokens, lengths, np.array(accepted, dtype=np.int64), encoded.atoms, refused)
 
 
-def _refused_text(row: Row, error: TextError) -> _Refused:
-    return _Refused(Rejected(row.line, row.text, error.message, error.position), _offending_symbol(error))
+def _refuse(row: Row, error: TextError) -> _Refusal:
+    return _Refusal(Rejected(row.line, row.text, error.message, error.position), _offending_symbol(error))
 
 
 def _offending_symbol(error: TextError) -> str | None:
@@ -308,7 +308,7 @@ def _offending_symbol(error: TextError) -> str | None:
     return text[position]
 
 
-def _with_progress(chunks: Iterator[_Chunk], source: Source, progress: bool) -> Generator[_Chunk, None, None]:
+def _show_progress(chunks: Iterator[_Chunk], source: Source, progress: bool) -> Generator[_Chunk, None, None]:
     if not progress:
         yield from chunks
         return
@@ -351,15 +351,15 @@ class _Tally:
     def check_any_accepted(self, source: Source) -> None:
         if self.accepted:
             return
-        told = []
+        reasons = []
         for reason, count in self.reasons.most_common(3):
             example = self.reason_examples[reason]
-            told.append(f"{reason} ({count} rows, e.g. {_short(example.text)!r} in line {example.line})")
+            reasons.append(f"{reason} ({count} rows, e.g. {_shorten(example.text)!r} in line {example.line})")
         raise DataError(
-            f"none of the {self.read} rows can be encoded: " + ", ".join(told),
+            f"none of the {self.read} rows can be encoded: " + ", ".join(reasons),
             where=str(source) if isinstance(source, str | os.PathLike) else None,
         )
 
 
-def _short(text: str, most: int = 60) -> str:
+def _shorten(text: str, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."

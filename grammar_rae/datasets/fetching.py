@@ -57,7 +57,7 @@ class RemoteFile:
             raise DataError(
                 f"the download failed ({type(error).__name__}: {shorten(str(error), 150)})",
                 where=url,
-                remedy=f"Look at the network, or download it by hand to {path}.",
+                remedy=f"Check the network connection, or download it by hand to {path}.",
             ) from error
         except ValueError as error:
             raise DataError(
@@ -104,10 +104,10 @@ class RemoteWheel:
         wheel = folder / self.wheel
         if done.returncode or not wheel.is_file():
             said = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
-            said = said or done.stderr.strip().splitlines()[-1:] or [f"{self.wheel} did not come"]
+            said = said or done.stderr.strip().splitlines()[-1:] or [f"{self.wheel} was not downloaded"]
             raise DataError(
                 f"pip could not download {self.requirement} ({said[-1].strip().rstrip('.')})",
-                remedy=f"Look at the network, or at what {' '.join(command[1:4])} {self.requirement} says.",
+                remedy=f"Check the network connection, or run python {' '.join(command[1:4])} {self.requirement} by hand.",
             )
         received = _sha256(wheel)
         if received != self.sha256:
@@ -157,11 +157,11 @@ class OpenMLImages:
         """As for every source; scikit-learn shows no progress."""
         if base_url is not None:
             raise InputError(
-                f"{self.name} comes from OpenML through scikit-learn, which knows no mirror",
+                f"{self.name} comes from OpenML through scikit-learn, which supports no mirror",
                 received=f"base_url {base_url!r}",
-                remedy="Leave base_url out, or put the original files into a folder and name it.",
+                remedy="Leave base_url out, or put the original files into a folder and pass it.",
             )
-        if not self._is_in(folder):
+        if not self._is_complete(folder):
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as temporary:
                 images, labels = self._download(temporary)
@@ -170,7 +170,7 @@ class OpenMLImages:
         assert training is not None, "the files were written under another name"
         return training
 
-    def _is_in(self, folder: Path) -> bool:
+    def _is_complete(self, folder: Path) -> bool:
         """Whether the folder holds whole files of all parts, from here or from elsewhere."""
         size = self.shape[1:] if self.shape[0] == 1 else self.shape
         for part, count in self.parts.items():
@@ -199,19 +199,19 @@ class OpenMLImages:
         except (OSError, ValueError, OverflowError, http.client.HTTPException) as error:  # OpenML's own are ValueErrors
             raise DataError(
                 f"{self.name} could not be fetched from OpenML ({type(error).__name__}: {shorten(str(error), 150)})",
-                remedy="Look at the network, or put the original files into a folder and name it.",
+                remedy="Check the network connection, or put the original files into a folder and pass it.",
             ) from error
         count = sum(self.parts.values())
         images = given.astype(np.uint8)
         if given.shape != (count, width) or labels.shape != (count,) or (images != given).any():
             raise DataError(
-                f"what OpenML has as {self.name} is not what was expected",
+                f"OpenML returned unexpected data for {self.name}",
                 received=f"numbers of shape {given.shape}, {len(labels)} labels",
                 expected=f"{count} rows of {width} bytes, each with its label",
             )
         if self.checksum is not None and (received := _content_checksum(images, labels)) != self.checksum:
             raise DataError(
-                f"what OpenML has as {self.name} are other images: the checksum is wrong",
+                f"OpenML returned other images for {self.name}: the checksum differs",
                 received=f"sha256 {received}",
                 expected=self.checksum,
             )

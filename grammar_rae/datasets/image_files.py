@@ -58,19 +58,19 @@ def read_images(source: ImageSource, labels: ImageSource | None = None) -> Image
     <ImageDataset: 5 images of 3 x 28 x 28>
     """
     path = Path(source) if isinstance(source, str | PathLike) else None
-    with _telling(path):
-        array, inside = (_plain_array(source), None) if path is None else _file_arrays(path)
+    with _name_file_in_errors(path):
+        array, inside = (_to_array(source), None) if path is None else _load_arrays(path)
         images = _as_images(array)
     if labels is None:
-        with _telling(path):
+        with _name_file_in_errors(path):
             return ImageDataset(images, inside)
     labels_path = Path(labels) if isinstance(labels, str | PathLike) else None
-    with _telling(labels_path):
-        return ImageDataset(images, _plain_array(labels) if labels_path is None else _file_arrays(labels_path)[0])
+    with _name_file_in_errors(labels_path):
+        return ImageDataset(images, _to_array(labels) if labels_path is None else _load_arrays(labels_path)[0])
 
 
 @contextmanager
-def _telling(path: Path | None) -> Iterator[None]:
+def _name_file_in_errors(path: Path | None) -> Iterator[None]:
     """Turn what is wrong with an array out of a file into a DataError that names the file."""
     try:
         yield
@@ -84,7 +84,7 @@ def _telling(path: Path | None) -> Iterator[None]:
 # --- arrays ----------------------------------------------------------------------------------------------------------
 
 
-def _plain_array(source: Any) -> npt.NDArray[Any]:
+def _to_array(source: Any) -> npt.NDArray[Any]:
     if hasattr(source, "detach"):  # a tensor, with no import of torch
         source = source.detach().cpu()
         if source.is_floating_point():
@@ -93,7 +93,7 @@ def _plain_array(source: Any) -> npt.NDArray[Any]:
         return np.asarray(source)
     except (ValueError, TypeError, RuntimeError) as error:
         raise InputError(
-            f"this cannot be made an array ({error})",
+            f"cannot convert the images to an array ({error})",
             received=type(source).__name__,
             expected="images of one size, as one array",
         ) from error
@@ -109,36 +109,36 @@ def _channels_first(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     layouts = "(N, H, W), (N, H, W, C) or (N, C, H, W), C = 1 or 3"
     if array.ndim not in (3, 4):
         raise InputError(
-            "images have two dimensions, or three with their channels",
+            "images must have two dimensions, or three with channels",
             received=given,
             expected=layouts,
-            remedy="Reshape them; a single image is a set of N = 1.",
+            remedy="Reshape the array; for a single image, N = 1.",
         )
     if 0 in array.shape:
-        raise InputError("there is no image, or no pixel", received=given, expected="no size of 0")
+        raise InputError("the array holds no image or no pixel", received=given, expected="no dimension of size 0")
     last = array.shape[-1] in CHANNELS
     if array.ndim == 3:
         if last:
             raise InputError(
-                "this may be a set of narrow images or one image with channels",
+                "the layout is ambiguous: narrow images, or one image with channels",
                 received=given,
                 expected=layouts,
-                remedy="Give it as (N, C, H, W) to ImageDataset, which takes no other layout.",
+                remedy="Pass it to ImageDataset as (N, C, H, W).",
             )
         return array[:, None]
     first = array.shape[1] in CHANNELS
     if first and last:
         raise InputError(
-            "two axes may be the channels",
+            "the layout is ambiguous: two axes could be the channels",
             received=given,
-            remedy="Give it as (N, C, H, W) to ImageDataset, which takes no other layout.",
+            remedy="Pass it to ImageDataset as (N, C, H, W).",
         )
     if not first and not last:
         raise InputError(
-            "images have 1 channel or 3",
+            "images must have 1 or 3 channels",
             received=given,
             expected=layouts,
-            remedy="Drop the channel of transparency, or choose the channels to keep.",
+            remedy="Drop the alpha channel, or choose the channels to keep.",
         )
     return array if first else np.moveaxis(array, -1, 1)
 
@@ -148,10 +148,10 @@ def _as_bytes(images: npt.NDArray[Any]) -> Bytes:
         return images
     if not np.issubdtype(images.dtype, np.floating):
         raise InputError(
-            "images are bytes or floating-point numbers",
+            "images must be uint8 or floating-point numbers",
             received=str(images.dtype),
             expected="uint8 from 0 to 255, or floats in [0, 1]",
-            remedy="Convert them, for instance with astype('uint8') where they are integers from 0 to 255.",
+            remedy="Convert integers from 0 to 255 with astype('uint8').",
         )
     rounded = np.empty(images.shape, dtype=np.uint8)
     size = max(_BLOCK // math.prod(images.shape[1:]), 1)
@@ -160,10 +160,10 @@ def _as_bytes(images: npt.NDArray[Any]) -> Bytes:
         lowest, highest = block.min(), block.max()
         if not (lowest >= 0 and highest <= 1):  # also true of NaN
             raise InputError(
-                "an image holds numbers outside [0, 1]",
+                "pixel values must lie in [0, 1]",
                 received="NaN" if math.isnan(lowest) else f"numbers from {lowest:.6g} to {highest:.6g}",
                 expected="floats in [0, 1]",
-                remedy="Scale them to [0, 1], or give uint8 from 0 to 255.",
+                remedy="Scale them to [0, 1], or pass uint8 from 0 to 255.",
             )
         np.rint(block * block.dtype.type(255), out=rounded[start : start + size], casting="unsafe")
     return rounded
@@ -173,27 +173,27 @@ def _as_bytes(images: npt.NDArray[Any]) -> Bytes:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _translate_errors(path: Path) -> Iterator[None]:
     """Turn the errors of the file system and of damaged archives into a DataError."""
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
         raise DataError(
-            f"the file ends too early or is damaged ({error})", where=str(path), remedy="Fetch it again."
+            f"the file ends too early or is damaged ({error})", where=str(path), remedy="Download it again."
         ) from error
     except OSError as error:
         raise DataError(f"the file cannot be read ({error.strerror or error})", where=str(path)) from error
 
 
-def _file_arrays(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
+def _load_arrays(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
     """The array of a file, and the labels beside it in a .npz file."""
     if path.is_dir():
         raise DataError(
             "this is a folder, not a file of images",
             where=str(path),
-            remedy="Give the path of one file, or a known set's name and its folder to image_set.",
+            remedy="Pass the path of one file, or use image_set for a folder of a known set.",
         )
-    with _reading(path), path.open("rb") as stream:
+    with _translate_errors(path), path.open("rb") as stream:
         start = stream.read(len(_NPY))
     if start == _NPY:
         return _read_numpy(path), None
@@ -204,7 +204,7 @@ def _file_arrays(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]
 
 def _read_numpy(path: Path) -> npt.NDArray[Any]:
     try:
-        with _reading(path):
+        with _translate_errors(path):
             array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
             return array
     except ValueError as error:  # a header that is none, objects, fewer bytes than the header says
@@ -215,14 +215,14 @@ def _read_numpy(path: Path) -> npt.NDArray[Any]:
 
 def _read_archive(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
     try:
-        with _reading(path), np.load(path, allow_pickle=False) as archive:
+        with _translate_errors(path), np.load(path, allow_pickle=False) as archive:
             if "images" not in archive.files:
                 raise DataError(
                     "the .npz file has no array of images",
                     where=str(path),
                     received="the arrays " + ", ".join(archive.files[:10]) if archive.files else "no array",
-                    expected="an array images, and perhaps an array labels",
-                    remedy="Load the array that you mean and give it to read_images.",
+                    expected="an array named images, and optionally one named labels",
+                    remedy="Load the array that holds the images and pass it to read_images.",
                 )
             return archive["images"], archive["labels"] if "labels" in archive.files else None
     except ValueError as error:
@@ -235,7 +235,7 @@ def read_idx(path: Path) -> Bytes:
     The format is that of the MNIST files: two bytes of 0, the type (8: bytes), the number of dimensions, the sizes as
     big-endian 32-bit integers, the data. Raises DataError where the file is none, or is longer or shorter than it says.
     """
-    with _reading(path), path.open("rb") as raw:
+    with _translate_errors(path), path.open("rb") as raw:
         compressed = raw.read(2) == _GZIP
         raw.seek(0)
         if not compressed:
@@ -255,14 +255,14 @@ def _idx_shape(stream: IO[bytes] | gzip.GzipFile, path: Path) -> tuple[int, ...]
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] != _UBYTE or magic[3] == 0:
         raise DataError(
-            "this is no file of images that can be read",
+            "unsupported format of image file",
             where=str(path),
             received=f"a file that begins with the bytes {magic.hex(' ')}" if magic else "an empty file",
             expected="an idx file of bytes (00 00 08), compressed by gzip or not, or a .npy or .npz file",
         )
     sizes = stream.read(4 * magic[3])
     if len(sizes) < 4 * magic[3]:
-        raise DataError("the idx file ends within its header", where=str(path), remedy="Fetch it again.")
+        raise DataError("the idx file ends inside its header", where=str(path), remedy="Download it again.")
     return tuple(int(size) for size in np.frombuffer(sizes, ">u4"))
 
 
@@ -270,11 +270,11 @@ def _check_size(size: int, shape: tuple[int, ...], path: Path) -> None:
     expected = math.prod(shape)
     if size != expected:
         raise DataError(
-            "the idx file is cut off" if size < expected else "the idx file goes on after its data",
+            "the idx file is cut off" if size < expected else "the idx file continues after its data",
             where=str(path),
             received=f"{size} bytes of data" if size < expected else "more bytes than that",
             expected=f"{expected} bytes, as its header says",
-            remedy="Fetch it again.",
+            remedy="Download it again.",
         )
 
 

@@ -64,7 +64,7 @@ def image_set(name: str, folder: str | PathLike[str] | None = None, progress: bo
     <ImageDataset: 360 images of 1 x 8 x 8>
     """
     if name not in IMAGE_SETS:
-        raise UnknownNameError("set of images", name, IMAGE_SETS)
+        raise UnknownNameError("image set", name, IMAGE_SETS)
     return IMAGE_SETS[name].open(None if folder is None else Path(folder), progress)
 
 
@@ -86,14 +86,14 @@ def _idx_part(folder: Path, part: str, name: str, shape: tuple[int, int, int]) -
                 f"the folder lacks a file of {name}" if folder.is_dir() else "there is no such folder",
                 where=str(folder),
                 expected=f"{part}-{content}-idx{3 if content == 'images' else 1}-ubyte, also with .gz",
-                remedy=f"Leave the folder out to have {name} fetched.",
+                remedy=f"Leave the folder out to download {name}.",
             )
         arrays.append(read_idx(path))
     images, labels = arrays
     images = images[:, None] if images.ndim == 3 else images
     if images.shape[1:] != shape or labels.shape != images.shape[:1] or not len(images):
         raise DataError(
-            f"the files are not those of {name}",
+            f"the files do not hold {name}",
             where=str(folder),
             received=f"{part}: images of shape {images.shape}, labels of shape {labels.shape}",
             expected=f"images of shape {shape} and as many labels",
@@ -115,7 +115,7 @@ def _open_cifar10(folder: Path | None, progress: bool) -> ImageSet:
         "the folder lacks the batches of CIFAR-10" if folder.is_dir() else "there is no such folder",
         where=str(folder),
         expected="data_batch_1 to data_batch_5 and test_batch, or the same with .bin",
-        remedy="Unpack the data set there, or leave the folder out to have it fetched.",
+        remedy="Unpack the data set there, or leave the folder out to download it.",
     )
 
 

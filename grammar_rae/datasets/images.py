@@ -47,8 +47,8 @@ class ImageDataset:
     def __init__(
         self, images: npt.NDArray[np.uint8], labels: npt.ArrayLike | None = None, rows: Indices | None = None
     ) -> None:
-        self._images = _checked_images(images)
-        self._labels = None if labels is None else _checked_labels(labels, len(images))
+        self._images = _check_images(images)
+        self._labels = None if labels is None else _check_labels(labels, len(images))
         self._rows: Rows | None = None if rows is None else check_rows(rows, len(images))
 
     def __len__(self) -> int:
@@ -118,34 +118,38 @@ class ImageSet(NamedTuple):
     test: ImageDataset
 
 
-def _checked_images(images: Any) -> npt.NDArray[np.uint8]:
+def _check_images(images: Any) -> npt.NDArray[np.uint8]:
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4:
         shape = f"{images.dtype} of shape {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
         raise InputError(
-            "these are no images",
+            "images have the wrong type or shape",
             received=shape,
             expected="a uint8 array (N, C, H, W)",
-            remedy="read_images takes other arrays and files.",
+            remedy="Convert other arrays and files with read_images.",
         )
     if images.shape[1] not in CHANNELS and 0 not in images.shape:
         raise InputError(
-            "images have 1 channel or 3", received=f"shape {images.shape}", expected="(N, 1, H, W) or (N, 3, H, W)"
+            "images must have 1 or 3 channels",
+            received=f"shape {images.shape}",
+            expected="(N, 1, H, W) or (N, 3, H, W)",
         )
     if 0 in images.shape:
-        raise InputError("there is no image, or no pixel", received=f"shape {images.shape}", expected="no size of 0")
+        raise InputError(
+            "the array holds no image or no pixel", received=f"shape {images.shape}", expected="no dimension of size 0"
+        )
     return images
 
 
-def _checked_labels(labels: npt.ArrayLike, n: int) -> npt.NDArray[np.int64]:
+def _check_labels(labels: npt.ArrayLike, n: int) -> npt.NDArray[np.int64]:
     given = np.asarray(labels)
     if not (np.issubdtype(given.dtype, np.integer) or given.dtype == np.bool_) or given.ndim not in (1, 2):
         raise InputError(
-            "these are no labels",
+            "labels have the wrong type or shape",
             received=f"{given.dtype} of shape {given.shape}",
             expected="integers (N,), or attributes of 0 and 1 (N, A)",
         )
     if len(given) != n:
-        raise InputError("every image needs its label", received=f"{len(given)} labels", expected=f"{n}")
+        raise InputError("every image needs one label", received=f"{len(given)} labels", expected=f"{n} labels")
     if given.ndim == 2 and not ((given == 0) | (given == 1)).all():
-        raise InputError("attributes are 0 or 1", received=f"values from {given.min()} to {given.max()}")
+        raise InputError("attributes must be 0 or 1", received=f"values from {given.min()} to {given.max()}")
     return given.astype(np.int64, copy=False)

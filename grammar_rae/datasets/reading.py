@@ -92,11 +92,11 @@ def read_rows(source: Source, column: str | None = None, *, fields: Fields = "fi
     its only column has an unusual name: that may be a first text in a table without a header.
     """
     if fields not in ("first", "line"):
-        raise InputError("fields names no way to read a line", received=repr(fields), expected="'first' or 'line'")
+        raise InputError("unknown value of fields", received=repr(fields), expected="'first' or 'line'")
     if isinstance(source, str | PathLike):
         path = Path(source)
-        return _never_empty(_file_rows(path, column, fields), where=str(path))
-    return _never_empty(_iterable_rows(source, column), where=None)
+        return _require_rows(_file_rows(path, column, fields), where=str(path))
+    return _require_rows(_iterable_rows(source, column), where=None)
 
 
 def sample_texts(
@@ -119,10 +119,10 @@ def sample_texts(
     return [text for _, text in sorted(reservoir)]
 
 
-def _never_empty(rows: Iterator[Row], where: str | None) -> Iterator[Row]:
+def _require_rows(rows: Iterator[Row], where: str | None) -> Iterator[Row]:
     first = next(rows, None)
     if first is None:
-        raise DataError("there is no row to read", where=where, expected="one text or more")
+        raise DataError("the source holds no row", where=where, expected="at least one text")
     return chain([first], rows)
 
 
@@ -141,7 +141,7 @@ def _file_rows(path: Path, column: str | None, fields: Fields) -> Iterator[Row]:
             f"a {suffix} file has no named columns",
             where=str(path),
             received=f"column {column!r}",
-            remedy="Leave the column out, or give a .csv, .tsv or .parquet file.",
+            remedy="Leave the column out, or use a .csv, .tsv or .parquet file.",
         )
     return _line_rows(path, fields)
 
@@ -153,7 +153,7 @@ def _suffix(path: Path) -> str:
         if name.endswith(known):
             return known.removesuffix(".gz")
     raise DataError(
-        "the file's suffix does not say how to read it",
+        "unsupported file suffix",
         where=str(path),
         received=repr("".join(path.suffixes[-2:])),
         expected="one of " + ", ".join(KNOWN_SUFFIXES),
@@ -166,7 +166,7 @@ def _check_is_file(path: Path) -> None:
         raise DataError(
             "this is a folder, not a file of texts",
             where=str(path),
-            remedy="Open an encoded data set with TokenDataset.open." if encoded else "Give the path of one file.",
+            remedy="Open an encoded data set with TokenDataset.open." if encoded else "Pass the path of one file.",
         )
     if path.exists():
         return
@@ -176,13 +176,13 @@ def _check_is_file(path: Path) -> None:
     raise DataError(
         "there is no such file",
         where=str(path),
-        remedy=f"Close names there: {', '.join(close)}." if close else "Texts themselves are given as a list.",
+        remedy=f"Similar names in that folder: {', '.join(close)}." if close else "Pass texts themselves as a list.",
     )
 
 
 def _line_rows(path: Path, fields: Fields) -> Iterator[Row]:
     first_field = fields == "first"
-    for number, line in enumerate(_decoded_lines(path), start=1):
+    for number, line in enumerate(_decode_lines(path), start=1):
         text = line.strip()
         if not text:
             yield Row(number, "", BLANK)
@@ -193,7 +193,7 @@ def _line_rows(path: Path, fields: Fields) -> Iterator[Row]:
 
 
 def _table_rows(path: Path, column: str | None, separators: str) -> Iterator[Row]:
-    lines = _decoded_lines(path)
+    lines = _decode_lines(path)
     first = next(lines, None)
     if first is None:
         return
@@ -211,7 +211,7 @@ def _table_rows(path: Path, column: str | None, separators: str) -> Iterator[Row
             raise DataError(
                 f"the table cannot be read ({error})",
                 where=f"{path}, record from line {number}",
-                remedy="Look for a quotation mark that is not closed.",
+                remedy="Look for a quotation mark that is never closed.",
             ) from error
         if not record:
             yield Row(number, "", BLANK)
@@ -253,7 +253,7 @@ def _choose_column(names: Sequence[Any], column: str | None, where: str | None) 
             "the table has no such column",
             where=where,
             received=repr(column),
-            expected="one of " + _listed(names),
+            expected="one of " + _join_names(names),
             remedy=f"Did you mean {close[0]!r}?" if close else None,
         )
     for known in SMILES_COLUMNS:
@@ -263,14 +263,14 @@ def _choose_column(names: Sequence[Any], column: str | None, where: str | None) 
     if len(names) == 1:
         return names[0]
     raise DataError(
-        "it is not clear which column holds the texts",
+        "cannot tell which column holds the texts",
         where=where,
-        received=f"the columns {_listed(names)}",
-        remedy="Name one with column (--column).",
+        received=f"the columns {_join_names(names)}",
+        remedy="Choose one with column (--column).",
     )
 
 
-def _listed(names: Sequence[Any], most: int = 20) -> str:
+def _join_names(names: Sequence[Any], most: int = 20) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(repr(name) for name in names[:most]) + more
 
@@ -282,10 +282,10 @@ def _plain_name(name: str) -> str:
 # --- lines -----------------------------------------------------------------------------------------------------------
 
 
-def _decoded_lines(path: Path) -> Iterator[str]:
+def _decode_lines(path: Path) -> Iterator[str]:
     """The lines of a plain or gzip-compressed UTF-8 file, each with its end; a byte order mark is dropped."""
     number = 0
-    with _reading(path), path.open("rb") as raw, _unzipped(raw) as stream:
+    with _translate_errors(path), path.open("rb") as raw, _unzip(raw) as stream:
         for block in stream:
             # Old Macintosh files end lines in a carriage return alone, which iterating a binary file does not see.
             for line in block.splitlines(keepends=True):
@@ -301,7 +301,7 @@ def _decoded_lines(path: Path) -> Iterator[str]:
                     ) from error
 
 
-def _unzipped(raw: IO[bytes]) -> IO[bytes]:
+def _unzip(raw: IO[bytes]) -> IO[bytes]:
     # The content decides, not the name: browsers unzip a download and keep its name.
     compressed = raw.read(2) == b"\x1f\x8b"
     raw.seek(0)
@@ -309,13 +309,13 @@ def _unzipped(raw: IO[bytes]) -> IO[bytes]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _translate_errors(path: Path) -> Iterator[None]:
     """Turn the errors of the file system and of gzip into a DataError."""
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
-            f"the gzip file ends too early or is damaged ({error})", where=str(path), remedy="Fetch it again."
+            f"the gzip file ends too early or is damaged ({error})", where=str(path), remedy="Download it again."
         ) from error
     except OSError as error:
         raise DataError(f"the file cannot be read ({error.strerror or error})", where=str(path)) from error
@@ -329,15 +329,17 @@ def _iterable_rows(source: Iterable[Any], column: str | None) -> Iterator[Row]:
         names = list(source.columns)
         source = source.iloc[:, names.index(_choose_column(names, column, None))]
     elif column is not None:
-        raise InputError("only a table has columns", received=f"column {column!r} with a {type(source).__name__}")
+        raise InputError("column applies only to tables", received=f"column {column!r} with a {type(source).__name__}")
     if isinstance(source, bytes | bytearray | Mapping) or not isinstance(source, Iterable):
         raise InputError(
-            "this is no source of texts",
+            "unsupported source of texts",
             received=type(source).__name__,
             expected="a path, or a list, array, Series or other iterable of texts",
         )
     if getattr(source, "ndim", 1) != 1:
-        raise InputError("an array of texts has one dimension", received=f"shape {getattr(source, 'shape', None)}")
+        raise InputError(
+            "an array of texts must have one dimension", received=f"shape {getattr(source, 'shape', None)}"
+        )
     return (_cell(number, value) for number, value in enumerate(source, start=1))
 
 
@@ -347,4 +349,4 @@ def _cell(number: int, value: Any) -> Row:
         return Row(number, text) if text else Row(number, "", BLANK)
     if value is None or type(value).__name__ == "NAType" or (isinstance(value, float) and math.isnan(value)):
         return Row(number, "", "missing value")
-    return Row(number, str(value), f"not a text but {type(value).__name__}")
+    return Row(number, str(value), f"not a string but {type(value).__name__}")

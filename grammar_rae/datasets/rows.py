@@ -21,7 +21,7 @@ def check_rows(indices: Indices, n: int) -> Rows:
         chosen = chosen.astype(np.int64)  # numpy takes an empty list for floats
     if chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
         raise InputError(
-            "these are no indices of rows",
+            "invalid row indices",
             received=f"{chosen.dtype} of shape {chosen.shape}",
             expected=f"integers of shape (B,) or booleans of shape ({n},)",
         )
@@ -38,11 +38,13 @@ def split_rows(n: int, fraction: float, seed: int, maximum: int | None = None) -
     fraction outside (0, 1) or a maximum below 1, DataError for fewer than two rows.
     """
     if not 0 < fraction < 1:
-        raise InputError("a split needs a share of the rows", received=f"fraction {fraction}", expected="0 < f < 1")
+        raise InputError("the fraction must lie between 0 and 1", received=fraction, expected="0 < fraction < 1")
     if maximum is not None and maximum < 1:
-        raise InputError("the validation set needs a row", received=f"maximum {maximum}", expected="maximum >= 1")
+        raise InputError(
+            "the validation set needs at least one row", received=f"maximum {maximum}", expected="maximum >= 1"
+        )
     if n < 2:
-        raise DataError("there are too few rows to split", received=n, expected="two or more")
+        raise DataError("too few rows to split", received=n, expected="two or more")
     size = min(max(round(n * fraction), 1), n - 1, maximum or n)
     order = np.random.default_rng(seed).permutation(n)
     # Sorted, so that the rows of a view lie in the file in their order.

@@ -35,7 +35,7 @@ class Density(nn.Module, ABC):
     def __init__(self, latent: int) -> None:
         super().__init__()
         if latent < 1:
-            raise InputError("a density needs a dimension", received=latent, expected="1 or more")
+            raise InputError("invalid number of latent dimensions", received=latent, expected="1 or more")
         self.latent = latent
 
     def fit(self, z: Codes, seed: int = 0) -> Self:
@@ -55,7 +55,7 @@ class Density(nn.Module, ABC):
         """
         # A caller may hold codes of inference mode, which nothing can be trained on.
         with torch.inference_mode(False):
-            codes = self._checked(z)
+            codes = self._check_codes(z)
             self.check_count(len(codes))
             self._fit(codes, seed)
         return self
@@ -78,7 +78,7 @@ class Density(nn.Module, ABC):
         """
         self._check_fitted()
         if n < 0:
-            raise InputError("the number of samples cannot be negative", received=n)
+            raise InputError("the number of samples cannot be negative", received=n, expected="0 or more")
         sizes = [min(CHUNK, n - start) for start in range(0, n, CHUNK)] or [0]
         return torch.cat([self._sample(size, generator) for size in sizes])
 
@@ -100,16 +100,16 @@ class Density(nn.Module, ABC):
             Before a fit, for no code, codes of another size, or codes that are not finite.
         """
         self._check_fitted()
-        codes = self._checked(z).to(self.device)
+        codes = self._check_codes(z).to(self.device)
         if not len(codes):
-            raise InputError("there is no code to score", expected="one or more")
+            raise InputError("no codes to score", expected="one or more")
         return self._score(codes, seed)
 
     def check_count(self, n: int) -> None:
         """Raise an InputError when n codes are too few to fit; a training asks before it begins."""
         if n < self.least_codes:
             raise InputError(
-                "there are too few codes to fit a density",
+                "too few codes to fit a density",
                 received=n,
                 expected=f"{self.least_codes} or more",
                 remedy="Train on more data, or choose a simpler density.",
@@ -135,12 +135,12 @@ class Density(nn.Module, ABC):
         """The score of checked codes (N, D), float64, on the density's device; N > 0."""
 
     @abstractmethod
-    def _fitted(self) -> bool:
+    def _is_fitted(self) -> bool:
         """Whether there was a fit, or a fit's state was loaded."""
 
     # -- checks -------------------------------------------------------------------------------------------------
 
-    def _checked(self, z: Codes) -> Tensor:
+    def _check_codes(self, z: Codes) -> Tensor:
         """The codes as a float64 tensor that does not belong to inference mode."""
         if isinstance(z, Tensor):
             codes = z.detach()
@@ -152,17 +152,19 @@ class Density(nn.Module, ABC):
             self._check_size(array.shape)
             codes = torch.from_numpy(array.astype(np.float64))  # astype copies, so that memory maps may be read-only
         if not bool(codes.isfinite().all()):
-            raise InputError("latent codes are not finite", remedy="The encoder diverged: lower the learning rate.")
+            raise InputError(
+                "latent codes hold NaN or infinite values", remedy="If the encoder diverged, lower the learning rate."
+            )
         return codes
 
     def _check_size(self, shape: Sequence[int]) -> None:
         if len(shape) != 2 or shape[1] != self.latent:
             raise InputError(
-                "these are not latent codes", received=f"shape {tuple(shape)}", expected=f"(N, {self.latent})"
+                "latent codes have the wrong shape", received=f"shape {tuple(shape)}", expected=f"(N, {self.latent})"
             )
 
     def _check_fitted(self) -> None:
-        if not self._fitted():
+        if not self._is_fitted():
             raise InputError("this density is not fitted", remedy="Call fit(z) first.")
 
 

@@ -62,10 +62,10 @@ class FlowDensity(NeuralDensity, ExactDensity):
         noise = torch.randn(n, self.latent, generator=generator, device=self.device)
         transform: Any = self.net.transform
         parts = [transform().inv(part) for part in torch.split(noise, self.chunk)]
-        return self._restored(torch.cat(parts))
+        return self._restore(torch.cat(parts))
 
     def _log_prob(self, z: Tensor) -> Tensor:
-        return _log_density(self.net, self._standardised(z)).double() - self._log_scale()
+        return _log_density(self.net, self._standardise(z)).double() - self._log_scale()
 
 
 def _log_density(net: nn.Module, x: Tensor) -> Tensor:

@@ -101,11 +101,11 @@ class FlowMatchingDensity(NeuralDensity, ExactDensity):
         x = torch.randn(n, self.latent, generator=generator, device=self.device)
         for step in range(self.steps):
             x = x + self._step(x, step / self.steps, 1 / self.steps)[0]
-        return self._restored(x)
+        return self._restore(x)
 
     @torch.no_grad()
     def _log_prob(self, z: Tensor) -> Tensor:
-        x, total = self._standardised(z), torch.zeros(len(z), dtype=torch.float64, device=z.device)
+        x, total = self._standardise(z), torch.zeros(len(z), dtype=torch.float64, device=z.device)
         for step in range(self.steps, 0, -1):
             change, divergence = self._step(x, step / self.steps, -1 / self.steps, divergence=True)
             x, total = x + change, total + divergence

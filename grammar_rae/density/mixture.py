@@ -27,7 +27,7 @@ class GaussiansDensity(ExactDensity):
     def __init__(self, latent: int, n_components: int = 1) -> None:
         super().__init__(latent)
         if n_components < 1:
-            raise InputError("a mixture needs a component", received=n_components, expected="1 or more")
+            raise InputError("a mixture needs at least one component", received=n_components, expected="1 or more")
         self.n_components = n_components
         self.register_buffer("weights", torch.zeros(n_components))
         self.register_buffer("means", torch.zeros(n_components, latent))
@@ -57,7 +57,7 @@ class GaussiansDensity(ExactDensity):
         by_component = -0.5 * whitened.square().sum(1) - log_volume.unsqueeze(1)
         return torch.logsumexp(by_component + self.weights.double().log().unsqueeze(1), dim=0)
 
-    def _fitted(self) -> bool:
+    def _is_fitted(self) -> bool:
         return bool(self.weights.sum() > 0)
 
 
@@ -127,21 +127,21 @@ class MixtureDensity(GaussiansDensity):
         if solver not in SOLVERS:
             raise UnknownNameError("solver", solver, SOLVERS)
         if max_iter < 1:
-            raise InputError("EM needs a pass over the codes", received=f"max_iter {max_iter}", expected="1 or more")
+            raise InputError("EM needs at least one iteration", received=f"max_iter {max_iter}", expected="1 or more")
         if not tol > 0:
-            raise InputError("EM ends when little changes", received=f"tol {tol}", expected="a number above 0")
+            raise InputError("the tolerance of EM must be positive", received=f"tol {tol}", expected="a number above 0")
         self.solver, self.max_iter, self.tol = solver, max_iter, tol
         self.least_codes = max(2, n_components)
 
     def _estimate(self, codes: Tensor, seed: int) -> Mixture:
         small = codes.device.type == "cpu" and len(codes) < _MANY
         if self.solver == "sklearn" or (self.solver == "auto" and small):
-            return self._by_sklearn(codes, seed)
+            return self._estimate_with_sklearn(codes, seed)
         return fit_mixture(
             codes, self.n_components, tol=self.tol, max_iter=self.max_iter, ridge=ridge(codes), seed=seed
         )
 
-    def _by_sklearn(self, codes: Tensor, seed: int) -> Mixture:
+    def _estimate_with_sklearn(self, codes: Tensor, seed: int) -> Mixture:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
 

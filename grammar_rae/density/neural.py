@@ -18,7 +18,7 @@ _HELD_OUT = 2048  # held-out codes that an epoch is judged by, at least: few cod
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
+def fix_seed(seed: int) -> Iterator[None]:
     """Within, PyTorch's global generator of the CPU is seeded; afterwards it is as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
@@ -55,7 +55,7 @@ class NeuralDensity(Density):
 
     def _build(self) -> None:
         """Make the net; the last thing that a constructor does."""
-        with seeded(0):
+        with fix_seed(0):
             self.net = self._new_net()
         self.net.requires_grad_(False)
 
@@ -67,14 +67,14 @@ class NeuralDensity(Density):
     def _losses(self, net: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
         """The loss of each of standardised codes (B, D), (B,); the generator is of their device."""
 
-    def _fitted(self) -> bool:
+    def _is_fitted(self) -> bool:
         return bool((self.scale > 0).all())
 
-    def _standardised(self, z: Tensor) -> Tensor:
+    def _standardise(self, z: Tensor) -> Tensor:
         """Codes (N, D), float64, as the net sees them: float32."""
         return ((z - self.shift.double()) / self.scale.double()).float()
 
-    def _restored(self, x: Tensor) -> Tensor:
+    def _restore(self, x: Tensor) -> Tensor:
         """What the net draws, as codes."""
         return self.shift + self.scale * x
 
@@ -88,20 +88,20 @@ class NeuralDensity(Density):
         codes = codes.to(self.device)
         blur = ridge(codes)
         before = self.shift.clone(), self.scale.clone()
-        with seeded(seed):
+        with fix_seed(seed):
             net = self._new_net().to(self.device)
         self.shift.copy_(codes.mean(0))
         self.scale.copy_((codes.var(0, unbiased=False) + blur).sqrt())
         try:
             # A constant dimension, and codes on a plane, have a density because of this noise alone.
-            best = self._trained(net, self._standardised(codes), math.sqrt(blur) / self.scale, seed)
+            best = self._train(net, self._standardise(codes), math.sqrt(blur) / self.scale, seed)
         except BaseException:
             self.shift.copy_(before[0])
             self.scale.copy_(before[1])
             raise
         self.net.load_state_dict(best)
 
-    def _trained(self, net: nn.Module, x: Tensor, blur: Tensor, seed: int) -> dict[str, Tensor]:
+    def _train(self, net: nn.Module, x: Tensor, blur: Tensor, seed: int) -> dict[str, Tensor]:
         """The state of the net's best epoch."""
         generator = torch.Generator(x.device).manual_seed(seed)
         x = x[torch.randperm(len(x), generator=generator, device=x.device)]
@@ -118,7 +118,7 @@ class NeuralDensity(Density):
                     if self.cosine:
                         rate = 0.5 * (1 + math.cos(math.pi * step / steps))
                         optimizer.param_groups[0]["lr"] = self.learning_rate * rate
-                    loss = self._losses(net, _blurred(x[rows], blur, generator), generator).mean()
+                    loss = self._losses(net, _blur(x[rows], blur, generator), generator).mean()
                     optimizer.zero_grad(set_to_none=True)
                     loss.backward()  # type: ignore[no-untyped-call]
                     optimizer.step()
@@ -140,11 +140,11 @@ class NeuralDensity(Density):
         # The same noise each time, so that epochs differ by the weights alone.
         generator = torch.Generator(x.device).manual_seed(seed)
         parts = torch.split(x, max(self.batch_size, 512))
-        losses = [self._losses(net, _blurred(part, blur, generator), generator) for part in parts]
+        losses = [self._losses(net, _blur(part, blur, generator), generator) for part in parts]
         return float(torch.cat(losses).mean())
 
 
-def _blurred(x: Tensor, blur: Tensor, generator: torch.Generator) -> Tensor:
+def _blur(x: Tensor, blur: Tensor, generator: torch.Generator) -> Tensor:
     return x + blur * torch.randn(x.shape, generator=generator, device=x.device)
 
 
@@ -158,14 +158,14 @@ def check_positive(**options: float) -> None:
     """Raise an InputError for an option that is not above 0."""
     for name, value in options.items():
         if not value > 0:
-            raise InputError("this option must be above 0", received=f"{name} {value}")
+            raise InputError(f"{name} must be positive", received=value, expected="a number above 0")
 
 
 def check_widths(hidden: tuple[int, ...]) -> tuple[int, ...]:
     """The widths of a net's hidden layers as a tuple; an InputError where there is none, or one below 1."""
     hidden = tuple(hidden)
     if not hidden or min(hidden) < 1:
-        raise InputError("a net needs hidden layers of a unit or more", received=f"hidden {hidden}")
+        raise InputError("every hidden layer needs at least one unit", received=f"hidden {hidden}")
     return hidden
 
 

@@ -79,7 +79,7 @@ def compile_tables(grammar: Grammar) -> ParseTables:
     raise GrammarError(
         f"the grammar is not LALR({tried}): {conflict}{beyond}",
         where=grammar.name,
-        remedy="An ambiguous grammar has no such table; NLTK's chart parser can still read it.",
+        remedy="NLTK's chart parser reads any grammar, ambiguous ones included.",
     )
 
 
@@ -178,7 +178,7 @@ class _Automaton:
 
     # -- lookaheads ---------------------------------------------------------------------------------------------
 
-    def _closed(self, state: int) -> dict[Item, set[Lookahead]]:
+    def _close_items(self, state: int) -> dict[Item, set[Lookahead]]:
         """The items of a state, closed, with their lookaheads."""
         strings = {item: set(found) for item, found in self.lookaheads[state].items()}
         waiting = list(strings)
@@ -201,7 +201,7 @@ class _Automaton:
         while waiting:
             self._check_size(carried)
             state = waiting.pop()
-            for (production, dot), strings in self._closed(state).items():
+            for (production, dot), strings in self._close_items(state).items():
                 if dot == len(self.rhs[production]):
                     continue
                 target = self.moves[state][self.rhs[production][dot]]
@@ -219,7 +219,7 @@ class _Automaton:
         rows: list[list[int]] = [[ERROR] * (self.end + 1) for _ in self.kernels]
         for state in range(len(self.kernels)):
             choices: dict[Lookahead, int] = {}
-            for (production, dot), strings in self._closed(state).items():
+            for (production, dot), strings in self._close_items(state).items():
                 rhs = self.rhs[production]
                 if dot == len(rhs):
                     action = production << 2 | REDUCE
@@ -251,12 +251,12 @@ class _Automaton:
         names = [*self.grammar.terminals, "end of text"]
         seen = " ".join(repr(names[terminal]) for terminal in string)
 
-        def told(action: int) -> str:
+        def describe(action: int) -> str:
             if action & 3 == SHIFT:
                 return "read on"
             return f"complete {self.grammar.show(action >> 2)}" if action >> 2 < self.grammar.size else "end"
 
-        return f"before {seen} it could " + " or ".join(sorted(map(told, (one, other))))
+        return f"before {seen} it could " + " or ".join(sorted(map(describe, (one, other))))
 
     def goto(self) -> NDArray[np.int32]:
         table = np.full((len(self.kernels), len(self.grammar.nonterminals)), -1, dtype=np.int32)

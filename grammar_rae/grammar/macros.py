@@ -31,7 +31,7 @@ MAX_TOKENS = 1 << 16
 class MacroTable:
     """A grammar's productions followed by its macros: the alphabet of tokens.
 
-    Code ``c < P`` is production ``c``; token ``P + m`` is macro ``m``.
+    Token ``t < P`` is production ``t``; token ``P + m`` is macro ``m``.
 
     Attributes
     ----------
@@ -46,11 +46,13 @@ class MacroTable:
 
     def __post_init__(self) -> None:
         if self.size > MAX_TOKENS:
-            raise GrammarError("there are too many tokens", received=self.size, expected=f"at most {MAX_TOKENS}")
+            raise GrammarError("too many tokens", received=self.size, expected=f"at most {MAX_TOKENS}")
         for index, macro in enumerate(self.macros):
             if len(macro) < 2:
-                raise GrammarError("a macro stands for two productions or more", received=macro, where=f"macro {index}")
-            _open(self.grammar, macro)
+                raise GrammarError(
+                    "a macro must contain at least two productions", received=macro, where=f"macro {index}"
+                )
+            _open_nonterminals(self.grammar, macro)
 
     @property
     def size(self) -> int:
@@ -63,14 +65,14 @@ class MacroTable:
         productions = self.grammar.productions
         return Rules.build(
             [p.lhs for p in productions] + [productions[m[0]].lhs for m in self.macros],
-            [p.children for p in productions] + [_open(self.grammar, m) for m in self.macros],
+            [p.children for p in productions] + [_open_nonterminals(self.grammar, m) for m in self.macros],
             len(self.grammar.nonterminals),
             self.grammar.start,
-            self._written,
+            self._terminal_counts,
         )
 
     @cached_property
-    def _written(self) -> NDArray[np.int64]:
+    def _terminal_counts(self) -> NDArray[np.int64]:
         """int64 (R, V): how often each token itself writes each terminal."""
         counts = np.zeros((self.size, len(self.grammar.terminals)), dtype=np.int64)
         for token in range(self.size):
@@ -158,7 +160,7 @@ class MacroTable:
             grammar = Grammar.from_dict(data["grammar"])
             macros = tuple(tuple(int(p) for p in macro) for macro in data["macros"])
         except (KeyError, TypeError, ValueError) as error:
-            raise GrammarError(f"these are not a macro table's data ({error!r})") from error
+            raise GrammarError(f"cannot rebuild a macro table from these data ({error!r})") from error
         return cls(grammar, macros)
 
     @cached_property
@@ -205,10 +207,10 @@ def _check_range(tokens: NDArray[np.integer], size: int, what: str) -> None:
     """Raise an InputError for a token outside 0 ... size - 1."""
     if len(tokens) and not 0 <= tokens.min() <= tokens.max() < size:
         wrong = next(int(token) for token in tokens if not 0 <= token < size)
-        raise InputError(f"there is no such {what}", received=wrong, expected=f"0 to {size - 1}")
+        raise InputError(f"unknown {what}", received=wrong, expected=f"0 to {size - 1}")
 
 
-def _open(grammar: Grammar, macro: Sequence[int]) -> tuple[int, ...]:
+def _open_nonterminals(grammar: Grammar, macro: Sequence[int]) -> tuple[int, ...]:
     """What a macro leaves open, from the left.
 
     Raises
@@ -219,10 +221,14 @@ def _open(grammar: Grammar, macro: Sequence[int]) -> tuple[int, ...]:
     stack: list[int] = []
     for step, production in enumerate(macro):
         if not 0 <= production < grammar.size:
-            raise GrammarError("a macro names no production of the grammar", received=production, where=grammar.name)
+            raise GrammarError(
+                "a macro refers to a production that the grammar lacks", received=production, where=grammar.name
+            )
         lhs = grammar.productions[production].lhs
         if step and (not stack or stack.pop() != lhs):
-            raise GrammarError("a macro is no run of a leftmost derivation", received=macro, where=grammar.name)
+            raise GrammarError(
+                "a macro must be a run of steps of a leftmost derivation", received=macro, where=grammar.name
+            )
         stack.extend(reversed(grammar.productions[production].children))
     return tuple(reversed(stack))
 
@@ -250,7 +256,7 @@ def learn_macros(
     The table; the same derivations give the same table everywhere (ties go to the smaller tokens).
     """
     if n_macros < 0:
-        raise InputError("the number of macros cannot be negative", received=n_macros)
+        raise InputError("the number of macros cannot be negative", received=n_macros, expected="0 or more")
     # A separator keeps pairs inside one derivation; it is a rule that leaves nothing open.
     tokens = np.insert(derivations.astype(np.int32), offsets[1:-1], -1)
     arity = np.zeros(grammar.size + n_macros, dtype=np.int32)

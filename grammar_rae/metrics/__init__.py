@@ -9,7 +9,7 @@ Those of images are functions of the features (N, F) that a :class:`FeatureNet` 
 
 from grammar_rae.metrics.classifier import ClassifierFeatures, train_classifier
 from grammar_rae.metrics.features import FeatureNet, features_of
-from grammar_rae.metrics.frechet import Moments, frechet_distance, moments, moments_without
+from grammar_rae.metrics.frechet import Moments, frechet_distance, moments, subtract_moments
 from grammar_rae.metrics.guacamol import GuacaMol, choose, guacamol_scores, kl_divergences
 from grammar_rae.metrics.images import frechet, frechet_floor, nearest_neighbours
 from grammar_rae.metrics.inception import InceptionFeatures
@@ -50,7 +50,6 @@ __all__ = [
     "internal_diversity",
     "kl_divergences",
     "moments",
-    "moments_without",
     "nearest_neighbours",
     "novelty",
     "prd",
@@ -61,6 +60,7 @@ __all__ = [
     "ring_statistics",
     "scaffold_similarity",
     "snn",
+    "subtract_moments",
     "train_classifier",
     "unique_at",
     "uniqueness",

@@ -44,9 +44,9 @@ class ClassifierFeatures(nn.Module):
         channels, height, width = (int(size) for size in shape)
         if channels < 1 or min(height, width) < 8 or outputs < 1:
             raise InputError(
-                "a classifier of such images cannot be made",
+                "cannot build a classifier for these images",
                 received=f"images ({channels}, {height}, {width}) and {outputs} outputs",
-                expected="8 x 8 pixels or more, and an output",
+                expected="8 x 8 pixels or more, and at least one output",
             )
         self.config: dict[str, Any] = {
             "shape": [channels, height, width],
@@ -87,20 +87,20 @@ class ClassifierFeatures(nn.Module):
 
     def activations(self, images: Tensor) -> Tensor:
         """The same as a tensor (B, 64) that has gradients."""
-        standardised: Tensor = self.standard(self._projected(images))
+        standardised: Tensor = self.standard(self._project_images(images))
         return standardised
 
     def _standardise(self, batches: Iterable[Tensor]) -> None:
         """Let the features of these images have mean 0 and variance 1; a training leaves them near that."""
         self.eval()
         with torch.inference_mode():
-            found = torch.cat([self._projected(images) for images in batches])
+            found = torch.cat([self._project_images(images) for images in batches])
         mean, variance = self.standard.running_mean, self.standard.running_var
         assert mean is not None and variance is not None
         mean.copy_(found.mean(dim=0))
         variance.copy_(found.var(dim=0))
 
-    def _projected(self, images: Tensor) -> Tensor:
+    def _project_images(self, images: Tensor) -> Tensor:
         projected: Tensor = self.project(self.stages(images.to(memory_format=torch.channels_last)).flatten(1))
         return projected
 
@@ -121,13 +121,13 @@ class ClassifierFeatures(nn.Module):
         wanted = np.asarray(labels)
         found = self.predict(images)
         if found.shape != wanted.shape:
-            raise InputError("labels do not fit the images", received=wanted.shape, expected=found.shape)
+            raise InputError("labels do not match the images", received=wanted.shape, expected=found.shape)
         return float((found == wanted).mean())
 
     def _check(self, shape: tuple[int, ...]) -> None:
         if list(shape) != self.config["shape"]:
             raise InputError(
-                "images are not of the shape that the classifier was made for",
+                "images differ in shape from the classifier's",
                 received=shape,
                 expected=tuple(self.config["shape"]),
             )
@@ -181,30 +181,30 @@ def train_classifier(
     """
     from tqdm.auto import tqdm
 
-    pixels, wanted = _labelled(images, labels)
+    pixels, wanted = _check_training_set(images, labels)
     attributes = wanted.ndim == 2
     outputs = wanted.shape[1] if attributes else int(wanted.max()) + 1
     if (epochs is not None and epochs < 1) or batch_size < 2 or not 0 < learning_rate < float("inf"):
         raise InputError(
-            "a classifier cannot be trained so",
+            "invalid options for training a classifier",
             received=f"{epochs} epochs, batches of {batch_size}, learning rate {learning_rate}",
         )
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         net = ClassifierFeatures(pixels.shape[1:], outputs, attributes)
     net.to(device).train()
-    cost = _binary if attributes else nn.functional.cross_entropy
+    cost = _binary_cost if attributes else nn.functional.cross_entropy
     an_epoch = max(len(pixels) // batch_size, 1)
     steps = an_epoch * (epochs or max(4, -(-1000 // an_epoch)))
     optimizer = torch.optim.AdamW(net.parameters(), lr=learning_rate, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps)
 
-    def seen(rows: NDArray[np.int64]) -> Tensor:
+    def load(rows: NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(pixels[rows]).to(device).float() / 255
 
     with tqdm(desc="training a classifier", total=steps, unit=" steps", disable=not progress) as bar:
-        for rows in islice(_shuffled(len(pixels), batch_size, seed), steps):
-            loss = cost(net.logits(seen(rows)), torch.from_numpy(wanted[rows]).to(device))
+        for rows in islice(_shuffle_batches(len(pixels), batch_size, seed), steps):
+            loss = cost(net.logits(load(rows)), torch.from_numpy(wanted[rows]).to(device))
             if not torch.isfinite(loss):
                 raise TrainingError("the classifier's loss is not a number", remedy="Lower the learning rate.")
             optimizer.zero_grad()
@@ -213,18 +213,18 @@ def train_classifier(
             schedule.step()
             bar.update()
     some = np.linspace(0, len(pixels) - 1, min(len(pixels), 10_000)).astype(np.int64)
-    net._standardise(map(seen, np.array_split(some, -(-len(some) // 256))))
+    net._standardise(map(load, np.array_split(some, -(-len(some) // 256))))
     return net
 
 
-def _binary(logits: Tensor, labels: Tensor) -> Tensor:
+def _binary_cost(logits: Tensor, labels: Tensor) -> Tensor:
     return nn.functional.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
 
 
-def _labelled(images: NDArray[np.uint8], labels: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _check_training_set(images: NDArray[np.uint8], labels: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     if images.dtype != np.uint8 or images.ndim != 4 or len(images) < 2:
         raise InputError(
-            "a classifier cannot be trained on these images",
+            "training images have the wrong type, shape or number",
             received=f"{images.dtype}, shape {images.shape}",
             expected="uint8 (N, C, H, W), two or more",
         )
@@ -232,19 +232,19 @@ def _labelled(images: NDArray[np.uint8], labels: NDArray[Any]) -> tuple[NDArray[
     whole = np.issubdtype(wanted.dtype, np.integer) or wanted.dtype == np.bool_
     if len(wanted) != len(images) or wanted.ndim not in (1, 2) or not whole:
         raise InputError(
-            "labels do not fit the images",
+            "labels do not match the images",
             received=f"{wanted.dtype}, shape {wanted.shape}",
             expected=f"integers ({len(images)},) or ({len(images)}, A)",
         )
     if wanted.min(initial=0) < 0 or (wanted.ndim == 2 and wanted.max(initial=0) > 1):
         raise InputError(
-            "labels are neither classes from 0 on nor attributes of 0 and 1",
+            "labels must be classes counted from 0, or attributes of 0 and 1",
             received=f"{wanted.min()} to {wanted.max()}, shape {wanted.shape}",
         )
     return images, wanted.astype(np.int64)
 
 
-def _shuffled(n: int, batch_size: int, seed: int) -> Iterator[NDArray[np.int64]]:
+def _shuffle_batches(n: int, batch_size: int, seed: int) -> Iterator[NDArray[np.int64]]:
     """Rows without end, epoch after epoch; full batches only: batch normalisation has no variance of one row."""
     chance = np.random.default_rng(seed)
     size = min(batch_size, n)

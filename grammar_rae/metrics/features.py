@@ -64,7 +64,7 @@ def features_of(
             found.append(net(_as_floats(batch)))
             bar.update(len(batch))
     if not found:
-        raise InputError("there are no images to take features of", expected="one image or more")
+        raise InputError("no images to extract features from", expected="one image or more")
     return np.concatenate(found).astype(np.float32, copy=False)
 
 
@@ -72,7 +72,7 @@ def _as_floats(batch: Images) -> Tensor:
     pixels = batch.detach() if isinstance(batch, Tensor) else torch.from_numpy(np.array(batch))
     if pixels.ndim != 4 or not (pixels.dtype == torch.uint8 or pixels.dtype.is_floating_point):
         raise InputError(
-            "these are not images",
+            "images have the wrong type or shape",
             received=f"{pixels.dtype}, shape {tuple(pixels.shape)}",
             expected="uint8 or floats (B, C, H, W)",
         )
@@ -80,6 +80,6 @@ def _as_floats(batch: Images) -> Tensor:
         return pixels.float() / 255
     if pixels.numel() and not (pixels.min() >= 0 and pixels.max() <= 1):  # so written, NaN is refused too
         raise InputError(
-            "pixels are outside [0, 1]", received=f"{pixels.min():.3g} to {pixels.max():.3g}", expected="0 to 1"
+            "pixel values must lie in [0, 1]", received=f"{pixels.min():.3g} to {pixels.max():.3g}", expected="0 to 1"
         )
     return pixels.float()

@@ -46,11 +46,11 @@ def moments(batches: Iterable[NDArray[np.floating]]) -> Moments:
         mean = mean + step * (more / (n + more))
         n += more
     if n < 2:
-        raise InputError("a covariance needs two vectors", received=n, expected="2 or more")
+        raise InputError("a covariance needs at least two vectors", received=n, expected="2 or more")
     return Moments(n, mean, scatter / (n - 1))
 
 
-def moments_without(every: Moments, part: Moments) -> Moments:
+def subtract_moments(every: Moments, part: Moments) -> Moments:
     """The moments of the vectors that are not in the part: what :func:`moments` would give for them.
 
     Raises
@@ -60,7 +60,7 @@ def moments_without(every: Moments, part: Moments) -> Moments:
     """
     n = every.n - part.n
     if n < 2:
-        raise InputError("a covariance needs two vectors", received=n, expected="2 or more")
+        raise InputError("a covariance needs at least two vectors", received=n, expected="2 or more")
     mean = (every.n * every.mean - part.n * part.mean) / n
     step = part.mean - mean
     scatter = (every.n - 1) * every.covariance - (part.n - 1) * part.covariance
@@ -92,7 +92,7 @@ def frechet_distance(mean1: Floats, covariance1: Floats, mean2: Floats, covarian
     shapes = [np.shape(part) for part in (first, second, covariance1, covariance2)]
     if first.ndim != 1 or shapes != [first.shape, first.shape, first.shape * 2, first.shape * 2]:
         raise InputError(
-            "these are not the moments of two Gaussians of one size",
+            "means and covariances do not match in shape",
             received=f"shapes {', '.join(map(str, shapes))}",
             expected="(F,), (F,), (F, F), (F, F)",
         )

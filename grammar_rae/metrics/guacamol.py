@@ -48,7 +48,7 @@ _FEWEST = 3
 _FLOOR = 1e-10  # of a density: its logarithm is taken
 
 
-class Chosen(NamedTuple):
+class Selection(NamedTuple):
     """Which draws the five scores are about.
 
     Attributes
@@ -95,7 +95,7 @@ class GuacaMol:
     divergences: dict[str, float]
 
 
-def choose(draws: Iterable[str], n: int, jobs: int = 1) -> Chosen:
+def choose(draws: Iterable[str], n: int, jobs: int = 1) -> Selection:
     """What the scores of n molecules are about, from at most ten times as many draws.
 
     Parameters
@@ -114,14 +114,14 @@ def choose(draws: Iterable[str], n: int, jobs: int = 1) -> Chosen:
         For fewer than n draws.
     """
     if n < 1:
-        raise InputError("a score needs a molecule", received=f"n = {n}", expected="1 or more")
+        raise InputError("the scores need at least one molecule", received=f"n = {n}", expected="1 or more")
     first = attempts = 0
     valid: list[str] = []
     flat: list[str] = []
     different: dict[str, str] = {}  # canonical -> without stereochemistry
     stream = islice(draws, TRIES * n)
     while (attempts < n or len(different) < n) and (part := list(islice(stream, n))):
-        for text, row in zip(part, chem.portraits(part, ["canonical", "flat"], jobs), strict=True):
+        for text, row in zip(part, chem.compute_traits(part, ["canonical", "flat"], jobs), strict=True):
             if attempts >= n and len(different) == n:
                 break
             attempts += 1
@@ -134,12 +134,12 @@ def choose(draws: Iterable[str], n: int, jobs: int = 1) -> Chosen:
             if len(different) < n:
                 different.setdefault(*row)
     if attempts < n:
-        raise InputError("there are too few draws", received=attempts, expected=f"n = {n} of them, or more")
-    return Chosen(first, valid, flat, list(dict.fromkeys(different.values())), attempts)
+        raise InputError("too few draws", received=attempts, expected=f"n = {n} or more")
+    return Selection(first, valid, flat, list(dict.fromkeys(different.values())), attempts)
 
 
 def guacamol_scores(
-    chosen: Chosen,
+    chosen: Selection,
     n: int,
     training: Sequence[str],
     is_known: Callable[[str], bool],
@@ -177,14 +177,14 @@ def guacamol_scores(
     """
     half = min(n, len(training) // 2)
     if half < _FEWEST:
-        raise InputError("there are too few training molecules", received=len(training), expected=2 * _FEWEST)
+        raise InputError("too few training molecules", received=len(training), expected=f"{2 * _FEWEST} or more")
     sample, others = training[:half], training[half : 2 * half]
     moments = chemnet_moments(sample, device, progress=progress)
     distance = math.nan
     if len(chosen.valid) > 1:
         distance = fcd(chemnet_moments(chosen.valid, device, progress=progress), moments)
     divergences: dict[str, float] = {}
-    unlike = list(dict.fromkeys(row[0] for row in chem.portraits(sample, ["flat"], jobs) if row is not None))
+    unlike = list(dict.fromkeys(row[0] for row in chem.compute_traits(sample, ["flat"], jobs) if row is not None))
     if min(len(chosen.different), len(unlike)) >= _FEWEST:
         divergences = kl_divergences(chosen.different, unlike, jobs=jobs, device=device, progress=progress)
     copies = sum(map(is_known, chosen.flat))
@@ -233,7 +233,9 @@ def kl_divergences(
     """
     for texts in (smiles, training):
         if len(texts) < _FEWEST:
-            raise InputError("a distribution needs more molecules", received=len(texts), expected=f"{_FEWEST} or more")
+            raise InputError(
+                "too few molecules to estimate a distribution", received=len(texts), expected=f"{_FEWEST} or more"
+            )
     traits = [name for name in (*CONTINUOUS, *DISCRETE) if name in chem.TRAITS]
     tables = []
     for texts in (training, smiles):

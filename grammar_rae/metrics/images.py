@@ -82,7 +82,7 @@ def nearest_neighbours(features: NDArray[Any], training: NDArray[Any], k: int = 
     """
     ours, theirs = feature_pair(features.reshape(len(features), -1), training.reshape(len(training), -1))
     if not 1 <= k <= len(theirs):
-        raise InputError("there are not so many neighbours", received=k, expected=f"1 to {len(theirs)}")
+        raise InputError("invalid number of neighbours", received=k, expected=f"1 to {len(theirs)}")
     squares = np.einsum("mf,mf->m", theirs, theirs)
     found = []
     for start in range(0, len(ours), _CHUNK):
@@ -98,13 +98,15 @@ def feature_rows(features: NDArray[Any], least: int = 1) -> NDArray[np.float32]:
     rows = np.asarray(features)
     if rows.ndim != 2 or len(rows) < least or rows.shape[1] < 1 or rows.dtype.kind not in "fiub":
         raise InputError(
-            "these are not enough features",
+            "features have the wrong type, shape or number",
             received=f"{rows.dtype}, shape {rows.shape}",
-            expected=f"numbers (N, F), N from {least} on",
+            expected=f"numbers (N, F) with N >= {least}",
         )
     rows = rows.astype(np.float32, copy=False)
     if not np.isfinite(rows).all():
-        raise InputError("features are not finite", received=f"{int((~np.isfinite(rows)).any(1).sum())} such rows")
+        raise InputError(
+            "features hold NaN or infinite values", received=f"{int((~np.isfinite(rows)).any(1).sum())} such rows"
+        )
     return rows
 
 
@@ -114,5 +116,5 @@ def feature_pair(
     """Two sets of features of one width, checked as :func:`feature_rows` does."""
     ours, theirs = feature_rows(first, least), feature_rows(second, least)
     if ours.shape[1] != theirs.shape[1]:
-        raise InputError("two sets of features are of different width", received=f"{ours.shape} and {theirs.shape}")
+        raise InputError("the two sets of features differ in width", received=f"{ours.shape} and {theirs.shape}")
     return ours, theirs

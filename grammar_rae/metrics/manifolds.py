@@ -59,7 +59,7 @@ def prdc(real: NDArray[Any], fake: NDArray[Any], k: int = 5) -> PRDC:
         For k or fewer images in a set, other widths, or numbers that are not finite.
     """
     if k < 1:
-        raise InputError("a ball needs a neighbour to reach to", received=k, expected="1 or more")
+        raise InputError("invalid number of neighbours", received=k, expected="1 or more")
     rows, others = (part.astype(np.float64) for part in feature_pair(real, fake, least=k + 1))
     real_radius, fake_radius = _radii(rows, k), _radii(others, k)
     holds = np.zeros(len(others))  # how many real balls hold each fake image
@@ -132,12 +132,16 @@ def prd(
     rows, others = feature_pair(real, fake, least=max(n_clusters, 2))
     if len(rows) != len(others):
         raise InputError(
-            "the two sets are not of one size",
+            "the two sets differ in size",
             received=f"{len(rows)} real and {len(others)} fake images",
-            remedy="Draw as many of the larger set at random as the smaller has.",
+            remedy="Subsample the larger set at random.",
         )
     if n_runs < 1 or n_clusters < 1:
-        raise InputError("there is nothing to count", received=f"{n_clusters} clusters, {n_runs} runs")
+        raise InputError(
+            "invalid number of clusters or runs",
+            received=f"{n_clusters} clusters, {n_runs} runs",
+            expected="1 or more of each",
+        )
     both = np.concatenate([rows, others])
     curves = []
     for state in np.random.SeedSequence(seed).generate_state(n_runs):
@@ -163,9 +167,9 @@ def prd_of_histograms(real: NDArray[Any], fake: NDArray[Any], n_angles: int = 10
     fine = p.ndim == 1 and p.shape == q.shape and all((part >= 0).all() and 0 < part.sum() < np.inf for part in (p, q))
     if not fine or n_angles < 1:
         raise InputError(
-            "these histograms give no curve",
+            "invalid histograms or number of angles",
             received=f"shapes {p.shape} and {q.shape}, {n_angles} angles",
-            expected="(K,) twice, 0 or more with a positive sum, and an angle",
+            expected="(K,) twice, entries of 0 or more with a positive sum, and at least one angle",
         )
     p, q = p / p.sum(), q / q.sum()
     edge = 1e-10  # 0 and a right angle themselves would be 0 / 0
@@ -185,7 +189,9 @@ def prd_f(precision: Floats, recall: Floats, beta: float = 8) -> tuple[float, fl
     """
     p, r = np.asarray(precision, dtype=np.float64), np.asarray(recall, dtype=np.float64)
     if not 0 < beta < np.inf or p.ndim != 1 or p.shape != r.shape or not len(p):
-        raise InputError("this curve has no F", received=f"shapes {p.shape} and {r.shape}, beta {beta}")
+        raise InputError(
+            "invalid precision-recall curve or beta", received=f"shapes {p.shape} and {r.shape}, beta {beta}"
+        )
     return _largest_f(p, r, beta), _largest_f(p, r, 1 / beta)
 
 

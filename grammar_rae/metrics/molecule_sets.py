@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from grammar_rae import chem
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.metrics.frechet import Moments
-from grammar_rae.metrics.molecules import chemnet_moments, listed
+from grammar_rae.metrics.molecules import as_list, chemnet_moments
 
 PROPERTIES = ("logp", "sa", "qed", "weight")
 """The numbers of a molecule whose distributions MOSES compares."""
@@ -96,17 +96,17 @@ def describe(
     MissingExtraError
         Where ChemNet is asked for and fcd_torch is not installed.
     """
-    texts = listed(smiles)
+    texts = as_list(smiles)
     if not texts:
-        raise InputError("there is no molecule to describe", expected="one SMILES or more")
+        raise InputError("no molecules to describe", expected="one SMILES or more")
     traits = [part for part in dict.fromkeys(parts) if part != "chemnet"]
     for name in traits:
         if name not in chem.TRAITS or name in _TEXTS:
             raise UnknownNameError("part", name, {*PARTS, *chem.TRAITS} - _TEXTS)
     columns: dict[str, list[Any]] = {name: [] for name in traits}
     if traits:
-        rows = chem.portraits(texts, traits, jobs)
-        for text, row in zip(texts, _with_progress(rows, len(texts), progress), strict=True):
+        rows = chem.compute_traits(texts, traits, jobs)
+        for text, row in zip(texts, _show_progress(rows, len(texts), progress), strict=True):
             if row is None:
                 chem.canonical(text)  # says what is wrong with it
             for column, value in zip(columns.values(), cast(tuple[Any, ...], row), strict=True):
@@ -129,27 +129,27 @@ def part_of(molecules: Molecules, part: str) -> Any:
     found = given.values.get(part) if part in PROPERTIES or part in given.values else getattr(given, part, None)
     if found is None:
         raise InputError(
-            "this set of molecules was described without what the metric needs",
+            "the molecule set lacks a part that the metric needs",
             expected=f"the part {part!r}",
-            remedy=f"Name it among the parts: describe(smiles, [..., {part!r}]).",
+            remedy=f"Add it to the parts: describe(smiles, [..., {part!r}]).",
         )
     return found
 
 
-def _counted(lists: list[list[str]]) -> Counter[str]:
+def _count_fragments(lists: list[list[str]]) -> Counter[str]:
     return Counter(fragment for fragments in lists for fragment in fragments)
 
 
 _JOINED: dict[str, Any] = {
     "fingerprints": np.stack,
     "long_fingerprints": np.stack,
-    "fragments": _counted,
+    "fragments": _count_fragments,
     "scaffolds": lambda found: Counter(scaffold for scaffold in found if scaffold is not None),
     "filters": lambda found: np.array(found, np.bool_),
 }
 
 
-def _with_progress(rows: Iterator[Any], total: int, progress: bool) -> Iterator[Any]:
+def _show_progress(rows: Iterator[Any], total: int, progress: bool) -> Iterator[Any]:
     if not progress:
         return rows
     from tqdm.auto import tqdm

@@ -26,13 +26,13 @@ _CHARACTERS = 350  # what ChemNet was trained to read
 
 def validity(smiles: Sequence[str]) -> float:
     """The share of texts that RDKit parses and sanitises; NaN for none."""
-    texts = listed(smiles)
+    texts = as_list(smiles)
     return sum(map(chem.is_valid, texts)) / len(texts) if texts else float("nan")
 
 
 def uniqueness(smiles: Sequence[str]) -> float:
     """The share of different molecules (canonical SMILES) among the valid ones; NaN where none is valid."""
-    valid = [spelled for spelled in map(chem.canonical_or_none, listed(smiles)) if spelled is not None]
+    valid = [spelled for spelled in map(chem.canonical_or_none, as_list(smiles)) if spelled is not None]
     return len(set(valid)) / len(valid) if valid else float("nan")
 
 
@@ -52,9 +52,9 @@ def ring_statistics(smiles: Sequence[str]) -> dict[str, float]:
     InputError
         For no molecule at all.
     """
-    texts = listed(smiles)
+    texts = as_list(smiles)
     if not texts:
-        raise InputError("there is no molecule to count rings in", expected="one SMILES or more")
+        raise InputError("no molecules to count rings in", expected="one SMILES or more")
     sizes: Counter[str] = Counter()
     aromatic = 0
     for ring in (ring for text in texts for ring in chem.ring_list(text)):
@@ -103,7 +103,7 @@ def chemnet_moments(
     Each text is read as its canonical SMILES, as ChemNet was trained; of a molecule of several parts only the first is
     seen. Only one batch is held in memory. Parameters and errors as for :func:`fcd`.
     """
-    return moments(_activations(listed(smiles), torch.device(device), batch_size, progress))
+    return moments(_activations(as_list(smiles), torch.device(device), batch_size, progress))
 
 
 def check_chemnet() -> Any:
@@ -135,8 +135,10 @@ def _activations(
         yield activations
 
 
-def listed(smiles: Sequence[str]) -> list[str]:
+def as_list(smiles: Sequence[str]) -> list[str]:
     """The texts as a list, unless one text was given in the place of many."""
     if isinstance(smiles, str):
-        raise InputError("a set of molecules is a list of texts, not one text", received=repr(smiles))
+        raise InputError(
+            "a set of molecules must be a list of strings", received=repr(smiles), expected=f"[{smiles!r}]"
+        )
     return list(smiles)

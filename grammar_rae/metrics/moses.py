@@ -17,7 +17,7 @@ import torch
 
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.metrics.molecule_sets import PROPERTIES, Molecules, part_of
-from grammar_rae.metrics.molecules import listed
+from grammar_rae.metrics.molecules import as_list
 from grammar_rae.metrics.similarity import mean_powers, nearest_similarity
 
 
@@ -98,9 +98,9 @@ def unique_at(canonical: Sequence[str], k: int) -> float:
     canonical
         Canonical SMILES, in the order in which they were drawn.
     """
-    texts = listed(canonical)
+    texts = as_list(canonical)
     if k < 1:
-        raise InputError("a share needs a text", received=f"k = {k}", expected="1 or more")
+        raise InputError("the share needs at least one text", received=f"k = {k}", expected="1 or more")
     return len(set(texts[:k])) / k if len(texts) >= k else float("nan")
 
 
@@ -113,6 +113,6 @@ def novelty(canonical: Sequence[str], training: Collection[str]) -> float:
         Texts in one and the same canonical form. Canonical SMILES of another version of RDKit are another form, and
         would make molecules new that are not.
     """
-    different = set(listed(canonical))
+    different = set(as_list(canonical))
     known = training if isinstance(training, set | frozenset | dict) else set(training)
     return sum(text not in known for text in different) / len(different) if different else float("nan")

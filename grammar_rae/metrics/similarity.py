@@ -90,7 +90,7 @@ def _check(first: Packed, second: Packed, least: int) -> None:
     for part in (first, second):
         if part.ndim != 2 or part.dtype != np.uint8 or part.shape[1] != first.shape[1] or len(part) < least:
             raise InputError(
-                "these fingerprints cannot be compared",
+                "fingerprints have the wrong type, shape or number",
                 received=f"{first.dtype} of shape {first.shape}, {second.dtype} of shape {second.shape}",
                 expected=f"packed bits, uint8 (N, W) and (M, W), {least} row{'s' if least > 1 else ''} or more",
             )

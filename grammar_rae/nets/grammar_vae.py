@@ -77,7 +77,7 @@ class GrammarVAEEncoder(nn.Module):
         left = max_length - sum(width - 1 for width in widths)
         if len(channels) != len(widths) or not channels or left < 1:
             raise InputError(
-                "these convolutions cannot read the tokens",
+                "channels and widths of the convolutions do not fit",
                 received=f"channels {list(channels)}, widths {list(widths)}, {max_length} tokens",
                 expected=f"a width for each of the channels, and more than {sum(widths) - len(widths)} tokens",
             )

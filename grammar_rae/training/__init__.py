@@ -7,7 +7,7 @@ where they exist, ``lengths`` and ``fingerprint``.
 from grammar_rae.training.batches import DataSet, plan_batches
 from grammar_rae.training.callbacks import Callback, History, ProgressBar, TrainingState
 from grammar_rae.training.loop import fit
-from grammar_rae.training.machine import bfloat16_units, is_main_process, release_memory
+from grammar_rae.training.machine import has_bfloat16, is_main_process, release_memory
 from grammar_rae.training.schedules import SCHEDULES
 from grammar_rae.training.settings import OPTIMIZERS, PRECISIONS, TrainingSettings
 
@@ -21,8 +21,8 @@ __all__ = [
     "ProgressBar",
     "TrainingSettings",
     "TrainingState",
-    "bfloat16_units",
     "fit",
+    "has_bfloat16",
     "is_main_process",
     "plan_batches",
     "release_memory",

@@ -19,7 +19,7 @@ from grammar_rae.errors import InputError
 from grammar_rae.training.settings import TrainingSettings
 
 
-def bfloat16_units(accelerator: str) -> bool:
+def has_bfloat16(accelerator: str) -> bool:
     """Whether the machine computes in bfloat16 itself; emulating it would be slower than float32."""
     if accelerator in ("cuda", "gpu"):
         return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
@@ -55,16 +55,16 @@ def make_fabric(settings: TrainingSettings) -> Fabric:
     accelerator = settings.accelerator
     if accelerator == "auto":
         accelerator = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    bf16 = settings.precision == "bf16-mixed" or (settings.precision == "auto" and bfloat16_units(accelerator))
+    bf16 = settings.precision == "bf16-mixed" or (settings.precision == "auto" and has_bfloat16(accelerator))
     kind = "cuda" if accelerator == "gpu" else accelerator
     plugin: Precision = _Autocast("bf16-mixed", kind) if bf16 else Precision()
     try:
         return Fabric(accelerator=accelerator, devices=settings.devices, strategy=settings.strategy, plugins=[plugin])
     except (ValueError, RuntimeError, MisconfigurationException) as error:
         raise InputError(
-            f"this machine cannot be used so ({error})",
+            f"Lightning Fabric refuses these settings ({error})",
             received=f"{settings.accelerator!r}, {settings.devices} devices, strategy {settings.strategy!r}",
-            remedy="Leave accelerator and strategy at 'auto' and devices at 1, or look up Lightning Fabric's names.",
+            remedy="Leave accelerator and strategy at 'auto' and devices at 1, or see Lightning Fabric's documentation.",
         ) from error
 
 

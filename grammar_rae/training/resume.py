@@ -42,9 +42,9 @@ def read(
         When the state is damaged.
     """
     if not checkpoint.exists(folder):
-        raise TrainingError("there is no training to resume", where=str(folder), remedy="Train without resume first.")
+        raise TrainingError("no training to resume", where=str(folder), remedy="Train without resume first.")
     meta, tensors = checkpoint.load(folder, require=GROUPS)
-    with as_written(folder):
+    with require_format(folder):
         _compare(mine, meta["identity"], folder)
         for group in ("weights", "best"):
             if group == "weights" or tensors[group]:  # there is no best before the first validation
@@ -53,13 +53,13 @@ def read(
 
 
 @contextmanager
-def as_written(folder: Path) -> Iterator[None]:
+def require_format(folder: Path) -> Iterator[None]:
     """Read what a file says; if that is not what :mod:`loop` writes, say so in a CheckpointError."""
     try:
         yield
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
-            f"the state of the training is not what this package writes ({type(error).__name__}: {error})",
+            f"the saved training state is not in the expected format ({type(error).__name__}: {error})",
             where=str(folder),
             remedy="Train again, in another folder.",
         ) from error
@@ -73,7 +73,7 @@ def _compare(mine: Mapping[str, Any], saved: Mapping[str, Any], folder: Path) ->
     for name in sorted(mine.keys() | saved.keys()):
         if name not in saved or name not in mine or saved[name] != mine[name]:
             raise TrainingError(
-                f"the training to resume is another one: its {name} differs",
+                f"cannot resume another training: its {name} differs",
                 received=repr(mine.get(name, "none")),
                 expected=repr(saved.get(name, "none")),
                 where=str(folder),

@@ -16,7 +16,7 @@ class Schedule(Protocol):
     def factor(self, progress: float) -> float:
         """The factor in [0, 1] on the peak rate when the share ``progress`` in [0, 1] of the training is done."""
 
-    def validated(self, loss: float) -> None:
+    def observe(self, loss: float) -> None:
         """Hear of a new validation loss."""
 
     def state_dict(self) -> dict[str, Any]:
@@ -32,7 +32,7 @@ class Constant:
     def factor(self, progress: float) -> float:
         return 1.0
 
-    def validated(self, loss: float) -> None:
+    def observe(self, loss: float) -> None:
         pass
 
     def state_dict(self) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class Plateau:
     def factor(self, progress: float) -> float:
         return self.scale
 
-    def validated(self, loss: float) -> None:
+    def observe(self, loss: float) -> None:
         self.waited = 0 if loss < self.best else self.waited + 1
         self.best = min(self.best, loss)
         if self.waited >= self.patience:

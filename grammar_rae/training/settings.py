@@ -77,7 +77,7 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         if self.epochs is None and self.time_limit is None:
-            raise InputError("a training needs an end", expected="epochs, time_limit or both")
+            raise InputError("a training needs a stopping criterion", expected="epochs, time_limit or both")
         for name in ("epochs", "batch_size", "devices", "plateau_patience"):
             self._check(name, whole=True, lowest=1)
         for name in ("warmup_steps", "seed"):
@@ -100,4 +100,4 @@ class TrainingSettings:
         if not good or value < lowest or (above and value == lowest):
             kind = "a whole number" if whole else "a number"
             limit = f"above {lowest}" if above else f"of at least {lowest}"
-            raise InputError(f"{name} cannot be used", received=repr(value), expected=f"{kind} {limit}")
+            raise InputError(f"invalid {name}", received=repr(value), expected=f"{kind} {limit}")
