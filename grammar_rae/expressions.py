@@ -1,7 +1,7 @@
-"""Arithmetic expressions in one variable: their values, which of them are the same function, and a set of them.
+"""Arithmetic expressions in one variable: values, equivalence, and a data set.
 
 The meaning of a text is the one that Python gives it, with its precedence: ``1+2*x`` is ``1+(2*x)``, although the
-bundled grammar, which knows no precedence, derives it as ``(1+2)*x``. The text is parsed here; Python never sees it.
+bundled grammar, which has no precedence, derives it as ``(1+2)*x``. The text is parsed here; Python never sees it.
 """
 
 import re
@@ -61,15 +61,15 @@ def evaluate(text: str, x: ArrayLike) -> NDArray[np.float64]:
     Raises
     ------
     TextError
-        When the text is no such expression, or longer than ``MAX_CHARACTERS``.
+        When the text is not such an expression, or is longer than ``MAX_CHARACTERS``.
     """
     return _run(_parse(text), np.asarray(x, dtype=np.float64))
 
 
 def are_equivalent(texts: Iterable[str], of: str) -> NDArray[np.bool_]:
-    """Which of N texts are the same function as ``of``: equal on ``GRID`` up to rounding (a relative 1e-9).
+    """Tell which of N texts are the same function as ``of``: equal on ``GRID`` up to rounding (a relative 1e-9).
 
-    Where one is nan or infinite the other has to be so too. A text that is no expression is equivalent to none.
+    Where one is nan or infinite, the other must be so too. A text that is not an expression is equivalent to none.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def are_equivalent(texts: Iterable[str], of: str) -> NDArray[np.bool_]:
     Raises
     ------
     TextError
-        When ``of`` is no expression.
+        When ``of`` is not an expression.
     """
     if isinstance(texts, str):
         raise InputError("texts must be a list of strings", received=repr(texts), expected=f"[{texts!r}]")
@@ -124,7 +124,7 @@ def _are_close(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
 
 
 def _parse(text: str) -> list[_Step]:
-    """The expression in postfix order, by operator precedence on a stack of its own: no depth exhausts Python's."""
+    """The expression in postfix order, by operator precedence with an explicit stack, so that no nesting exhausts Python's."""
     if not isinstance(text, str):
         raise TextError("an expression must be a string", text=str(text), received=f"{text!r}, a {type(text).__name__}")
     if len(text) > MAX_CHARACTERS:
@@ -178,7 +178,7 @@ def _symbols(text: str) -> Iterator[tuple[str, int]]:
 
 
 def _release(program: list[_Step], waiting: list[str], binding: int = 1) -> bool:
-    """Write the waiting operators that bind at least as strongly; whether anything is left waiting."""
+    """Write the waiting operators that bind at least as strongly; return whether any are left."""
     while waiting and _BINDING[waiting[-1]] >= binding:
         program.append(_OPERATORS[waiting.pop()])
     return bool(waiting)

@@ -1,6 +1,6 @@
 """Everything that needs RDKit: reading and writing SMILES, descriptors, fingerprints, fragments, filters, drawing.
 
-No other part of the package imports rdkit. All functions take and give plain text and numbers, raise
+No other part of the package imports rdkit. All functions take and return plain text and numbers, raise
 :class:`~grammar_rae.errors.TextError` where RDKit refuses a text, and keep RDKit's log silent while they run.
 """
 

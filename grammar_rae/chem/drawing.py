@@ -1,4 +1,4 @@
-"""Molecules as SVG that can stand in any page: no scripts, identifiers, classes or style sheets, nothing to load.
+"""Molecules as self-contained SVG for any page: without scripts, identifiers, classes or style sheets.
 
 The black of bonds and carbon is written as ``currentColor`` and the other elements' colours are of middle brightness,
 so that one drawing is readable on light and dark pages; the background is transparent.
@@ -19,7 +19,7 @@ _SPACE = "http://www.w3.org/2000/svg"
 _FONT = "system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif"
 _LEGEND_HEIGHT = 20
 _MONOSPACE = "ui-monospace,Menlo,Consolas,monospace"
-# Mean widths of a letter at 12 px, by which text is shortened: nothing here can measure it.
+# Mean widths of a letter at 12 px, an estimate by which text is shortened.
 _LETTER = {_FONT: 6.2, _MONOSPACE: 7.3}
 _MOST_ATOMS = 400  # the time of a layout grows with the cube of the atoms: 0.1 s here, 15 s at 2,000
 
@@ -44,7 +44,7 @@ _ATTRIBUTE = re.compile(r"([\w-]+)='([^']*)'")
 
 @quiet
 def svg(text: str, size: tuple[int, int] = (220, 160), legend: str | None = None) -> str:
-    """One molecule as an ``<svg>`` element; a text that is no molecule gives a box that says so.
+    """One molecule as an ``<svg>`` element; an invalid SMILES becomes a box that says so.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def svg(text: str, size: tuple[int, int] = (220, 160), legend: str | None = None
     Raises
     ------
     InputError
-        When the size has no room for a drawing.
+        When the size is too small for a drawing.
     """
     width, height = _check_size(size)
     return _element(_cell(text, width, height, legend), width, height, f"Structure of {text}")
@@ -76,7 +76,7 @@ def svg_grid(
     Raises
     ------
     InputError
-        When the legends are not as many as the texts, or a number makes no sense.
+        When the numbers of legends and texts differ, or a size or number of columns is invalid.
     """
     width, height = _check_size(size)
     if isinstance(texts, str):
@@ -130,7 +130,7 @@ def _cell(text: str, width: int, height: int, legend: str | None) -> str:
 
 
 def _strokes(mol: Any, width: int, height: int) -> str:
-    """RDKit's drawing of a molecule without RDKit's frame around it."""
+    """RDKit's drawing of a molecule, without RDKit's frame."""
     canvas = rdMolDraw2D.MolDraw2DSVG(width, height)
     options: Any = canvas.drawOptions()
     options.clearBackground = False
@@ -156,7 +156,7 @@ def _rgb(colour: str) -> tuple[float, float, float]:
 
 
 def _join_paths(drawing: str) -> str:
-    """RDKit's paths, those that look alike joined into one: a third of the bytes, and no class names."""
+    """Join RDKit's paths of equal style: a third of the bytes, and no class names."""
     alike: dict[str, list[str]] = {}
 
     def take(found: re.Match[str]) -> str:
@@ -176,7 +176,7 @@ def _join_paths(drawing: str) -> str:
 
 
 def _box(why: str, text: str, width: int, height: int) -> str:
-    """What stands in the place of a drawing that cannot be made."""
+    """The box that replaces a drawing that cannot be made."""
     return (
         f"<rect x='6' y='6' width='{width - 12}' height='{height - 12}' rx='8' fill='none' stroke='#c2570c' "
         "stroke-dasharray='5 4'/>"
@@ -196,5 +196,5 @@ def _label(text: str, width: int, y: float, colour: str = "currentColor", font: 
 
 
 def _escape(text: str) -> str:
-    """Escaped for an element or an attribute, without the control characters that XML forbids."""
+    """Escape a text for an element or an attribute, without the control characters that XML forbids."""
     return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text)), quote=True)

@@ -11,7 +11,7 @@ from grammar_rae.chem.log import capture_errors, quiet
 from grammar_rae.errors import TextError, UnknownNameError
 
 #: The longest SMILES that is handed to RDKit. RDKit follows a chain of atoms recursively; between 14,000 and
-#: 20,000 atoms it overflows the stack of 8 MB that threads commonly have, and that ends the process without a word.
+#: 20,000 atoms it overflows the stack of 8 MB that threads commonly have, and that ends the process without an error.
 MAX_CHARACTERS = 5000
 
 # RDKit ends a SMILES at a blank and skips some bytes outside ASCII, and so would read another molecule than was meant.
@@ -23,7 +23,7 @@ _REASON_TAIL = re.compile(r"( while parsing| for input): .*$")
 
 
 def molecule_or_none(text: object) -> Any:
-    """RDKit's sanitised molecule, or None: the fast path, which does not ask why; callers keep the log quiet."""
+    """RDKit's sanitised molecule, or None, without a reason (the fast path); callers keep the log quiet."""
     if not isinstance(text, str) or len(text) > MAX_CHARACTERS:
         return None
     text = text.strip()
@@ -45,7 +45,7 @@ def molecule(text: str) -> Any:
 
 
 def _refusal(text: object) -> TextError:
-    """The error that tells why :func:`molecule_or_none` gave None, in RDKit's own words where it has some."""
+    """The error that says why :func:`molecule_or_none` returned None, in RDKit's own words where there are any."""
     if not isinstance(text, str):
         return TextError("a SMILES must be a string", text=str(text), received=f"{text!r}, a {type(text).__name__}")
     start = len(text) - len(text.lstrip())
@@ -127,12 +127,12 @@ def _all(found: Any, text: str) -> Any:
     return found
 
 
-#: What is done with a SMILES of several molecules.
+#: What to do with a SMILES of several molecules.
 FRAGMENTS: dict[str, Callable[[Any, str], Any]] = {"refuse": _one, "largest": _largest, "keep": _all}
 
 
 def _single(text: str, fragments: str) -> Any:
-    """The molecule of a text after the choice of fragments; RDKit is asked for the parts only where a '.' stands."""
+    """Read a text and treat its fragments; RDKit looks for parts only where the text contains a '.'."""
     try:
         choose = FRAGMENTS[fragments]
     except KeyError:
@@ -164,7 +164,7 @@ def canonical(text: str) -> str:
 
 @quiet
 def canonical_or_none(text: str) -> str | None:
-    """RDKit's canonical SMILES, or None for a text that is no molecule (faster than an error)."""
+    """RDKit's canonical SMILES, or None for an invalid text (faster than an error)."""
     found = molecule_or_none(text)
     try:
         return None if found is None else _write(found, text, kekule=False)
@@ -174,7 +174,7 @@ def canonical_or_none(text: str) -> str | None:
 
 @quiet
 def is_valid(text: str) -> bool:
-    """Whether RDKit parses and sanitises the text; the empty text is no molecule."""
+    """Whether RDKit parses and sanitises the text; the empty text is invalid."""
     return molecule_or_none(text) is not None
 
 

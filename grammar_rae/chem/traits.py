@@ -1,4 +1,4 @@
-"""Many numbers and parts of each molecule, read once, in several processes."""
+"""Many properties of each molecule, which is read once, in several processes."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -20,7 +20,7 @@ _crippen: Any = Crippen
 _descriptors: Any = Descriptors
 _qed: Any = QED
 
-#: name -> function of RDKit's molecule. What is a number gives a float.
+#: Name -> function of RDKit's molecule. Numbers are floats.
 TRAITS: dict[str, Callable[[Any], Any]] = {
     "fingerprints": partial(packed_morgan, bits=1024),
     "long_fingerprints": partial(packed_morgan, bits=4096),
@@ -46,7 +46,7 @@ _AT_ONCE = 200  # texts: a second of work for a process
 
 
 def compute_traits(texts: Sequence[str], traits: Sequence[str], jobs: int = 1) -> Iterator[tuple[Any, ...] | None]:
-    """Traits of each text, in the order of the texts; None for one that is no molecule.
+    """Compute traits of each text, in the order of the texts; None for an invalid text.
 
     Parameters
     ----------
@@ -55,14 +55,14 @@ def compute_traits(texts: Sequence[str], traits: Sequence[str], jobs: int = 1) -
     traits
         Names in :data:`TRAITS`.
     jobs
-        Processes; -1 for one a core.
+        Number of processes; -1 for one per core.
 
     Raises
     ------
     UnknownNameError
         For a trait that is not in the table.
     InputError
-        For no process.
+        For an invalid number of jobs.
     """
     if jobs == 0 or jobs < -1:
         raise InputError("invalid number of jobs", received=f"jobs {jobs}", expected="jobs >= 1, or -1 for all")

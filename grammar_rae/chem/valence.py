@@ -1,4 +1,4 @@
-"""How much bonding an atom takes: found out by asking RDKit, not read off a table."""
+"""How many bonds an atom takes, found by trials with RDKit instead of a table."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -40,7 +40,7 @@ def capacities(atoms: Iterable[str]) -> dict[str, int]:
     -------
     dict[str, int]
         Text -> capacity from 0 to :data:`LARGEST_CAPACITY`, in alphabetical order. What RDKit refuses even alone is
-        left out: impossible atoms, aromatic ones (they need a ring), texts that are no single atom.
+        left out: impossible atoms, aromatic ones (they need a ring), texts that are not a single atom.
     """
     alone = {text: atom for text in sorted(set(atoms)) if (atom := _atom(text)) is not None}
     found = {text: _capacity(text, _CARBON, LARGEST_CAPACITY, atom.GetFormalCharge()) for text, atom in alone.items()}
@@ -52,7 +52,7 @@ def capacities(atoms: Iterable[str]) -> dict[str, int]:
 
 
 def _atom(text: str) -> Any:
-    """RDKit's atom of a text, None where the text is no single atom that RDKit takes."""
+    """RDKit's atom of a text, or None where the text is not a single atom that RDKit takes."""
     molecule = None if molecule_or_none(text) is None else _read_with_hydrogens(text)
     return None if molecule is None or molecule.GetNumAtoms() != 1 else molecule.GetAtomWithIdx(0)
 
@@ -74,7 +74,7 @@ def _capacity(text: str, neighbours: Mapping[int, str], most: int, charge: int |
 
 
 def _partitions(total: int, terms: Iterable[int]) -> Iterator[tuple[int, ...]]:
-    """The ways to make up a sum of these terms, without regard to their order."""
+    """The ways to make up a sum of these terms, in no particular order."""
     if not total:
         yield ()
     for first in terms:
@@ -100,7 +100,7 @@ def _is_safe(text: str, charge: int | None) -> bool:
 def _read_with_hydrogens(text: str) -> Any:
     """The sanitised molecule with the hydrogen atoms that are written out, or None.
 
-    RDKit would take them away before it looks at valences, and so would not see what is wrong about them.
+    RDKit would remove them before it checks valences, and so would miss what is wrong with them.
     """
     options: Any = Chem.SmilesParserParams()
     options.removeHs = False

@@ -26,7 +26,7 @@ def kekule_as_written(text: str) -> str:
     Raises
     ------
     TextError
-        When RDKit refuses the text, or it cannot be written so.
+        When RDKit refuses the text, or the text cannot be written so.
     """
     text = text.strip()
     before = canonical(text)

@@ -1,4 +1,4 @@
-"""Text as characters: the rival without a grammar."""
+"""Text as characters, without a grammar."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class CharacterCodec(TextCodec):
         fragments: str = "refuse",
         max_length: int | None = None,
     ) -> "CharacterCodec":
-        """A codec for the characters that occur in texts; those that the form refuses teach nothing."""
+        """Learn the characters of texts; texts that the form refuses are ignored."""
         bare = cls(form=form, fragments=fragments)
         seen: set[str] = set()
         for text in texts:
@@ -104,7 +104,7 @@ class CharacterCodec(TextCodec):
         Raises
         ------
         InputError
-            When they do not end in the end token, hold it earlier, or hold no token.
+            When the end token is missing, repeated or not last, or a token is unknown.
         """
         listed = np.asarray(tokens, dtype=np.int64).tolist()
         text = self._spell(listed)
@@ -125,21 +125,21 @@ class CharacterCodec(TextCodec):
         Raises
         ------
         InputError
-            When a row is no text.
+            When a row does not spell a text.
         """
         return [self.decode(strip_padding(row)) for row in tokens]
 
     def spell_batch(self, tokens: NDArray[np.integer]) -> list[str | None]:
-        """The texts of tokens (B, T), as of :meth:`decode_batch`; None for a row that is no text."""
+        """The texts of tokens (B, T) as in :meth:`decode_batch`, but None for a row that does not spell a text."""
         return [self._spell(strip_padding(row).tolist()) for row in tokens]
 
     def to_dict(self) -> dict[str, Any]:
-        """The codec as JSON can hold it."""
+        """The codec as a JSON-compatible dictionary."""
         settings = {"form": self.form, "fragments": self.fragments, "max_length": self.max_length}
         return {"kind": self.kind, **settings, "characters": list(self.characters)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "CharacterCodec":
-        """The codec that :meth:`to_dict` wrote."""
+        """Rebuild a codec from :meth:`to_dict`."""
         settings = {name: data[name] for name in ("form", "fragments", "max_length")}
         return cls(characters=tuple(data["characters"]), **settings)

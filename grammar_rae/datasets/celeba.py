@@ -1,4 +1,4 @@
-"""CelebA: its pictures cropped and made small once, and kept in files that are mapped into memory."""
+"""CelebA: pictures are cropped and resized once, and kept in files that are mapped into memory."""
 
 import hashlib
 import secrets
@@ -28,17 +28,18 @@ _Bytes = npt.NDArray[np.uint8]
 
 
 def open_celeba(folder: Path | None, progress: bool) -> ImageSet:
-    """CelebA at 64 x 64 out of a folder with the aligned pictures and the list of the parts.
+    """Open CelebA at 64 x 64 from a folder with the aligned pictures and the list of the parts.
 
     The folder holds ``img_align_celeba`` with the pictures and ``list_eval_partition.txt`` (or .csv), and perhaps
     ``list_attr_celeba.txt`` (or .csv), whose 40 attributes become labels of 0 and 1. The training set is the list's
-    parts 0 and 1, since recipes hold out validation images of their own; the test set is part 2.
+    parts 0 and 1, since recipes hold out their own validation images; the test set is part 2.
 
     A centre crop of 140 x 140 is resized to 64 x 64 by Pillow's bilinear filter, which averages over what falls into a
-    pixel. That is done once, with all processors, into a folder ``prepared_64x64`` beside the pictures, or in the
-    user's cache where nothing can be written there; it takes 2.5 GB. It is done anew when the list has changed.
+    pixel. This happens once, with all processors; the result takes 2.5 GB in a folder ``prepared_64x64`` beside the
+    pictures, or in the user's cache where that folder cannot be written. It is repeated when the list changes.
 
-    Raises InputError without a folder; DataError for lists or pictures that are missing, damaged or of another size.
+    Raises InputError without a folder, and DataError for lists or pictures that are missing, damaged or of another
+    size.
     """
     if folder is None:
         raise InputError(
@@ -113,7 +114,7 @@ def _read_parts(path: Path) -> tuple[list[str], list[str]]:
     for number, fields in _fields(path):
         if number == 1 and fields[-1] == "partition":
             continue
-        # The name goes into a path: nothing but a plain name is let through.
+        # The name goes into a path, so only a plain name is accepted.
         if len(fields) != 2 or fields[1] not in ("0", "1", "2") or Path(fields[0]).name != fields[0]:
             raise _wrong_line(path, number, fields, "the name of a picture and 0, 1 or 2")
         (test if fields[1] == "2" else train).append(fields[0])
@@ -127,7 +128,7 @@ def _read_parts(path: Path) -> tuple[list[str], list[str]]:
 
 
 def _attributes(folder: Path) -> dict[str, _Bytes] | None:
-    """Each picture's attributes as 0 and 1 (A,), or None where there is no list of them."""
+    """Each picture's attributes as 0 and 1 (A,), or None without a list of them."""
     path = _find_list(folder, "list_attr_celeba")
     if path is None:
         return None
@@ -159,7 +160,7 @@ def _labels(attributes: dict[str, _Bytes], names: Sequence[str], folder: Path) -
 
 
 def _open_prepared(folder: Path, pictures: Path, parts: Iterable[Sequence[str]], progress: bool) -> list[_Bytes]:
-    """The images (N, 3, 64, 64) of each part, mapped from files that are made if they are not there."""
+    """The images (N, 3, 64, 64) of each part, mapped from files, which are prepared if they do not exist."""
     mapped = []
     for part, names in zip(("train", "test"), parts, strict=True):
         # A list that has changed, or another way to prepare, is another file.
@@ -193,7 +194,7 @@ def _map_file(path: Path, shape: tuple[int, ...]) -> _Bytes | None:
 
 
 def _writable_folder(folder: Path) -> Path:
-    """The folder for the prepared images: beside the pictures if files can be made there, else in the user's cache."""
+    """The folder for the prepared images: beside the pictures if that is writable, else in the user's cache."""
     for cache in (folder / _CACHE, _user_cache()):
         probe = cache / f".{secrets.token_hex(4)}.part"
         try:
@@ -212,7 +213,7 @@ def _writable_folder(folder: Path) -> Path:
 
 
 def _write(path: Path, shape: tuple[int, ...], blocks: Iterable[_Bytes]) -> None:
-    """Write a .npy file of bytes block after block, under another name until it is whole."""
+    """Write a .npy file of bytes block by block, under another name until it is complete."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("wb") as stream:

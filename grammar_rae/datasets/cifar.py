@@ -1,4 +1,4 @@
-"""The batch files of CIFAR-10, in its binary version and in that for Python, whose pickles are read and never run."""
+"""The batch files of CIFAR-10, binary or for Python; the pickles of the latter are read without being run."""
 
 import pickletools
 import struct
@@ -22,10 +22,10 @@ _Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 
 
 def read_batches(folder: Path) -> ImageSet | None:
-    """CIFAR-10 out of a folder with its batch files, in either version; None where it holds not even the first.
+    """Read CIFAR-10 from a folder with its batch files, in either version; None if the first file is missing.
 
     Both versions are described on the data set's page: in the binary one a record is a byte for the label and 3072 for
-    the planes of red, green and blue. Raises DataError for files that are missing, damaged or something else.
+    the planes of red, green and blue. Raises DataError for missing, damaged or other files.
     """
     readers: tuple[tuple[str, Callable[[Path], _Batch]], ...] = ((".bin", _binary_batch), ("", _python_batch))
     for suffix, read in readers:
@@ -69,7 +69,7 @@ def _python_batch(path: Path) -> _Batch:
             remedy="Download the data set from its own page, or use its binary version.",
         ) from error
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, struct.error) as error:
-        # Whatever the bytes say, nothing but these can come of shuffling them between a stack and a table.
+        # Moving values between a stack and a table can raise nothing else, whatever the bytes are.
         raise _damage_error(path, str(error)) from error
 
 
@@ -83,7 +83,7 @@ def _damage_error(path: Path, reason: str) -> DataError:
 
 
 class _RefusedError(Exception):
-    """An instruction or a name that a batch of images has no use for."""
+    """An instruction or a name that a batch of images never needs."""
 
 
 @dataclass

@@ -96,7 +96,7 @@ class TokenDataset:
     def open(cls, folder: str | PathLike[str]) -> "TokenDataset":
         """The data set that ``encode`` wrote into a folder. Needs neither RDKit nor a grammar.
 
-        Raises DataError where the folder is no encoded data set, is of a newer format, or is damaged.
+        Raises DataError if the folder is not an encoded data set, has a newer format, or is damaged.
         """
         folder = Path(folder)
         meta = read_meta(folder)
@@ -153,10 +153,12 @@ class TokenDataset:
 
     @property
     def n_accepted(self) -> int:
+        """Rows that were encoded."""
         return int(self.meta["accepted"])
 
     @property
     def n_rejected(self) -> int:
+        """Rows that were refused."""
         return int(self.meta["rejected"])
 
     @property

@@ -1,4 +1,4 @@
-"""Texts into an encoded data set, or into figures on how well a codec covers them: in parallel, in constant memory."""
+"""Encode texts as a data set, or measure how well a codec covers them: in parallel, in constant memory."""
 
 import json
 import os
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from grammar_rae.codecs import Codec
 
 CHUNK = 2000
-"""Texts that a worker encodes at a time: about a tenth of a second or more of work."""
+"""Texts that a worker encodes at a time: at least about a tenth of a second of work."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,15 @@ class Coverage:
     Attributes
     ----------
     read, accepted, rejected
-        Rows; the first is the sum of the others.
+        Numbers of rows; the first is the sum of the others.
     reasons
         Reason -> number of rejected rows.
     unsupported
-        Character, or bracket atom, at which a text left the codec's language -> number of rejected rows.
+        Character or bracket atom at which texts left the codec's language -> number of rejected rows.
     examples
-        The same symbols -> the first row that was rejected for it.
+        The same symbols -> the first row rejected for it.
     lengths
-        The lengths T in tokens of the accepted rows: min, mean, median, 99%, 99.9%, max. Empty when there is none.
+        The lengths in tokens of the accepted rows: min, mean, median, 99%, 99.9%, max. Empty without accepted rows.
     """
 
     read: int
@@ -54,7 +54,7 @@ class Coverage:
 
     @property
     def share(self) -> float:
-        """Accepted rows over read rows."""
+        """The share of accepted rows."""
         return self.accepted / self.read
 
 
@@ -77,26 +77,26 @@ def encode(
     source, column, fields
         As in ``read_texts``.
     codec
-        Turns the texts into tokens.
+        The codec that turns the texts into tokens.
     folder
-        Where to write the data set; without one it stays in memory. It appears there only when it is complete, in place
-        of an encoded data set that may be there already, and after an error or Ctrl-C all is as it was before.
+        Where to write the data set; by default it stays in memory. It replaces an encoded data set in that folder, but
+        only when it is complete: an error or Ctrl-C changes nothing.
     jobs
-        Worker processes, -1 for one per processor core. Their number does not change the result. More than one needs a
-        codec that ``codecs.codec_from_dict`` can build.
+        Number of worker processes, -1 for one per core. It does not change the result. More than one needs a codec that
+        ``codecs.codec_from_dict`` can rebuild.
     progress
         Whether to show a progress bar.
     prepared
-        Whether the texts are in the codec's own form already, so that RDKit need not read them.
+        Whether the texts are already in the codec's form, so that RDKit need not read them.
     chunk
-        Texts that are encoded at a time.
+        Number of texts encoded at a time.
 
     Raises
     ------
     DataError
-        As ``read_texts``; also when no row is accepted, when the folder holds something else, or cannot be written.
+        As in ``read_texts``; also when no row is accepted, or the folder holds something else or cannot be written.
     InputError
-        ``jobs`` of 0, or ``chunk`` below 1.
+        If ``jobs`` is 0 or ``chunk`` below 1.
     """
     target = None if folder is None else Path(folder).resolve()
     if target is not None:
@@ -144,7 +144,7 @@ def coverage(
     prepared: bool = False,
     chunk: int = CHUNK,
 ) -> Coverage:
-    """How many texts of a source a codec takes, and what stops the others. Parameters and errors as ``encode``."""
+    """Measure how many texts of a source a codec accepts, and why not others; arguments and errors as in ``encode``."""
     rows = _RowCounter(read_rows(source, column, fields=fields))
     chunks = _encode_chunks(rows, codec, jobs, prepared, chunk)
     tally = _Tally()
@@ -180,10 +180,10 @@ def _summary(lengths: npt.NDArray[np.int64]) -> dict[str, float]:
 
 
 def _capacities(codec: "Codec", bracket_atoms: Iterable[str]) -> dict[str, int]:
-    """The capacities of the atoms that the texts may be written with, {} where the form follows no valences.
+    """The capacities of the atoms of the texts, {} where the form does not follow valences.
 
-    What has none is left out: RDKit read every row in this form, so it can only come out of rows that were passed as
-    prepared and are no molecules.
+    Atoms without a capacity are left out: RDKit read every row of this form, so they can only come from invalid rows
+    that were passed as prepared.
     """
     from grammar_rae.codecs import FORMS
 
@@ -203,7 +203,7 @@ class _Refusal(NamedTuple):
 
 
 class _Chunk(NamedTuple):
-    """Some rows of the source: the accepted ones' tokens one after another, lengths, lines, atoms; and the others."""
+    """Some rows of the source: tokens end to end, lengths, lines and atoms of accepted ones, and the refused ones."""
 
     read: int
     tokens: npt.NDArray[np.uint16]
@@ -214,7 +214,7 @@ class _Chunk(NamedTuple):
 
 
 class _RowCounter:
-    """Rows, and how many of them have been read."""
+    """An iterator over rows that counts them."""
 
     def __init__(self, rows: Iterator[Row]) -> None:
         self._rows = rows
@@ -345,7 +345,7 @@ class _Tally:
                 self.symbol_examples.setdefault(symbol, row)
 
     def check(self, read: int) -> None:
-        """Every row that was read has become tokens or a rejection."""
+        """Assert that every row became tokens or a rejection."""
         assert read == self.read == self.accepted + self.rejected, "a row was lost"
 
     def check_any_accepted(self, source: Source) -> None:

@@ -1,4 +1,4 @@
-"""Images out of files and arrays: idx, .npy and .npz files, and arrays of several layouts."""
+"""Images from idx, .npy and .npz files, and from arrays of several layouts."""
 
 import gzip
 import math
@@ -20,7 +20,7 @@ ImageSource: TypeAlias = str | PathLike[str] | npt.ArrayLike
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 
 TRAIN, TEST = "train", "t10k"
-"""What the names of MNIST's files, and of what ``fetch`` writes, begin with."""
+"""The prefixes of the names of MNIST's files, and of those that ``fetch`` writes."""
 
 _GZIP, _NPY, _ZIP = b"\x1f\x8b", b"\x93NUMPY", b"PK\x03\x04"
 _UBYTE = 0x08
@@ -28,14 +28,13 @@ _BLOCK = 1 << 24  # numbers that are rounded at a time
 
 
 def read_images(source: ImageSource, labels: ImageSource | None = None) -> ImageDataset:
-    """The images of a file or an array.
+    """Read the images of a file or an array.
 
     Parameters
     ----------
     source
         The path of an idx file (also gzip-compressed), of a .npy file, or of a .npz file with the array ``images`` and
-        perhaps the array ``labels``; the content tells which it is, not the name. Or an array of NumPy or PyTorch.
-        The array, in a file too, is (N, H, W), (N, H, W, C) or (N, C, H, W), with C = 1 or 3: uint8, or floats in
+        optionally the array ``labels``, recognised by its content; or an array of NumPy or PyTorch. Its shape is (N, H, W), (N, H, W, C) or (N, C, H, W), with C = 1 or 3: uint8, or floats in
         [0, 1], which are rounded to 255ths.
     labels
         Integers (N,), or attributes of 0 and 1 (N, A): an array, or the path of an idx or .npy file of them.
@@ -48,9 +47,10 @@ def read_images(source: ImageSource, labels: ImageSource | None = None) -> Image
     Raises
     ------
     InputError
-        An array of another shape or type, numbers outside [0, 1], no image, labels of another number.
+        For an array of another shape or type, pixel values outside [0, 1], no image, or a different number of labels.
     DataError
-        The same in a file; a file that is missing, damaged or of another kind. Python objects are never unpickled.
+        For the same in a file, and for a file that is missing, damaged or of another kind. Python objects are never
+        unpickled.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def read_images(source: ImageSource, labels: ImageSource | None = None) -> Image
 
 @contextmanager
 def _name_file_in_errors(path: Path | None) -> Iterator[None]:
-    """Turn what is wrong with an array out of a file into a DataError that names the file."""
+    """Turn an error about an array from a file into a DataError that names the file."""
     try:
         yield
     except InputError as error:
@@ -100,7 +100,7 @@ def _to_array(source: Any) -> npt.NDArray[Any]:
 
 
 def _as_images(array: npt.NDArray[Any]) -> Bytes:
-    """uint8 (N, C, H, W) out of any layout and type that ``read_images`` takes; a view where that is possible."""
+    """Convert any layout and type that ``read_images`` takes to uint8 (N, C, H, W); a view where possible."""
     return _as_bytes(_channels_first(array))
 
 
@@ -174,7 +174,7 @@ def _as_bytes(images: npt.NDArray[Any]) -> Bytes:
 
 @contextmanager
 def _translate_errors(path: Path) -> Iterator[None]:
-    """Turn the errors of the file system and of damaged archives into a DataError."""
+    """Turn errors of the file system and of damaged archives into a DataError."""
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
@@ -230,10 +230,10 @@ def _read_archive(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None
 
 
 def read_idx(path: Path) -> Bytes:
-    """The array of bytes in an idx file, of any number of dimensions; mapped where the file is not compressed.
+    """Read the array of bytes in an idx file, of any number of dimensions; mapped unless the file is compressed.
 
     The format is that of the MNIST files: two bytes of 0, the type (8: bytes), the number of dimensions, the sizes as
-    big-endian 32-bit integers, the data. Raises DataError where the file is none, or is longer or shorter than it says.
+    big-endian 32-bit integers, the data. Raises DataError for another file, or one that is longer or shorter than it says.
     """
     with _translate_errors(path), path.open("rb") as raw:
         compressed = raw.read(2) == _GZIP
@@ -279,7 +279,7 @@ def _check_size(size: int, shape: tuple[int, ...], path: Path) -> None:
 
 
 def write_idx(path: Path, array: Bytes) -> None:
-    """Write bytes as an idx file that is not compressed: under another name first, so that it is whole or not there."""
+    """Write bytes as an uncompressed idx file, under another name first, so that it is complete or absent."""
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as stream:
@@ -291,7 +291,7 @@ def write_idx(path: Path, array: Bytes) -> None:
 
 
 def find_idx(folder: Path, part: str, content: str) -> Path | None:
-    """The idx file of a part (TRAIN, TEST) and its content ("images", "labels") under one of the usual names."""
+    """Find the idx file of a part (TRAIN, TEST) and content ("images", "labels") under one of the usual names."""
     for dimensions in (1,) if content == "labels" else (3, 4):
         for separator in "-.":
             for suffix in ("", ".gz"):

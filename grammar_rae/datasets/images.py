@@ -1,4 +1,4 @@
-"""The data set of images: bytes in memory or mapped from a file, which become numbers in [0, 1] a batch at a time."""
+"""The data set of images: bytes in memory or mapped from a file, converted to [0, 1] one batch at a time."""
 
 import hashlib
 from functools import cached_property
@@ -18,7 +18,7 @@ _BLOCK = 1 << 24  # bytes of images that are hashed at a time
 
 
 class ImageDataset:
-    """N images of one size, or a view of some of them. ``read_images`` and ``image_set`` make it.
+    """N images of one size, or a view of some of them. Made by ``read_images`` and ``image_set``.
 
     The images stay as they were given, in memory or on disk; views share them.
 
@@ -27,14 +27,14 @@ class ImageDataset:
     images
         uint8 (N, C, H, W) from 0 to 255, with C = 1 (grey) or 3 (red, green, blue). It may be memory-mapped.
     labels
-        Integers (N,), or attributes of 0 and 1 (N, A), or nothing. No model reads them.
+        Integers (N,), or attributes of 0 and 1 (N, A), or None. Models ignore them.
     rows
-        The images (integers, or booleans) that a view is of; without them, all.
+        The images of a view (integers, or booleans); all by default.
 
     Raises
     ------
     InputError
-        An array of another kind, no image, labels of another number.
+        For an array of another kind, no image, or a different number of labels.
 
     Examples
     --------
@@ -65,17 +65,17 @@ class ImageDataset:
 
     @property
     def images(self) -> npt.NDArray[np.uint8]:
-        """All images: uint8 (N, C, H, W). A view copies them at every access; a large one is better read by batch."""
+        """All images: uint8 (N, C, H, W). A view copies them at every access; read a large one in batches."""
         return self._images if self._rows is None else self._images[self._rows]
 
     @property
     def labels(self) -> npt.NDArray[np.int64] | None:
-        """The labels: int64 (N,), or (N, A) of 0 and 1, or None where there are none."""
+        """The labels: int64 (N,), or (N, A) of 0 and 1, or None."""
         return self._labels if self._labels is None or self._rows is None else self._labels[self._rows]
 
     @cached_property
     def fingerprint(self) -> str:
-        """The sha256 of shape and pixels, the same for two sets that train alike: labels do not count."""
+        """The sha256 of shape and pixels, equal for sets that train alike; labels are ignored."""
         digest = hashlib.sha256(repr((len(self), *self.shape)).encode())
         size = max(_BLOCK // int(np.prod(self.shape)), 1)
         for start in range(0, len(self), size):

@@ -1,4 +1,4 @@
-"""Texts out of files, frames, arrays and lists: one row at a time, and no row lost without a word."""
+"""Texts from files, data frames, arrays and lists: one row at a time, and no row is lost silently."""
 
 import csv
 import gzip
@@ -27,7 +27,7 @@ SMILES_COLUMNS = (
     "isomericsmiles",
     "smi",
 )
-"""The names that a column of SMILES is found under, the preferred one first; case, blanks and hyphens do not matter."""
+"""The names of columns of SMILES, the preferred one first; case, blanks and hyphens do not matter."""
 
 HEADER = "header"
 BLANK = "blank line"
@@ -43,7 +43,7 @@ KNOWN_SUFFIXES = (
 
 
 class Row(NamedTuple):
-    """One row of a source: its line (from 1), its text, and why it cannot be a text to encode (None where it can)."""
+    """One row of a source: its line (from 1), its text, and why it is unusable (None if it is usable)."""
 
     line: int
     text: str
@@ -51,7 +51,7 @@ class Row(NamedTuple):
 
 
 def read_texts(source: Source, column: str | None = None, *, fields: Fields = "first") -> Iterator[tuple[int, str]]:
-    """The texts of a source with their line numbers, one at a time.
+    """Read the texts of a source with their line numbers, one at a time.
 
     Parameters
     ----------
@@ -59,23 +59,23 @@ def read_texts(source: Source, column: str | None = None, *, fields: Fields = "f
         The path of a .smi, .smiles, .txt, .csv, .tsv (each also gzip-compressed) or .parquet file; or a list, array,
         pandas Series or other iterable of texts; or a pandas DataFrame.
     column
-        The column of a table. Without one: a column that is named as SMILES columns usually are, else the only column.
+        The column of a table. By default, a column with a usual name such as ``smiles``, else the only column.
     fields
-        What a line of a .smi, .smiles or .txt file holds: ``"first"``, the text up to the first blank (the rest is a
-        name), or ``"line"``, one text with blanks in it.
+        How to read a line of a .smi, .smiles or .txt file: ``"first"``, the text up to the first blank (the rest is a
+        name), or ``"line"``, the whole line.
 
     Returns
     -------
     Pairs of line number and text. Line numbers count the lines of the file from 1, header included; in a Parquet file
-    or an iterable they count the rows. Header, blank lines and missing values are left out: ``read_rows`` has them too.
+    or an iterable they count the rows. Header, blank lines and missing values are left out; ``read_rows`` includes them.
 
     Raises
     ------
     DataError
-        No file there, a folder, an unknown suffix, nothing inside, not UTF-8, a damaged gzip or Parquet file, no such
-        column. What is wrong inside the file is found when the reading gets there.
+        For a missing or empty file, a folder, an unknown suffix or column, text that is not UTF-8, or a damaged gzip or
+        Parquet file. Errors inside the file are raised when reading reaches them.
     MissingExtraError
-        A Parquet file without pyarrow.
+        For a Parquet file without pyarrow.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def read_texts(source: Source, column: str | None = None, *, fields: Fields = "f
 
 
 def read_rows(source: Source, column: str | None = None, *, fields: Fields = "first") -> Iterator[Row]:
-    """Every row of a source, those without a usable text included (see ``Row``); else as ``read_texts``.
+    """Read every row of a source, unusable ones included (see ``Row``); otherwise as ``read_texts``.
 
     A header line of a .smi file is a row with the problem "header". The header of a table is not a row, except where
     its only column has an unusual name: that may be a first text in a table without a header.
@@ -102,10 +102,10 @@ def read_rows(source: Source, column: str | None = None, *, fields: Fields = "fi
 def sample_texts(
     source: Source, n: int, seed: int, column: str | None = None, *, fields: Fields = "first"
 ) -> list[str]:
-    """``n`` texts drawn without replacement in one pass, in the order of the source; all of them where it has fewer.
+    """Draw ``n`` texts without replacement in one pass, in the order of the source; all if it has fewer.
 
     Each text is equally likely (reservoir sampling: Vitter, "Random Sampling with a Reservoir", 1985, algorithm R). The
-    same source, n and seed give the same texts. Raises InputError for n < 1, else as ``read_texts``.
+    same source, n and seed give the same texts. Raises InputError for n < 1, and otherwise as ``read_texts``.
     """
     if n < 1:
         raise InputError("the number of texts to draw must be positive", received=n, expected="n >= 1")
@@ -310,7 +310,7 @@ def _unzip(raw: IO[bytes]) -> IO[bytes]:
 
 @contextmanager
 def _translate_errors(path: Path) -> Iterator[None]:
-    """Turn the errors of the file system and of gzip into a DataError."""
+    """Turn errors of the file system and of gzip into a DataError."""
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

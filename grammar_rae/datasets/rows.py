@@ -1,4 +1,4 @@
-"""Which rows of a data set are meant: indices checked, and a part set aside for validation."""
+"""Row indices of a data set: checks, and a split into training and validation."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +10,9 @@ Rows = npt.NDArray[np.int64]
 
 
 def check_rows(indices: Indices, n: int) -> Rows:
-    """Row numbers 0..N-1 (B,) out of integers, negative ones counting from the end, or N booleans.
+    """Convert integers, negative ones counting from the end, or N booleans to row numbers 0..N-1 (B,).
 
-    Raises IndexError outside -N..N-1, InputError for what is no index.
+    Raises IndexError outside -N..N-1, and InputError for anything that is not an index.
     """
     chosen = np.asarray(indices)
     if chosen.dtype == np.bool_ and chosen.shape == (n,):
@@ -32,7 +32,7 @@ def check_rows(indices: Indices, n: int) -> Rows:
 
 
 def split_rows(n: int, fraction: float, seed: int, maximum: int | None = None) -> tuple[Rows, Rows]:
-    """The rows for training and those for validation, each in ascending order; they depend on N and the seed alone.
+    """Split rows into training and validation, each in ascending order; this depends only on N and the seed.
 
     ``fraction`` of the rows, at least one and at most ``maximum``, go into the second. Raises InputError for a
     fraction outside (0, 1) or a maximum below 1, DataError for fewer than two rows.

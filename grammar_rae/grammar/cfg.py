@@ -36,7 +36,7 @@ class Grammar:
     Attributes
     ----------
     name
-        What people call it; not part of its fingerprint.
+        The name shown to users; not part of the fingerprint.
     nonterminals, terminals
         The names, in the order of their numbers.
     productions
@@ -57,14 +57,14 @@ class Grammar:
     ) -> "Grammar":
         """Build a grammar from ``(lhs, [(is_terminal, symbol), ...])`` pairs.
 
-        A nonterminal without productions is allowed (the paper's molecule grammar has one): whatever needs it can
-        never be completed, and :attr:`rules` marks it so.
+        A nonterminal without productions is allowed (the paper's molecule grammar has one): rules that need it can
+        never be completed, and :attr:`rules` marks them.
 
         Raises
         ------
         GrammarError
-            For no production at all, one listed twice, a terminal that is empty, a symbol that UTF-8 cannot hold, or a
-            start symbol that derives no text.
+            When there are no productions, duplicate productions, an empty terminal, a symbol that UTF-8 cannot encode,
+            or a start symbol that derives no text.
         """
         listed = [(lhs, tuple(rhs)) for lhs, rhs in productions]
         if not listed:
@@ -108,7 +108,7 @@ class Grammar:
         Raises
         ------
         GrammarError
-            When NLTK cannot read the text, or as :meth:`from_productions` does.
+            When NLTK cannot read the text, and as in :meth:`from_productions`.
         """
         from nltk import CFG, Nonterminal
 
@@ -130,7 +130,7 @@ class Grammar:
         )
 
     def without(self, terminal: str) -> "Grammar":
-        """The same grammar without the productions that spell ``terminal``; nothing changes where none does."""
+        """The same grammar without the productions that contain ``terminal``."""
         return Grammar.from_productions(
             self.name,
             self.nonterminals[self.start],
@@ -168,7 +168,7 @@ class Grammar:
         return _show(*self._named_productions()[production])
 
     def to_dict(self) -> dict[str, Any]:
-        """The grammar as JSON can hold it."""
+        """The grammar as a JSON-compatible dictionary."""
         return {
             "name": self.name,
             "start": self.nonterminals[self.start],
@@ -184,7 +184,7 @@ class Grammar:
         Raises
         ------
         GrammarError
-            When ``data`` is of another form.
+            When ``data`` does not describe a grammar.
         """
         try:
             name, start = str(data["name"]), str(data["start"])
@@ -226,7 +226,7 @@ def read_grammar(source: str | Path) -> Grammar:
     UnknownNameError
         For a name that is neither bundled nor a file.
     GrammarError
-        For a file that holds no grammar.
+        For a file without a grammar.
     """
     path = Path(source)
     if path.suffix != ".cfg" and not _is_file(path):
@@ -244,5 +244,5 @@ def read_grammar(source: str | Path) -> Grammar:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # longer than a name can be: a grammar's text in place of its name, for one
+    except OSError:  # longer than a name can be, for example the text of a grammar instead of its name
         return False

@@ -1,8 +1,8 @@
 """LALR(k) tables for a grammar, k as small as the grammar allows.
 
-The paper's molecule grammar is not LALR(1): after ``C1=`` only the terminal behind the bond tells a ring closure from
-the next atom. So the tables look one terminal ahead, and, in the few cells where that leaves a choice, further: such a
-cell points to another row of the same table, which is asked about the next terminal. Parsing stays linear in the text.
+The paper's molecule grammar is not LALR(1): after ``C1=`` only the terminal after the bond distinguishes a ring closure
+from the next atom. So the tables look one terminal ahead and, in the few cells where that leaves a choice, further:
+such a cell points to another row of the same table, which is looked up with the next terminal. Parsing stays linear in the text.
 
 Construction: the LR(0) automaton with sets of lookahead strings of length k carried along it until nothing changes
 (DeRemer and Pennello, "Efficient computation of LALR(1) look-ahead sets", 1982, done by plain propagation, for any k).
@@ -20,8 +20,8 @@ from grammar_rae.grammar.cfg import Grammar
 
 MAX_LOOKAHEAD = 3
 MAX_STRINGS = 200_000
-"""How many lookahead strings of two terminals or more an automaton may carry: some seconds' worth. A grammar of 40
-terminals has millions of three terminals."""
+"""How many lookahead strings of two or more terminals an automaton may carry, which takes some seconds. A grammar of 40
+terminals has millions of strings of three."""
 
 # An action is one integer: its kind in the two lowest bits, its target above them.
 ERROR, SHIFT, REDUCE, LOOK = 0, 1, 2, 3
@@ -45,7 +45,7 @@ class ParseTables:
     lhs, length
         int32 (P + 1,): left-hand side and number of symbols of each production; the last one is the accepting one.
     k
-        How many terminals are looked at, at most.
+        The greatest number of terminals looked ahead.
     """
 
     action: NDArray[np.int32]
@@ -57,7 +57,7 @@ class ParseTables:
 
 @cache
 def compile_tables(grammar: Grammar) -> ParseTables:
-    """The tables of the smallest k.
+    """Compile the tables with the smallest possible k.
 
     Raises
     ------
@@ -179,7 +179,7 @@ class _Automaton:
     # -- lookaheads ---------------------------------------------------------------------------------------------
 
     def _close_items(self, state: int) -> dict[Item, set[Lookahead]]:
-        """The items of a state, closed, with their lookaheads."""
+        """The closure of the items of a state, with their lookaheads."""
         strings = {item: set(found) for item, found in self.lookaheads[state].items()}
         waiting = list(strings)
         while waiting:
@@ -235,7 +235,7 @@ class _Automaton:
         return np.array(rows, dtype=np.int32), ""
 
     def _fill(self, rows: list[list[int]], row: int, choices: dict[Lookahead, int]) -> None:
-        """Write one row; a terminal that leaves a choice points to a new row for the terminal behind it."""
+        """Write one row; a terminal that leaves a choice points to a new row for the terminal after it."""
         by_terminal: dict[int, dict[Lookahead, int]] = defaultdict(dict)
         for string, action in choices.items():
             by_terminal[string[0]][string[1:]] = action

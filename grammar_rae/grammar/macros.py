@@ -3,9 +3,9 @@
 A derivation takes a hundred productions for a molecule, most of them forced or habitual. :func:`learn_macros` joins the
 most frequent pair (a rule, the rule that expands its leftmost open nonterminal), again and again, as byte-pair encoding
 does on text (Gage, 1994). In a leftmost derivation the rule after one that leaves something open always expands its
-leftmost open nonterminal, so such a pair is just two neighbours of which the first has arity > 0; and what they make
-together is a piece of a tree: its left-hand side is the first one's, what it leaves open is known. Masks, stacks and
-budgets work on macros as on productions.
+leftmost open nonterminal, so such a pair is just two neighbours of which the first has arity > 0. Together they
+are a fragment of a tree with the left-hand side of the first rule and a known list of open nonterminals, so masks,
+stacks and budgets work on macros as they do on productions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ MAX_TOKENS = 1 << 16
 
 @dataclass(frozen=True)
 class MacroTable:
-    """A grammar's productions followed by its macros: the alphabet of tokens.
+    """A grammar's productions followed by its macros: the vocabulary of tokens.
 
     Token ``t < P`` is production ``t``; token ``P + m`` is macro ``m``.
 
@@ -61,7 +61,7 @@ class MacroTable:
 
     @cached_property
     def rules(self) -> Rules:
-        """Productions and macros as the table that decoders see."""
+        """Productions and macros as the table of rules for decoders."""
         productions = self.grammar.productions
         return Rules.build(
             [p.lhs for p in productions] + [productions[m[0]].lhs for m in self.macros],
@@ -73,14 +73,14 @@ class MacroTable:
 
     @cached_property
     def _terminal_counts(self) -> NDArray[np.int64]:
-        """int64 (R, V): how often each token itself writes each terminal."""
+        """How often each token itself writes each terminal, int64 (R, V)."""
         counts = np.zeros((self.size, len(self.grammar.terminals)), dtype=np.int64)
         for token in range(self.size):
             np.add.at(counts[token], [~symbol for symbol in self.body(token) if symbol < 0], 1)
         return counts
 
     def encode(self, derivations: Ints, offsets: NDArray[np.int64]) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
-        """Productions to tokens, as few as can spell the derivation.
+        """Encode productions in the fewest tokens that spell the derivation.
 
         Parameters
         ----------
@@ -101,7 +101,7 @@ class MacroTable:
         return encoded
 
     def expand(self, tokens: NDArray[np.integer]) -> Ints:
-        """Tokens (T,) to productions, int32.
+        """Expand tokens (T,) to productions, int32.
 
         Raises
         ------
@@ -118,7 +118,7 @@ class MacroTable:
         return productions
 
     def body(self, token: int) -> tuple[int, ...]:
-        """The right-hand side of a token, a macro's as a production's, in the symbols of :class:`Production`."""
+        """The right-hand side of a production or a macro, in the symbols of :class:`Production`."""
         if token < self.grammar.size:
             return self.grammar.productions[token].rhs
         macro = self.macros[token - self.grammar.size]
@@ -144,7 +144,7 @@ class MacroTable:
         return [data[ends[row] : ends[row + 1]].decode() if complete[row] else None for row in range(len(rows))]
 
     def to_dict(self) -> dict[str, Any]:
-        """The table as JSON can hold it."""
+        """The table as a JSON-compatible dictionary."""
         return {"grammar": self.grammar.to_dict(), "macros": [list(macro) for macro in self.macros]}
 
     @classmethod
@@ -154,7 +154,7 @@ class MacroTable:
         Raises
         ------
         GrammarError
-            When ``data`` is of another form.
+            When ``data`` does not describe a table.
         """
         try:
             grammar = Grammar.from_dict(data["grammar"])
@@ -183,7 +183,15 @@ class MacroTable:
 
     @cached_property
     def trie(self) -> tuple[Ints, Ints]:
-        """int32 (nodes, P): the node after a production (0: none); int32 (nodes,): the token that ends there (-1)."""
+        """The trie of the tokens.
+
+        Returns
+        -------
+        next_node
+            int32 (nodes, P): the node after a production, 0 where there is none.
+        token_at
+            int32 (nodes,): the token that ends at a node, or -1.
+        """
         edges: list[dict[int, int]] = [{}]
         token_at = [-1]
         for token in range(self.size):
@@ -211,7 +219,7 @@ def _check_range(tokens: NDArray[np.integer], size: int, what: str) -> None:
 
 
 def _open_nonterminals(grammar: Grammar, macro: Sequence[int]) -> tuple[int, ...]:
-    """What a macro leaves open, from the left.
+    """The nonterminals that a macro leaves open, from the left.
 
     Raises
     ------
@@ -247,9 +255,9 @@ def learn_macros(
     grammar
         The grammar of the derivations.
     derivations, offsets
-        Leftmost derivations end to end, and where each begins (N + 1,). Some 20,000 molecules are plenty.
+        Leftmost derivations end to end, and where each begins (N + 1,). About 20,000 molecules suffice.
     n_macros
-        How many; fewer are learned when no pair is left that occurs ``min_count`` times.
+        The greatest number of macros; learning stops earlier when no pair occurs ``min_count`` times.
 
     Returns
     -------
@@ -257,7 +265,7 @@ def learn_macros(
     """
     if n_macros < 0:
         raise InputError("the number of macros cannot be negative", received=n_macros, expected="0 or more")
-    # A separator keeps pairs inside one derivation; it is a rule that leaves nothing open.
+    # A separator keeps pairs inside one derivation; it acts as a rule that leaves nothing open.
     tokens = np.insert(derivations.astype(np.int32), offsets[1:-1], -1)
     arity = np.zeros(grammar.size + n_macros, dtype=np.int32)
     arity[: grammar.size] = grammar.rules.arity

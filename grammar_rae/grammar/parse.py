@@ -1,8 +1,8 @@
 """Text to leftmost derivations and back.
 
 :class:`CompiledParser` runs LALR(k) tables (see :mod:`grammar_rae.grammar.lalr`) over a whole batch of texts in one
-compiled kernel: linear in the text, no Python object a terminal. :class:`ChartParser` is NLTK's, for the grammars that
-have no such table, the ambiguous ones among them; of several derivations it takes the first that NLTK finds.
+compiled kernel, in time linear in the text. :class:`ChartParser` is NLTK's, for grammars without such a table,
+ambiguous ones included; of several derivations it takes the first that NLTK finds.
 """
 
 import warnings
@@ -27,8 +27,8 @@ _SHOWN = 8  # how many of the legal terminals an error message lists
 class Derivations(NamedTuple):
     """The leftmost derivations of the accepted texts of a batch, end to end.
 
-    ``productions`` int32 (sum of lengths,); ``offsets`` int64 (accepted + 1,); ``rejected`` the index and the error of each
-    other text.
+    ``productions`` int32 (sum of lengths,); ``offsets`` int64 (accepted + 1,); ``rejected`` the index and the error of
+    each other text.
     """
 
     productions: Ints
@@ -37,7 +37,7 @@ class Derivations(NamedTuple):
 
 
 class Parser(Protocol):
-    """What reads a text by a grammar."""
+    """The interface of a parser."""
 
     grammar: Grammar
 
@@ -47,18 +47,18 @@ class Parser(Protocol):
         Raises
         ------
         TextError
-            With the position, when the text is not in the language.
+            When the text is not in the language; it names the position.
         """
         ...
 
     def parse_batch(self, texts: Sequence[str]) -> Derivations:
-        """The same for many texts at once; raises for none of them."""
+        """Parse many texts at once; those that fail are listed instead of raised."""
         ...
 
 
 @cache
 def parser_for(grammar: Grammar) -> Parser:
-    """The compiled parser where the grammar has one, else NLTK's chart parser, with a warning that says why."""
+    """The compiled parser of a grammar, or NLTK's chart parser with a warning where no table exists."""
     try:
         return CompiledParser(grammar)
     except GrammarError as error:
@@ -81,12 +81,14 @@ class CompiledParser:
         self._trie = terminal_trie(grammar)
 
     def parse(self, text: str) -> Ints:
+        """See :meth:`Parser.parse`."""
         derivations = self.parse_batch([text])
         if derivations.rejected:
             raise derivations.rejected[0][1]
         return derivations.productions
 
     def parse_batch(self, texts: Sequence[str]) -> Derivations:
+        """See :meth:`Parser.parse_batch`."""
         encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
         ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
         tables = self.tables
@@ -104,10 +106,10 @@ class CompiledParser:
         return Derivations(productions, np.concatenate(([0], np.cumsum(kept))).astype(np.int64), rejected)
 
     def _error(self, text: str) -> TextError:
-        """A text that failed, as a sentence: where, what stands there, and what could have stood there.
+        """The error of a text that failed: where, what was found, and what was expected.
 
-        The tables notice an error at a terminal or, where they look further ahead, some terminals behind it; walking
-        through the text again finds the first terminal that no text of the language has there.
+        The tables may notice an error some terminals late, where they look further ahead; walking through the text again
+        finds the first terminal that no text of the language has there.
         """
         terminals, begins, bad = _terminals(self.grammar, text)
         if bad >= 0:
@@ -143,7 +145,7 @@ class CompiledParser:
         return [name for terminal, name in enumerate(names) if self._shift(stacks, terminal)]
 
     def _walk(self, terminals: Ints) -> tuple[list[_Stack], int]:
-        """The stacks behind the longest part of the terminals that begins a text of the language, and its length."""
+        """The stacks after the longest prefix of the terminals that begins a text of the language, and its length."""
         stacks: list[_Stack] = [(0, None)]
         for n, terminal in enumerate(terminals.tolist()):
             after = self._shift(stacks, terminal)
@@ -153,8 +155,10 @@ class CompiledParser:
         return stacks, len(terminals)
 
     def _shift(self, stacks: list[_Stack], terminal: int) -> list[_Stack]:
-        """Every stack that one more terminal can lead to. Where the tables ask for the terminal behind it, each answer
-        is followed: this is for messages, not for speed."""
+        """Every stack that one more terminal can lead to.
+
+        Where the tables look further ahead, all possible actions are followed: this serves messages, not speed.
+        """
         tables = self.tables
         found: list[_Stack] = []
         todo = [(stack, int(tables.action[stack[0], terminal])) for stack in stacks]
@@ -178,7 +182,7 @@ class CompiledParser:
         return found
 
     def _possible_actions(self, row: int) -> set[int]:
-        """The actions that a lookahead row can lead to, whatever the terminals behind it are."""
+        """The actions that a lookahead row can lead to, whatever terminals follow."""
         found: set[int] = set()
         for action in np.unique(self.tables.action[row]).tolist():
             found |= self._possible_actions(action >> 2) if action & 3 == LOOK else {action}
@@ -186,7 +190,7 @@ class CompiledParser:
 
 
 class ChartParser:
-    """NLTK's chart parser behind the same face; hundreds of times slower, and it takes any grammar."""
+    """NLTK's chart parser behind the same interface: for any grammar, hundreds of times slower."""
 
     def __init__(self, grammar: Grammar) -> None:
         from nltk import CFG, Nonterminal
@@ -203,6 +207,7 @@ class ChartParser:
         self._parser = NltkChartParser(CFG(names[grammar.start], productions))
 
     def parse(self, text: str) -> Ints:
+        """See :meth:`Parser.parse`."""
         terminals, _, bad = _terminals(self.grammar, text)
         if bad >= 0:
             raise _unknown_terminal(self.grammar, text, bad)
@@ -215,6 +220,7 @@ class ChartParser:
         return np.array([self._number[production] for production in tree.productions()], dtype=np.int32)
 
     def parse_batch(self, texts: Sequence[str]) -> Derivations:
+        """See :meth:`Parser.parse_batch`."""
         derivations, rejected = [], []
         for index, text in enumerate(texts):
             try:

@@ -64,7 +64,7 @@ def make_fabric(settings: TrainingSettings) -> Fabric:
         raise InputError(
             f"Lightning Fabric refuses these settings ({error})",
             received=f"{settings.accelerator!r}, {settings.devices} devices, strategy {settings.strategy!r}",
-            remedy="Leave accelerator and strategy at 'auto' and devices at 1, or see Lightning Fabric's documentation.",
+            remedy="Leave accelerator and strategy at 'auto' and devices at 1, or see Lightning Fabric's manual.",
         ) from error
 
 

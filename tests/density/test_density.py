@@ -138,7 +138,7 @@ def test_options_of_the_mixture():
     for wrong in (0, -1):
         with pytest.raises(InputError, match="needs at least one component"):
             MixtureDensity(2, wrong)
-    with pytest.raises(InputError, match=r"no solver of this name.*'numpy'.*auto, sklearn, torch"):
+    with pytest.raises(InputError, match=r"unknown solver.*'numpy'.*auto, sklearn, torch"):
         MixtureDensity(2, solver="numpy")
     with pytest.raises(InputError, match="max_iter 0"):
         MixtureDensity(2, max_iter=0)
