@@ -124,7 +124,7 @@ def _are_close(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
 
 
 def _parse(text: str) -> list[_Step]:
-    """The expression in postfix order, by operator precedence with an explicit stack, so that no nesting exhausts Python's."""
+    """The expression in postfix order, by operator precedence; an explicit stack allows any depth of nesting."""
     if not isinstance(text, str):
         raise TextError("an expression must be a string", text=str(text), received=f"{text!r}, a {type(text).__name__}")
     if len(text) > MAX_CHARACTERS:

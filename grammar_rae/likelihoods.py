@@ -23,7 +23,8 @@ class Likelihood(nn.Module):
 class MaskedCategorical(Likelihood):
     r"""Tokens, each drawn from the rules that expand its left-hand side.
 
-    The cost is :math:`-\sum_t \log \operatorname{softmax}_{r : \mathrm{lhs}(r) = \mathrm{lhs}(x_t)}(\ell_t)_{x_t}`, in nats.
+    The cost is :math:`-\sum_t \log \operatorname{softmax}_{r : \mathrm{lhs}(r) = \mathrm{lhs}(x_t)}(\ell_t)_{x_t}`, in
+    nats.
 
     The left-hand side is known when a step is decoded, so no probability is spent on rules that cannot stand there.
 
@@ -68,8 +69,8 @@ class MaskedCategorical(Likelihood):
 class MaskedBinary(MaskedCategorical):
     r"""The grammar VAE's cost of a step (Kusner et al., 2017), with an independent coin for each rule allowed there.
 
-    The cost is :math:`-\sum_t \big[ \log p_t(x_t) + \sum_{r \neq x_t} \log(1 - p_t(r)) \big]` with :math:`p_t` the masked softmax
-    of :class:`MaskedCategorical`.
+    The cost is :math:`-\sum_t \big[ \log p_t(x_t) + \sum_{r \neq x_t} \log(1 - p_t(r)) \big]` with :math:`p_t` the
+    masked softmax of :class:`MaskedCategorical`.
 
     It is the binary cross-entropy of one-hot vectors, summed over steps and rules. Beside the token's own likelihood it
     punishes a wrong rule that is likely, most of all a single one.
@@ -98,7 +99,7 @@ class SquaredError(Likelihood):
         return error.square().sum(dim=1), (error.detach().abs() < 0.5 / 255).all(dim=1)
 
 
-class LearnedGaussian(SquaredError):  # noqa: N818 (its base is not an exception)
+class LearnedGaussian(SquaredError):
     r"""Pixels under a Gaussian whose scale is learned with the nets (Dai and Wipf, ICLR 2019).
 
     The cost in nats is :math:`\lVert x - D \rVert^2 / 2\gamma^2 + n \log \gamma + \tfrac n2 \log 2\pi` for n pixels.

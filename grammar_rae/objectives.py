@@ -169,8 +169,9 @@ class CVVAE(Objective):
 class WAE(Objective):
     r"""The Wasserstein autoencoder with the maximum mean discrepancy (Tolstikhin et al., ICLR 2018).
 
-    The cost compares the batch's codes with as many draws of N(0, I): :math:`\beta \, \mathrm{MMD}^2_k`, unbiased, of inverse multiquadratics
-    :math:`k(a, b) = \sum_C C / (C + \lVert a - b \rVert^2)` with :math:`C = 2 D \cdot \{.1, .2, .5, 1, 2, 5, 10\}`.
+    The cost compares the batch's codes with as many draws of N(0, I): :math:`\beta \, \mathrm{MMD}^2_k`, unbiased, of
+    inverse multiquadratics :math:`k(a, b) = \sum_C C / (C + \lVert a - b \rVert^2)` with :math:`C = 2 D \cdot \{.1, .2,
+    .5, 1, 2, 5, 10\}`.
 
     It is a cost of the whole batch, the same for all of its rows. Being unbiased, it may be negative.
     """

@@ -154,7 +154,7 @@ class TextCodec:
         return FORMS[self.form].prepare(text, self.fragments)
 
     def canonical(self, text: str) -> str | None:
-        """The canonical spelling of a decoded text (RDKit's canonical SMILES for a molecule), or None if it is invalid."""
+        """The canonical spelling of a decoded text (of a molecule, RDKit's canonical SMILES), None if it is invalid."""
         return FORMS[self.form].canonical(text)
 
     def encode(self, text: str) -> Ints:

@@ -1,9 +1,9 @@
 """Data: texts and images from files, the data sets that training reads, and public sets to download.
 
-``read_texts`` and ``sample_texts`` read files and Python objects; ``encode`` turns texts into a
-``TokenDataset``, ``coverage`` counts how many a codec accepts and why it refuses the others. ``read_images`` turns a file or an
-array into an ``ImageDataset``, ``image_set`` opens a public set by its name. ``fetch`` downloads.
-Nothing here imports RDKit or NLTK; a codec may, when it prepares or parses a text.
+``read_texts`` and ``sample_texts`` read files and Python objects; ``encode`` turns texts into a ``TokenDataset``,
+``coverage`` counts how many a codec accepts and why it refuses the others. ``read_images`` turns a file or an array
+into an ``ImageDataset``, ``image_set`` opens a public set by its name. ``fetch`` downloads. Nothing here imports RDKit
+or NLTK; a codec may, when it prepares or parses a text.
 """
 
 from grammar_rae.datasets.encoded import Rejected, TokenDataset, pad_tokens

@@ -34,8 +34,8 @@ def read_images(source: ImageSource, labels: ImageSource | None = None) -> Image
     ----------
     source
         The path of an idx file (also gzip-compressed), of a .npy file, or of a .npz file with the array ``images`` and
-        optionally the array ``labels``, recognised by its content; or an array of NumPy or PyTorch. Its shape is (N, H, W), (N, H, W, C) or (N, C, H, W), with C = 1 or 3: uint8, or floats in
-        [0, 1], which are rounded to 255ths.
+        optionally the array ``labels``, recognised by its content; or an array of NumPy or PyTorch. Its shape is (N, H,
+        W), (N, H, W, C) or (N, C, H, W), with C = 1 or 3: uint8, or floats in [0, 1], which are rounded to 255ths.
     labels
         Integers (N,), or attributes of 0 and 1 (N, A): an array, or the path of an idx or .npy file of them.
 
@@ -233,7 +233,8 @@ def read_idx(path: Path) -> Bytes:
     """Read the array of bytes in an idx file, of any number of dimensions; mapped unless the file is compressed.
 
     The format is that of the MNIST files: two bytes of 0, the type (8: bytes), the number of dimensions, the sizes as
-    big-endian 32-bit integers, the data. Raises DataError for another file, or one that is longer or shorter than it says.
+    big-endian 32-bit integers, the data. Raises DataError for another file, or one that is longer or shorter than it
+    says.
     """
     with _translate_errors(path), path.open("rb") as raw:
         compressed = raw.read(2) == _GZIP

@@ -44,8 +44,8 @@ def image_set(name: str, folder: str | PathLike[str] | None = None, progress: bo
         - ``celeba``: 182,637 and 19,962 faces, (3, 64, 64), with 40 attributes; see ``celeba.open_celeba``.
         - ``digits``: 1,437 and 360 grey digits of scikit-learn, (1, 8, 8), with a fixed split.
     folder
-        Where the files are. By default, MNIST, Fashion-MNIST and CIFAR-10 are read from the user's cache, and downloaded
-        into it if needed; Fashion-MNIST is read from Debian's package if that is installed.
+        Where the files are. By default, MNIST, Fashion-MNIST and CIFAR-10 are read from the user's cache, and
+        downloaded into it if needed; Fashion-MNIST is read from Debian's package if that is installed.
     progress
         Whether to show the progress of long steps.
 

@@ -67,7 +67,8 @@ def read_texts(source: Source, column: str | None = None, *, fields: Fields = "f
     Returns
     -------
     Pairs of line number and text. Line numbers count the lines of the file from 1, header included; in a Parquet file
-    or an iterable they count the rows. Header, blank lines and missing values are left out; ``read_rows`` includes them.
+    or an iterable they count the rows. Header, blank lines and missing values are left out; ``read_rows`` includes
+    them.
 
     Raises
     ------

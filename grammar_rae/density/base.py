@@ -1,4 +1,4 @@
-"""What every density is: made for D dimensions, fitted on codes, sampled and scored."""
+"""The base of all densities: built for D dimensions, fitted to codes, sampled and scored."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ CHUNK = 8192  # codes drawn or scored at once
 class Density(nn.Module, ABC):
     """A density of latent codes, fitted after training.
 
-    ``state_dict`` is its whole state: it can be loaded into a new instance that was made with the same options.
+    ``state_dict`` is its whole state; it can be loaded into a new instance with the same options.
 
     Parameters
     ----------
@@ -28,9 +28,9 @@ class Density(nn.Module, ABC):
     """
 
     score_kind: ClassVar[str] = "log-likelihood"
-    """What :meth:`score` is: ``log-likelihood`` or ``evidence lower bound``."""
+    """The kind of :meth:`score`: ``log-likelihood`` or ``evidence lower bound``."""
     least_codes: int = 2
-    """The fewest codes that it can be fitted on."""
+    """The fewest codes that it can be fitted to."""
 
     def __init__(self, latent: int) -> None:
         super().__init__()
@@ -46,14 +46,14 @@ class Density(nn.Module, ABC):
         z
             Codes, on any device.
         seed
-            Of all that is random in the fit: the same seed and codes give the same density (on one device).
+            The seed of the fit; the same seed and codes give the same density on the same device.
 
         Raises
         ------
         InputError
             For too few codes, codes of another size, or codes that are not finite.
         """
-        # A caller may hold codes of inference mode, which nothing can be trained on.
+        # Tensors of inference mode, which a caller may pass, cannot be trained on.
         with torch.inference_mode(False):
             codes = self._check_codes(z)
             self.check_count(len(codes))
@@ -62,14 +62,14 @@ class Density(nn.Module, ABC):
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draw z (n, D), float32, on the density's device.
+        """Draw codes (n, D), float32, on the density's device.
 
         Parameters
         ----------
         n
-            How many; 0 is allowed.
+            The number of codes; 0 is allowed.
         generator
-            A generator of the density's device; the global one if there is none.
+            A generator on the density's device; by default, the global one.
 
         Raises
         ------
@@ -83,21 +83,21 @@ class Density(nn.Module, ABC):
         return torch.cat([self._sample(size, generator) for size in sizes])
 
     def score(self, z: Codes, seed: int = 0) -> float:
-        """The mean over codes (N, D) of log q(z), or of the lower bound of it that is known, in nats a code.
+        """The mean over codes (N, D) of log q(z), or of its known lower bound, in nats per code.
 
-        On codes that the density was not fitted on, it tells which of two densities is closer to the data.
+        On codes that were held out of the fit, it compares how close densities are to the data.
 
         Parameters
         ----------
         z
             Codes, on any device.
         seed
-            Of what is random in a score, where something is.
+            The seed of the score, where it is random.
 
         Raises
         ------
         InputError
-            Before a fit, for no code, codes of another size, or codes that are not finite.
+            Before a fit, without codes, and for codes of another size or with values that are not finite.
         """
         self._check_fitted()
         codes = self._check_codes(z).to(self.device)
@@ -106,7 +106,7 @@ class Density(nn.Module, ABC):
         return self._score(codes, seed)
 
     def check_count(self, n: int) -> None:
-        """Raise an InputError when n codes are too few to fit; a training asks before it begins."""
+        """Raise an InputError when n codes are too few to fit, which a training checks before it begins."""
         if n < self.least_codes:
             raise InputError(
                 "too few codes to fit a density",
@@ -117,18 +117,18 @@ class Density(nn.Module, ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where its tensors are."""
+        """The device of its tensors."""
         return next(self.buffers()).device
 
-    # -- what a density must say of itself ----------------------------------------------------------------------
+    # -- what a density must implement --------------------------------------------------------------------------
 
     @abstractmethod
     def _fit(self, codes: Tensor, seed: int) -> None:
-        """Fit to checked codes (N, D), float64, on whatever device the caller had them."""
+        """Fit to checked codes (N, D), float64, on the caller's device."""
 
     @abstractmethod
     def _sample(self, n: int, generator: torch.Generator | None) -> Tensor:
-        """At most ``CHUNK`` codes, float32 (n, D)."""
+        """Draw at most ``CHUNK`` codes, float32 (n, D)."""
 
     @abstractmethod
     def _score(self, codes: Tensor, seed: int) -> float:
@@ -136,12 +136,12 @@ class Density(nn.Module, ABC):
 
     @abstractmethod
     def _is_fitted(self) -> bool:
-        """Whether there was a fit, or a fit's state was loaded."""
+        """Whether the density was fitted, or the state of a fit was loaded."""
 
     # -- checks -------------------------------------------------------------------------------------------------
 
     def _check_codes(self, z: Codes) -> Tensor:
-        """The codes as a float64 tensor that does not belong to inference mode."""
+        """Check codes and convert them to a float64 tensor outside inference mode."""
         if isinstance(z, Tensor):
             codes = z.detach()
             self._check_size(codes.shape)
@@ -198,9 +198,9 @@ class ExactDensity(Density):
 
 
 def ridge(codes: Tensor) -> float:
-    """A variance that is nothing beside the codes': a millionth of their mean variance (and 1e-12).
+    """A variance that is negligible beside the codes': a millionth of their mean variance (and 1e-12).
 
-    Every density is fitted as if the codes had noise of this variance, so that codes on a plane, a constant dimension,
-    or codes that are all the same have a density at all.
+    Every density is fitted as if the codes had noise of this variance, so that codes on a plane, with a constant
+    dimension or all equal have a density.
     """
     return float(1e-6 * codes.var(0, unbiased=False).mean() + 1e-12)

@@ -16,7 +16,7 @@ class FlowDensity(NeuralDensity, ExactDensity):
     r"""A neural spline flow (Durkan et al. 2019) over the standardised codes.
 
     :math:`q(z) = \mathcal N(f(z); 0, I)\, |\det \partial f / \partial z|`, where f is a chain of autoregressive
-    monotonic rational-quadratic splines, fitted by maximum likelihood. Needs the extra ``flow`` (zuko). A sample takes
+    monotonic rational-quadratic splines, fitted by maximum likelihood. Needs the extra ``flow`` (zuko). Sampling takes
     D passes through each transform.
 
     Parameters
@@ -26,7 +26,7 @@ class FlowDensity(NeuralDensity, ExactDensity):
     transforms, hidden, bins
         The number of transforms, the widths of the hidden layers of the net of each, and the bins of a spline.
     epochs, batch_size, learning_rate
-        Of Adam; the rate falls to 0 on a cosine.
+        The options of Adam; the learning rate falls to 0 on a cosine.
     """
 
     chunk = 2048  # a spline has 3 numbers a bin for each dimension

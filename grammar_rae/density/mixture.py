@@ -12,17 +12,17 @@ from grammar_rae.density.em import Mixture, fit_mixture
 from grammar_rae.errors import InputError, UnknownNameError
 
 SOLVERS = ("auto", "sklearn", "torch")
-_MANY = 20_000  # codes from which on the solver of this package is the faster one
+_MANY = 20_000  # from this number of codes on, the solver of this package is faster
 
 
 class GaussiansDensity(ExactDensity):
-    """What Gaussian densities share: weights (K,), means (K, D), and Cholesky factors of covariances (K, D, D)."""
+    """The base of Gaussian densities: weights (K,), means (K, D), and Cholesky factors of covariances (K, D, D)."""
 
     weights: Tensor
     means: Tensor
     scales: Tensor
     iterations: int = 0
-    """Passes over all codes that the fit took; 0 for a closed form, and for a density that was loaded."""
+    """The number of passes over all codes in the fit; 0 for a closed form or a loaded density."""
 
     def __init__(self, latent: int, n_components: int = 1) -> None:
         super().__init__(latent)
@@ -62,7 +62,7 @@ class GaussiansDensity(ExactDensity):
 
 
 class PriorDensity(GaussiansDensity):
-    r"""The prior of variational objectives, :math:`q(z) = \mathcal N(z; 0, I)`; a fit only checks the codes.
+    r"""The prior of variational objectives, :math:`q(z) = \mathcal N(z; 0, I)`; fitting only checks the codes.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class PriorDensity(GaussiansDensity):
 class GaussianDensity(GaussiansDensity):
     r"""One full-covariance Gaussian, :math:`q(z) = \mathcal N(z; \mu, \Sigma)`, in closed form.
 
-    Codes that are all the same give a Gaussian of standard deviation 1e-6 there.
+    Identical codes give a Gaussian of standard deviation 1e-6 there.
 
     Parameters
     ----------
@@ -110,14 +110,14 @@ class MixtureDensity(GaussiansDensity):
     latent
         D.
     n_components
-        K; the paper has 10.
+        K; 10 in the paper.
     solver
         ``sklearn``: scikit-learn's ``GaussianMixture``, on the CPU. ``torch``: :mod:`grammar_rae.density.em`, on the
-        codes' device; it starts on a random part of many codes, and is several times faster there. ``auto``: the second
-        for 20,000 codes or more and for codes that are not on the CPU, the first for others.
+        codes' device; it starts on a random part of many codes, and is several times faster then. ``auto``: the latter
+        for 20,000 codes or more and for codes outside the CPU, else the former.
     max_iter, tol
         EM ends after this many passes over the codes, or when the mean log-likelihood changes by less than ``tol`` nats
-        a code. As the authors of the paper have them.
+        per code. The defaults are those of the authors of the paper.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What densities made of a net share: standardised codes and the training of the net."""
+"""The base of neural densities: standardised codes and the training of the net."""
 
 import copy
 import math
@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from grammar_rae.density.base import Density, ridge
 from grammar_rae.errors import InputError, TrainingError
 
-_HELD_OUT = 2048  # held-out codes that an epoch is judged by, at least: few codes are repeated, with other noise
+_HELD_OUT = 2048  # fewest held-out codes to judge an epoch by: few codes are repeated, with other noise
 
 
 @contextmanager
 def fix_seed(seed: int) -> Iterator[None]:
-    """Within, PyTorch's global generator of the CPU is seeded; afterwards it is as it was."""
+    """Seed PyTorch's global CPU generator within a context, and restore it afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
@@ -35,13 +35,13 @@ class NeuralDensity(Density):
     latent
         D.
     epochs, batch_size, learning_rate
-        Of the training.
+        The options of the training.
     """
 
     cosine: ClassVar[bool] = True
-    """Whether the learning rate falls to 0 on a cosine, or stays."""
+    """Whether the learning rate falls to 0 on a cosine, or is constant."""
     averaging: ClassVar[float] = 0.0
-    """Decay of the moving average of the weights that is kept in their place."""
+    """The decay of the moving average of the weights, which is kept instead of them; 0 for none."""
 
     shift: Tensor
     scale: Tensor
@@ -54,7 +54,7 @@ class NeuralDensity(Density):
         self.register_buffer("scale", torch.zeros(latent))
 
     def _build(self) -> None:
-        """Make the net; the last thing that a constructor does."""
+        """Build the net; the last step of a constructor."""
         with fix_seed(0):
             self.net = self._new_net()
         self.net.requires_grad_(False)
@@ -65,21 +65,21 @@ class NeuralDensity(Density):
 
     @abstractmethod
     def _losses(self, net: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
-        """The loss of each of standardised codes (B, D), (B,); the generator is of their device."""
+        """The losses (B,) of standardised codes (B, D); the generator is on their device."""
 
     def _is_fitted(self) -> bool:
         return bool((self.scale > 0).all())
 
     def _standardise(self, z: Tensor) -> Tensor:
-        """Codes (N, D), float64, as the net sees them: float32."""
+        """Standardise codes (N, D), float64, for the net: float32."""
         return ((z - self.shift.double()) / self.scale.double()).float()
 
     def _restore(self, x: Tensor) -> Tensor:
-        """What the net draws, as codes."""
+        """Map draws of the net back to codes."""
         return self.shift + self.scale * x
 
     def _log_scale(self) -> Tensor:
-        """What a log-density of standardised codes is greater by than that of the codes."""
+        """The difference between the log-densities of standardised codes and of codes."""
         return self.scale.double().log().sum()
 
     # -- training -----------------------------------------------------------------------------------------------
@@ -124,7 +124,7 @@ class NeuralDensity(Density):
                     optimizer.step()
                     step += 1
                     if averaged is not net:
-                        # The average forgets the first weights sooner than its decay alone would have it.
+                        # The average forgets the first weights sooner than its decay alone would.
                         _approach(averaged, net, max(1 - self.averaging, 9 / (9 + step)))
             now = self._held_out_loss(averaged, held_out, blur, seed)
             if now < least:
@@ -155,14 +155,14 @@ def _approach(averaged: nn.Module, net: nn.Module, share: float) -> None:
 
 
 def check_positive(**options: float) -> None:
-    """Raise an InputError for an option that is not above 0."""
+    """Raise an InputError for an option that is not positive."""
     for name, value in options.items():
         if not value > 0:
             raise InputError(f"{name} must be positive", received=value, expected="a number above 0")
 
 
 def check_widths(hidden: tuple[int, ...]) -> tuple[int, ...]:
-    """The widths of a net's hidden layers as a tuple; an InputError where there is none, or one below 1."""
+    """Check the widths of a net's hidden layers and return them as a tuple; InputError for none, or one below 1."""
     hidden = tuple(hidden)
     if not hidden or min(hidden) < 1:
         raise InputError("every hidden layer needs at least one unit", received=f"hidden {hidden}")

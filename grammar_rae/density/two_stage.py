@@ -47,9 +47,9 @@ class TwoStageDensity(NeuralDensity):
     latent
         D.
     hidden
-        Widths of the encoder's hidden layers; the decoder has them the other way round.
+        Widths of the encoder's hidden layers; the decoder has them in reverse order.
     epochs, batch_size, learning_rate
-        Of Adam, at a constant rate.
+        The options of Adam, with a constant learning rate.
     """
 
     score_kind = "evidence lower bound"

@@ -2,7 +2,8 @@
 
 The paper's molecule grammar is not LALR(1): after ``C1=`` only the terminal after the bond distinguishes a ring closure
 from the next atom. So the tables look one terminal ahead and, in the few cells where that leaves a choice, further:
-such a cell points to another row of the same table, which is looked up with the next terminal. Parsing stays linear in the text.
+such a cell points to another row of the same table, which is looked up with the next terminal. Parsing stays linear in
+the text.
 
 Construction: the LR(0) automaton with sets of lookahead strings of length k carried along it until nothing changes
 (DeRemer and Pennello, "Efficient computation of LALR(1) look-ahead sets", 1982, done by plain propagation, for any k).

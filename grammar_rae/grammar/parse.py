@@ -108,8 +108,8 @@ class CompiledParser:
     def _error(self, text: str) -> TextError:
         """The error of a text that failed: where, what was found, and what was expected.
 
-        The tables may notice an error some terminals late, where they look further ahead; walking through the text again
-        finds the first terminal that no text of the language has there.
+        The tables may notice an error some terminals late, where they look further ahead; walking through the text
+        again finds the first terminal that no text of the language has there.
         """
         terminals, begins, bad = _terminals(self.grammar, text)
         if bad >= 0:

@@ -1,10 +1,10 @@
-"""Metrics: sets of texts, and sets of images, to numbers.
+"""Metrics of sets of texts and of sets of images.
 
-Those of texts are functions of a list of SMILES. Those that compare two sets take the reference as texts too, or,
-computed once for many comparisons, as what :func:`chemnet_moments` or, for all of them, :func:`describe` gives. MOSES's
-are in ``moses.py``, GuacaMol's in ``guacamol.py``.
+Metrics of texts are functions of a list of SMILES. Those that compare two sets take the reference as texts too or,
+computed once for many comparisons, as the result of :func:`chemnet_moments` or :func:`describe`. MOSES's metrics are in
+``moses.py``, GuacaMol's in ``guacamol.py``.
 
-Those of images are functions of the features (N, F) that a :class:`FeatureNet` gives for them, by :func:`features_of`.
+Metrics of images are functions of features (N, F), which :func:`features_of` computes with a :class:`FeatureNet`.
 """
 
 from grammar_rae.metrics.classifier import ClassifierFeatures, train_classifier

@@ -1,4 +1,4 @@
-"""A classifier as the feature net, trained on the data set itself: for images that are no photographs, and offline."""
+"""A classifier as feature net, trained on the data set itself: for images other than photographs, and offline."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -17,14 +17,14 @@ _FEATURES = 64
 
 
 class ClassifierFeatures(nn.Module):
-    """A small convolutional classifier; its features are what its last linear layer sees.
+    """A small convolutional classifier; its features are the inputs of its last linear layer.
 
     Three stages of convolution, batch normalisation and ReLU, then a linear map to 64 features: few enough that 10,000
-    images estimate their covariance well, and none is 0 for all images, as a ReLU would leave some. Each is
+    images estimate their covariance well, and none is 0 for all images, as can happen behind a ReLU. Each is
     standardised by the training images, to mean 0 and variance 1, so that distances by classifiers of different seeds
     are of one size.
 
-    Make one with :func:`train_classifier`. ``ClassifierFeatures(**config)`` and ``load_state_dict`` restore it.
+    Build one with :func:`train_classifier`. ``ClassifierFeatures(**config)`` and ``load_state_dict`` restore it.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class ClassifierFeatures(nn.Module):
     outputs
         The number of classes, or of attributes.
     attributes
-        Whether labels are several yes-or-no attributes of each image in place of one class.
+        Whether labels are several binary attributes of each image instead of one class.
     """
 
     name = "classifier"
@@ -58,7 +58,7 @@ class ClassifierFeatures(nn.Module):
             stages.append(_convolution(channels, wider))
             if min(height, width) >= 8:
                 pool = 4 if min(height, width) >= 64 else 2  # the last stage sees a few positions a side
-                stages.append(nn.MaxPool2d(pool))  # at once: what follows has a quarter of the work
+                stages.append(nn.MaxPool2d(pool))  # first, so that what follows has a quarter of the work
                 height, width = height // pool, width // pool
             stages += [nn.BatchNorm2d(wider), nn.ReLU()]
             channels = wider
@@ -68,7 +68,7 @@ class ClassifierFeatures(nn.Module):
         self.head = nn.Linear(_FEATURES, outputs)
 
     def forward(self, images: Tensor) -> NDArray[np.float32]:
-        """Images (B, C, H, W) in [0, 1] to features (B, 64).
+        """The features (B, 64) of images (B, C, H, W) in [0, 1].
 
         Raises
         ------
@@ -86,12 +86,12 @@ class ClassifierFeatures(nn.Module):
         return features
 
     def activations(self, images: Tensor) -> Tensor:
-        """The same as a tensor (B, 64) that has gradients."""
+        """The features as a tensor (B, 64) with gradients."""
         standardised: Tensor = self.standard(self._project_images(images))
         return standardised
 
     def _standardise(self, batches: Iterable[Tensor]) -> None:
-        """Let the features of these images have mean 0 and variance 1; a training leaves them near that."""
+        """Give the features of these images mean 0 and variance 1, near which training leaves them."""
         self.eval()
         with torch.inference_mode():
             found = torch.cat([self._project_images(images) for images in batches])
@@ -105,19 +105,19 @@ class ClassifierFeatures(nn.Module):
         return projected
 
     def logits(self, images: Tensor) -> Tensor:
-        """Images (B, C, H, W) to one number for each class or attribute (B, K)."""
+        """The logits (B, K) of the classes or attributes of images (B, C, H, W)."""
         logits: Tensor = self.head(self.activations(images))
         return logits
 
     def predict(self, images: Images, batch_size: int = 512) -> NDArray[np.int64]:
-        """The classes (N,), or the attributes (N, A), that the classifier sees in images."""
+        """Predict the classes (N,) or the attributes (N, A) of images."""
         weight, bias = (part.detach().cpu().numpy() for part in (self.head.weight, self.head.bias))
         logits = features_of(self, images, batch_size) @ weight.T + bias
         found: NDArray[Any] = logits > 0 if self.config["attributes"] else logits.argmax(axis=1)
         return found.astype(np.int64)
 
     def accuracy(self, images: Images, labels: NDArray[Any]) -> float:
-        """The share of images (N, C, H, W) whose class is found; of attributes (N, A), the share that is right."""
+        """The share of images (N, C, H, W) whose class is predicted, or of attributes (N, A) that are correct."""
         wanted = np.asarray(labels)
         found = self.predict(images)
         if found.shape != wanted.shape:
@@ -152,8 +152,8 @@ def train_classifier(
 ) -> ClassifierFeatures:
     """Train a classifier on labelled images, to measure other images by its features.
 
-    AdamW with a one-cycle schedule; cross-entropy, of attributes binary. The same seed gives the same weights on the
-    same machine, and the caller's random state is left alone.
+    AdamW with a one-cycle schedule; cross-entropy, which is binary for attributes. The same seed gives the same weights
+    on the same machine, and the caller's random state is left alone.
 
     Parameters
     ----------
@@ -162,22 +162,22 @@ def train_classifier(
     labels
         Classes (N,), integers from 0 on; or attributes (N, A), each 0 or 1.
     seed
-        Decides the first weights and the order of the images.
+        The seed of the initial weights and of the order of the images.
     epochs
-        How often each image is seen: 4 times, or as often as it takes to make 1000 steps.
+        Passes over the images; by default 4, or as many as 1000 steps take.
     batch_size, learning_rate
-        How many images make a step, and the highest learning rate of the cycle.
+        Images per step, and the highest learning rate of the cycle.
     device
-        Where the classifier is trained and stays.
+        The device of the training and of the classifier.
     progress
         Whether to show a bar.
 
     Raises
     ------
     InputError
-        For images or labels that are not as above.
+        For invalid images or labels.
     TrainingError
-        When the loss is no longer a number.
+        When the loss is not a number.
     """
     from tqdm.auto import tqdm
 
@@ -245,7 +245,7 @@ def _check_training_set(images: NDArray[np.uint8], labels: NDArray[Any]) -> tupl
 
 
 def _shuffle_batches(n: int, batch_size: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Rows without end, epoch after epoch; full batches only: batch normalisation has no variance of one row."""
+    """Endless batches of rows, epoch after epoch, all of them full: batch normalisation needs more than one row."""
     chance = np.random.default_rng(seed)
     size = min(batch_size, n)
     while True:

@@ -26,7 +26,7 @@ class InceptionFeatures:
     Parameters
     ----------
     weights
-        The file ``weights-inception-2015-12-05-6726825d.pth`` of torch-fidelity's release v0.2.0. Without one, it is
+        The file ``weights-inception-2015-12-05-6726825d.pth`` of torch-fidelity's release v0.2.0. By default, it is
         downloaded (96 MB) into the user's cache, unless it is there already.
     device
         Where the net runs.
@@ -51,14 +51,14 @@ class InceptionFeatures:
             from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
         except ImportError as error:
             raise MissingExtraError("torch-fidelity", "fid", "the FID") from error
-        # torch-fidelity unpickles the file, which can run code: it gets no other than the one that is known.
+        # torch-fidelity unpickles the file, which can run code, so only the known file is accepted.
         file = _download(progress) if weights is None else _check_weights(Path(weights))
         net = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=str(file))
         self.device = torch.device(device)
         self._net: Callable[[Tensor], tuple[Tensor, ...]] = net.to(self.device).eval()
 
     def __call__(self, images: Tensor) -> NDArray[np.float32]:
-        """Images (B, 1 or 3, H, W) in [0, 1] to features (B, 2048).
+        """The features (B, 2048) of images (B, 1 or 3, H, W) in [0, 1].
 
         Raises
         ------

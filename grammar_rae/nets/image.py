@@ -15,8 +15,9 @@ Shape = tuple[int, int, int]
 
 
 class PaperEncoder(nn.Sequential):
-    """The paper's encoder: four convolutions that halve the image, batch normalisation and ReLU after each, one dense
-    layer.
+    """The paper's encoder.
+
+    Four convolutions that halve the image, batch normalisation and ReLU after each, one dense layer.
 
     Parameters
     ----------
@@ -42,8 +43,10 @@ class PaperEncoder(nn.Sequential):
 
 
 class PaperDecoder(nn.Sequential):
-    """The paper's decoder: one dense layer to feature maps of an eighth of a CelebA image, or a quarter of the others,
-    then transposed convolutions that double them, and one that keeps the size and ends in a sigmoid.
+    """The paper's decoder.
+
+    One dense layer to feature maps of an eighth of the size of a CelebA image, or a quarter of others, then transposed
+    convolutions that double the size, and one that keeps it and ends in a sigmoid.
 
     Parameters
     ----------
@@ -70,14 +73,16 @@ class PaperDecoder(nn.Sequential):
         super().__init__(*layers, *_keep_size(channels[-1], shape[0], kernel), nn.Sigmoid())
 
     def forward(self, z: Tensor, images: Tensor | None = None) -> Tensor:
-        """z (B, D) to images (B, C, H, W); the true images are not looked at."""
+        """z (B, D) to images (B, C, H, W); the true images are ignored."""
         decoded: Tensor = super().forward(z)  # type: ignore[no-untyped-call]
         return decoded
 
 
 class SmallEncoder(nn.Sequential):
-    """A net for CPUs: convolutions of width 4 that halve the image until it is 4 x 4, batch normalisation and ReLU
-    after each, one dense layer.
+    """An encoder for CPUs.
+
+    Convolutions of width 4 that halve the image until it is 4 x 4, batch normalisation and ReLU after each, one dense
+    layer.
 
     Parameters
     ----------
@@ -86,7 +91,7 @@ class SmallEncoder(nn.Sequential):
     n_outputs
         The size of h.
     width
-        Outputs of the first convolution; each next one has twice as many.
+        Outputs of the first convolution; each following one has twice as many.
     """
 
     def __init__(self, shape: Shape, n_outputs: int, width: int = 16):
@@ -119,13 +124,13 @@ class SmallDecoder(nn.Sequential):
         super().__init__(*layers, *_double(sizes[-1], shape[0], 4, bias=True), nn.Sigmoid())
 
     def forward(self, z: Tensor, images: Tensor | None = None) -> Tensor:
-        """z (B, D) to images (B, C, H, W); the true images are not looked at."""
+        """z (B, D) to images (B, C, H, W); the true images are ignored."""
         decoded: Tensor = super().forward(z)  # type: ignore[no-untyped-call]
         return decoded
 
 
 class _Maps(nn.Unflatten):
-    """A vector (B, C * H * W) as feature maps (B, C, H, W), in memory as the kernels are: see :func:`lay_out`."""
+    """A vector (B, C * H * W) as feature maps (B, C, H, W), in the kernels' memory format: see :func:`lay_out`."""
 
     memory_format = torch.contiguous_format
 
@@ -134,7 +139,7 @@ class _Maps(nn.Unflatten):
 
 
 def lay_out(net: nn.Module, memory_format: torch.memory_format = torch.channels_last) -> None:
-    """Keep a net's kernels, and so what it computes, in this order in memory.
+    """Store a net's kernels, and so what it computes, in this memory format.
 
     With the channels last PyTorch's convolutions and batch normalisation need fewer copies: about a tenth of a step's
     time on CPUs. Gradients of gradients are the exception: there it takes a quarter longer.
@@ -172,7 +177,7 @@ def _divide_size(shape: Shape, by: int) -> tuple[int, int]:
 
 
 def _halve(before: int, after: int, kernel: int) -> list[nn.Module]:
-    """Half the size; for an even kernel as much padding on each side, for an odd one a row less at the front."""
+    """Layers that halve the size; an even kernel is padded equally on both sides, an odd one less in front."""
     whole = kernel - 2
     if whole % 2 == 0:
         return [nn.Conv2d(before, after, kernel, 2, whole // 2, bias=False)]
@@ -181,13 +186,13 @@ def _halve(before: int, after: int, kernel: int) -> list[nn.Module]:
 
 
 def _double(before: int, after: int, kernel: int, bias: bool = False) -> list[nn.Module]:
-    """Double the size: the transpose of :func:`_halve`. An odd kernel gives a row too much, cut off at the end."""
+    """Layers that double the size: the transpose of :func:`_halve`. An odd kernel adds a row, which is cut off."""
     layers: list[nn.Module] = [nn.ConvTranspose2d(before, after, kernel, 2, (kernel - 2) // 2, bias=bias)]
     return [*layers, nn.ZeroPad2d((0, -1, 0, -1))] if kernel % 2 else layers
 
 
 def _keep_size(before: int, after: int, kernel: int) -> list[nn.Module]:
-    """A transposed convolution of the same size; an even kernel gives a row too much, cut off at the end."""
+    """A transposed convolution of the same size; an even kernel adds a row, which is cut off."""
     padding = (kernel - 1) // 2
     layers: list[nn.Module] = [nn.ConvTranspose2d(before, after, kernel, 1, padding)]
     return layers if kernel % 2 else [*layers, nn.ZeroPad2d((0, -1, 0, -1))]

@@ -1,4 +1,4 @@
-"""Nets with weights for each position have a longest sequence."""
+"""The check of nets whose weights limit the length of sequences."""
 
 from torch import Tensor
 

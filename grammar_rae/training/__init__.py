@@ -1,6 +1,6 @@
 """The training loop: one for every model, on Lightning Fabric (CPU, CUDA, bfloat16, one process or several).
 
-It knows of a model only ``autoencoder(x, generator) -> losses`` and of a data set only ``len``, ``batch(indices)`` and,
+From a model it needs only ``autoencoder(x, generator) -> losses``, and from a data set ``len``, ``batch(indices)`` and,
 where they exist, ``lengths`` and ``fingerprint``.
 """
 

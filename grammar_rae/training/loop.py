@@ -265,7 +265,7 @@ class _Run:
         return TrainingError(
             f"the {what} is not a finite number at step {step}, in epoch {self.state.epoch + 1}",
             where=kept,
-            remedy="Lower learning_rate, or raise warmup_steps, and look for extreme values in the data.",
+            remedy="Lower learning_rate, or raise warmup_steps, and check the data for extreme values.",
         )
 
     def _mean(self, values: Tensor) -> Tensor:

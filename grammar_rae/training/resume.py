@@ -1,4 +1,4 @@
-"""The state of a training on the disk, and whether it is the one to go on with."""
+"""The saved state of a training, and whether it belongs to the training to resume."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -16,11 +16,11 @@ from grammar_rae.training.settings import FREE, TrainingSettings
 
 GROUPS = ("weights", "best", "optimizer")
 
-_REMEDY = "Resume with the same model, settings and data, or train anew in another folder."
+_REMEDY = "Resume with the same model, settings and data, or start a new training in another folder."
 
 
 def identity(settings: TrainingSettings, sets: tuple[DataSet, DataSet], same: Mapping[str, Any]) -> dict[str, Any]:
-    """What must be the same when a training is resumed, as JSON holds it."""
+    """What must be equal when a training is resumed, JSON-compatible."""
     agreed: dict[str, Any] = json.loads(json.dumps(dict(same)))
     found = agreed | {name: value for name, value in asdict(settings).items() if name not in FREE}
     for name, data in zip(("training", "validation"), sets, strict=True):
@@ -32,12 +32,12 @@ def identity(settings: TrainingSettings, sets: tuple[DataSet, DataSet], same: Ma
 def read(
     folder: Path, mine: Mapping[str, Any], autoencoder: nn.Module
 ) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
-    """The saved state, if it is of a training with the identity ``mine`` and of this autoencoder.
+    """Read the saved state of a training with the identity ``mine`` and of this autoencoder.
 
     Raises
     ------
     TrainingError
-        When there is no training to resume, or it is another one.
+        When there is no training to resume, or only another one.
     CheckpointError
         When the state is damaged.
     """
@@ -54,7 +54,7 @@ def read(
 
 @contextmanager
 def require_format(folder: Path) -> Iterator[None]:
-    """Read what a file says; if that is not what :mod:`loop` writes, say so in a CheckpointError."""
+    """Turn errors about the content of a state into a CheckpointError."""
     try:
         yield
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
