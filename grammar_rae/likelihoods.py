@@ -99,7 +99,7 @@ class SquaredError(Likelihood):
         return error.square().sum(dim=1), (error.detach().abs() < 0.5 / 255).all(dim=1)
 
 
-class LearnedGaussian(SquaredError):
+class LearnedGaussian(SquaredError):  # noqa: N818 (its base is not an exception)
     r"""Pixels under a Gaussian whose scale is learned with the nets (Dai and Wipf, ICLR 2019).
 
     The cost in nats is :math:`\lVert x - D \rVert^2 / 2\gamma^2 + n \log \gamma + \tfrac n2 \log 2\pi` for n pixels.
