@@ -48,7 +48,7 @@ class GrammarRAEError(Exception):
         return f"{sentence} {self.remedy}" if self.remedy else sentence
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Worker processes send errors back; keyword-only arguments need more than Exception's own way.
+        # Worker processes send errors back; keyword-only arguments need more than Exception's own pickling.
         return (_rebuild, (type(self), self.message, self.__dict__.copy()))
 
 

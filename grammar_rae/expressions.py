@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from grammar_rae.errors import InputError, TextError
 
-#: The longest expression that is evaluated. What waits for its parenthesis to close takes memory.
+#: The longest expression that is evaluated. Open parentheses take memory.
 MAX_CHARACTERS = 10_000
 
 #: The 1,000 points on which expressions are compared (Kusner, Paige and Hernández-Lobato, ICML 2017); 0 is not one.
@@ -84,7 +84,7 @@ def are_equivalent(texts: Iterable[str], of: str) -> NDArray[np.bool_]:
     if isinstance(texts, str):
         raise InputError("texts must be a list of strings", received=repr(texts), expected=f"[{texts!r}]")
     target = _parse(of)
-    # Most texts differ from the target in a few points, and the rest of the grid is not computed for them.
+    # Most texts differ from the target in a few points, so the rest of the grid is not computed for them.
     grids = [(grid, _run(target, grid)) for grid in (GRID[::111], GRID)]
     return np.array([_agrees(text, grids) for text in texts], dtype=np.bool_)
 
@@ -119,7 +119,7 @@ def _agrees(text: str, grids: list[tuple[NDArray[np.float64], NDArray[np.float64
 def _are_close(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
     with np.errstate(all="ignore"):
         close = np.abs(one - other) < 1e-12 + 1e-9 * np.abs(other)
-    # Only where a value is infinite or nan is there more to ask; np.allclose takes several times longer.
+    # Infinite values and nan need another look; np.allclose takes several times longer.
     return bool(close.all() or np.all(close | (one == other) | (np.isnan(one) & np.isnan(other))))
 
 

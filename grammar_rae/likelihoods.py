@@ -80,7 +80,7 @@ class MaskedBinary(MaskedCategorical):
         log_p = nn.functional.log_softmax(masked, dim=-1)
         right = log_p.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
         wrong = log_p.scatter(-1, chosen.unsqueeze(-1), -torch.inf)
-        # log(1 - p), held away from -inf as p comes near 1.
+        # log(1 - p), kept away from -inf as p approaches 1.
         others = torch.log1p(-wrong.exp().clamp(max=1 - 1e-6))
         return -(right + others.sum(dim=-1))
 

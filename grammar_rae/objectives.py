@@ -194,7 +194,7 @@ class WAE(Objective):
         squares = both.square().sum(dim=1)
         with torch.autocast(both.device.type, enabled=False):  # which would round the codes here, but not above
             products = both @ both.T
-        # Not torch.cdist: the gradient of its root is not finite where two codes are the same.
+        # Not torch.cdist: the gradient of its root is not finite where two codes are equal.
         distance = (squares[:, None] + squares - 2 * products).clamp(min=0)
         kernel = torch.zeros_like(distance)
         for scale in self.scales:

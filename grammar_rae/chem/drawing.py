@@ -124,7 +124,7 @@ def _cell(text: str, width: int, height: int, legend: str | None) -> str:
         large = atoms > _MOST_ATOMS
         body = _box(f"{atoms:,} atoms", text, width, room) if large else _strokes(mol, width, room)
     if legend is not None:
-        # The base line 0.3 em under the strip's middle puts the letters in its middle.
+        # A base line 0.3 em below the middle of the strip centres the letters.
         body += _label(legend, width, (room + height) / 2 + 3.6)
     return f"<g><title>{_escape(text)}</title><rect width='{width}' height='{height}' fill='none'/>{body}</g>"
 

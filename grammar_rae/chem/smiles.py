@@ -14,7 +14,7 @@ from grammar_rae.errors import TextError, UnknownNameError
 #: 20,000 atoms it overflows the stack of 8 MB that threads commonly have, and that ends the process without an error.
 MAX_CHARACTERS = 5000
 
-# RDKit ends a SMILES at a blank and skips some bytes outside ASCII, and so would read another molecule than was meant.
+# RDKit ends a SMILES at a blank and skips some bytes outside ASCII, and so would read a different molecule.
 _SMILES_CHARACTERS = re.compile(r"[!-~]+")
 _OTHER_CHARACTER = re.compile(r"[^!-~]")
 
@@ -31,7 +31,7 @@ def molecule_or_none(text: object) -> Any:
         return None
     try:
         molecule = Chem.MolFromSmiles(text)
-    except (ValueError, RuntimeError):  # RDKit's own invariants, on the oddest of texts
+    except (ValueError, RuntimeError):  # violations of RDKit's own invariants, by very odd texts
         return None
     return molecule if molecule is not None and molecule.GetNumAtoms() else None
 
@@ -83,14 +83,14 @@ def _reason(text: str) -> tuple[str, int | None]:
         except (ValueError, RuntimeError) as error:
             return _sentence(str(error)), None
         return "no reason given", None
-    # Another thread may be reading another text meanwhile, and its messages arrive here too: take those of this one.
+    # Messages about texts that other threads read meanwhile arrive here too: keep those about this text.
     ours = [i for i, line in enumerate(lines) if line.endswith((f" while parsing: {text}", f" for input: '{text}'"))]
     if not ours:
         return "no reason given", None
     first, rest = lines[ours[0]], lines[ours[0] + 1 : ours[-1]]
     reason = _sentence(_REASON_TAIL.sub("", first.removeprefix("SMILES Parse Error: ")))
     places = [int(found.group(1)) for found in map(_NEAR.search, rest) if found]
-    # RDKit counts from 1, and counts the end of the text as a place.
+    # RDKit counts from 1, and counts the end of the text as a position.
     return (f"{reason} near character {places[0]}", min(places[0], len(text)) - 1) if places else (reason, None)
 
 

@@ -76,7 +76,7 @@ def compute_traits(texts: Sequence[str], traits: Sequence[str], jobs: int = 1) -
         return
     from joblib import Parallel, delayed
 
-    # The workers import chem alone: what this module is part of must not import PyTorch.
+    # The workers import only chem, which must not import PyTorch.
     found = Parallel(n_jobs=jobs, return_as="generator")(delayed(_compute_part)(part, traits) for part in parts)
     for rows in found:
         yield from rows

@@ -11,7 +11,7 @@ from grammar_rae.chem.smiles import molecule_or_none
 #: The atoms that a SMILES writes without brackets; RDKit gives them the hydrogen atoms that they lack.
 ORGANIC = ("B", "C", "N", "O", "P", "S", "F", "Cl", "Br", "I")
 
-#: The largest capacity that is asked for. A dummy atom and most metals would take any number of bonds.
+#: The largest capacity that is tried. A dummy atom and most metals would take any number of bonds.
 LARGEST_CAPACITY = 8
 
 _BONDS = {1: "", 2: "=", 3: "#", 4: "$"}
@@ -44,7 +44,7 @@ def capacities(atoms: Iterable[str]) -> dict[str, int]:
     """
     alone = {text: atom for text in sorted(set(atoms)) if (atom := _atom(text)) is not None}
     found = {text: _capacity(text, _CARBON, LARGEST_CAPACITY, atom.GetFormalCharge()) for text, atom in alone.items()}
-    # The rewriting is one of double bonds to oxygen, so only such neighbours need to be tried beside carbon.
+    # RDKit rewrites only double bonds to oxygen, so only such neighbours need to be tried beside carbon.
     for oxygen in [text for text, atom in alone.items() if atom.GetAtomicNum() == _OXYGEN and found[text] > 1]:
         neighbours = _saturate(oxygen, found[oxygen])
         found = {text: _capacity(text, neighbours, most) for text, most in found.items()}

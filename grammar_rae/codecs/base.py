@@ -252,7 +252,7 @@ class TextCodec:
 
 
 def _bracket_atoms(texts: Iterable[str]) -> frozenset[str]:
-    # One search for all of them; the line breaks keep a bracket that one text leaves open out of the next.
+    # One search for all texts; the line breaks keep an open bracket of one text out of the next.
     return frozenset(_BRACKET_ATOM.findall("\n".join(text for text in texts if "[" in text)))
 
 

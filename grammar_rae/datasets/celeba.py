@@ -163,7 +163,7 @@ def _open_prepared(folder: Path, pictures: Path, parts: Iterable[Sequence[str]],
     """The images (N, 3, 64, 64) of each part, mapped from files, which are prepared if they do not exist."""
     mapped = []
     for part, names in zip(("train", "test"), parts, strict=True):
-        # A list that has changed, or another way to prepare, is another file.
+        # A changed list or another way to prepare gives another file.
         digest = hashlib.sha256("\n".join((_PREPARED, *names)).encode()).hexdigest()
         file = f"{part}-{digest[:16]}.npy"
         shape = (len(names), 3, SIZE, SIZE)

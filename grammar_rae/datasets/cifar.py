@@ -79,7 +79,7 @@ def _damage_error(path: Path, reason: str) -> DataError:
 
 # --- pickles, read as data -------------------------------------------------------------------------------------------
 # A pickle is a program for a stack machine. pickletools lists its instructions; those that such a batch consists of are
-# followed here, with one difference: what a name stands for is never looked up and never called, only written down.
+# followed here, with one difference: names are never looked up or called, only recorded.
 
 
 class _RefusedError(Exception):
@@ -88,7 +88,7 @@ class _RefusedError(Exception):
 
 @dataclass
 class _Call:
-    """A call that a pickle asks for, written down: the name, the arguments and the state set afterwards."""
+    """A call that a pickle asks for, recorded: the name, the arguments and the state set afterwards."""
 
     name: str
     arguments: Any = None
@@ -196,7 +196,7 @@ _STEPS: dict[str, Callable[[_Reader, Any], None]] = {
 
 
 def _text(value: Any) -> str:
-    # Nothing else is a key or a name: to hash or print what is nested deep enough would end the process.
+    # Nothing else is a key or a name: hashing or printing deeply nested values would end the process.
     if not isinstance(value, str | bytes):
         raise TypeError("a key or a name is not text")
     return value.decode("latin-1") if isinstance(value, bytes) else value
@@ -209,7 +209,7 @@ def _integer(value: Any) -> int:
 
 
 def _array(call: Any) -> npt.NDArray[np.uint8]:
-    """The images (N, 3072) that a written-down call would make."""
+    """The images (N, 3072) that a recorded call would make."""
     if not isinstance(call, _Call):
         raise TypeError("the images are not an array")
     if call.name == "_frombuffer":
@@ -229,5 +229,5 @@ def _array(call: Any) -> npt.NDArray[np.uint8]:
 def _bytes(value: Any) -> bytes:
     if isinstance(value, _Call) and value.name == "encode":
         value = value.arguments[0]
-    # pickletools gives the strings of Python 2 as text, one character a byte.
+    # pickletools gives the strings of Python 2 as text, one character per byte.
     return value.encode("latin-1") if isinstance(value, str) else bytes(memoryview(value))

@@ -249,7 +249,7 @@ def _encode_in_processes(
         try:
             for rows in chunks:
                 yield delayed(_encode_rows_in_worker)(text, rows, prepared)
-        except Exception as error:  # raised below, when the workers are at rest: joblib would kill them at their work
+        except Exception as error:  # raised below, when the workers are idle: joblib would kill them while they work
             failures.append(error)
 
     # A few chunks wait for every worker, never the whole file; the results come back in the order of the file.

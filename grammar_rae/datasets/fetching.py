@@ -57,9 +57,9 @@ class RemoteFile:
         path = folder / self.file
         downloader = pooch.HTTPDownloader(progressbar=progress, timeout=60)
         try:
-            # pooch fills a file of another name and renames it when its sum is right.
+            # pooch writes a file of another name and renames it when its checksum is right.
             pooch.retrieve(url, self.checksum, fname=self.file, path=folder, downloader=downloader)
-        except OSError as error:  # those of requests are among them
+        except OSError as error:  # includes those of requests
             raise DataError(
                 f"the download failed ({type(error).__name__}: {shorten(str(error), 150)})",
                 where=url,
@@ -194,8 +194,8 @@ class OpenMLImages:
         """The checked images (N, H, W) or (N, C, H, W) and labels (N,) of all parts."""
         from sklearn.datasets import fetch_openml
 
-        # pandas reads in a minute what scikit-learn's own parser takes many for. The types keep CIFAR-10 in 2 GB, and
-        # keep pandas 3.1 from making numbers of the classes, which scikit-learn 1.9 stumbles over.
+        # pandas reads in a minute what takes scikit-learn's own parser many. The types keep CIFAR-10 in 2 GB, and
+        # keep pandas 3.1 from converting the classes to numbers, on which scikit-learn 1.9 fails.
         width = math.prod(self.shape)
         types = {**dict.fromkeys(range(width), np.float32), width: object}
         source: dict[str, Any] = {"name": self.name, "version": self.version, "data_home": folder, "n_retries": 2}

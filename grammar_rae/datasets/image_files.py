@@ -85,7 +85,7 @@ def _name_file_in_errors(path: Path | None) -> Iterator[None]:
 
 
 def _to_array(source: Any) -> npt.NDArray[Any]:
-    if hasattr(source, "detach"):  # a tensor, with no import of torch
+    if hasattr(source, "detach"):  # a tensor, recognised without importing torch
         source = source.detach().cpu()
         if source.is_floating_point():
             source = source.float()  # NumPy has no bfloat16
@@ -207,7 +207,7 @@ def _read_numpy(path: Path) -> npt.NDArray[Any]:
         with _translate_errors(path):
             array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
             return array
-    except ValueError as error:  # a header that is none, objects, fewer bytes than the header says
+    except ValueError as error:  # an invalid header, objects, fewer bytes than the header says
         raise DataError(
             f"the .npy file cannot be used ({error})", where=str(path), remedy="Save a uint8 array with numpy.save."
         ) from error

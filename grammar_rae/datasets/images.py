@@ -90,7 +90,7 @@ class ImageDataset:
         import torch
 
         pixels = torch.from_numpy(self._pixels(check_rows(indices, len(self))))
-        # One pass, into memory of the usual order, whatever the order of the bytes and torch's default type.
+        # One pass, into contiguous memory, whatever the order of the bytes and torch's default type.
         return torch.div(pixels, 255, out=torch.empty(pixels.shape, dtype=torch.float32))
 
     def subset(self, indices: Indices) -> "ImageDataset":

@@ -198,7 +198,7 @@ def _table_rows(path: Path, column: str | None, separators: str) -> Iterator[Row
     first = next(lines, None)
     if first is None:
         return
-    delimiter = max(separators, key=first.count)  # the first of them where the header has none
+    delimiter = max(separators, key=first.count)  # the first separator where the header contains none
     # strict: an opening quote that is never closed would otherwise swallow the rest of the file in one cell.
     reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
     where: int | None = None
@@ -326,7 +326,7 @@ def _translate_errors(path: Path) -> Iterator[None]:
 
 
 def _iterable_rows(source: Iterable[Any], column: str | None) -> Iterator[Row]:
-    if hasattr(source, "columns") and hasattr(source, "iloc"):  # a DataFrame, with no import of pandas
+    if hasattr(source, "columns") and hasattr(source, "iloc"):  # a DataFrame, recognised without importing pandas
         names = list(source.columns)
         source = source.iloc[:, names.index(_choose_column(names, column, None))]
     elif column is not None:

@@ -18,7 +18,7 @@ def check_rows(indices: Indices, n: int) -> Rows:
     if chosen.dtype == np.bool_ and chosen.shape == (n,):
         chosen = np.flatnonzero(chosen)
     if chosen.size == 0:
-        chosen = chosen.astype(np.int64)  # numpy takes an empty list for floats
+        chosen = chosen.astype(np.int64)  # numpy makes floats of an empty list
     if chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
         raise InputError(
             "invalid row indices",
@@ -47,5 +47,5 @@ def split_rows(n: int, fraction: float, seed: int, maximum: int | None = None) -
         raise DataError("too few rows to split", received=n, expected="two or more")
     size = min(max(round(n * fraction), 1), n - 1, maximum or n)
     order = np.random.default_rng(seed).permutation(n)
-    # Sorted, so that the rows of a view lie in the file in their order.
+    # Sorted, so that a view reads the file in order.
     return np.sort(order[size:]), np.sort(order[:size])

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_HELD = 1_000_000  # numbers of residuals held at once, K times D a code: what stays in a processor's cache
+_HELD = 1_000_000  # numbers of residuals held at once, K times D per code: they stay in a processor's cache
 _NEGLIGIBLE = 1e-10  # a responsibility that adds nothing to a component
-_LLOYD = 100  # iterations of k-means, which is a start only
+_LLOYD = 100  # iterations of k-means, which is only a start
 _STARTS = 8  # on a random part of the codes, where they cost little
 _FIRST = 5  # iterations after which the starts are compared
 
@@ -130,7 +130,7 @@ def _expectation(codes: Tensor, mixture: Mixture) -> _Sums:
     k, d = mixture.means.shape
     eye = torch.eye(d).to(mixture.means)
     whitening = torch.linalg.solve_triangular(mixture.scales, eye, upper=False)  # (K, D, D)
-    # All K whitenings are one product of matrices.
+    # All K whitenings in one matrix product.
     joined = whitening.reshape(k * d, d).T.to(codes.dtype).contiguous()
     offsets = (whitening @ mixture.means.unsqueeze(2)).reshape(k * d).to(codes.dtype)
     volume = mixture.scales.diagonal(dim1=1, dim2=2).log().sum(1) + 0.5 * d * math.log(2 * math.pi)
@@ -146,7 +146,9 @@ def _expectation(codes: Tensor, mixture: Mixture) -> _Sums:
         counts += shares.sum(0, dtype=counts.dtype)
         for component in range(k):
             share = shares[:, component]
-            rows = (share > _NEGLIGIBLE).nonzero().squeeze(1)  # in many dimensions few codes are shared
+            rows = (
+                (share > _NEGLIGIBLE).nonzero().squeeze(1)
+            )  # in many dimensions, few codes belong to several components
             residual, share = residuals[rows, component], share[rows]
             first[component] += residual.T @ share
             second[component] += residual.T @ (residual * share.unsqueeze(1))

@@ -29,7 +29,7 @@ class FlowDensity(NeuralDensity, ExactDensity):
         The options of Adam; the learning rate falls to 0 on a cosine.
     """
 
-    chunk = 2048  # a spline has 3 numbers a bin for each dimension
+    chunk = 2048  # a spline has 3 numbers per bin and dimension
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class FlowDensity(NeuralDensity, ExactDensity):
         return -_log_density(net, x)
 
     def _sample(self, n: int, generator: torch.Generator | None) -> Tensor:
-        # zuko's own samples come from the global generator.
+        # zuko's own sampling uses the global generator.
         noise = torch.randn(n, self.latent, generator=generator, device=self.device)
         transform: Any = self.net.transform
         parts = [transform().inv(part) for part in torch.split(noise, self.chunk)]

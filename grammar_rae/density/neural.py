@@ -93,7 +93,7 @@ class NeuralDensity(Density):
         self.shift.copy_(codes.mean(0))
         self.scale.copy_((codes.var(0, unbiased=False) + blur).sqrt())
         try:
-            # A constant dimension, and codes on a plane, have a density because of this noise alone.
+            # A constant dimension, and codes on a plane, have a density only because of this noise.
             best = self._train(net, self._standardise(codes), math.sqrt(blur) / self.scale, seed)
         except BaseException:
             self.shift.copy_(before[0])
@@ -137,7 +137,7 @@ class NeuralDensity(Density):
 
     @torch.no_grad()
     def _held_out_loss(self, net: nn.Module, x: Tensor, blur: Tensor, seed: int) -> float:
-        # The same noise each time, so that epochs differ by the weights alone.
+        # The same noise each time, so that epochs differ only in their weights.
         generator = torch.Generator(x.device).manual_seed(seed)
         parts = torch.split(x, max(self.batch_size, 512))
         losses = [self._losses(net, _blur(part, blur, generator), generator) for part in parts]

@@ -57,7 +57,7 @@ class ClassifierFeatures(nn.Module):
         for wider in _WIDTHS:
             stages.append(_convolution(channels, wider))
             if min(height, width) >= 8:
-                pool = 4 if min(height, width) >= 64 else 2  # the last stage sees a few positions a side
+                pool = 4 if min(height, width) >= 64 else 2  # the last stage sees a few positions on each side
                 stages.append(nn.MaxPool2d(pool))  # first, so that what follows has a quarter of the work
                 height, width = height // pool, width // pool
             stages += [nn.BatchNorm2d(wider), nn.ReLU()]

@@ -78,7 +78,7 @@ def _as_floats(batch: Images) -> Tensor:
         )
     if pixels.dtype == torch.uint8:
         return pixels.float() / 255
-    if pixels.numel() and not (pixels.min() >= 0 and pixels.max() <= 1):  # so written, NaN is refused too
+    if pixels.numel() and not (pixels.min() >= 0 and pixels.max() <= 1):  # refuses NaN too
         raise InputError(
             "pixel values must lie in [0, 1]", received=f"{pixels.min():.3g} to {pixels.max():.3g}", expected="0 to 1"
         )

@@ -138,7 +138,7 @@ def choose(draws: Iterable[str], n: int, jobs: int = 1) -> Selection:
 
 
 def guacamol_scores(
-    chosen: Selection,
+    selection: Selection,
     n: int,
     training: Sequence[str],
     is_known: Callable[[str], bool],
@@ -151,7 +151,7 @@ def guacamol_scores(
 
     Parameters
     ----------
-    chosen, n
+    selection, n
         The result of :func:`choose` for n molecules.
     training
         Molecules of the training set, drawn at random: n to compare with, and others to measure the floor with, 2 n in
@@ -180,20 +180,20 @@ def guacamol_scores(
     sample, others = training[:half], training[half : 2 * half]
     moments = chemnet_moments(sample, device, progress=progress)
     distance = math.nan
-    if len(chosen.valid) > 1:
-        distance = fcd(chemnet_moments(chosen.valid, device, progress=progress), moments)
+    if len(selection.valid) > 1:
+        distance = fcd(chemnet_moments(selection.valid, device, progress=progress), moments)
     divergences: dict[str, float] = {}
     unlike = list(dict.fromkeys(row[0] for row in chem.compute_traits(sample, ["flat"], jobs) if row is not None))
-    if min(len(chosen.different), len(unlike)) >= _FEWEST:
-        divergences = kl_divergences(chosen.different, unlike, jobs=jobs, device=device, progress=progress)
-    copies = sum(map(is_known, chosen.flat))
+    if min(len(selection.different), len(unlike)) >= _FEWEST:
+        divergences = kl_divergences(selection.different, unlike, jobs=jobs, device=device, progress=progress)
+    copies = sum(map(is_known, selection.flat))
     return GuacaMol(
         n=n,
-        attempts=chosen.attempts,
-        validity=chosen.first / n,
-        uniqueness=len(set(chosen.flat)) / n,
-        novelty=sum(not is_known(text) for text in chosen.different) / n,
-        training_copies=copies / len(chosen.flat) if chosen.flat else math.nan,
+        attempts=selection.attempts,
+        validity=selection.first / n,
+        uniqueness=len(set(selection.flat)) / n,
+        novelty=sum(not is_known(text) for text in selection.different) / n,
+        training_copies=copies / len(selection.flat) if selection.flat else math.nan,
         kl_score=kl_score(divergences),
         fcd_score=fcd_score(distance),
         fcd=distance,

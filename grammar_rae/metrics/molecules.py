@@ -121,7 +121,7 @@ def _activations(
     from tqdm.auto import tqdm
 
     chemnet = check_chemnet()
-    # Only the net and the reading of SMILES are fcd_torch's. Its own class unpickles the weights (with older versions
+    # Only the net and its reading of SMILES come from fcd_torch. Its own class unpickles the weights (with older versions
     # of PyTorch) and calls functions that NumPy and SciPy have removed.
     weights: Any = torch.load(Path(chemnet.__file__).with_name(_WEIGHTS), map_location=device, weights_only=True)
     net = chemnet.load_imported_model(weights).to(device).eval()

@@ -173,7 +173,7 @@ def _divide_size(shape: Shape, by: int) -> tuple[int, int]:
     return shape[1] // by, shape[2] // by
 
 
-# A convolution without a bias where batch normalisation, which has one, follows.
+# Convolutions have no bias where batch normalisation, which has one, follows.
 
 
 def _halve(before: int, after: int, kernel: int) -> list[nn.Module]:

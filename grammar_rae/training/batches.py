@@ -31,7 +31,7 @@ def plan_batches(
         A remainder of fewer rows joins another batch: batch normalisation needs more than one row, and every process
         at least one.
     """
-    # Two draws of one generator: the order of the rows, then that of the batches.
+    # The generator draws the order of the rows, then that of the batches.
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(rows)
     batches: list[NDArray[np.int64]] = []
