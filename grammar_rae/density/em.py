@@ -146,9 +146,7 @@ def _expectation(codes: Tensor, mixture: Mixture) -> _Sums:
         counts += shares.sum(0, dtype=counts.dtype)
         for component in range(k):
             share = shares[:, component]
-            rows = (
-                (share > _NEGLIGIBLE).nonzero().squeeze(1)
-            )  # in many dimensions, few codes belong to several components
+            rows = (share > _NEGLIGIBLE).nonzero().squeeze(1)  # in many dimensions, few codes are shared by components
             residual, share = residuals[rows, component], share[rows]
             first[component] += residual.T @ share
             second[component] += residual.T @ (residual * share.unsqueeze(1))

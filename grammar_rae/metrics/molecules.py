@@ -121,8 +121,8 @@ def _activations(
     from tqdm.auto import tqdm
 
     chemnet = check_chemnet()
-    # Only the net and its reading of SMILES come from fcd_torch. Its own class unpickles the weights (with older versions
-    # of PyTorch) and calls functions that NumPy and SciPy have removed.
+    # Only the net and its reading of SMILES come from fcd_torch. Its own class unpickles the weights (with older
+    # versions of PyTorch) and calls functions that NumPy and SciPy have removed.
     weights: Any = torch.load(Path(chemnet.__file__).with_name(_WEIGHTS), map_location=device, weights_only=True)
     net = chemnet.load_imported_model(weights).to(device).eval()
     starts = range(0, len(texts), batch_size)
