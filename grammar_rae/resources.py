@@ -21,7 +21,7 @@ def _roots() -> tuple[Path, Path]:
 
 
 def bundled_file(name: str) -> Path:
-    """The path of a bundled file, for example ``bundled("grammars/smiles.cfg")``.
+    """The path of a bundled file, for example ``bundled_file("grammars/smiles.cfg")``.
 
     Raises
     ------

@@ -377,7 +377,7 @@ class TestOpen:
     @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"kind": "model"}', "\xff"])
     def test_a_description_of_something_else(self, folder, text):
         (folder / "meta.json").write_text(text, encoding="latin-1")
-        with pytest.raises(DataError, match=r"no JSON|not an encoded data set"):
+        with pytest.raises(DataError, match=r"not JSON|not an encoded data set"):
             TokenDataset.open(folder)
 
     def test_no_folder_at_all(self, tmp_path):
