@@ -369,14 +369,14 @@ def test_score(name: str) -> None:
 def test_schedule(name: str) -> None:
     one = schedule(name)
     for loss in (3.0, 2.0, 2.5, 2.5, 2.5, 2.5, 2.5, 2.5):
-        one.validated(loss)
+        one.observe(loss)
     again = schedule(name)
     again.load_state_dict(json.loads(json.dumps(one.state_dict())))
     for progress in (0.0, 0.3, 1.0):
         assert 0 <= one.factor(progress) <= 1
         assert again.factor(progress) == one.factor(progress)
-    one.validated(2.5)
-    again.validated(2.5)
+    one.observe(2.5)
+    again.observe(2.5)
     assert again.factor(0.5) == one.factor(0.5)
 
 

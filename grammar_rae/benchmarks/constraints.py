@@ -21,7 +21,7 @@ from grammar_rae.benchmarks import decoding
 from grammar_rae.benchmarks.common import Row
 from grammar_rae.benchmarks.noise import BATCH, LONGEST, MOST_LISTED, random_logits, round_trip
 from grammar_rae.codecs import GrammarCodec
-from grammar_rae.datasets import TokenDataset, encode, padded, sample_texts
+from grammar_rae.datasets import TokenDataset, encode, pad_tokens, sample_texts
 from grammar_rae.decoding import Constraint, parse_spec
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.metrics import chemnet_moments, fcd, ring_statistics
@@ -74,7 +74,7 @@ def real_molecules(codec: GrammarCodec, constraint: Constraint[Any], texts: Iter
         order = np.argsort(np.diff(batch.offsets), kind="stable")
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]
-            tokens = torch.from_numpy(padded(batch.tokens, batch.offsets, rows))
+            tokens = torch.from_numpy(pad_tokens(batch.tokens, batch.offsets, rows))
             if not walked:
                 first_refusal(constraint, tokens[:1], limit)  # compile
             began = time.perf_counter()

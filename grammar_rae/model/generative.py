@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from grammar_rae.codecs import Codec, codec_from_dict
-from grammar_rae.datasets import TokenDataset, padded
+from grammar_rae.datasets import TokenDataset, pad_tokens
 from grammar_rae.decoding import Constraint, ConstraintSpec, parse_spec
 from grammar_rae.errors import InputError
 from grammar_rae.model.drawing import Drawing, latent_codes
@@ -164,7 +164,7 @@ class TextModel(LatentModel):
             raise error
         return self._encode_rows(
             np.diff(batch.offsets),
-            lambda part: torch.from_numpy(padded(batch.tokens, batch.offsets, part)),
+            lambda part: torch.from_numpy(pad_tokens(batch.tokens, batch.offsets, part)),
             self._generator(seed) if noise else None,
         )
 

@@ -122,7 +122,7 @@ def test_an_unclear_or_unknown_column_lists_the_columns(tmp_path):
         read_texts(wide, "x")
     with pytest.raises(InputError, match="no named columns"):
         read_texts(write(tmp_path / "a.smi", "CCO\n"), "smiles")
-    with pytest.raises(InputError, match="only a table has columns"):
+    with pytest.raises(InputError, match="column applies only to tables"):
         read_texts(["CCO"], "smiles")
 
 
@@ -136,7 +136,7 @@ class TestParquet:
             (3, "", "blank line"),
             (4, "CCN", None),
         ]
-        assert problems(path, column="id")[0] == (1, "not a text but int")
+        assert problems(path, column="id")[0] == (1, "not a string but int")
         with pytest.raises(DataError, match="'id', 'smiles'"):
             read_texts(path, "mol")
 
@@ -200,16 +200,16 @@ def test_an_unclosed_quotation_mark_swallows_no_rows(tmp_path):
 
 def test_no_file_of_this_name(tmp_path):
     write(tmp_path / "molecules.smi", "CCO\n")
-    with pytest.raises(DataError, match=r"Close names there: molecules\.smi"):
+    with pytest.raises(DataError, match=r"Similar names in that folder: molecules\.smi"):
         read_texts(tmp_path / "molecule.smi")
-    with pytest.raises(DataError, match="given as a list"):
+    with pytest.raises(DataError, match="themselves as a list"):
         read_texts("c1ccccc1")
     with pytest.raises(DataError, match="folder does not exist"):
         read_texts(tmp_path / "nowhere" / "molecules.smi")
 
 
 def test_a_folder_or_an_unknown_suffix(tmp_path):
-    with pytest.raises(DataError, match=r"a folder.*Give the path of one file"):
+    with pytest.raises(DataError, match=r"a folder.*Pass the path of one file"):
         read_texts(tmp_path)
     for name in ("a.sdf", "a.tar.gz", "a.parquet.gz", "a"):
         with pytest.raises(DataError, match=r"\.smi, .*\.csv\.gz.*\.parquet"):
@@ -230,9 +230,9 @@ def test_iterables_of_other_things_too():
         (2, "missing value"),
         (3, "missing value"),
         (4, "missing value"),
-        (5, "not a text but int"),
+        (5, "not a string but int"),
         (6, "blank line"),
-        (7, "not a text but bytes"),
+        (7, "not a string but bytes"),
     ]
     assert problems(pd.Series(["CCO", None])) == [(2, "missing value")]
 

@@ -28,7 +28,7 @@ def parsed(name, n=300):
         texts = [chem.kekule(text, fragments="largest") for text in molecules(n)]
     derivations = parser_for(grammar).parse_batch(texts)
     assert not derivations.rejected
-    return texts, derivations.tokens, derivations.offsets
+    return texts, derivations.productions, derivations.offsets
 
 
 @cache
@@ -106,7 +106,7 @@ def test_empty_sets():
 
 @pytest.mark.parametrize("wrong", [-1, 12, 1 << 20])
 def test_productions_out_of_range_are_refused(wrong):
-    with pytest.raises(InputError, match=f"no such production; received {wrong}; expected 0 to 11"):
+    with pytest.raises(InputError, match=f"unknown production; received {wrong}; expected 0 to 11"):
         learned("expressions").encode(np.array([3, wrong], np.int32), np.array([0, 2]))
 
 
@@ -114,7 +114,7 @@ def test_productions_out_of_range_are_refused(wrong):
 def test_tokens_out_of_range_are_refused(wrong):
     table = learned("expressions")
     assert table.size == 12 + 64
-    with pytest.raises(InputError, match=f"no such token; received {wrong}; expected 0 to 75"):
+    with pytest.raises(InputError, match=f"unknown token; received {wrong}; expected 0 to 75"):
         table.expand(np.array([3, wrong, 7]))
 
 
@@ -124,13 +124,13 @@ def test_tokens_out_of_range_are_refused(wrong):
 def test_the_most_frequent_pair_becomes_a_macro():
     # x+x+1: S -> S + T twice, then S -> T and so on; the pairs are counted by hand below.
     derivations = parser_for(EXPRESSIONS).parse_batch(["x+x+1", "x+1"])
-    rows = rows_of(derivations.tokens, derivations.offsets)
+    rows = rows_of(derivations.productions, derivations.offsets)
     assert [row.tolist() for row in rows] == [[0, 0, 3, 7, 7, 8], [0, 3, 7, 8]]
     # (0, 3) and (3, 7) come twice, (0, 0) once; (7, 7) and (7, 8) do not count, as 7 leaves nothing open.
-    table = learn_macros(EXPRESSIONS, derivations.tokens, derivations.offsets, 2)
+    table = learn_macros(EXPRESSIONS, derivations.productions, derivations.offsets, 2)
     assert table.macros == ((0, 3), (0, 3, 7))
     # Then (0, 3, 7) stands before 7 once and before 8 once: nothing comes twice any more.
-    assert learn_macros(EXPRESSIONS, derivations.tokens, derivations.offsets, 9) == table
+    assert learn_macros(EXPRESSIONS, derivations.productions, derivations.offsets, 9) == table
 
 
 def test_a_pair_never_reaches_over_the_end_of_a_derivation():
@@ -321,11 +321,11 @@ def test_show():
     [
         ((), "two productions"),
         ((3,), "two productions"),
-        ((3, 0), "no run"),
-        ((7, 7), "no run"),
-        ((3, 7, 3), "no run"),
-        ((3, 12), "names no production"),
-        ((3, -1), "names no production"),
+        ((3, 0), "must be a run"),
+        ((7, 7), "must be a run"),
+        ((3, 7, 3), "must be a run"),
+        ((3, 12), "production that the grammar lacks"),
+        ((3, -1), "production that the grammar lacks"),
     ],
 )
 def test_macros_that_are_none(macro, said):

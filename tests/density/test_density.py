@@ -13,7 +13,7 @@ from sklearn.mixture import GaussianMixture
 from grammar_rae.density import DENSITIES, ExactDensity, GaussianDensity, MixtureDensity, PriorDensity, mixture
 from grammar_rae.errors import InputError
 
-# Options with which a fit takes no time; how well a net fits is asked in test_density_nets.py.
+# Options with which a fit takes no time; how well a net fits is asked in test_neural.py.
 QUICK = {
     "two-stage": {"hidden": (16, 16), "epochs": 3},
     "flow": {"transforms": 2, "hidden": (16,), "bins": 4, "epochs": 2},
@@ -136,9 +136,9 @@ def test_options_of_the_mixture():
     assert MixtureDensity(2).n_components == 10
     assert [len(value) for value in MixtureDensity(2).fit(clouds(latent=2)).state_dict().values()] == [10, 10, 10]
     for wrong in (0, -1):
-        with pytest.raises(InputError, match="needs a component"):
+        with pytest.raises(InputError, match="needs at least one component"):
             MixtureDensity(2, wrong)
-    with pytest.raises(InputError, match=r"no solver of this name.*'numpy'.*auto, sklearn, torch"):
+    with pytest.raises(InputError, match=r"unknown solver.*'numpy'.*auto, sklearn, torch"):
         MixtureDensity(2, solver="numpy")
     with pytest.raises(InputError, match="max_iter 0"):
         MixtureDensity(2, max_iter=0)
@@ -266,9 +266,9 @@ def test_other_shapes(name):
             for z in (np.zeros(shape), torch.zeros(shape)):
                 with pytest.raises(InputError, match=r"received shape .*expected \(N, 3\)"):
                     use(z)
-    with pytest.raises(InputError, match="no code to score"):
+    with pytest.raises(InputError, match="no codes to score"):
         fitted.score(np.empty((0, 3)))
-    with pytest.raises(InputError, match="needs a dimension"):
+    with pytest.raises(InputError, match="number of latent dimensions"):
         made(name, latent=0)
 
 
@@ -280,7 +280,7 @@ def test_codes_that_are_no_numbers(name, value):
     fitted = made(name).fit(clouds(100))
     before = {key: tensor.clone() for key, tensor in fitted.state_dict().items()}
     for use in (fitted.fit, fitted.score):
-        with pytest.raises(InputError, match=r"not finite.*learning rate"):
+        with pytest.raises(InputError, match=r"NaN or infinite.*learning rate"):
             use(codes)
     assert all(tensor.equal(before[key]) for key, tensor in fitted.state_dict().items())
 

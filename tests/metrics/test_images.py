@@ -121,13 +121,13 @@ class TestClassifier:
 
     @pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 1}, {"learning_rate": 0.0}])
     def test_how_it_cannot_be_trained(self, wrong: dict[str, Any]) -> None:
-        with pytest.raises(InputError, match="cannot be trained so"):
+        with pytest.raises(InputError, match="invalid options for training"):
             train_classifier(np.zeros((4, 1, 8, 8), np.uint8), np.zeros(4, int), **wrong)
 
     def test_other_images(self, classifier: ClassifierFeatures) -> None:
         with pytest.raises(InputError, match=r"received \(1, 8, 9\); expected \(1, 8, 8\)"):
             classifier(torch.zeros(2, 1, 8, 9))
-        with pytest.raises(InputError, match="labels do not fit"):
+        with pytest.raises(InputError, match="labels do not match"):
             classifier.accuracy(np.zeros((3, 1, 8, 8), np.uint8), np.zeros(2, int))
 
 
@@ -202,7 +202,7 @@ class TestInception:
 
     def test_a_file_that_is_not_known_is_not_read(self, tmp_path: Path) -> None:
         (tmp_path / "weights.pth").write_bytes(b"something else")
-        with pytest.raises(DataError, match="not the weights of the FID's"):
+        with pytest.raises(DataError, match="not hold the Inception weights of the FID"):
             InceptionFeatures(tmp_path / "weights.pth")
         with pytest.raises(DataError, match=r"cannot be read .* features of a classifier"):
             InceptionFeatures(tmp_path / "none.pth")
@@ -214,7 +214,7 @@ class TestInception:
             raise error
 
         monkeypatch.setattr("pooch.retrieve", retrieve)
-        with pytest.raises(DataError, match="by hand and give its path, or use the features of a classifier"):
+        with pytest.raises(DataError, match="by hand and pass its path, or use the features of a classifier"):
             InceptionFeatures()
 
     def test_a_download(self, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:

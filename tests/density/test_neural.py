@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal, norm
 from torch import nn
 
 from grammar_rae.density import FlowDensity, FlowMatchingDensity, TwoStageDensity
-from grammar_rae.density.neural import mlp, seeded
+from grammar_rae.density.neural import fix_seed, mlp
 from grammar_rae.errors import InputError, MissingExtraError, TrainingError
 
 NETS = {
@@ -76,7 +76,7 @@ def test_two_clusters(name):
 def test_density_is_one_over_the_plane(name):
     """With random weights too, and in units that are unlike each other."""
     fitted = NETS[name](2, **TINY[name]).fit(np.random.default_rng(2).normal(size=(200, 2)) * [0.01, 10] + [7, 0])
-    with seeded(3):
+    with fix_seed(3):
         for parameter in fitted.net.parameters():
             parameter.normal_(0, 0.3)
     axis = torch.linspace(-9, 9, 91)

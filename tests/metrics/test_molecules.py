@@ -22,13 +22,13 @@ from grammar_rae.metrics import (
     uniqueness,
     validity,
 )
-from grammar_rae.resources import bundled
+from grammar_rae.resources import bundled_file
 
 FEW = ["CCO", "c1ccccc1", "CC(=O)Oc1ccccc1C(=O)O", "CN1CCC[C@H]1c1cccnc1", "C1CC1C1CCCCCCCC1"]
 
 
 def molecules(n: int) -> list[str]:
-    return [text for _, text in islice(read_texts(bundled("data/moses_sample.smi.gz")), n)]
+    return [text for _, text in islice(read_texts(bundled_file("data/moses_sample.smi.gz")), n)]
 
 
 def gaussian(seed: int, size: int, rank: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -185,7 +185,7 @@ def test_validity_and_uniqueness() -> None:
 
 @pytest.mark.parametrize("metric", [validity, uniqueness, ring_statistics])
 def test_one_text_is_no_set(metric: Any) -> None:
-    with pytest.raises(InputError, match="list of texts"):
+    with pytest.raises(InputError, match="list of strings"):
         metric("CCO")
 
 

@@ -175,7 +175,7 @@ def test_forms_without_valences_collect_no_atoms(form):
 @every_codec
 def test_what_is_no_list_of_texts(kind, form):
     codec = learned(kind, form)
-    with pytest.raises(InputError, match="not one text"):
+    with pytest.raises(InputError, match="batch must be a list of strings"):
         codec.encode_batch("CCO")
     with pytest.raises(TextError, match="received 7, a int"):
         codec.encode_text(7)
@@ -352,7 +352,7 @@ def test_a_grammar_codec_that_refuses_parts_can_neither_read_nor_write_them():
             codec = GrammarCodec(form=form, fragments=fragments, table=read_grammar("smiles"))
             assert "." not in codec.grammar.terminals
             assert not any("." in codec.show(token) for token in range(codec.rules.size))
-            with pytest.raises(TextError, match=r"'\.' is no terminal.*fragments='keep'") as caught:
+            with pytest.raises(TextError, match=r"'\.' is not a terminal.*fragments='keep'") as caught:
                 codec.encode_text("CC.C")
             assert caught.value.position == 2
             with pytest.raises(TextError) as caught:
@@ -455,7 +455,7 @@ def test_characters():
     assert codec.characters == ("a", "b", "é", "\U0001f600") and codec.end == 4
     assert codec.encode("").tolist() == [4] and codec.encode("bé").tolist() == [1, 2, 4]
     assert [codec.show(token) for token in range(5)] == ["a", "b", "é", "\U0001f600", ""]
-    with pytest.raises(TextError, match="'x' is no character of this codec") as caught:
+    with pytest.raises(TextError, match="'x' is not a character of this codec") as caught:
         codec.encode("\U0001f600ax")
     assert caught.value.position == 2 and "character 3" in str(caught.value)
     assert CharacterCodec().encode("").tolist() == [0]
@@ -469,7 +469,7 @@ def test_characters_of_the_prepared_form():
 
 @pytest.mark.parametrize("characters", [("a", "a"), ("ab",), ("",), ("a", 3), (None,)])
 def test_characters_that_cannot_be(characters):
-    with pytest.raises(InputError, match="cannot be a codec's characters"):
+    with pytest.raises(InputError, match="invalid characters for a codec"):
         CharacterCodec(characters=characters)
 
 

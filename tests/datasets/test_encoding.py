@@ -19,7 +19,7 @@ from grammar_rae import chem
 from grammar_rae.codecs import CharacterCodec, EncodedBatch, GrammarCodec, codec_from_dict
 from grammar_rae.datasets import TokenDataset, coverage, encode, read_rows, read_texts, writing
 from grammar_rae.errors import DataError, InputError, TextError
-from grammar_rae.resources import bundled
+from grammar_rae.resources import bundled_file
 
 ALPHABET = "CNO()=1c[]H"
 FILES = {"tokens.bin", "offsets.bin", "lines.bin", "meta.json", "rejected.csv"}
@@ -377,13 +377,13 @@ class TestOpen:
     @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"kind": "model"}', "\xff"])
     def test_a_description_of_something_else(self, folder, text):
         (folder / "meta.json").write_text(text, encoding="latin-1")
-        with pytest.raises(DataError, match=r"no JSON|no encoded data set"):
+        with pytest.raises(DataError, match=r"not JSON|not an encoded data set"):
             TokenDataset.open(folder)
 
     def test_no_folder_at_all(self, tmp_path):
         with pytest.raises(DataError, match="no such folder"):
             TokenDataset.open(tmp_path / "nowhere")
-        with pytest.raises(DataError, match="no encoded data set"):
+        with pytest.raises(DataError, match="not an encoded data set"):
             TokenDataset.open(tmp_path)
 
     def test_its_folder_is_no_file_of_texts(self, folder):
@@ -400,7 +400,7 @@ class TestOpen:
             "print(*(name for name in ('rdkit', 'nltk', 'numba', 'pandas', 'pooch') if name in sys.modules))\n"
         )
         command = [sys.executable, "-c", program, str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+        done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
         assert (done.stdout.strip(), done.returncode) == ("", 0), done.stderr
 
 
@@ -430,7 +430,7 @@ class TestRows:
 
     @pytest.mark.parametrize("indices", [[[0]], 0, [0.5], ["0"], [True, False]])
     def test_what_is_no_index(self, dataset, indices):
-        with pytest.raises(InputError, match="no indices"):
+        with pytest.raises(InputError, match="invalid row indices"):
             dataset.batch(indices)
 
     @pytest.mark.parametrize("index", [5, -6])
@@ -536,7 +536,7 @@ class TestCoverage:
 
 
 def test_real_molecules_with_the_real_codec(tmp_path):
-    rows = list(islice(read_texts(bundled("data/moses_sample.smi.gz")), 500))
+    rows = list(islice(read_texts(bundled_file("data/moses_sample.smi.gz")), 500))
     texts = [text for _, text in rows]
     path = tmp_path / "molecules.smi"
     path.write_text("smiles\n" + "\n".join([*texts, "c1ccccc", "[U]=[Xx]"]))

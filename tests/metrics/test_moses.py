@@ -35,11 +35,11 @@ from grammar_rae.metrics import (
     internal_diversity,
     kl_divergences,
     moments,
-    moments_without,
     novelty,
     property_distance,
     scaffold_similarity,
     snn,
+    subtract_moments,
     unique_at,
     validity,
 )
@@ -55,7 +55,7 @@ from grammar_rae.metrics.guacamol import (
 from grammar_rae.metrics.molecule_sets import PROPERTIES, part_of
 from grammar_rae.metrics.moses import cosine
 from grammar_rae.metrics.similarity import mean_powers, nearest_similarity
-from grammar_rae.resources import bundled
+from grammar_rae.resources import bundled_file
 
 # What the tests of molsets 0.3.1 take and expect.
 GENERATED = [
@@ -69,7 +69,7 @@ INVALID = ["INVALID", "Cc1nc(NCc2ccccc2)no1-c1ccccc1"]
 
 
 def molecules(n: int, start: int = 0) -> list[str]:
-    return [text for _, text in islice(read_texts(bundled("data/moses_sample.smi.gz")), start, start + n)]
+    return [text for _, text in islice(read_texts(bundled_file("data/moses_sample.smi.gz")), start, start + n)]
 
 
 def packed(bits: np.ndarray) -> np.ndarray:
@@ -124,7 +124,7 @@ class TestSimilarity:
         ],
     )
     def test_what_it_refuses(self, first: np.ndarray, second: np.ndarray | None) -> None:
-        with pytest.raises(InputError, match="cannot be compared"):
+        with pytest.raises(InputError, match="wrong type, shape or number"):
             nearest_similarity(first, second)
 
 
@@ -171,7 +171,7 @@ class TestMoses:
         assert np.isnan(unique_at(["C"], 2))
         with pytest.raises(InputError):
             unique_at(["C"], 0)
-        with pytest.raises(InputError, match="list of texts"):
+        with pytest.raises(InputError, match="list of strings"):
             unique_at("CCC", 1)
 
     def test_novelty_is_of_different_molecules(self) -> None:
@@ -251,16 +251,16 @@ class TestParts:
 
 class TestDescribe:
     def test_a_molecule_that_is_none(self) -> None:
-        rows = list(chem.portraits(["CCO", "C1CC", "CC"], ["weight", "canonical"]))
+        rows = list(chem.compute_traits(["CCO", "C1CC", "CC"], ["weight", "canonical"]))
         assert rows == [(pytest.approx(46.07, abs=0.01), "CCO"), None, (pytest.approx(30.07, abs=0.01), "CC")]
         with pytest.raises(TextError, match="C1CC"):
             describe(["CCO", "C1CC"], ["weight"])
 
     def test_processes_give_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
         texts = [*molecules(7), "C1CC"]
-        alone = list(chem.portraits(texts, ["fragments", "logp"]))
+        alone = list(chem.compute_traits(texts, ["fragments", "logp"]))
         monkeypatch.setattr(traits, "_AT_ONCE", 3)
-        assert list(chem.portraits(texts, ["fragments", "logp"], jobs=2)) == alone
+        assert list(chem.compute_traits(texts, ["fragments", "logp"], jobs=2)) == alone
 
     def test_columns_are_those_of_each_molecule(self) -> None:
         texts = molecules(6)
@@ -281,7 +281,7 @@ class TestDescribe:
             describe(["C"], ["canonical"])
         with pytest.raises(InputError, match="no molecule"):
             describe([])
-        with pytest.raises(InputError, match="list of texts"):
+        with pytest.raises(InputError, match="list of strings"):
             describe("CCO")
         with pytest.raises(InputError, match="part 'fragments'"):
             part_of(describe(["C"], ["weight"]), "fragments")
@@ -293,7 +293,7 @@ class TestMomentsWithout:
     @given(st.integers(0, 2**32), st.integers(2, 6), st.integers(2, 6))
     def test_they_are_those_of_the_others(self, seed: int, n: int, m: int) -> None:
         rows = np.random.default_rng(seed).normal(size=(n + m, 3)) + 100
-        found = moments_without(moments([rows]), moments([rows[:n]]))
+        found = subtract_moments(moments([rows]), moments([rows[:n]]))
         expected = moments([rows[n:]])
         assert found.n == m
         assert found.mean == pytest.approx(expected.mean)
@@ -302,7 +302,7 @@ class TestMomentsWithout:
     def test_nothing_left(self) -> None:
         every = moments([np.eye(3)])
         with pytest.raises(InputError):
-            moments_without(every, moments([np.eye(3)[:2]]))
+            subtract_moments(every, moments([np.eye(3)[:2]]))
 
 
 class TestGuacaMol:
@@ -368,7 +368,7 @@ class TestGuacaMol:
         assert all(value == pytest.approx(0, abs=1e-6) for value in found.values())
         other = kl_divergences(molecules(20, start=20), texts)
         assert 0 < kl_score(other) < 1
-        with pytest.raises(InputError, match="more molecules"):
+        with pytest.raises(InputError, match="too few molecules"):
             kl_divergences(texts[:2], texts)
 
     def test_five_scores(self) -> None:
