@@ -40,7 +40,7 @@ def blocks_of(page: Path) -> list[Block]:
 def quicken_python(code: str) -> str:
     """Fewer texts and evaluations; every call stays."""
     code = re.sub(r"\bsample\(\d+", "sample(3", code)
-    return re.sub(r"\bn_iterations=\d+, batch_size=\d+", "n_iterations=1, batch_size=2, n_initial=20", code)
+    return re.sub(r"\bn_iterations=\d+, batch_size=\d+", "n_iterations=1, batch_size=2", code)
 
 
 def quicken_command(words: list[str]) -> list[str]:
