@@ -18,7 +18,6 @@ from grammar_rae.cli import app
 from grammar_rae.datasets import sample_texts
 from grammar_rae.recipes import ImageRecipe, get_recipe
 from grammar_rae.recipes.base import Recipe
-from grammar_rae.resources import bundled
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -69,10 +68,11 @@ def run_shell(code: str) -> None:
 @pytest.fixture
 def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A reader's folder with a file of molecules and a score, and the names that a page defines."""
-    texts = sample_texts(bundled("data/moses_sample.smi.gz"), 100, seed=0)
+    texts = sample_texts(ROOT / "data" / "moses_sample.smi.gz", 100, seed=0)
     (tmp_path / "molecules.smi").write_text("\n".join(texts))
     (tmp_path / "my_score.py").write_text(SCORE)
     monkeypatch.chdir(tmp_path)
+    grammar_rae.load("molecules")  # the current model, whatever ran before
     train = grammar_rae.train
 
     def train_a_toy(source: Any, recipe: str | Recipe = "molecules", **options: Any) -> Any:

@@ -13,16 +13,16 @@ from rdkit.Chem.Draw import rdMolDraw2D
 import grammar_rae
 from grammar_rae.chem import canonical, scaffold
 from grammar_rae.datasets import read_texts
-from grammar_rae.resources import bundled
 
 DRAWS, SEED, COLUMNS, ROWS = 200, 0, 4, 3
 WIDTH, HEIGHT = 250, 190
+KNOWN = Path(__file__).parents[2] / "data" / "moses_sample.smi.gz"
 PICTURE = Path(__file__).with_name("samples-molecules.png")
 
 
 def choose() -> list[tuple[str, float]]:
     """SMILES and SA score of the molecules to show, easiest to make first."""
-    known = {canonical(text) for _, text in read_texts(bundled("data/moses_sample.smi.gz"))}
+    known = {canonical(text) for _, text in read_texts(KNOWN)}
     frame = grammar_rae.sample(DRAWS, model="molecules", seed=SEED).to_frame(scores=["sa"]).sort_values("sa")
     chosen: dict[str, tuple[str, float]] = {}
     for smiles, sa in zip(frame["smiles"], frame["sa"], strict=True):
@@ -35,9 +35,7 @@ def main() -> None:
     chosen = choose()
     canvas = rdMolDraw2D.MolDraw2DCairo(COLUMNS * WIDTH, ROWS * HEIGHT, WIDTH, HEIGHT)
     canvas.drawOptions().legendFontSize = 15
-    canvas.DrawMolecules(
-        [MolFromSmiles(smiles) for smiles, _ in chosen], legends=[f"SA {sa:.2f}" for _, sa in chosen]
-    )
+    canvas.DrawMolecules([MolFromSmiles(smiles) for smiles, _ in chosen], legends=[f"SA {sa:.2f}" for _, sa in chosen])
     canvas.FinishDrawing()
     PICTURE.write_bytes(canvas.GetDrawingText())
     for smiles, sa in chosen:
