@@ -91,7 +91,7 @@ def test_levels_that_cannot_be_used(options: dict[str, float]) -> None:
 @pytest.mark.parametrize("name", REGULARIZERS)
 def test_smoothing_that_cannot_be_used(name: str, smoothing: Any) -> None:
     with pytest.raises(InputError, match="invalid smoothing"):
-        REGULARIZERS[name]().given(codes(), smoothing)
+        REGULARIZERS[name]().smooth(codes(), smoothing)
 
 
 @pytest.mark.parametrize("name", sorted({*REGULARIZERS} - {"noise-conditioned"}))
@@ -173,5 +173,5 @@ def test_images_are_smoothed_too() -> None:
 
 @pytest.mark.parametrize("smoothing", [-1, math.inf, "much", True])
 def test_a_recipe_refuses_such_a_smoothing(smoothing: Any) -> None:
-    with pytest.raises(InputError, match="invalid smoothing"):
+    with pytest.raises(InputError, match="smoothing cannot be used"):
         TextModel("tiny", overrides={"smoothing": smoothing}).fit(TEXTS)

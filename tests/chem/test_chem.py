@@ -203,7 +203,7 @@ def test_errors_travel_between_processes() -> None:
 
 def test_fragments_are_refused_unless_asked_for() -> None:
     for form in (chem.kekule, chem.aromatic):
-        with pytest.raises(TextError, match=r"3 separate molecules.*fragments='largest'.*fragments='keep'") as caught:
+        with pytest.raises(TextError, match=r"contains 3 molecules.*fragments='largest'.*fragments='keep'") as caught:
             form("CC.O.[Na+]")
         assert caught.value.position == 2
 

@@ -26,7 +26,7 @@ class TestArrays:
         monkeypatch.setattr("grammar_rae.datasets.image_files._BLOCK", 50)
         images = some_images(7)
         assert np.array_equal(read_images(images / 255).images, images)
-        with pytest.raises(InputError, match="outside"):
+        with pytest.raises(InputError, match="must lie in"):
             read_images(np.concatenate([images / 255, np.full((1, 1, 5, 4), 1.5)]))
 
     @pytest.mark.parametrize("channels", [1, 3])

@@ -39,7 +39,7 @@ class TestMnist:
         with pytest.raises(DataError, match=r"images of shape \(3, 1, 28, 28\), labels of shape \(4,\)"):
             image_set("mnist", tmp_path)
         write_mnist(tmp_path / "small", side=8)
-        with pytest.raises(DataError, match="not those of mnist"):
+        with pytest.raises(DataError, match="do not hold mnist"):
             image_set("mnist", tmp_path / "small")
 
     def test_debians_package_is_found(self, tmp_path, monkeypatch):

@@ -120,5 +120,5 @@ def test_empty_sets_and_a_resume_of_nowhere() -> None:
         fit(toy(), rows(1), rows(4), replace(SETTINGS, devices=2))
     with pytest.raises(InputError, match="no parameters"):
         fit(nn.Identity(), rows(4), rows(4), SETTINGS)
-    with pytest.raises(InputError, match="machine"):
+    with pytest.raises(InputError, match="Lightning Fabric"):
         fit(toy(), rows(4), rows(4), replace(SETTINGS, accelerator="abacus"))
