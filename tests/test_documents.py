@@ -100,13 +100,14 @@ def test_no_document_names_a_place_on_somebodys_machine() -> None:
 def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import grammar_rae
     from grammar_rae.datasets import sample_texts
+    from grammar_rae.model.current import forget_models
     from grammar_rae.resources import bundled
 
     code = "\n".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))
     texts = sample_texts(bundled("data/moses_sample.smi.gz"), 100, seed=0)
     (tmp_path / "molecules.smi").write_text("\n".join(texts))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(grammar_rae, "_current", None)  # undone afterwards
+    forget_models()
     monkeypatch.setattr(grammar_rae, "train", partial(grammar_rae.train, recipe="tiny", epochs=1, progress=False))
     namespace: dict[str, Any] = {}
     exec(re.sub(r"sample\(\d+", "sample(3", code), namespace)

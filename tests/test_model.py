@@ -128,7 +128,7 @@ def test_training(model: TextModel) -> None:
     losses = [row["validation_loss"] for row in model.history.rows if row["validation_loss"] is not None]
     assert len(losses) == 3
     assert losses[-1] is not None and losses[0] is not None and losses[-1] < losses[0]
-    assert model.recipe_ == RECIPES["tiny"].replaced(epochs=3, seed=0, **EXACT)
+    assert model.recipe_ == RECIPES["tiny"].replace(epochs=3, seed=0, **EXACT)
     assert not model.autoencoder_.training
 
 
@@ -499,7 +499,7 @@ def test_a_constraint_is_a_text_or_an_object(model: TextModel) -> None:
 def test_the_recipes_constraint_is_the_default(model: TextModel, monkeypatch: pytest.MonkeyPatch) -> None:
     z = np.zeros((30, LATENT))
     expected = model.decode(z, temperature=1, seed=0, constraint="chemistry")
-    monkeypatch.setattr(model, "recipe_", model.recipe_.replaced(constraint="chemistry"))
+    monkeypatch.setattr(model, "recipe_", model.recipe_.replace(constraint="chemistry"))
     assert model.decode(z, temperature=1, seed=0) == expected
     assert model.sample(5, seed=0).constraint == "chemistry"
     assert model.sample(5, seed=0, constraint="grammar").constraint == "grammar"
@@ -754,20 +754,20 @@ def test_a_compact_copy_keeps_what_half_precision_cannot_hold(model: TextModel, 
 
 
 def test_the_recipe_says_how_to_sample() -> None:
-    recipe = RECIPES["tiny"].replaced(temperature=0.5, top_p=0.6)
+    recipe = RECIPES["tiny"].replace(temperature=0.5, top_p=0.6)
     trained = TextModel(recipe, epochs=1, overrides=EXACT).fit(FEW)
     drawn = trained.sample(20, valid_only=False, seed=1)
     assert (drawn.temperature, drawn.top_p) == (0.5, 0.6)
     assert drawn.texts == trained.sample(20, valid_only=False, seed=1, temperature=0.5, top_p=0.6).texts
     assert drawn.texts != trained.sample(20, valid_only=False, seed=1, top_p=1.0).texts
     with pytest.raises(InputError, match="temperature"):
-        RECIPES["tiny"].replaced(temperature=-1.0)
+        RECIPES["tiny"].replace(temperature=-1.0)
     with pytest.raises(InputError, match="top_p"):
-        RECIPES["tiny"].replaced(top_p=0.0)
+        RECIPES["tiny"].replace(top_p=0.0)
 
 
 def test_recipes_from_before_the_nucleus_draw_from_all() -> None:
-    written = RECIPES["tiny"].replaced(top_p=0.9).to_dict()
+    written = RECIPES["tiny"].replace(top_p=0.9).to_dict()
     del written["top_p"]
     assert TextRecipe.from_dict(written).top_p == 1.0
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from grammar_rae.model.results import select_valid
 from grammar_rae.scores import score
 
 
@@ -17,8 +18,8 @@ class SampleResult:
     Attributes
     ----------
     texts
-        n texts: canonical SMILES where the model writes molecules. A text that is not valid (only without
-        ``valid_only``) stands as it was decoded.
+        n texts: canonical SMILES for molecules. A text that is not valid (only without ``valid_only``) is left as it
+        was decoded.
     valid
         Bool (n,): which of them are valid.
     attempts, n_valid
@@ -46,6 +47,11 @@ class SampleResult:
         return self.texts
 
     @property
+    def valid_texts(self) -> list[str]:
+        """The texts that are valid: all of them, unless ``valid_only`` was off."""
+        return select_valid(self.texts, self.valid)
+
+    @property
     def validity(self) -> float:
         """Raw validity under :attr:`constraint`: the share of all decoded texts that were valid, before any rejection.
 
@@ -55,8 +61,8 @@ class SampleResult:
 
     @property
     def uniqueness(self) -> float:
-        """The share of different texts among the valid ones that are returned."""
-        valid = [text for text, good in zip(self.texts, self.valid, strict=True) if good]
+        """The share of distinct texts among the valid ones that are returned."""
+        valid = self.valid_texts
         return len(set(valid)) / len(valid) if valid else float("nan")
 
     def __len__(self) -> int:

@@ -1,7 +1,7 @@
 """What an optimisation found."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,9 @@ class Optimization:
         Texts of the data that the search could not learn from, those without a value included, counted by reason.
     settings
         How the run was made.
+    constants
+        By the name of a score, the means and standard deviations that it was standardised by, where these were learned
+        from data rather than published: store them with the model to keep other searches in the same units.
     """
 
     history: pd.DataFrame
@@ -52,6 +55,7 @@ class Optimization:
     surrogate: dict[str, dict[str, float]]
     left_out: dict[str, int]
     settings: dict[str, Any]
+    constants: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def scores(self) -> list[str]:
@@ -132,7 +136,9 @@ class Optimization:
         return f"<Optimization: {len(self.history)} points, validity {self.validity:.1%}, best {', '.join(shown)}>"
 
 
-def outcome(journal: Journal, surrogate: dict[str, dict[str, float]]) -> Optimization:
+def outcome(
+    journal: Journal, surrogate: dict[str, dict[str, float]], constants: dict[str, dict[str, float]]
+) -> Optimization:
     """The result of what a journal holds."""
     assert journal.initial is not None
     names = list(journal.settings["scores"])
@@ -165,4 +171,5 @@ def outcome(journal: Journal, surrogate: dict[str, dict[str, float]]) -> Optimiz
         surrogate=surrogate,
         left_out=dict(left_out),
         settings=dict(journal.settings),
+        constants=constants,
     )

@@ -99,7 +99,7 @@ class Recipe:
                     expected="names, numbers, texts and lists",
                 ) from error
 
-    def replaced(self, **overrides: Any) -> Self:
+    def replace(self, **overrides: Any) -> Self:
         """The same recipe with other choices: fields of this class, or of :class:`TrainingSettings`.
 
         A length that is chosen (``epochs`` or ``time_limit``) replaces the recipe's own, whichever that was.
@@ -174,8 +174,8 @@ def assemble(
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(recipe.training.get("seed", 0))
-        objective = made(OBJECTIVES[recipe.objective], recipe.objective_options)
-        regularizer = made(REGULARIZERS[recipe.regularizer], recipe.regularizer_options)
+        objective = construct(OBJECTIVES[recipe.objective], recipe.objective_options)
+        regularizer = construct(REGULARIZERS[recipe.regularizer], recipe.regularizer_options)
         autoencoder = Autoencoder(
             encoder(recipe.latent * objective.outputs_per_latent),
             decoder(recipe.latent + regularizer.conditions),
@@ -195,7 +195,7 @@ def build_density(recipe: Recipe) -> Density:
     InputError
         For options that it does not take.
     """
-    density: Density = made(DENSITIES[recipe.density], recipe.density_options, recipe.latent)
+    density: Density = construct(DENSITIES[recipe.density], recipe.density_options, recipe.latent)
     return density
 
 
@@ -210,7 +210,7 @@ def training_settings(recipe: Recipe) -> TrainingSettings:
     return TrainingSettings(**recipe.training)
 
 
-def made(make: Callable[..., Any], options: Options, *arguments: Any, **keywords: Any) -> Any:
+def construct(make: Callable[..., Any], options: Options, *arguments: Any, **keywords: Any) -> Any:
     """Call ``make``; a wrong option becomes an error that names it."""
     try:
         # Only a mistaken keyword is looked for; what goes wrong inside keeps its traceback.

@@ -13,7 +13,7 @@ from grammar_rae.errors import UnknownNameError
 from grammar_rae.likelihoods import IMAGE_LIKELIHOODS
 from grammar_rae.nets.image import IMAGE_DECODERS, IMAGE_ENCODERS, Shape, lay_out
 from grammar_rae.objectives import OBJECTIVES
-from grammar_rae.recipes.base import Parts, Recipe, assemble, made
+from grammar_rae.recipes.base import Parts, Recipe, assemble, construct
 from grammar_rae.regularizers import REGULARIZERS
 
 
@@ -254,8 +254,8 @@ def build_image(recipe: ImageRecipe, shape: Shape) -> Parts:
     """
     parts = assemble(
         recipe,
-        lambda n_outputs: made(IMAGE_ENCODERS[recipe.encoder], recipe.encoder_options, shape, n_outputs),
-        lambda latent: made(IMAGE_DECODERS[recipe.decoder], recipe.decoder_options, shape, latent),
+        lambda n_outputs: construct(IMAGE_ENCODERS[recipe.encoder], recipe.encoder_options, shape, n_outputs),
+        lambda latent: construct(IMAGE_DECODERS[recipe.decoder], recipe.decoder_options, shape, latent),
         lambda: IMAGE_LIKELIHOODS[recipe.likelihood](),
     )
     lay_out(parts.autoencoder.encoder)

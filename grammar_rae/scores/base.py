@@ -103,7 +103,7 @@ class Score:
             raise InputError(f"the score {self.name!r} has no constants", received=dict(constants))
         return replace(self, function=self.function.with_constants(constants))
 
-    def fitted(self, texts: Iterable[str], jobs: int = 1, progress: bool = False) -> "tuple[Score, Evaluations]":
+    def fit_constants(self, texts: Iterable[str], jobs: int = 1, progress: bool = False) -> "tuple[Score, Evaluations]":
         """The score with the constants of these N texts, and their values by it, in one pass over the texts.
 
         A score that does not standardise comes back as it is. The standard deviation is that of the N values (not of
