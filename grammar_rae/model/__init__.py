@@ -51,7 +51,7 @@ def load_model(folder: str | PathLike[str]) -> LatentModel[Any]:
     """
     kind = checkpoint.read_meta(Path(folder)).get("kind")
     if not isinstance(kind, str) or kind not in MODELS:
-        raise CheckpointError("the folder does not hold a model", received=repr(kind), where=fspath(folder))
+        raise CheckpointError("this folder holds no model", received=repr(kind), where=fspath(folder))
     return MODELS[kind].load(folder)
 
 
