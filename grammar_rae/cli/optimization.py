@@ -104,7 +104,7 @@ def load_scorer(text: str) -> str | Callable[[str], float]:
     if not path.endswith(_FILE):
         return text
     if not Path(path).is_file():
-        raise DataError("the file does not exist", where=path)
+        raise DataError("there is no such file", where=path)
     spec = importlib.util.spec_from_file_location(_MODULE, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -120,7 +120,7 @@ def load_scorer(text: str) -> str | Callable[[str], float]:
     if not callable(function):
         own = [one for one, value in vars(module).items() if callable(value) and not one.startswith("_")]
         raise DataError(
-            "there is no such function in the file",
+            "the file has no such function",
             received=repr(name),
             expected=f"one of {', '.join(own)}" if own else "a function of one text",
             where=path,

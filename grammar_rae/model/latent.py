@@ -1,7 +1,6 @@
 """What models of texts and of images have in common: training, latent codes, the density, and the folder."""
 
 import hashlib
-import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -16,11 +15,11 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from torch import Tensor
 
-from grammar_rae import checkpoint
 from grammar_rae.autoencoder import Autoencoder
 from grammar_rae.density import Density
-from grammar_rae.errors import CheckpointError, InputError, TrainingError
+from grammar_rae.errors import InputError, TrainingError
 from grammar_rae.model.fitted import Codes, Fitted, NotTrainedError
+from grammar_rae.model.storage import read_model, write_model
 from grammar_rae.recipes import Recipe, build_density, get_recipe, training_settings
 from grammar_rae.training import (
     Callback,
@@ -39,12 +38,6 @@ KEPT_CODES, KEPT_HELD_OUT = 50_000, 5_000
 
 Outputs = TypeVar("Outputs")
 """What a model decodes to: a list of texts, or an array of images."""
-
-
-def _to_half(tensor: Tensor) -> Tensor:
-    """The tensor as float16 where it is of floats that float16 can hold."""
-    half = tensor.to(torch.float16)
-    return half if tensor.is_floating_point() and bool(half.isfinite().all()) else tensor
 
 
 class _KeepHistory(Callback):
@@ -66,7 +59,7 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
     epochs, time_limit
         How long to train (time in seconds); None leaves it to the recipe.
     seed
-        Of the weights, the split, the order of the rows and the density.
+        Seed of the weights, the split, the order of the rows and the density.
     overrides
         Other choices than the recipe's: see :meth:`Recipe.replace`.
 
@@ -160,7 +153,7 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
             self.save(home)
 
     def _encode_some(self, data: Any, limit: int) -> Codes:
-        """Codes of at most so many rows, chosen at random."""
+        """Codes of at most ``limit`` rows, chosen at random."""
         return self._encode_set(data, np.random.default_rng(self.seed).permutation(len(data))[:limit])
 
     @abstractmethod
@@ -198,7 +191,7 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
             Latent codes (N, D) to fit on, as :meth:`encode` gives them; None for those of the training rows, of which
             the model keeps up to 50,000.
         seed
-            Of the fit; None for the model's.
+            Seed of the fit; None for the model's.
         options
             The density's, for example ``n_components=10``.
 
@@ -278,8 +271,7 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
 
     def transform(self, X: Any) -> Codes:
         """Latent codes, float32 (N, D): ``encode`` by scikit-learn's name."""
-        codes: Codes = self._transform(X)
-        return codes
+        return self._transform(X)
 
     def _transform(self, X: Any) -> Codes:
         codes: Codes = self.encode(X)
@@ -401,7 +393,7 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
         Parameters
         ----------
         folder
-            Where; an older model there is replaced.
+            The folder to write; an older model there is replaced.
         compact
             Write a copy to hand on, of less than half the size: weights as float16, each rounded to about three
             digits, of the history only its validations, and no latent codes, which only
@@ -413,23 +405,7 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
             When it cannot be written; what was there before is then still whole.
         """
         self._check_trained()
-        meta = {
-            "kind": self.kind,
-            "recipe": self.recipe_.to_dict(),
-            **self._about(),
-            "density_score": self.density_score,
-            "history": (self.history.validations() if compact else self.history).to_dict(),
-            "seed": self.seed,
-            "versions": checkpoint.versions(),
-        }
-        weights = self.autoencoder_.state_dict()
-        groups = {"weights": weights, "density": self.density_.state_dict()}
-        if compact:
-            groups["weights"] = {name: _to_half(tensor) for name, tensor in weights.items()}
-        else:
-            kept = {"training": self.codes_, "held_out": self.held_out_codes_}
-            groups["latents"] = {name: torch.from_numpy(codes) for name, codes in kept.items()}
-        checkpoint.save(Path(folder), meta, groups)
+        write_model(self, self._about(), Path(folder), compact)
 
     @classmethod
     def load(cls, folder: str | PathLike[str]) -> Self:
@@ -440,35 +416,4 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
         CheckpointError
             When the folder holds no such model, or one that is damaged or of a newer format.
         """
-        meta, tensors = checkpoint.load(Path(folder), require=("weights", "density"))
-        if meta.get("kind") != cls.kind:
-            raise CheckpointError(
-                f"this folder holds no model of {cls.makes}",
-                received=repr(meta.get("kind")),
-                where=os.fspath(folder),
-                remedy="grammar_rae.load(folder) reads models of every kind.",
-            )
-        try:
-            recipe = cls.recipe_type.from_dict(meta["recipe"])
-            draft = cls._from_about(recipe, meta)
-            draft.autoencoder.load_state_dict(tensors["weights"])
-            draft.density.load_state_dict(tensors["density"])
-            draft.autoencoder.eval()
-            draft.density.eval()
-            model = cls(recipe, seed=int(meta["seed"]))
-            score = meta.get("density_score")
-            latents = tensors.get("latents") or {}  # compact models and those of the first versions have none
-            model.fitted_ = replace(
-                draft,
-                history=History.from_dict(meta["history"]),
-                density_score=None if score is None else float(score),
-                codes=latents["training"].numpy() if latents else None,
-                held_out_codes=latents["held_out"].numpy() if latents else None,
-            )
-        except (KeyError, IndexError, TypeError, AttributeError, RuntimeError, ValueError) as error:
-            raise CheckpointError(
-                f"this model cannot be read ({error})",
-                where=os.fspath(folder),
-                remedy="Load it with the version of grammar_rae that wrote it, or train again.",
-            ) from error
-        return model
+        return read_model(cls, folder)

@@ -6,6 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from grammar_rae.errors import UnknownNameError
+
+ERRORS = ("raise", "skip", "nan")
+"""What to do about texts that the codec rejects: raise an error, leave them out, or fill their rows with NaN."""
+
 
 @dataclass(frozen=True, eq=False)
 class EncodedTexts:
@@ -106,3 +111,9 @@ class Reconstruction:
 def select_valid(texts: list[str], valid: NDArray[np.bool_]) -> list[str]:
     """The texts whose flag is set."""
     return [text for text, good in zip(texts, valid, strict=True) if good]
+
+
+def check_errors(errors: object) -> None:
+    """Raise :class:`UnknownNameError` unless the choice is one of :data:`ERRORS`."""
+    if errors not in ERRORS:
+        raise UnknownNameError("choice of errors", errors, ERRORS)

@@ -1,7 +1,8 @@
 """What a model drew, with the figures that say how."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -82,3 +83,61 @@ class SampleResult:
         """
         frame = pd.DataFrame({"smiles": self.texts, "valid": self.valid})
         return frame.assign(**score(self.texts, scores))
+
+
+class Collected(NamedTuple):
+    """Texts that were drawn, which are valid, how many were decoded and valid for that, and the texts' codes (N, D)."""
+
+    texts: list[str]
+    valid: NDArray[np.bool_]
+    attempts: int
+    n_valid: int
+    latent: NDArray[np.float32]
+
+
+def collect(
+    draw: Callable[[int], tuple[list[str | None], NDArray[np.float32]]],
+    canonical: Callable[[str], str | None],
+    n: int,
+    most: int,
+    batch_rows: int,
+    valid_only: bool,
+    dimensions: int,
+) -> Collected:
+    """Draw batches until there are n texts, or ``most`` were decoded.
+
+    Parameters
+    ----------
+    draw
+        The size of a batch -> its texts, None for what is not a text, and their codes (B, D).
+    canonical
+        A text -> its canonical spelling, None if it is not valid.
+    n, most
+        How many texts are wanted, and decoded at most.
+    batch_rows
+        The largest batch.
+    valid_only
+        Whether only valid texts count.
+    dimensions
+        D.
+    """
+    texts: list[str] = []
+    valid: list[bool] = []
+    latent: list[NDArray[np.float32]] = []
+    attempts = n_valid = 0
+    while len(texts) < n and attempts < most:
+        # As many as are likely to be needed: the share that was valid so far tells.
+        needed = (n - len(texts)) * (attempts + 1) / (n_valid + 1) if valid_only else n - len(texts)
+        decoded, codes = draw(int(min(np.ceil(needed), batch_rows, most - attempts)))
+        for text, code in zip(decoded, codes, strict=True):
+            if len(texts) == n:
+                break
+            spelled = None if text is None else canonical(text)
+            attempts += 1
+            n_valid += spelled is not None
+            if spelled is not None or not valid_only:
+                texts.append(spelled if spelled is not None else text or "")
+                valid.append(spelled is not None)
+                latent.append(code)
+    stacked = np.stack(latent) if latent else np.zeros((0, dimensions), np.float32)
+    return Collected(texts, np.array(valid, dtype=bool), attempts, n_valid, stacked)

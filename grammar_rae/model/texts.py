@@ -15,17 +15,14 @@ from torch import Tensor
 from grammar_rae.codecs import Codec, codec_from_dict
 from grammar_rae.datasets import TokenDataset, padded
 from grammar_rae.decoding import Choice, Constraint, choice_of
-from grammar_rae.errors import InputError, UnknownNameError
+from grammar_rae.errors import InputError
 from grammar_rae.model.drawing import Drawing, check_count, latent_codes
 from grammar_rae.model.fitted import Codes, FittedTexts
 from grammar_rae.model.latent import LatentModel
-from grammar_rae.model.results import DecodedTexts, EncodedTexts, Reconstruction
-from grammar_rae.model.samples import SampleResult
+from grammar_rae.model.results import DecodedTexts, EncodedTexts, Reconstruction, check_errors
+from grammar_rae.model.samples import SampleResult, collect
 from grammar_rae.model.sources import as_texts, encode_source
 from grammar_rae.recipes import Recipe, TextRecipe, build_constraint, build_text, training_settings
-
-ERRORS = ("raise", "skip", "nan")
-"""What to do about texts that the codec rejects: raise an error, leave them out, or fill their rows with NaN."""
 
 
 class TextModel(LatentModel[list[str]]):
@@ -431,38 +428,17 @@ class TextModel(LatentModel[list[str]]):
         rules, bound = self._bind(constraint)
         generator = self._generator(seed)
         most = (100 * n if valid_only else n) if max_attempts is None else max_attempts
-        texts: list[str] = []
-        valid: list[bool] = []
-        latent: list[NDArray[np.float32]] = []
-        attempts = n_valid = 0
-        while len(texts) < n and attempts < most:
-            # As many as are likely to be needed: the share that was valid so far tells.
-            needed = (n - len(texts)) * (attempts + 1) / (n_valid + 1) if valid_only else n - len(texts)
-            batch = int(min(np.ceil(needed), self.batch_rows, most - attempts))
+
+        def draw(batch: int) -> tuple[list[str | None], NDArray[np.float32]]:
             z = self.density_.sample(batch, generator)
-            decoded = self._texts(z, drawing, bound, generator, smoothing)
-            for text, code in zip(decoded, z.cpu().numpy(), strict=True):
-                if len(texts) == n:
-                    break
-                spelled = None if text is None else self.codec.canonical(text)
-                attempts += 1
-                n_valid += spelled is not None
-                if spelled is not None or not valid_only:
-                    texts.append(spelled if spelled is not None else text or "")
-                    valid.append(spelled is not None)
-                    latent.append(code)
-        if len(texts) < n:
+            return self._texts(z, drawing, bound, generator, smoothing), z.cpu().numpy()
+
+        found = collect(draw, self.codec.canonical, n, most, self.batch_rows, valid_only, recipe.latent)
+        if len(found.texts) < n:
             warnings.warn(
-                f"only {len(texts)} of {n} texts are valid after {attempts} attempts (validity "
-                f"{n_valid / max(attempts, 1):.2%}); raise max_attempts, lower the temperature, or train longer",
+                f"only {len(found.texts)} of {n} texts are valid after {found.attempts} attempts (validity "
+                f"{found.n_valid / max(found.attempts, 1):.2%}); raise max_attempts, lower the temperature, or train "
+                "longer",
                 stacklevel=2,
             )
-        codes = np.stack(latent) if latent else np.zeros((0, recipe.latent), np.float32)
-        flags = np.array(valid, dtype=bool)
-        return SampleResult(texts, flags, attempts, n_valid, codes, rules, temperature, seed, top_p, smoothing)
-
-
-def check_errors(errors: object) -> None:
-    """Raise :class:`UnknownNameError` for what is not in :data:`ERRORS`."""
-    if errors not in ERRORS:
-        raise UnknownNameError("choice of errors", errors, ERRORS)
+        return SampleResult(*found, rules, temperature, seed, top_p, smoothing)

@@ -13,7 +13,7 @@ import numpy as np
 
 from grammar_rae.errors import InputError, MissingExtraError, UnknownNameError
 from grammar_rae.optimization import start
-from grammar_rae.optimization.base import Strategy, at_least
+from grammar_rae.optimization.base import Strategy, check_number
 from grammar_rae.optimization.journal import Journal
 from grammar_rae.optimization.paper import PaperStrategy
 from grammar_rae.optimization.proposals import Decoder
@@ -87,7 +87,7 @@ def optimize(
     maximize
         Whether larger is better, for each score or for all; None as the scores say.
     constraint
-        Of the decoding: see the model's ``decode``.
+        Constraint of the decoding: see the model's ``decode``.
     decodings
         1 takes the likeliest text of a code. With more, that many are drawn, and the most frequent valid one counts.
     n_initial
@@ -96,7 +96,7 @@ def optimize(
         Whether only valid texts that were not seen before are evaluated; None as the strategy has it: all but
         ``paper`` do so.
     seed
-        Of all that is random.
+        Seed of everything random.
     folder
         Where to keep all that is found, as it is found; without one it is in memory only.
     resume
@@ -143,14 +143,14 @@ def optimize(
         "maximize": maximized,
         "strategy": strategy,
         "options": {name: value.item() if isinstance(value, np.generic) else value for name, value in options.items()},
-        "n_iterations": at_least("n_iterations", n_iterations, 1),
-        "batch_size": at_least("batch_size", batch_size, 1),
-        "decodings": at_least("decodings", decodings, 1),
+        "n_iterations": check_number("n_iterations", n_iterations, 1),
+        "batch_size": check_number("batch_size", batch_size, 1),
+        "decodings": check_number("decodings", decodings, 1),
         "constraint": None if constraint is None else str(constraint),
         "distinct": chosen.distinct if distinct is None else bool(distinct),
-        "seed": at_least("seed", seed, 0),
+        "seed": check_number("seed", seed, 0),
         "data": None if texts is None else _digest(texts),
-        "n_initial": at_least("n_initial", n_initial, 2) if texts is None else None,
+        "n_initial": check_number("n_initial", n_initial, 2) if texts is None else None,
     }
     if resume and folder is None:
         raise InputError("there is nothing to resume without a folder", remedy="Pass the folder of the run.")

@@ -60,7 +60,7 @@ class Decoder:
     decodings
         1 for the likeliest text of a code; more for that many draws, of which the most frequent valid one counts.
     constraint
-        Of the decoding.
+        Constraint of the decoding.
     """
 
     model: Any
@@ -139,7 +139,7 @@ def propose(
     counts = {"decoded": 0, "invalid": 0, "seen": 0}
     mine: set[str] = set()
     for attempt in range(MOST_ROUNDS):
-        question = asked.again(attempt)
+        question = asked.retry(attempt)
         codes = np.asarray(strategy.pool(seen, question), np.float32)
         for code, found in zip(codes, decoder(codes, question.seed), strict=True):
             again = found.text in known or found.text in mine
@@ -157,6 +157,6 @@ def propose(
         return Proposals(nothing, nothing, [], counts)
     points = np.stack(latent).astype(np.float32)
     codes = decoder.encode_or([found.text for found in decoded], points) if strategy.recenters else points
-    trusted = strategy.trusted(points.astype(np.float64), codes.astype(np.float64), asked.n)
+    trusted = strategy.select_trusted(points.astype(np.float64), codes.astype(np.float64), asked.n)
     chosen = trusted[strategy.choose(seen, asked, codes[trusted].astype(np.float64))]
     return Proposals(points[chosen], codes[chosen], [decoded[i] for i in chosen], counts)

@@ -33,7 +33,7 @@ class Optimization:
         By score, whether larger is better.
     decoded
         One row an iteration: ``iteration``, ``points``, and how many codes were ``decoded`` for them, how many of those
-        came to nothing valid (``invalid``) and how many to a text that was seen before or twice (``seen``).
+        decoded to nothing valid (``invalid``) and how many to a text that was seen before (``seen``).
     surrogate
         By score, how well a surrogate fitted to nine tenths of the data (the local ones, where the strategy's is local)
         predicts the others: ``rmse``, ``log_likelihood`` (mean, in nats), ``n``. Empty for fewer than 20 data.
@@ -64,7 +64,7 @@ class Optimization:
 
     @property
     def validity(self) -> float:
-        """The share of points that came to a valid text; nan for no point."""
+        """The share of points that decoded to a valid text; nan for no point."""
         return float(self.history["valid"].mean()) if len(self.history) else float("nan")
 
     @property
@@ -83,7 +83,7 @@ class Optimization:
         return found
 
     def best(self, n: int = 10, by: str | None = None) -> pd.DataFrame:
-        """The n best points of the run, the best first, each text once, by one of the scores, the first unless given.
+        """The n best points of the run, the best first, each text once, by one of the scores; None for the first.
 
         Raises
         ------

@@ -19,7 +19,7 @@ from grammar_rae.optimization.surrogate import held_out_quality
 from grammar_rae.scores import Score
 
 LEAST_HELD_OUT = 20
-"""Data from which on the surrogate's predictions are told."""
+"""The fewest data that the surrogate's predictions are measured on."""
 
 
 @dataclass
@@ -125,7 +125,7 @@ class Run:
             raise DataError(
                 "the run was made with another model",
                 where=None if self.journal.folder is None else str(self.journal.folder),
-                remedy="Resume with that model, or begin anew.",
+                remedy="Resume with that model, or start a new run.",
             )
 
     def _score_initial(self, progress: bool) -> None:
@@ -227,7 +227,7 @@ class Run:
     def quality(self) -> dict[str, dict[str, float]]:
         """How well the strategy's surrogate predicts a held-out tenth of the data that it is fitted on, by score."""
         seen = self.observations(0)
-        rows = self.strategy.for_surrogate(seen)
+        rows = self.strategy.surrogate_rows(seen)
         if len(rows) < LEAST_HELD_OUT:
             return {}
         inducing, seed = self.strategy.n_inducing, self.journal.settings["seed"]

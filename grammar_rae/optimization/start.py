@@ -15,7 +15,7 @@ from grammar_rae.optimization.journal import Initial
 from grammar_rae.optimization.proposals import Decoder
 from grammar_rae.optimization.result import Optimization
 from grammar_rae.scores import Score
-from grammar_rae.scores.evaluation import rows_of
+from grammar_rae.scores.evaluation import evaluate_rows
 
 NOT_VALID = "not valid"
 TWICE = "a duplicate of another text of the data"
@@ -149,7 +149,7 @@ def values_of(scores: Sequence[Score], texts: Sequence[str], jobs: int) -> Itera
 
     So a value may be kept before the next one is known, and a kill loses no more than is being evaluated.
     """
-    for row in rows_of([one.function for one in scores], texts, jobs):
+    for row in evaluate_rows([one.function for one in scores], texts, jobs):
         values = tuple(math.nan if value is None else value for value, _ in row)
         yield values, _first_reason(scores, [reason for _, reason in row])
 
@@ -166,7 +166,7 @@ def join_reasons(
 
 
 def _first_reason(scores: Sequence[Score], reasons: Sequence[str | None]) -> str:
-    """Of the scores' reasons for one text, None where a score has a value: the first, and whose it is; else ""."""
+    """The first of the scores' reasons for one text (None where a score has a value), with its score; else ""."""
     found = [(score.name, reason) for score, reason in zip(scores, reasons, strict=True) if reason is not None]
     if not found:
         return ""

@@ -69,7 +69,7 @@ def get_recipe(recipe: str | Recipe, kind: type[Kind]) -> Kind:
         recipe = RECIPES[recipe]
     if not isinstance(recipe, kind):
         raise InputError(
-            "this recipe is not of the kind that is wanted",
+            "this recipe is of another kind",
             received=f"{recipe.name!r} ({type(recipe).__name__})",
             expected=kind.__name__,
         )

@@ -1,4 +1,4 @@
-"""What every recipe has, whatever it makes models of, and how its parts are made."""
+"""What every recipe has, whatever it is for, and how its parts are built."""
 
 import inspect
 import json
@@ -135,7 +135,7 @@ class Recipe:
         Raises
         ------
         InputError
-            When ``data`` is no recipe.
+            If ``data`` is not that of a recipe.
         """
         try:
             return cls(**data)
@@ -161,11 +161,11 @@ def assemble(
     Parameters
     ----------
     encoder
-        Makes the encoder, given the size H of its output.
+        Builds the encoder from the size H of its output.
     decoder
-        Makes the decoder, given how many numbers it gets of each code.
+        Builds the decoder from the number of inputs that it takes for each code.
     likelihood
-        Makes the likelihood.
+        Builds the likelihood.
 
     Raises
     ------

@@ -15,7 +15,7 @@ from digits import FAST, Digits, Mute, Stuck, run, same, tilt, total
 
 from grammar_rae.errors import DataError, InputError, MissingExtraError, UnknownNameError
 from grammar_rae.optimization import STRATEGIES, loop, optimize
-from grammar_rae.optimization.acquisition import by_expected_improvement
+from grammar_rae.optimization.acquisition import choose_by_expected_improvement
 from grammar_rae.optimization.base import Observations, Question
 from grammar_rae.optimization.paper import PaperStrategy
 from grammar_rae.optimization.pareto import is_on_front
@@ -59,9 +59,9 @@ def test_belief_keeps_the_points_of_a_batch_apart() -> None:
     gp = SparseGP(Kernel(0.2 * one[None], one, 1e-3 * one), torch.zeros(1, 1).double())
     gp = gp.condition(np.zeros((2, 1)), np.zeros(2)).believe(torch.zeros(1, 1).double())
     line = torch.linspace(0, 2, 41, dtype=torch.float64)[:, None]
-    chosen = line[by_expected_improvement(gp, 0.0, line, 3), 0]
+    chosen = line[choose_by_expected_improvement(gp, 0.0, line, 3), 0]
     assert float(torch.pdist(chosen[:, None]).min()) > 0.3 and float(chosen.min()) > 0.3
-    dear = by_expected_improvement(gp, 0.0, line, 3, price=100.0 * (line[:, 0] > 1))
+    dear = choose_by_expected_improvement(gp, 0.0, line, 3, price=100.0 * (line[:, 0] > 1))
     assert float(line[dear].max()) <= 1
 
 
@@ -85,7 +85,7 @@ def test_regions_grow_with_success_and_shrink_with_failure() -> None:
 
 def test_the_local_surrogate_sees_a_few_rows_of_many_and_all_of_the_best() -> None:
     seen = observed(2000)
-    rows = TurboStrategy(n_local=100).for_surrogate(seen)
+    rows = TurboStrategy(n_local=100).surrogate_rows(seen)
     assert len(set(rows.tolist())) == 100
     assert set(np.argsort(-seen.merit)[:50].tolist()) <= set(rows.tolist())
 

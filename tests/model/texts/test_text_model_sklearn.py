@@ -1,20 +1,26 @@
 """Models of texts by the conventions of scikit-learn."""
 
+import copy
+import pickle
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.linear_model import Ridge
+from sklearn.exceptions import NotFittedError
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted
 from text_models import EXACT, FEW, LATENT, TEXTS, quick
 
-from grammar_rae.errors import (
-    TrainingError,
-)
-from grammar_rae.model import TextModel
+from grammar_rae.errors import TextError, TrainingError, UnknownNameError
+from grammar_rae.model import ImageModel, NotTrainedError, TextModel
 from grammar_rae.recipes import RECIPES
 
 
@@ -89,3 +95,60 @@ def test_pipeline() -> None:
 def test_device(model: TextModel) -> None:
     assert model.device == torch.device("cpu")
     assert model.to("cpu") is model
+
+
+# --- a real file has rows that cannot be used ------------------------------------------------------------------------
+
+RAGGED = [*FEW[:20], "no molecule", *FEW[20:40], "C" * 400]
+HEAVY = np.array([len(text) > 30 for text in RAGGED])
+
+
+def test_transform_follows_the_choice_of_errors(model: TextModel) -> None:
+    choosing = copy.copy(model)
+    assert np.array_equal(choosing.transform(FEW), model.encode(FEW))
+    with pytest.raises(TextError, match="text 21 of 42"):
+        choosing.transform(RAGGED)
+    codes = choosing.set_params(errors="nan").transform(RAGGED)
+    assert np.array_equal(codes, model.encode(RAGGED, errors="nan"), equal_nan=True) and len(codes) == 42
+    assert np.array_equal(choosing.set_params(errors="skip").transform(RAGGED), codes[~np.isnan(codes).any(axis=1)])
+    with pytest.raises(UnknownNameError, match="nan, raise, skip"):
+        choosing.set_params(errors="ignore").transform(FEW)
+
+
+def test_a_classifier_on_latent_codes(model: TextModel) -> None:
+    class Ready(TextModel):
+        """A trained model: a grid over what comes after it need not train it again."""
+
+        def fit(self, X: Any, y: Any = None) -> "Ready":
+            self.fitted_ = model.fitted_
+            return self
+
+    steps = (Ready("tiny", errors="nan"), SimpleImputer(), LogisticRegression())
+    search = GridSearchCV(make_pipeline(*steps), {"logisticregression__C": [0.1, 10.0]}, cv=2)
+    search.fit(RAGGED, HEAVY)
+    assert search.best_params_["logisticregression__C"] in (0.1, 10.0)
+    assert search.predict(RAGGED).shape == (42,) and search.score(RAGGED, HEAVY) > 0.5
+    assert len(search.predict_proba(["CCO", "no molecule"])) == 2
+
+
+def test_a_grid_over_the_models_own_parameters() -> None:
+    pipeline = make_pipeline(quick(), Ridge())
+    search = GridSearchCV(pipeline, {"textmodel__overrides": [EXACT | {"latent": 3}, EXACT]}, cv=2)
+    search.fit(FEW, [float(len(text)) for text in FEW])
+    assert len(search.cv_results_["mean_test_score"]) == 2 and np.isfinite(search.best_score_)
+
+
+def test_the_error_is_scikit_learns(model: TextModel) -> None:
+    with pytest.raises(NotFittedError):
+        TextModel().transform(["CCO"])
+    with pytest.raises(NotFittedError):
+        check_is_fitted(TextModel())
+    check_is_fitted(model)
+    error = pickle.loads(pickle.dumps(NotTrainedError("the model is not trained", remedy="Call fit.")))
+    assert isinstance(error, TrainingError) and str(error) == "the model is not trained. Call fit."
+
+
+def test_tags() -> None:
+    texts, images = get_tags(TextModel()).input_tags, get_tags(ImageModel()).input_tags
+    assert texts.string and texts.one_d_array and not texts.two_d_array
+    assert images.three_d_array and not images.two_d_array and not images.string
