@@ -53,7 +53,7 @@ Kind = TypeVar("Kind", bound=Recipe)
 
 
 def get_recipe(recipe: str | Recipe, kind: type[Kind]) -> Kind:
-    """The recipe of that name, or the recipe itself, which must be one of a kind: ``Recipe`` for any.
+    """The recipe of a name, or the recipe itself, checked to be of a kind (``Recipe`` accepts any).
 
     Raises
     ------

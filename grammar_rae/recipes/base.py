@@ -22,19 +22,19 @@ Options = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What to train and how; each pair ``x``, ``x_options`` names a row of a table and its keyword arguments.
+    """What to train and how; each pair ``x``, ``x_options`` is the name of a row of a table and its keyword arguments.
 
     Attributes
     ----------
     name, description
-        For people.
+        For people to read.
     encoder, decoder, latent
         Rows of the tables of nets, and D.
     objective, likelihood, regularizer, density
         Rows of the tables of those names. The density is fitted after training.
     smoothing
-        The noise on what is drawn from the density, unless another one is asked for; only decoders that were trained
-        with the regulariser ``noise-conditioned`` know of it.
+        The default level of the noise on draws of the density; only decoders that were trained with the regulariser
+        ``noise-conditioned`` accept any but 0.
     training
         Keyword arguments of :class:`TrainingSettings`.
     validation_fraction, validation_maximum

@@ -1,8 +1,8 @@
-"""Scores: what a text is worth, as a number.
+"""Scores: how good a text is, as a number.
 
 ``SCORES`` is the table; a new score is one row. A score's function takes one text and raises
 :class:`~grammar_rae.errors.TextError` where the text has no such number. :func:`get_score` makes a score of a name, of
-a name with a parameter, or of any function of one text; :func:`evaluate` asks it about many texts, and tells why some
+a name with a parameter, or of any function of one text; :func:`evaluate` computes it for many texts, and says why some
 have no value.
 """
 
@@ -42,7 +42,7 @@ ZINC250K = {
 def get_score(
     what: str | Score | Callable[[str], float], constants: Mapping[str, Mapping[str, float]] | None = None
 ) -> Score:
-    """A score, from what a user may call one.
+    """The score of a name or a function.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Asking a function about many texts, whatever it does to some of them."""
+"""A function's values for many texts, even if it fails for some of them."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -50,7 +50,9 @@ def as_list(what: str, values: Iterable[str]) -> list[str]:
 def check_jobs(jobs: int) -> None:
     """Raise :class:`InputError` for a number of processes that there cannot be."""
     if jobs == 0 or jobs < -1:
-        raise InputError("there must be a process", received=f"jobs {jobs}", expected="jobs >= 1, or -1 for all")
+        raise InputError(
+            "the number of processes cannot be used", received=f"jobs {jobs}", expected="jobs >= 1, or -1 for all"
+        )
 
 
 def outcomes(
