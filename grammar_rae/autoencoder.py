@@ -1,5 +1,6 @@
 """The core: one step of training, whatever the modality, the objective and the regulariser."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -85,6 +86,26 @@ class Autoencoder(nn.Module):
             For smoothing that the decoder does not know of.
         """
         return self.regularizer.smooth(self.objective.project(z), smoothing, generator)
+
+    def decode(
+        self,
+        z: Tensor,
+        smoothing: float = 0.0,
+        generator: torch.Generator | None = None,
+        search: Callable[[nn.Module, Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """The decoder's output for any z (B, D), outside training.
+
+        Parameters
+        ----------
+        z, smoothing, generator
+            As for :meth:`smooth`.
+        search
+            How the decoder is run on the smoothed codes, for one that takes many steps; None calls it once.
+        """
+        smoothed = self.smooth(z, smoothing, generator)
+        out: Tensor = self.decoder(smoothed) if search is None else search(self.decoder, smoothed)
+        return out
 
     def sample_codes(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """z (B, D) of x, as training draws it; of several codes of an input, the first."""

@@ -131,8 +131,8 @@ def test_points_without_a_valid_text_are_counted() -> None:
 
 @pytest.mark.parametrize("stopped", ["interrupted", None])  # as Ctrl-C leaves it, or a loss that is no number
 def test_a_training_without_an_end_goes_on(tmp_path: Path, stopped: str | None) -> None:
-    texts, recipe = expression_set()[::1000], RECIPES["fast-grae-expressions"].replaced(epochs=3, seed=0)
-    model = TextModel(recipe.replaced(epochs=1), seed=0).fit(texts, folder=tmp_path, jobs=1)
+    texts, recipe = expression_set()[::1000], RECIPES["fast-grae-expressions"].replace(epochs=3, seed=0)
+    model = TextModel(recipe.replace(epochs=1), seed=0).fit(texts, folder=tmp_path, jobs=1)
     model.history.stopped = stopped
     model.save(tmp_path)
     for _ in range(2):

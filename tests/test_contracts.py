@@ -120,7 +120,7 @@ def tiny(axis: str, name: str) -> TextRecipe:
     chosen: dict[str, Any] = {axis: name}
     if f"{axis}_options" in RECIPES["tiny"].to_dict():
         chosen[f"{axis}_options"] = {}
-    return RECIPES["tiny"].replaced(**chosen)
+    return RECIPES["tiny"].replace(**chosen)
 
 
 def prepared(recipe: TextRecipe) -> tuple[Codec, torch.Tensor]:
@@ -150,7 +150,7 @@ def tiny_images(recipe: ImageRecipe, **chosen: Any) -> ImageRecipe:
     """A recipe of images with few channels, and with these rows and their own options."""
     for axis in chosen:
         chosen = {f"{axis}_options": {}, **chosen} if hasattr(recipe, f"{axis}_options") else chosen
-    recipe = recipe.replaced(**chosen)
+    recipe = recipe.replace(**chosen)
     few: dict[str, Any] = {}
     for axis in ("encoder", "decoder"):
         options = dict(getattr(recipe, f"{axis}_options"))
@@ -158,7 +158,7 @@ def tiny_images(recipe: ImageRecipe, **chosen: Any) -> ImageRecipe:
         if "channels" in options:
             own = {**own, "channels": [max(2, count // 128) for count in options["channels"]]}
         few[f"{axis}_options"] = {**options, **own}
-    return recipe.replaced(**few)
+    return recipe.replace(**few)
 
 
 def built(recipe: Recipe) -> tuple[Callable[[Recipe], Parts], torch.Tensor]:
@@ -294,7 +294,7 @@ def bound_example(name: str, codec: Codec) -> Constraint[Any] | None:
 
 def through_a_recipe(spec: ConstraintSpec) -> ConstraintSpec:
     """The same spec by way of a recipe, as JSON keeps it."""
-    recipe = RECIPES["tiny"].replaced(constraint=str(spec))
+    recipe = RECIPES["tiny"].replace(constraint=str(spec))
     return parse_spec(TextRecipe.from_dict(json.loads(json.dumps(recipe.to_dict()))).constraint)
 
 

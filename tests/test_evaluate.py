@@ -23,7 +23,7 @@ from grammar_rae.cli import evaluation as evaluation_command
 from grammar_rae.datasets import sample_texts
 from grammar_rae.errors import DataError, InputError, MissingExtraError
 from grammar_rae.metrics import chemnet_moments, fcd, snn
-from grammar_rae.model import SampleResult, TextModel
+from grammar_rae.model import DecodedTexts, EncodedTexts, SampleResult, TextModel
 from grammar_rae.report.evaluation import evaluation_markdown, evaluation_tables, write_evaluation_page
 from grammar_rae.resources import bundled_file
 
@@ -141,12 +141,19 @@ def test_exact_reconstructions_count(home: Path, model: TextModel, monkeypatch: 
     """A model that gives back every molecule has 1, less what its codec refuses."""
     kept: dict[int, str] = {}
 
-    def encode(texts: list[str], **_: Any) -> Any:
-        kept.update(enumerate(map(chem.canonical, texts)))
-        return np.arange(len(texts), dtype=np.float32)[:, None]
+    def encode(texts: list[str], errors: str = "raise", **_: Any) -> Any:
+        rejected = {index: error.message for index, error in model.codec.encode_batch(texts).rejected}
+        rows = [index for index in range(len(texts)) if index not in rejected]
+        kept.update(enumerate(chem.canonical(texts[row]) for row in rows))
+        codes = np.arange(len(rows), dtype=np.float32)[:, None]
+        return EncodedTexts(codes, np.array(rows), rejected) if errors == "skip" else codes
+
+    def decode(z: Any, **_: Any) -> list[str]:
+        return [kept[int(row[0])] for row in z]
 
     monkeypatch.setattr(model, "encode", encode)
-    monkeypatch.setattr(model, "decode", lambda z, **_: [kept[int(row[0])] for row in z])
+    monkeypatch.setattr(model, "decode", decode)
+    monkeypatch.setattr(model, "decode_batch", lambda z, **_: DecodedTexts(decode(z), np.ones(len(z), bool)))
     path = written(home / "salts.smi", [*OTHERS[:8], "CC.CO", "CCC.CO"])  # the codec takes single molecules
     evaluating = _Evaluating(model, what(home, reference=path, reconstruct=10))
     evaluating._references()

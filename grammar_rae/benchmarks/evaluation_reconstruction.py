@@ -19,20 +19,18 @@ def reconstruction(model: TextModel, asked: Sequence[str], constraint: str | Non
     ``sampled`` is of a tenth as many, the first that the codec takes: each is encoded :data:`ENCODINGS` times with the
     encoder's noise, and each of these codes decoded :data:`DECODINGS` times at temperature 1.
     """
-    codec = model.codec
-    refused = {index for index, _ in codec.encode_batch(asked).rejected}
-    texts = [text for index, text in enumerate(asked) if index not in refused]
-    figures: Row = {"molecules": len(asked), "refused": len(refused)}
+    found = model.reconstruction(asked, constraint)
+    texts = [text for index, text in enumerate(asked) if index not in found.rejected]
+    figures: Row = {"molecules": len(asked), "refused": found.refused}
     if not texts:
         return {**figures, "greedy": 0.0}
-    wanted = np.array([codec.canonical(text) for text in texts])
-    greedy = np.array(model.reconstruct(texts, constraint))
     few = texts[: max(len(asked) // 10, 1)]
-    wanted_again = np.repeat(wanted[: len(few)], DECODINGS)
-    hits = sum(int((found == wanted_again).sum()) for found in _drawn_again(model, few, constraint, seed))
+    wanted = np.array([model.codec.canonical(text) for text in few])
+    wanted_again = np.repeat(wanted, DECODINGS)
+    hits = sum(int((drawn == wanted_again).sum()) for drawn in _drawn_again(model, few, constraint, seed))
     return {
         **figures,
-        "greedy": float((greedy == wanted).sum()) / len(asked),
+        "greedy": found.share,
         "sampled": hits / (len(few) * ENCODINGS * DECODINGS),
         "sampled_molecules": len(few),
         "encodings": ENCODINGS,

@@ -153,7 +153,7 @@ class Run:
             chosen["epochs"] = self.study.epochs
         if self.variant:
             chosen["objective_options"] = {**recipe.objective_options, **self.variant}
-        return recipe.replaced(**chosen)
+        return recipe.replace(**chosen)
 
     def trained(self) -> ImageModel:
         """The model: loaded, or trained, from where an interrupted training stopped.

@@ -160,7 +160,7 @@ class Study:
         for name in self.densities:
             made, options = Draw(name, 0.0, 1.0, "grammar").fitted
             # Found now: after the trainings it would cost them.
-            build_density(get_recipe(BASE, TextRecipe).replaced(density=made, density_options=options))
+            build_density(get_recipe(BASE, TextRecipe).replace(density=made, density_options=options))
         for field, least in (("rows", 100), ("epochs", 1), ("n", 100)):
             if getattr(self, field) < least:
                 raise InputError(f"{field} cannot be used", received=getattr(self, field), expected=f"{least} or more")
@@ -215,7 +215,7 @@ class Run:
     def recipe(self) -> TextRecipe:
         study = self.study
         base = get_recipe(BASE, TextRecipe)
-        return base.replaced(**MODELS[self.model].fields, epochs=study.epochs, seed=study.seed, validate_every=None)
+        return base.replace(**MODELS[self.model].fields, epochs=study.epochs, seed=study.seed, validate_every=None)
 
     @property
     def folder(self) -> Path:
@@ -270,20 +270,12 @@ def run(study: Study) -> Iterator[Row]:
             yield from (row for row in rows.values() if row is not None)
             continue
         model = one.trained()
-        exact = _exact(model, study.test_texts)
+        exact = model.reconstruction(study.test_texts).share
         for draw, row in rows.items():
             if row is None:
                 row = {**one.key, **draw._asdict(), "exact": exact, **_drawn(model, draw, study), **common.machine()}
                 common.append(study.results, [row])
             yield row
-
-
-def _exact(model: TextModel, texts: Sequence[str]) -> float:
-    """The share of molecules that come back from their codes, those that the codec refuses counted as lost."""
-    refused = {index for index, _ in model.codec.encode_batch(texts).rejected}
-    taken = [text for index, text in enumerate(texts) if index not in refused]
-    back = model.reconstruct(taken)
-    return sum(model.codec.canonical(text) == one for text, one in zip(taken, back, strict=True)) / len(texts)
 
 
 def _drawn(model: TextModel, draw: Draw, study: Study) -> Row:

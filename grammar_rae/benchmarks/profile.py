@@ -28,7 +28,7 @@ def run(folder: str | PathLike[str], recipe: str = "molecules", steps: int = 60,
     seed
         Of the weights and the order of the rows.
     """
-    chosen = get_recipe(recipe, TextRecipe).replaced(seed=seed)
+    chosen = get_recipe(recipe, TextRecipe).replace(seed=seed)
     settings = training_settings(chosen)
     data = TokenDataset.open(folder)
     model = build_text(chosen, codec_from_dict(data.codec_dict)).autoencoder.train()

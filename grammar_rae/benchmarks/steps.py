@@ -137,7 +137,7 @@ class _Setting(NamedTuple):
     threads: int | None
 
     def recipe(self) -> ImageRecipe:
-        return image_recipe(self.model, net=self.net).replaced(
+        return image_recipe(self.model, net=self.net).replace(
             seed=self.seed, epochs=1, batch_size=self.batch, accelerator="cpu", precision="32-true"
         )
 

@@ -113,7 +113,7 @@ class Study:
                 values, constants = file["values"], json.loads(str(file["constants"]))
             if len(values) == len(self.texts.training):
                 return score.with_constants(constants) if constants else score, values
-        score, found = score.fitted(self.texts.training, jobs=-1, progress=self.progress)
+        score, found = score.fit_constants(self.texts.training, jobs=-1, progress=self.progress)
         if found.failures:
             row, reason = found.failures[0]
             raise InputError(f"a training row has no score ({reason})", received=repr(self.texts.training[row]))
@@ -138,7 +138,7 @@ class Run:
         chosen: dict[str, Any] = {"seed": self.study.seed}
         if self.study.epochs is not None:
             chosen["epochs"] = self.study.epochs
-        return recipe.replaced(**chosen)
+        return recipe.replace(**chosen)
 
     @property
     def folder(self) -> Path:
@@ -227,20 +227,21 @@ def _model(one: Run) -> TextModel:
 def _reconstruction(one: _Trained) -> Row:
     """The share of test rows that come back: the likeliest text of each code, and by the grammar VAE's protocol."""
     study, model = one.study, one.model
-    test, refused = _test_rows(one)
+    rows = _test_rows(one)
+    found = {constraint: model.reconstruction(rows, constraint) for constraint in one.constraints}
+    rejected = next(iter(found.values())).rejected
+    test = [text for index, text in enumerate(rows) if index not in rejected]
     if not test:
-        raise InputError("the model's codec takes none of the test rows", received=f"{refused} rows")
-    wanted = np.array([model.codec.canonical(text) for text in test])
-    figures: Row = {"rows": len(test), "refused": refused, "validated": study.texts.test is None}
-    for constraint in one.constraints:
-        found = np.array(model.decode(model.encode(test), constraint=constraint))
-        figures[f"exact_{constraint}"] = float((found == wanted).mean())
+        raise InputError("the model's codec takes none of the test rows", received=f"{len(rows)} rows")
+    figures: Row = {"rows": len(rows), "refused": len(rejected), "validated": study.texts.test is None}
+    figures |= {f"exact_{constraint}": again.share for constraint, again in found.items()}
     few = max(1, len(test) // 10)
+    wanted = np.array([model.codec.canonical(text) for text in test[:few]])
     hits = 0
     for turn in range(ENCODINGS):
         z = np.repeat(model.encode(test[:few], noise=True, seed=turn), DECODINGS, axis=0)
-        found = np.array(model.decode(z, temperature=1.0, constraint=RAW, seed=turn))
-        hits += int((found == np.repeat(wanted[:few], DECODINGS)).sum())
+        drawn = np.array(model.decode(z, temperature=1.0, constraint=RAW, seed=turn))
+        hits += int((drawn == np.repeat(wanted, DECODINGS)).sum())
     return {**figures, "drawn_rows": few, "exact_drawn": hits / (few * ENCODINGS * DECODINGS)}
 
 
@@ -333,8 +334,8 @@ def _mean(values: Sequence[float]) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-def _test_rows(one: _Trained) -> tuple[list[str], int]:
-    """Rows that the model was not trained on and that its codec takes, and how many it refuses."""
+def _test_rows(one: _Trained) -> list[str]:
+    """Rows that the model was not trained on."""
     study, codec = one.study, one.model.codec
     texts = study.texts.test
     if texts is None:
@@ -342,6 +343,4 @@ def _test_rows(one: _Trained) -> tuple[list[str], int]:
         encoded = TokenDataset.open(one.run.folder / DATA_FOLDER)
         _, validation = encoded.split(recipe.validation_fraction, study.seed, recipe.validation_maximum)
         texts = codec.decode_batch(validation.batch(range(min(study.rows, len(validation)))).numpy())
-    texts = texts[: study.rows]
-    refused = {index for index, _ in codec.encode_batch(texts).rejected}
-    return [text for index, text in enumerate(texts) if index not in refused], len(refused)
+    return list(texts[: study.rows])

@@ -12,7 +12,7 @@ from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.model.latent import LatentModel
 from grammar_rae.recipes import Recipe, training_settings
 
-M = TypeVar("M", bound=LatentModel)
+M = TypeVar("M", bound=LatentModel[Any])
 
 
 def check_names(kind: str, names: Iterable[str], table: Collection[str]) -> None:

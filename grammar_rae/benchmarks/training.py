@@ -75,14 +75,9 @@ def training_figures(model: TextModel) -> Row:
 
 
 def reconstruction(model: TextModel, texts: list[str]) -> Row:
-    """The share of texts whose greedy decoding is exactly the text, among those that the codec takes."""
-    codec = model.codec
-    rejected = {index for index, _ in codec.encode_batch(texts).rejected}
-    taken = [text for index, text in enumerate(texts) if index not in rejected]
-    forms = [codec.prepare(text) for text in taken]
-    decoded = model.decode(model.encode(taken), canonical=False)
-    exact = sum(a == b for a, b in zip(forms, decoded, strict=True))
-    return {"held_out": len(texts), "held_out_rejected": len(rejected), "reconstruction": exact / len(taken)}
+    """The share of texts that are reconstructed exactly, and how many the codec rejects."""
+    found = model.reconstruction(texts)
+    return {"held_out": len(texts), "held_out_rejected": found.refused, "reconstruction": found.share}
 
 
 def sampling(model: TextModel, n: int, seed: int = 0) -> Row:

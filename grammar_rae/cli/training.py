@@ -79,7 +79,6 @@ def demo(
     """Train on bundled molecules, and draw new ones."""
     import grammar_rae
     from grammar_rae.cli import pages
-    from grammar_rae.cli.latent import are_exact, share
     from grammar_rae.datasets import read_texts
     from grammar_rae.resources import bundled_file
 
@@ -97,12 +96,12 @@ def demo(
     frame = result.to_frame(scores=DEMO_SCORES)
     files.write_frame(table, frame)
     pages.write_samples_page(page, model, result, frame)
-    exact = are_exact(model.codec, held_out, model.reconstruct(held_out))
+    exact = model.reconstruction(held_out)
     typer.echo(
         f"""
 raw validity          {result.validity:.1%} (drew {result.attempts:,} for {len(result):,} valid ones)
 uniqueness            {result.uniqueness:.1%}
-exact reconstruction  {share(exact)}, molecules not seen in training
+exact reconstruction  {exact}, molecules not seen in training
 
 written               {table}, {page}, and the model {run}
 
@@ -148,7 +147,7 @@ def tell_rejected(texts: Path, run: Path) -> None:
         files.note(f"{data.n_rejected} of {data.n_read} rows were left out; {folder / REJECTED} says why")
 
 
-def conclude(model: "LatentModel", run: Path, then: str) -> None:
+def conclude(model: "LatentModel[Any]", run: Path, then: str) -> None:
     """Say what the training came to, and what to do next; of several processes, the first one does."""
     from grammar_rae.training import is_main_process
 
@@ -165,7 +164,7 @@ def conclude(model: "LatentModel", run: Path, then: str) -> None:
     files.note(f"next: {then}")
 
 
-def stop_if_interrupted(model: "LatentModel", run: Path) -> None:
+def stop_if_interrupted(model: "LatentModel[Any]", run: Path) -> None:
     """After Ctrl-C the model is saved; the exit code still says that the training was cut short."""
     if model.history.stopped == "interrupted":
         files.note(f"interrupted; the model so far is in {run}, and --resume continues the training")

@@ -1,4 +1,4 @@
-"""What every recipe has, whatever it makes models of, and how its parts are made."""
+"""What every recipe has, whatever it is for, and how its parts are built."""
 
 import inspect
 import json
@@ -22,19 +22,19 @@ Options = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What to train and how; each pair ``x``, ``x_options`` names a row of a table and its keyword arguments.
+    """What to train and how; each pair ``x``, ``x_options`` is the name of a row of a table and its keyword arguments.
 
     Attributes
     ----------
     name, description
-        For people.
+        For people to read.
     encoder, decoder, latent
         Rows of the tables of nets, and D.
     objective, likelihood, regularizer, density
         Rows of the tables of those names. The density is fitted after training.
     smoothing
-        The noise on what is drawn from the density, unless another one is asked for; only decoders that were trained
-        with the regulariser ``noise-conditioned`` know of it.
+        The default level of the noise on draws of the density; only decoders that were trained with the regulariser
+        ``noise-conditioned`` accept any but 0.
     training
         Keyword arguments of :class:`TrainingSettings`.
     validation_fraction, validation_maximum
@@ -99,7 +99,7 @@ class Recipe:
                     expected="names, numbers, texts and lists",
                 ) from error
 
-    def replaced(self, **overrides: Any) -> Self:
+    def replace(self, **overrides: Any) -> Self:
         """The same recipe with other choices: fields of this class, or of :class:`TrainingSettings`.
 
         A length that is chosen (``epochs`` or ``time_limit``) replaces the recipe's own, whichever that was.
@@ -135,7 +135,7 @@ class Recipe:
         Raises
         ------
         InputError
-            When ``data`` is no recipe.
+            If ``data`` is not that of a recipe.
         """
         try:
             return cls(**data)
@@ -161,11 +161,11 @@ def assemble(
     Parameters
     ----------
     encoder
-        Makes the encoder, given the size H of its output.
+        Builds the encoder from the size H of its output.
     decoder
-        Makes the decoder, given how many numbers it gets of each code.
+        Builds the decoder from the number of inputs that it takes for each code.
     likelihood
-        Makes the likelihood.
+        Builds the likelihood.
 
     Raises
     ------
@@ -174,8 +174,8 @@ def assemble(
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(recipe.training.get("seed", 0))
-        objective = made(OBJECTIVES[recipe.objective], recipe.objective_options)
-        regularizer = made(REGULARIZERS[recipe.regularizer], recipe.regularizer_options)
+        objective = construct(OBJECTIVES[recipe.objective], recipe.objective_options)
+        regularizer = construct(REGULARIZERS[recipe.regularizer], recipe.regularizer_options)
         autoencoder = Autoencoder(
             encoder(recipe.latent * objective.outputs_per_latent),
             decoder(recipe.latent + regularizer.conditions),
@@ -195,7 +195,7 @@ def build_density(recipe: Recipe) -> Density:
     InputError
         For options that it does not take.
     """
-    density: Density = made(DENSITIES[recipe.density], recipe.density_options, recipe.latent)
+    density: Density = construct(DENSITIES[recipe.density], recipe.density_options, recipe.latent)
     return density
 
 
@@ -210,7 +210,7 @@ def training_settings(recipe: Recipe) -> TrainingSettings:
     return TrainingSettings(**recipe.training)
 
 
-def made(make: Callable[..., Any], options: Options, *arguments: Any, **keywords: Any) -> Any:
+def construct(make: Callable[..., Any], options: Options, *arguments: Any, **keywords: Any) -> Any:
     """Call ``make``; a wrong option becomes an error that names it."""
     try:
         # Only a mistaken keyword is looked for; what goes wrong inside keeps its traceback.

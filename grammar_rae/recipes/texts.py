@@ -10,7 +10,7 @@ from grammar_rae.density import DENSITIES
 from grammar_rae.likelihoods import LIKELIHOODS
 from grammar_rae.nets.sequence import DECODERS, ENCODERS
 from grammar_rae.objectives import OBJECTIVES
-from grammar_rae.recipes.base import Options, Parts, Recipe, assemble, made
+from grammar_rae.recipes.base import Options, Parts, Recipe, assemble, construct
 from grammar_rae.regularizers import REGULARIZERS
 
 
@@ -134,7 +134,7 @@ TEXT_RECIPES: tuple[TextRecipe, ...] = (
 
 def learn_codec(recipe: TextRecipe, texts: Iterable[str]) -> Codec:
     """The recipe's codec, learned from texts."""
-    codec: Codec = made(
+    codec: Codec = construct(
         CODECS[recipe.codec].learn,
         recipe.codec_options,
         texts,
@@ -158,8 +158,8 @@ def build_text(recipe: TextRecipe, codec: Codec) -> Parts:
     max_length = codec.max_length or 1024
     return assemble(
         recipe,
-        lambda n_outputs: made(ENCODERS[recipe.encoder], recipe.encoder_options, rules, n_outputs, max_length),
-        lambda latent: made(DECODERS[recipe.decoder], recipe.decoder_options, rules, latent, max_length),
+        lambda n_outputs: construct(ENCODERS[recipe.encoder], recipe.encoder_options, rules, n_outputs, max_length),
+        lambda latent: construct(DECODERS[recipe.decoder], recipe.decoder_options, rules, latent, max_length),
         lambda: LIKELIHOODS[recipe.likelihood](rules),
     )
 

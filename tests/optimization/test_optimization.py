@@ -12,15 +12,14 @@ import pandas as pd
 import pytest
 import torch
 from digits import FAST, Digits, Mute, Stuck, run, same, tilt, total
-from numpy.typing import NDArray
 
 from grammar_rae.errors import DataError, InputError, MissingExtraError, UnknownNameError
 from grammar_rae.optimization import STRATEGIES, loop, optimize
-from grammar_rae.optimization.acquisition import by_expected_improvement
+from grammar_rae.optimization.acquisition import choose_by_expected_improvement
 from grammar_rae.optimization.base import Observations, Question
 from grammar_rae.optimization.paper import PaperStrategy
 from grammar_rae.optimization.pareto import is_on_front
-from grammar_rae.optimization.proposals import Decoder, encode_some
+from grammar_rae.optimization.proposals import Decoder
 from grammar_rae.optimization.surrogate import Kernel, SparseGP
 from grammar_rae.optimization.turbo import TurboStrategy, region_size
 from grammar_rae.scores import SCORES, Score, StandardizedSum
@@ -60,9 +59,9 @@ def test_belief_keeps_the_points_of_a_batch_apart() -> None:
     gp = SparseGP(Kernel(0.2 * one[None], one, 1e-3 * one), torch.zeros(1, 1).double())
     gp = gp.condition(np.zeros((2, 1)), np.zeros(2)).believe(torch.zeros(1, 1).double())
     line = torch.linspace(0, 2, 41, dtype=torch.float64)[:, None]
-    chosen = line[by_expected_improvement(gp, 0.0, line, 3), 0]
+    chosen = line[choose_by_expected_improvement(gp, 0.0, line, 3), 0]
     assert float(torch.pdist(chosen[:, None]).min()) > 0.3 and float(chosen.min()) > 0.3
-    dear = by_expected_improvement(gp, 0.0, line, 3, price=100.0 * (line[:, 0] > 1))
+    dear = choose_by_expected_improvement(gp, 0.0, line, 3, price=100.0 * (line[:, 0] > 1))
     assert float(line[dear].max()) <= 1
 
 
@@ -86,7 +85,7 @@ def test_regions_grow_with_success_and_shrink_with_failure() -> None:
 
 def test_the_local_surrogate_sees_a_few_rows_of_many_and_all_of_the_best() -> None:
     seen = observed(2000)
-    rows = TurboStrategy(n_local=100).for_surrogate(seen)
+    rows = TurboStrategy(n_local=100).surrogate_rows(seen)
     assert len(set(rows.tolist())) == 100
     assert set(np.argsort(-seen.merit)[:50].tolist()) <= set(rows.tolist())
 
@@ -167,9 +166,15 @@ def test_the_most_frequent_valid_decoding_wins() -> None:
 
 def test_one_text_that_is_refused_costs_only_itself() -> None:
     texts = ["123", "12", "456", "", "7890", "789"] * 20
-    codes, taken = encode_some(Digits(), texts, rows=16)
-    assert taken.tolist() == [len(text) == 3 for text in texts]
+    accepted = [len(text) == 3 for text in texts]
+    codes, rows = Decoder(Digits()).encode(texts)
+    assert rows.tolist() == np.flatnonzero(accepted).tolist()
     np.testing.assert_array_equal(codes, Digits().encode([text for text in texts if len(text) == 3]))
+    fallback = np.random.default_rng(0).normal(size=(len(texts), 3)).astype(np.float32)
+    found = Decoder(Digits()).encode_or(texts, fallback)
+    np.testing.assert_array_equal(found, np.where(np.array(accepted)[:, None], found, fallback))
+    np.testing.assert_array_equal(found[rows], codes)
+    np.testing.assert_array_equal(Decoder(Digits()).encode_or(["", "12"], fallback[:2]), fallback[:2])
 
 
 # --- data ------------------------------------------------------------------------------------------------------------
@@ -188,7 +193,12 @@ def test_data_in_all_their_forms() -> None:
     one = run(score=score, data=texts, n_iterations=1)
     assert called[: len(texts)] == texts
     called.clear()
-    for data in ((texts, values), pd.DataFrame({"smiles": texts, "total": values})):
+    tables = (
+        pd.DataFrame({"smiles": texts, "total": values}),
+        pd.DataFrame({"total": values, "more": values, "Text": texts}),
+        pd.DataFrame({"words": texts, "total": values}),  # the only column that is not a score's
+    )
+    for data in ((texts, values), *tables):
         other = run(score=score, data=data, n_iterations=1)
         assert not set(called) & set(texts)
         same(one, other)
@@ -199,9 +209,9 @@ def test_a_run_may_begin_where_another_one_began() -> None:
     class Counting(Digits):
         encoded = 0
 
-        def encode(self, texts: list[str]) -> NDArray[np.float32]:
+        def encode(self, texts: list[str], errors: str = "raise") -> Any:
             Counting.encoded += len(texts)
-            return super().encode(texts)
+            return super().encode(texts, errors)
 
     texts = [f"{i:03}" for i in range(0, 1000, 7)]
     called: list[str] = []
@@ -221,8 +231,10 @@ def test_a_run_may_begin_where_another_one_began() -> None:
     assert other.initial["tilt"].tolist() == [tilt(text) for text in texts]  # another score is asked anew
 
     class Other(Digits):
-        def encode(self, texts: list[str]) -> NDArray[np.float32]:
-            return -super().encode(texts)
+        def encode(self, texts: list[str], errors: str = "raise") -> Any:
+            found = super().encode(texts, errors)
+            found.codes *= -1
+            return found
 
     with pytest.raises(DataError, match="another model"):
         run(model=Other(), score=score, data=one)
@@ -241,7 +253,7 @@ def test_data_without_a_value_are_counted_among_those_left_out() -> None:
     values = [math.nan if text[2] == "1" else total(text) for text in texts]
     given = run(data=(texts, values), n_iterations=1)
     missing = sum(text[2] == "1" for text in texts)
-    assert given.left_out == {"no value is given": missing} and len(given.initial) == len(texts)
+    assert given.left_out == {"its value is missing": missing} and len(given.initial) == len(texts)
     asked = run(score=Score("total", _raises, True, ""), data=[*texts, "x"], n_iterations=1)
     assert asked.left_out == {"not valid": 1, "RuntimeError: odd": sum(int(text[2]) % 2 for text in texts)}
 
@@ -256,7 +268,7 @@ def test_data_without_a_value_are_counted_among_those_left_out() -> None:
         ("111", InputError),
         (3, InputError),
         ((["111", "222"], [1.0]), InputError),
-        (pd.DataFrame({"words": ["111", "222"]}), InputError),
+        (pd.DataFrame({"words": ["111", "222"], "others": ["333", "444"]}), DataError),
     ],
 )
 def test_data_that_are_none(data: Any, error: type[Exception]) -> None:
@@ -340,8 +352,7 @@ def test_a_score_that_always_fails_is_told() -> None:
 
 def test_constants_are_those_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Keeping(Digits):
-        def __init__(self) -> None:
-            self.score_constants_: dict[str, dict[str, float]] = {}
+        score_constants_: dict[str, dict[str, float]]
 
     calls: list[str] = []
 
@@ -356,13 +367,20 @@ def test_constants_are_those_of_the_run(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setitem(SCORES, "zed", row)
     texts = [f"{i:03}" for i in range(0, 600, 3)]
     model, again = Keeping(), Keeping()
+    model.score_constants_, again.score_constants_ = {}, {}
     with pytest.raises(KeyboardInterrupt):
         run(score="zed", data=texts, model=model, folder=tmp_path)
     resumed = run(score="zed", model=again, folder=tmp_path, resume=True)
     fitted = resumed.settings["constants"]["zed"]
-    assert fitted != published and model.score_constants_ == again.score_constants_ == {"zed": fitted}
+    assert fitted != published and resumed.constants == {"zed": fitted}
+    assert model.score_constants_ == again.score_constants_ == {}  # a search changes no model: its caller may
     assert resumed.initial["zed"].mean() == pytest.approx(0)
-    same(run(score="zed", data=texts), resumed)
+    same(whole := run(score="zed", data=texts), resumed)
+    assert whole.constants == resumed.constants
+    model.score_constants_ = {"zed": {"sum_mean": 1.0, "sum_std": 2.0}}
+    assert run(score="zed", data=texts, model=model).constants == model.score_constants_
+    assert run(score=row, data=texts, model=model).constants == {}
+    assert run(score="zed", data=(texts, list(map(total, texts)))).constants == {}
     # By a score that was given itself, by values that were, or by those of another run, nothing is fitted.
     assert run(score=row, data=texts, model=model).settings["constants"]["zed"] == published
     assert run(score="zed", data=(texts, list(map(total, texts)))).settings["constants"]["zed"] == published
@@ -403,7 +421,9 @@ def test_a_real_model(tmp_path: Path) -> None:
     assert len(result.history) == 8 and result.validity == 1 and result.history["penalized_logp"].notna().all()
     # Standardised over these texts: three terms of mean 0.
     assert result.initial["penalized_logp"].mean() == pytest.approx(0, abs=1e-6)
-    assert model.score_constants_["penalized_logp"] == result.settings["constants"]["penalized_logp"]
+    assert result.constants == result.settings["constants"] and model.score_constants_ == {}
+    model.store_score_constants(result.constants)
+    assert model.score_constants_ == result.constants
     shutil.rmtree(tmp_path / "run")
     write_optimization_report(tmp_path / "page.html", result, n=4)
     page = (tmp_path / "page.html").read_text()

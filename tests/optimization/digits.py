@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from grammar_rae.errors import InputError, TextError
 from grammar_rae.optimization import Optimization, optimize
@@ -18,11 +17,17 @@ class Digits:
     dimensions = 3
     codec = SimpleNamespace(canonical=lambda text: text if text.isdigit() else None)
 
-    def encode(self, texts: list[str]) -> NDArray[np.float32]:
-        for text in texts:
-            if len(text) != self.dimensions:
-                raise TextError("not three digits", text=text)
-        return np.array([[int(digit) for digit in text] for text in texts], np.float32) / 4.5 - 1
+    def encode(self, texts: list[str], errors: str = "raise") -> Any:
+        rows = [row for row, text in enumerate(texts) if len(text) == self.dimensions]
+        if errors == "raise" and len(rows) < len(texts):
+            raise TextError("not three digits", text=str(texts))
+        digits = np.array([[int(digit) for digit in texts[row]] for row in rows], np.float32)
+        codes = digits.reshape(-1, self.dimensions) / 4.5 - 1
+        return SimpleNamespace(codes=codes, rows=np.array(rows, int)) if errors == "skip" else codes
+
+    def decode_batch(self, z: Any, **options: Any) -> Any:
+        texts = self.decode(z, **options)
+        return SimpleNamespace(texts=texts, valid=np.array([text.isdigit() for text in texts], bool))
 
     def decode(self, z: Any, temperature: float = 0.0, constraint: Any = None, seed: int | None = None) -> list[str]:
         z = np.asarray(z)
