@@ -106,15 +106,15 @@ def _triple_codes(
     """Two features of one kind can change places: of the ways to write such a triple, one has its bins descending."""
     sides = np.stack([bins[first, second], bins[first, third], bins[second, third]])
     left, right = kinds[first] == kinds[second], kinds[second] == kinds[third]
-    _descend(sides, left & right, [0, 1, 2])
-    _descend(sides, left & ~right, [1, 2])
-    _descend(sides, right & ~left, [0, 1])
+    _descend(sides, left & right, 0, 1, 2)
+    _descend(sides, left & ~right, 1, 2)
+    _descend(sides, right & ~left, 0, 1)
     code = (kinds[first] * _KINDS + kinds[second]) * _KINDS + kinds[third]
     for side in sides:
         code = code * _BINS + side
     return code
 
 
-def _descend(sides: NDArray[np.int64], where: NDArray[np.bool_], which: list[int]) -> None:
-    rows = np.ix_(which, np.flatnonzero(where))
+def _descend(sides: NDArray[np.int64], where: NDArray[np.bool_], *which: int) -> None:
+    rows = np.ix_(np.array(which), np.flatnonzero(where))
     sides[rows] = -np.sort(-sides[rows], axis=0)

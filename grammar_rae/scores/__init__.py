@@ -237,7 +237,6 @@ SCORES: dict[str, Score] = {
             f"log(1 + mean squared error, at most 1000 a point) to {TARGET}, or to the f of expression_error=f",
             with_parameter=_expression_error,
         ),
+        *(row for suite in SUITES.values() for row in suite.values()),
     )
 }
-for _suite in SUITES.values():
-    SCORES.update(_suite)

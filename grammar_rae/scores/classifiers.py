@@ -19,6 +19,8 @@ from grammar_rae.errors import DataError
 from grammar_rae.resources import bundled
 
 _BITS = 2048
+# To ask whether all trees have come to a leaf takes as long as two levels of them.
+_LEVELS = 8
 _CLIPPED = 1e-7
 _TOLERANCE, _ROUNDS = 0.0025, 100
 
@@ -145,10 +147,11 @@ class Forest:
         """The mean over the trees of the share of actives at the leaf that the bits (2048,) lead to."""
         nodes = self.roots
         while True:
-            below = self.children[bits[self.feature[nodes]], nodes]
-            if np.array_equal(below, nodes):
+            before = nodes
+            for _ in range(_LEVELS):
+                nodes = self.children[bits[self.feature[nodes]], nodes]
+            if np.array_equal(before, nodes):
                 return float(self.positive[nodes].mean())
-            nodes = below
 
 
 def _forest(arrays: _Arrays) -> Forest:
@@ -209,11 +212,14 @@ class Machine:
 
     def probability(self, counts: NDArray[np.int64]) -> float:
         """The probability that counts (2048,) are those of an active molecule."""
+        return 1.0 - couple(_logistic(self.slope * self.decision(counts) - self.offset))
+
+    def decision(self, counts: NDArray[np.int64]) -> float:
+        """The decision function, ``sum(weights * kernel) + intercept``: above 0 for the active side."""
         there = np.flatnonzero(counts)
         products = counts[there].astype(np.float32) @ self.vectors[there]
         distances = self.squares - 2.0 * products.astype(np.float64) + float(counts @ counts)
-        decision = float(self.weights @ np.exp(-self.gamma * distances)) + self.intercept
-        return 1.0 - couple(_logistic(self.slope * decision - self.offset))
+        return float(self.weights @ np.exp(-self.gamma * distances)) + self.intercept
 
 
 def _logistic(value: float) -> float:
