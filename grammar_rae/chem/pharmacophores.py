@@ -2,8 +2,8 @@
 
 A feature is an atom that does something: hydrogen bonds, charge, an attachment to a ring. Each pair and each triple of
 features of a molecule is one bit, named by the kinds of the features and the binned numbers of bonds between them.
-RDKit finds the features and can make the fingerprint too, one tuple at a time; here all tuples of a molecule are made
-at once, which gives the same sets of bits some fifty times faster.
+RDKit finds the features. It can make the fingerprint too, one tuple at a time; here all tuples of a molecule are made at
+once, which gives the same sets of bits about ten times faster.
 """
 
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ def _target(text: str) -> NDArray[np.int64]:
 def _features(found: Any) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The kinds of N features (N,), and the bonds on the shortest way between any two of them (N, N).
 
-    They are ordered by kind, then by atoms: this order decides which of two like triples is which.
+    They are ordered by kind, then by atoms, and pairs and triples are written in this order.
     """
     features = [
         (kind, atoms) for kind, matches in enumerate(_factory.GetMolFeats(found)) for atoms in sorted(set(matches))

@@ -100,7 +100,7 @@ def _row(text: str) -> Score:
         raise UnknownNameError("score", name, SCORES)
     row = SCORES[name]
     if isinstance(row.function, Classifier):
-        row.function.path()  # so that a missing file is told before any work
+        row.function.path()  # so that a missing file is reported before any work
     if not equals:
         return row
     if row.with_parameter is None:

@@ -1,6 +1,6 @@
 """The trained classifiers of three of PMO's tasks: the probability that a molecule is active against a protein.
 
-Their arrays lie in ``benchmarks/data/`` of a checkout, with their notice, and are no part of the installed package.
+Their arrays lie in ``benchmarks/data/`` of a checkout, with their notice; the installed package does not have them.
 """
 
 import math
@@ -19,7 +19,7 @@ from grammar_rae.errors import DataError
 from grammar_rae.resources import bundled
 
 _BITS = 2048
-# To ask whether all trees have come to a leaf takes as long as two levels of them.
+# Asking whether all trees have reached a leaf takes as long as descending two levels.
 _LEVELS = 8
 _CLIPPED = 1e-7
 _TOLERANCE, _ROUNDS = 0.0025, 100
@@ -68,7 +68,7 @@ class Classifier:
         except DataError as error:
             raise DataError(
                 f"the classifier {self.name!r} is not part of the installed package",
-                received=error.where,
+                where=error.where,
                 expected=f"the file benchmarks/data/{self.name}.npz beside the package, as in a checkout",
                 remedy="Clone the repository and install it there with: python -m pip install -e .",
             ) from error
@@ -81,7 +81,7 @@ class Classifier:
 
 
 def _load(path: Path, shapes: _Shapes, build: Callable[[_Arrays], _Model]) -> _Model:
-    """What is built of the arrays of a file, once their number, sizes and kinds are known to be right.
+    """Build a model from the arrays of a file, once their names, sizes and types are known to be right.
 
     Raises
     ------

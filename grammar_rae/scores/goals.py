@@ -35,7 +35,7 @@ def at_least(value: float, limit: float, deviation: float) -> float:
 
 
 def invert(value: float) -> float:
-    """``1 - value``: what is desired is that it is absent."""
+    """``1 - value``, for something that should be absent."""
     return 1.0 - value
 
 
@@ -46,7 +46,7 @@ def geometric_mean(values: Sequence[float]) -> float:
     """The N-th root of the product of N values; 0 where one is 0."""
     if min(values) <= 0:
         return 0.0
-    # Of logarithms: a product of several tiny values would be 0.
+    # By logarithms, because a product of several tiny values would underflow to 0.
     return math.exp(math.fsum(map(math.log, values)) / len(values))
 
 

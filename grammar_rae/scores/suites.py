@@ -2,7 +2,7 @@
 
 PMO: Gao, Fu, Sun and Coley, "Sample Efficiency Matters" (NeurIPS 2022), whose tasks are those of TDC. GuacaMol: Brown,
 Fiscato, Segler and Vaucher, J. Chem. Inf. Model. 59 (2019), second version of the suite. A score here is that of one
-molecule; how a suite sums up many of them is the business of who runs it.
+molecule; how a suite aggregates many of them is left to whoever runs it.
 """
 
 from collections.abc import Callable, Mapping
@@ -80,7 +80,7 @@ def _mean(*parts: Term | Mean) -> Mean:
 
 _Row = tuple[Term | Mean, str]
 
-#: The goals that both suites have: name -> (what it is, description).
+#: The goals that both suites have: name -> (its tree, description).
 _COMMON: dict[str, _Row] = {
     "albuterol_similarity": (_similar("FCFP4", _ALBUTEROL, 0.75), "similarity to albuterol (FCFP4), in full from .75"),
     "mestranol_similarity": (
@@ -198,7 +198,7 @@ def _goals(rows: Mapping[str, _Row]) -> dict[str, tuple[Callable[[str], float], 
     return {name: (Goal(tree), description) for name, (tree, description) in rows.items()}
 
 
-#: The scores of each suite by their full names, as in ``"pmo:qed"``, in the order of the alphabet.
+#: The scores of each suite by their full names, as in ``"pmo:qed"``, in alphabetical order.
 SUITES: dict[str, dict[str, Score]] = {
     "pmo": _rows("pmo", {**_goals(_PMO), **{name: (Classifier(name), text) for name, text in _CLASSIFIERS.items()}}),
     "guacamol": _rows("guacamol", _goals(_GUACAMOL)),
