@@ -2,8 +2,8 @@
 
 A feature is an atom that does something: hydrogen bonds, charge, an attachment to a ring. Each pair and each triple of
 features of a molecule is one bit, named by the kinds of the features and the binned numbers of bonds between them.
-RDKit finds the features. It can make the fingerprint too, one tuple at a time; here all tuples of a molecule are made at
-once, which gives the same sets of bits about ten times faster.
+RDKit finds the features. It can make the fingerprint too, one tuple at a time; here all tuples of a molecule are made
+at once, which gives the same sets of bits about ten times faster.
 """
 
 from collections.abc import Iterator
