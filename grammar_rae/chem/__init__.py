@@ -7,8 +7,10 @@ No other part of the package imports rdkit. All functions take and return plain 
 from grammar_rae.chem.descriptors import DESCRIPTORS, heavy_atoms, logp, qed, rings, sa, weight
 from grammar_rae.chem.drawing import svg, svg_grid
 from grammar_rae.chem.filters import filter_matches
-from grammar_rae.chem.fingerprints import morgan
+from grammar_rae.chem.fingerprints import COUNT_FINGERPRINTS, folded_counts, morgan
 from grammar_rae.chem.fragments import brics_fragments, scaffold
+from grammar_rae.chem.measures import MEASURES, measure
+from grammar_rae.chem.pharmacophores import pharmacophores
 from grammar_rae.chem.smiles import (
     FRAGMENTS,
     MAX_CHARACTERS,
@@ -24,10 +26,12 @@ from grammar_rae.chem.valence import LARGEST_CAPACITY, ORGANIC, capacities
 from grammar_rae.chem.writing import kekule_as_written
 
 __all__ = [
+    "COUNT_FINGERPRINTS",
     "DESCRIPTORS",
     "FRAGMENTS",
     "LARGEST_CAPACITY",
     "MAX_CHARACTERS",
+    "MEASURES",
     "ORGANIC",
     "TRAITS",
     "Ring",
@@ -38,12 +42,15 @@ __all__ = [
     "capacities",
     "compute_traits",
     "filter_matches",
+    "folded_counts",
     "heavy_atoms",
     "is_valid",
     "kekule",
     "kekule_as_written",
     "logp",
+    "measure",
     "morgan",
+    "pharmacophores",
     "qed",
     "ring_list",
     "rings",

@@ -18,9 +18,22 @@ from grammar_rae.errors import InputError, TextError, UnknownNameError
 from grammar_rae.expressions import GRID
 from grammar_rae.expressions import evaluate as evaluate_expression
 from grammar_rae.scores.base import Score, StandardizedSum
+from grammar_rae.scores.classifiers import Classifier
 from grammar_rae.scores.evaluation import Evaluations, as_list, evaluate_function
+from grammar_rae.scores.suites import SUITES
 
-__all__ = ["SCORES", "TARGET", "ZINC250K", "Evaluations", "Score", "StandardizedSum", "evaluate", "get_score", "score"]
+__all__ = [
+    "SCORES",
+    "SUITES",
+    "TARGET",
+    "ZINC250K",
+    "Evaluations",
+    "Score",
+    "StandardizedSum",
+    "evaluate",
+    "get_score",
+    "score",
+]
 
 #: The function that searches among expressions look for (Kusner, Paige and Hernández-Lobato, ICML 2017).
 TARGET = "1/3+x+sin(x*x)"
@@ -59,6 +72,8 @@ def get_score(
         When a name is not in the table.
     InputError
         When the score has no parameter, or the parameter or the constants do not fit.
+    DataError
+        When the score is a trained classifier that this installation lacks.
     """
     if isinstance(what, Score):
         found = what
@@ -84,6 +99,8 @@ def _row(text: str) -> Score:
     if name not in SCORES:
         raise UnknownNameError("score", name, SCORES)
     row = SCORES[name]
+    if isinstance(row.function, Classifier):
+        row.function.path()  # so that a missing file is reported before any work
     if not equals:
         return row
     if row.with_parameter is None:
@@ -220,5 +237,6 @@ SCORES: dict[str, Score] = {
             f"log(1 + mean squared error, at most 1000 a point) to {TARGET}, or to the f of expression_error=f",
             with_parameter=_expression_error,
         ),
+        *(row for suite in SUITES.values() for row in suite.values()),
     )
 }
