@@ -14,10 +14,10 @@ import torch
 from typer.testing import CliRunner, Result
 
 from grammar_rae import chem
-from grammar_rae.benchmarks import evaluation as evaluation_module
-from grammar_rae.benchmarks import evaluation_reconstruction, evaluation_sets
-from grammar_rae.benchmarks.evaluation import Evaluation, _Evaluating, _finite, evaluate
-from grammar_rae.benchmarks.evaluation_sets import FLOOR, Training, chosen, load_reference, reference_files
+from benchmarks import evaluation as evaluation_module
+from benchmarks import evaluation_reconstruction, evaluation_sets
+from grammar_rae.evaluation.molecules import Evaluation, _Evaluating, _finite, evaluate
+from grammar_rae.evaluation.sets import FLOOR, Training, chosen, load_reference, reference_files
 from grammar_rae.cli import app
 from grammar_rae.cli import evaluation as evaluation_command
 from grammar_rae.datasets import sample_texts

@@ -55,8 +55,8 @@ def evaluate(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")] = False,
 ) -> None:
     """Compare a model's molecules with others: MOSES's and GuacaMol's figures, and reconstruction."""
-    from grammar_rae.benchmarks.evaluation import Evaluation
-    from grammar_rae.benchmarks.evaluation import evaluate as evaluated
+    from grammar_rae.evaluation.molecules import Evaluation
+    from grammar_rae.evaluation.molecules import evaluate as evaluated
     from grammar_rae.model import TextModel
     from grammar_rae.report.evaluation import evaluation_markdown, write_evaluation_page
 

@@ -17,7 +17,7 @@ _AXES |= {"weight": ("Weight", "g/mol")}
 
 
 def evaluation_tables(figures: Figures) -> list[Table]:
-    """The tables of what :func:`grammar_rae.benchmarks.evaluation.evaluate` found."""
+    """The tables of what :func:`grammar_rae.evaluation.molecules.evaluate` found."""
     tables = [_draws(figures), _constraints(figures)]
     if figures["moses"].get("references"):
         tables.append(_references(figures))
