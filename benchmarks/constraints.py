@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from grammar_rae import chem
 from benchmarks import decoding
-from benchmarks.rows import Row
 from benchmarks.noise import BATCH, LONGEST, MOST_LISTED, random_logits, round_trip
+from benchmarks.rows import Row
+from grammar_rae import chem
 from grammar_rae.codecs import GrammarCodec
 from grammar_rae.datasets import TokenDataset, encode, padded, sample_texts
 from grammar_rae.decoding import Constraint, choice_of

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from grammar_rae import chem
-from benchmarks.rows import Row
 from benchmarks.original import OriginalDecoding
+from benchmarks.rows import Row
+from grammar_rae import chem
 from grammar_rae.codecs import GrammarCodec
 from grammar_rae.datasets import padded
 from grammar_rae.decoding import Constraint, Draws, decode, decode_all

@@ -1,18 +1,158 @@
-"""What the studies share: a folder of trained runs and a file of rows, so that a study that was stopped goes on."""
+"""A resumable grid: runs (most often trainings) and their cells, one row of ``results.jsonl`` each.
+
+A study says which runs it has; :func:`measure` does what is still missing and skips what is there. A cell whose
+training or decoding fails keeps the reason in its row, and is tried again when the study is run again.
+"""
 
 import json
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from benchmarks.rows import Row, append
 from grammar_rae import checkpoint
-from benchmarks.rows import Row
-from grammar_rae.errors import InputError, UnknownNameError
+from grammar_rae.errors import DecodingError, GrammarRAEError, InputError, TrainingError, UnknownNameError
+from grammar_rae.evaluation import provenance
 from grammar_rae.model.latent import LatentModel
 from grammar_rae.recipes import Recipe, training_settings
 
 M = TypeVar("M", bound=LatentModel)
+
+FAILURE = "failure"
+"""The entry of a row that holds the reason why there are no figures."""
+
+KEPT_FAILURES = (TrainingError, DecodingError)
+"""What a model does, rather than whoever asked for the study: the grid goes on with other cells."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of a study.
+
+    Attributes
+    ----------
+    key
+        What tells its row from the others of its run.
+    measure
+        Its figures, measured with what the run prepares.
+    """
+
+    key: Row
+    measure: Callable[[Any], Row]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Cells that share what has to be prepared for them, most often a trained model.
+
+    Attributes
+    ----------
+    name
+        The name that the progress bar shows.
+    folder
+        The folder of the run's files.
+    key
+        What tells its rows from those of other runs.
+    prepare
+        Gives what the cells measure; called once, and only where a cell is missing.
+    cells
+        In the order of the table.
+    """
+
+    name: str
+    folder: Path
+    key: Row
+    prepare: Callable[[], Any]
+    cells: Sequence[Cell]
+
+
+@dataclass(frozen=True)
+class Study:
+    """What to train and measure, and where: the base of all studies.
+
+    Attributes
+    ----------
+    folder
+        The folder of the study, with ``results.jsonl`` and the folders of its runs.
+    progress
+        Whether to show progress bars.
+    """
+
+    folder: Path
+    progress: bool = field(default=True, kw_only=True)
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results.jsonl"
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs, in the order in which they are made."""
+        raise NotImplementedError
+
+    def rows(self) -> list[Row]:
+        """The rows measured so far; InputError when a line holds none."""
+        return read_rows(self.results)
+
+    def show(self, row: Row) -> Row:
+        """A row as tables show it."""
+        return row
+
+    def failures(self) -> list[str]:
+        """What failed, a sentence for each cell of the study that has no figures."""
+        rows = self.rows()
+        last = [latest(rows, run.key | cell.key) for run in self.runs for cell in run.cells]
+        return [f"{_spell(row)}: {row[FAILURE]}" for row in last if row is not None and FAILURE in row]
+
+
+def measure(study: Study) -> Iterator[Row]:
+    """Train and measure what is missing; the rows of the study's cells, as they are ready, less those that failed."""
+    from tqdm.auto import tqdm
+
+    runs = study.runs
+    bar = tqdm(runs, disable=not study.progress, unit="run", desc=study.folder.name)
+    for run in bar:
+        bar.set_postfix_str(run.name)
+        prepared = _Once(run.prepare)
+        for cell in run.cells:
+            row = latest(study.rows(), run.key | cell.key)
+            if row is None or FAILURE in row:
+                row = {**run.key, **cell.key, **_figures(prepared, cell), **provenance().to_dict()}
+                append(study.results, [row])
+            if FAILURE not in row:
+                yield study.show(row)
+
+
+class _Once:
+    """What a run prepares, made when it is first asked for; a failure is raised again."""
+
+    def __init__(self, prepare: Callable[[], Any]) -> None:
+        self._prepare = prepare
+        self._found: list[Any] = []
+        self._error: GrammarRAEError | None = None
+
+    def __call__(self) -> Any:
+        if self._error is not None:
+            raise self._error
+        if not self._found:
+            try:
+                self._found.append(self._prepare())
+            except KEPT_FAILURES as error:
+                self._error = error
+                raise
+        return self._found[0]
+
+
+def _figures(prepared: _Once, cell: Cell) -> Row:
+    try:
+        return cell.measure(prepared())
+    except KEPT_FAILURES as error:
+        return {FAILURE: str(error)}
+
+
+def _spell(row: Row) -> str:
+    return ", ".join(f"{name} {row[name]}" for name in ("model", "recipe", "part", "column", "seed") if name in row)
 
 
 def check_names(kind: str, names: Iterable[str], table: Collection[str]) -> None:
@@ -20,6 +160,13 @@ def check_names(kind: str, names: Iterable[str], table: Collection[str]) -> None
     for name in names:
         if name not in table:
             raise UnknownNameError(kind, name, table)
+
+
+def check_least(study: Study, **least: int) -> None:
+    """Raise an InputError for the first of a study's numbers that is too small."""
+    for name, number in least.items():
+        if getattr(study, name) < number:
+            raise InputError(f"{name} cannot be used", received=getattr(study, name), expected=f"{number} or more")
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -51,7 +198,7 @@ def latest(rows: list[Row], wanted: Mapping[str, Any]) -> Row | None:
     return found[-1] if found else None
 
 
-def trained(
+def load_or_train(
     kind: type[M],
     recipe: Recipe,
     data: Any,
@@ -86,7 +233,7 @@ def trained(
             raise KeyboardInterrupt
         return model
     # As it is saved: what was a tuple is a list there.
-    mine, its = (json.loads(json.dumps(_all_of(one))) for one in (recipe, found.recipe_))
+    mine, its = (json.loads(json.dumps(_all_settings(one))) for one in (recipe, found.recipe_))
     if different := [name for name in mine if name not in free and mine[name] != its[name]]:
         raise InputError(
             "the folder holds a run of another recipe",
@@ -98,6 +245,6 @@ def trained(
     return found
 
 
-def _all_of(recipe: Recipe) -> dict[str, Any]:
+def _all_settings(recipe: Recipe) -> dict[str, Any]:
     """The recipe with every setting of its training, also those that it leaves as they are."""
     return recipe.to_dict() | {"training": asdict(training_settings(recipe))}

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from benchmarks.grid import Run
+from benchmarks.images import EXAMPLES, SAMPLED, ImageStudy, examples
 from benchmarks.rows import Row
-from benchmarks.images import EXAMPLES, SAMPLED, Run, Study, examples
 from grammar_rae.errors import MissingExtraError
 
 Bytes = NDArray[np.uint8]
@@ -18,8 +19,8 @@ Bytes = NDArray[np.uint8]
 _GAP, _MARGIN, _LINE = 2, 120, 14  # pixels
 
 
-def draw(study: Study) -> list[Path]:
-    """Draw what the first seed's models of a study have kept, and return the files.
+def draw(study: ImageStudy) -> list[Path]:
+    """Draw what the models of a study's first seed have kept, and return the files.
 
     Raises
     ------
@@ -28,7 +29,7 @@ def draw(study: Study) -> list[Path]:
     """
     folder = study.folder / "figures"
     folder.mkdir(parents=True, exist_ok=True)
-    runs = [run for run in study.runs if run.seed == study.seeds[0]]
+    runs = [run for run in study.runs if run.key["seed"] == study.seeds[0]]
     test = np.rint(255 * study.images.test.batch(range(EXAMPLES)).numpy()).astype(np.uint8)
     files = []
     for name, rows in (
@@ -43,7 +44,7 @@ def draw(study: Study) -> list[Path]:
         if rows:
             files.append(folder / f"{name}.png")
             grid(rows).save(files[-1])
-    curves = {(run.label, column): examples(run, column) for run in runs for column in SAMPLED}
+    curves = {(run.name, column): examples(run, column) for run in runs for column in SAMPLED}
     if any("precision" in kept for kept in curves.values()):
         files.append(folder / "prd.png")
         _draw_prd(files[-1], runs, curves)
@@ -53,13 +54,14 @@ def draw(study: Study) -> list[Path]:
 def _rows(runs: Sequence[Run], column: str, kind: str, n: int) -> list[tuple[str, Bytes]]:
     """The first ``n`` rows of each run's pictures of a column, with what stands before them."""
     titles = {"rec": "", "interp": "", "n": ", N", "gmm": ", GMM"}
-    told = ", nearest" if kind == "neighbours" else titles[column]
+    kind_of = ", nearest" if kind == "neighbours" else titles[column]
     rows = []
     for run in runs:
         kept = examples(run, column).get(kind)
         if kept is not None:
             rows += [
-                (f"{run.model}{told}" if i == 0 else "", kept[i * EXAMPLES : (i + 1) * EXAMPLES]) for i in range(n)
+                (f"{run.key['model']}{kind_of}" if i == 0 else "", kept[i * EXAMPLES : (i + 1) * EXAMPLES])
+                for i in range(n)
             ]
     return rows
 
@@ -86,9 +88,9 @@ def _draw_prd(path: Path, runs: Sequence[Run], curves: dict[tuple[str, str], dic
     figure, axes = _axes(len(columns))
     for axis, (column, title) in zip(axes, columns, strict=True):
         for i, run in enumerate(runs):
-            kept = curves[run.label, column]
+            kept = curves[run.name, column]
             if "precision" in kept:
-                axis.plot(kept["recall"], kept["precision"], label=run.model, linestyle=("-", "--")[i // 5 % 2])
+                axis.plot(kept["recall"], kept["precision"], label=run.key["model"], linestyle=("-", "--")[i // 5 % 2])
         axis.set(title=f"Precision and recall, {title}", xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1))
     axes[-1].legend(fontsize=8, loc="lower left")
     figure.savefig(path)
@@ -150,4 +152,4 @@ def check_matplotlib() -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
-        raise MissingExtraError("matplotlib", "figures", "the figures of a benchmark of images") from error
+        raise MissingExtraError("matplotlib", "figures", "the figures of the benchmark of images") from error

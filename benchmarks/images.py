@@ -1,23 +1,20 @@
 """Table 1 of the paper: ten models of images, and how well they reconstruct, sample and interpolate.
 
-A study lies in a folder: one trained model a run, and ``results.jsonl`` with one row a cell of the table, so that a
-study that was stopped goes on where it was. Nothing is chosen on the test images: each model is the one of its best
-validation, and every weight is fixed before.
+Nothing is chosen on the test images: each model is the one of its best validation, and every weight is fixed before.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from grammar_rae import checkpoint, metrics
-from benchmarks import rows as common
+from benchmarks.grid import Cell, Run, Study, check_least, check_names, load_or_train
 from benchmarks.rows import Row
-from benchmarks.grid import check_names, latest, read_rows, trained
+from grammar_rae import checkpoint, metrics
 from grammar_rae.datasets import ImageSet, image_set
 from grammar_rae.errors import InputError
 from grammar_rae.model import ImageModel
@@ -42,13 +39,11 @@ EXAMPLES = 10
 
 
 @dataclass(frozen=True)
-class Study:
-    """What to train and measure, and where.
+class ImageStudy(Study):
+    """A study of models of images.
 
     Attributes
     ----------
-    folder
-        Of the study.
     data, source
         A row of ``IMAGE_SETS``, and the folder with its files where it needs one.
     net
@@ -56,18 +51,15 @@ class Study:
     models, seeds, epochs
         Rows of ``ALL_IMAGE_MODELS``; seeds of weights, split and order; None for the recipe's own epochs.
     n
-        Images that a distance is measured with, at most as many as there are test images.
+        The number of images that a distance is measured with, at most that of the test images.
     features
         A row of :data:`FEATURES`: ``"classifier"``, trained here, or ``"inception"``.
     weights
         The file of Inception's weights, where it is not to be downloaded.
     variants
         Options of the objective in place of the recipe's: one run each.
-    progress
-        Whether to show progress bars.
     """
 
-    folder: Path
     data: str = "mnist"
     source: Path | None = None
     net: str = "small"
@@ -78,29 +70,58 @@ class Study:
     features: str = "classifier"
     weights: Path | None = None
     variants: Sequence[dict[str, Any]] = field(default_factory=lambda: ({},))
-    progress: bool = True
 
     def __post_init__(self) -> None:
         check_names("image model", self.models, ALL_IMAGE_MODELS)
         check_names("data set", [self.data], SETTINGS_OF)
         check_names("feature net", [self.features], FEATURES)
-        if self.n < 2:
-            raise InputError("a distance needs images", received=f"n = {self.n}", expected="2 or more")
+        check_least(self, n=2)
         if not self.models or not self.seeds:
             raise InputError("a study needs a model and a seed", received=f"{self.models}, {self.seeds}")
 
     @property
-    def runs(self) -> "list[Run]":
-        """One a seed, model and variant, the first seed's first."""
-        return [Run(self, model, seed, v) for seed in self.seeds for v in self.variants for model in self.models]
+    def runs(self) -> list[Run]:
+        """One for each seed, model and variant, the first seed's first."""
+        return [self._run(model, seed, v) for seed in self.seeds for v in self.variants for model in self.models]
 
-    @property
-    def results(self) -> Path:
-        return self.folder / "results.jsonl"
+    def _run(self, model: str, seed: int, variant: dict[str, Any]) -> Run:
+        recipe = self._recipe(model, seed, variant)
+        options = [f"{name}={value:g}" for name, value in variant.items()]
+        name = "-".join([model, *options, f"seed{seed}"])
+        key = {
+            "data": self.data,
+            "net": self.net,
+            "model": model,
+            "variant": variant,
+            "seed": seed,
+            "epochs": recipe.training["epochs"],
+            "features": self.features,
+            "n": min(self.n, len(self.images.test)),
+        }
+        folder = self.folder / "runs" / name
+        cells = [Cell({"column": one}, partial(_figures, self, folder, model, seed, one)) for one in COLUMNS]
+        return Run(name, folder, key, partial(self._train, recipe, folder), cells)
 
-    def rows(self) -> list[Row]:
-        """The rows measured so far; InputError when a line holds none."""
-        return read_rows(self.results)
+    def _recipe(self, model: str, seed: int, variant: dict[str, Any]) -> ImageRecipe:
+        """A run's recipe, with a density that takes no time to fit: each column fits its own."""
+        recipe = image_recipe(model, SETTINGS_OF[self.data], self.net)
+        chosen: dict[str, Any] = {"density": "prior", "density_options": {}, "seed": seed}
+        if self.epochs is not None:
+            chosen["epochs"] = self.epochs
+        if variant:
+            chosen["objective_options"] = {**recipe.objective_options, **variant}
+        return recipe.replaced(**chosen)
+
+    def _train(self, recipe: ImageRecipe, folder: Path) -> ImageModel:
+        return load_or_train(
+            ImageModel,
+            recipe,
+            self.images.train,
+            folder,
+            seed=recipe.training["seed"],
+            progress=self.progress,
+            free=("density", "density_options", "description"),
+        )
 
     @cached_property
     def images(self) -> ImageSet:
@@ -111,73 +132,10 @@ class Study:
         return Reference(self)
 
 
-@dataclass(frozen=True)
-class Run:
-    """One training of a study, and its cells."""
-
-    study: Study
-    model: str
-    seed: int
-    variant: dict[str, Any]
-
-    @property
-    def label(self) -> str:
-        told = [f"{name}={value:g}" for name, value in self.variant.items()]
-        return "-".join([self.model, *told, f"seed{self.seed}"])
-
-    @property
-    def folder(self) -> Path:
-        return self.study.folder / "runs" / self.label
-
-    @property
-    def key(self) -> Row:
-        """What tells a run's rows from others'."""
-        study = self.study
-        return {
-            "data": study.data,
-            "net": study.net,
-            "model": self.model,
-            "variant": self.variant,
-            "seed": self.seed,
-            "epochs": self.recipe.training["epochs"],
-            "features": study.features,
-            "n": min(study.n, len(study.images.test)),
-        }
-
-    @property
-    def recipe(self) -> ImageRecipe:
-        """Its recipe, with a density that takes no time to fit: each column fits its own."""
-        recipe = image_recipe(self.model, SETTINGS_OF[self.study.data], self.study.net)
-        chosen: dict[str, Any] = {"density": "prior", "density_options": {}, "seed": self.seed}
-        if self.study.epochs is not None:
-            chosen["epochs"] = self.study.epochs
-        if self.variant:
-            chosen["objective_options"] = {**recipe.objective_options, **self.variant}
-        return recipe.replaced(**chosen)
-
-    def trained(self) -> ImageModel:
-        """The model: loaded, or trained, from where an interrupted training stopped.
-
-        Raises
-        ------
-        InputError
-            When the folder holds a model of another recipe.
-        """
-        return trained(
-            ImageModel,
-            self.recipe,
-            self.study.images.train,
-            self.folder,
-            seed=self.seed,
-            progress=self.study.progress,
-            free=("density", "density_options", "description"),
-        )
-
-
 class Reference:
     """The real images that everything is compared with, seen through the feature net."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: ImageStudy) -> None:
         self.study = study
         self.net: metrics.FeatureNet = FEATURES[study.features](study)
         test, train = study.images.test, study.images.train
@@ -188,7 +146,7 @@ class Reference:
         self.floor = metrics.frechet_floor(self.test, self.n, self.training)
 
     def measure(self, images: Images, sampled: bool, seed: int) -> tuple[Row, dict[str, Any]]:
-        """Figures of generated images, and the curve of precision and recall where they were sampled."""
+        """Measure generated images: figures, and the curve of precision and recall where they were sampled."""
         found = metrics.features_of(self.net, images)
         row: Row = {
             "distance": metrics.frechet(found, self.test),
@@ -211,21 +169,7 @@ class Reference:
         return self.study.images.train.batch(self.training_rows[nearest]).numpy()
 
 
-def run(study: Study) -> list[Row]:
-    """Train and measure what is still missing, and return all rows of the study's runs."""
-    from tqdm.auto import tqdm
-
-    runs = study.runs
-    bar = tqdm(runs, disable=not study.progress, unit="run", desc=f"{study.data}, {study.net} nets")
-    for one in bar:
-        bar.set_postfix_str(one.label)
-        if missing := [column for column in COLUMNS if _row(study, one, column) is None]:
-            for measured in _measured(one, missing):
-                common.append(study.results, [measured])
-    return [row for one in runs for column in COLUMNS if (row := _row(study, one, column))]
-
-
-def figure3_studies(study: Study) -> list[Study]:
+def figure3_studies(study: ImageStudy) -> list[ImageStudy]:
     """The studies of Figure 3: VAEs with more and more Monte-Carlo samples, and with heavier and heavier KL costs."""
     halves: list[list[dict[str, Any]]] = [
         [{"samples": k} for k in (1, 2, 4, 8)],
@@ -234,66 +178,58 @@ def figure3_studies(study: Study) -> list[Study]:
     return [replace(study, models=("vae",), variants=half) for half in halves]
 
 
-def _row(study: Study, one: Run, column: str) -> Row | None:
-    return latest(study.rows(), {**one.key, "column": column})
-
-
-def _measured(one: Run, columns: Sequence[str]) -> Iterator[Row]:
-    """The rows of some columns."""
-    study, model = one.study, one.trained()
+def _figures(study: ImageStudy, folder: Path, name: str, seed: int, column: str, model: ImageModel) -> Row:
+    """One cell of the table; a few of its images are kept beside the model."""
     reference = study.reference
-    best = model.history.best or {}
-    about = {**one.key, "validation_loss": best.get("validation_loss"), "seconds": best.get("seconds")}
-    own = ALL_IMAGE_MODELS[one.model]
+    own = ALL_IMAGE_MODELS[name]
     makers: dict[str, Callable[[], Images]] = {
         "rec": lambda: model.reconstruct(study.images.test.subset(range(reference.n))),
-        "interp": lambda: _midpoints(model, study, reference.n, one.seed),
-        "n": lambda: _sampled(model, own.baseline, {}, reference.n, one.seed),
-        "gmm": lambda: _sampled(model, "gmm", {"n_components": 10}, reference.n, one.seed),
+        "interp": lambda: _midpoints(model, study, reference.n, seed),
+        "n": lambda: _sampled(model, own.baseline, {}, reference.n, seed),
+        "gmm": lambda: _sampled(model, "gmm", {"n_components": 10}, reference.n, seed),
     }
-    # The model's own density comes last and is saved with it.
-    order = ("rec", "interp", *(SAMPLED if own.density != own.baseline else SAMPLED[::-1]))
-    for column in [column for column in order if column in columns]:
-        images = makers[column]()
-        figures, curves = reference.measure(images, column in SAMPLED, one.seed)
-        if column in SAMPLED:
-            figures |= {"fitted": model.recipe_.density, "fitted_score": model.density_score}
-        _keep_examples(one, column, images, curves)
-        yield {**about, "column": column, **figures, **common.machine()}
-    model.save(one.folder)
+    images = makers[column]()
+    figures, curves = reference.measure(images, column in SAMPLED, seed)
+    if column in SAMPLED:
+        figures |= {"fitted": model.recipe_.density, "fitted_score": model.density_score}
+        if model.recipe_.density == own.density:  # the folder keeps the model with its own density
+            model.save(folder)
+    _keep_examples(study, folder, model, column, images, curves)
+    best = model.history.best or {}
+    return {"validation_loss": best.get("validation_loss"), "seconds": best.get("seconds"), **figures}
 
 
 def _sampled(model: ImageModel, density: str, options: dict[str, Any], n: int, seed: int) -> Images:
     return model.refit_density(density, **options).sample(n, seed=seed)
 
 
-def _midpoints(model: ImageModel, study: Study, n: int, seed: int) -> Images:
+def _midpoints(model: ImageModel, study: ImageStudy, n: int, seed: int) -> Images:
     z = model.encode(study.images.test)
     rng = np.random.default_rng(seed)
     return model.decode((z[rng.permutation(len(z))[:n]] + z[rng.permutation(len(z))[:n]]) / 2)
 
 
-def _keep_examples(one: Run, column: str, images: Images, curves: dict[str, Any]) -> None:
-    """A few images of a column for the figures, as bytes, beside the model."""
+def _keep_examples(
+    study: ImageStudy, folder: Path, model: ImageModel, column: str, images: Images, curves: dict[str, Any]
+) -> None:
+    """Keep a few images of a column for the figures, as bytes, beside the model."""
     shown = {"images": images[: 4 * EXAMPLES], **curves}
     if column in SAMPLED:
-        shown["neighbours"] = one.study.reference.neighbours(images[:EXAMPLES])
+        shown["neighbours"] = study.reference.neighbours(images[:EXAMPLES])
     if column == "interp":
-        test = one.study.images.test
-        model = ImageModel.load(one.folder)
-        ends = test.batch(range(8)).numpy()
+        ends = study.images.test.batch(range(8)).numpy()
         rows = [model.interpolate(a, b, EXAMPLES) for a, b in zip(ends[::2], ends[1::2], strict=True)]
         shown["images"] = np.concatenate(rows)
     as_bytes = {
         name: np.rint(255 * value).astype(np.uint8) if value.ndim == 4 else value for name, value in shown.items()
     }
-    np.savez_compressed(one.folder / f"{column}.npz", **as_bytes)
+    np.savez_compressed(folder / f"{column}.npz", **as_bytes)
 
 
-def examples(one: Run, column: str) -> dict[str, NDArray[Any]]:
+def examples(run: Run, column: str) -> dict[str, NDArray[Any]]:
     """What was kept of a column: ``images`` and, where sampled, ``neighbours``, ``precision`` and ``recall``; {} where
     it is not measured yet."""
-    path = one.folder / f"{column}.npz"
+    path = run.folder / f"{column}.npz"
     if not path.is_file():
         return {}
     with np.load(path, allow_pickle=False) as kept:
@@ -306,7 +242,7 @@ def _batches(data: Any, limit: int, rows: NDArray[np.int64] | None = None, size:
         yield data.batch(order[start : min(start + size, limit)])
 
 
-def _classifier(study: Study) -> metrics.FeatureNet:
+def _classifier(study: ImageStudy) -> metrics.FeatureNet:
     """The study's classifier, trained once and kept in its folder."""
     train, test = study.images.train, study.images.test
     home = study.folder / "classifier"
@@ -328,14 +264,14 @@ def _classifier(study: Study) -> metrics.FeatureNet:
     return net
 
 
-FEATURES: dict[str, Callable[[Study], metrics.FeatureNet]] = {
+FEATURES: dict[str, Callable[[ImageStudy], metrics.FeatureNet]] = {
     "classifier": _classifier,
     "inception": lambda study: metrics.InceptionFeatures(study.weights, progress=study.progress),
 }
-"""Feature nets: what sees the images that a distance compares."""
+"""Feature nets, which turn images into what a distance compares."""
 
 
-def classifier_accuracy(study: Study) -> float | None:
-    """The share of test images that the study's feature net names rightly; None where it has no such net."""
+def classifier_accuracy(study: ImageStudy) -> float | None:
+    """The share of test images that the study's classifier names correctly; None where it has none."""
     home = study.folder / "classifier"
     return float(checkpoint.read_meta(home)["accuracy"]) if checkpoint.exists(home) else None

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.rows import Row
 from benchmarks.densities import read_codes
 from benchmarks.grid import check_names
+from benchmarks.rows import Row
 from grammar_rae.optimization import STRATEGIES, Observations, Question
 
 

@@ -1,28 +1,26 @@
 """What a latent space of molecules is good for, twice: how much comes back from its codes, and what its density draws.
 
 The paper asks of images whether a deterministic autoencoder needs noise, what regularises its decoder, and which
-density fits its codes (its questions 1 to 3); here the same is asked of molecules. A study is a grid: models, which
-are trained, times ways of drawing from them, which cost no training. Each point is one row of ``results.jsonl``, so
-that a study that was stopped goes on where it was.
+density fits its codes (its questions 1 to 3); here the same is asked of molecules. The grid is models, which are
+trained, times ways of drawing from them, which cost no training.
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks import rows as common
+from benchmarks.grid import Cell, Run, Study, check_least, check_names, load_or_train
 from benchmarks.rows import Row
-from grammar_rae.evaluation.sets import Training, chosen
-from benchmarks.grid import check_names, latest, read_rows, trained
 from grammar_rae.codecs import codec_from_dict
 from grammar_rae.datasets import TokenDataset, encode, read_texts, sample_texts
 from grammar_rae.density import DENSITIES
 from grammar_rae.errors import InputError
+from grammar_rae.evaluation.sets import TrainingSet, choose_texts
 from grammar_rae.metrics import chemnet_moments, fcd, novelty
 from grammar_rae.metrics.frechet import Moments
 from grammar_rae.model import TextModel
@@ -117,30 +115,25 @@ class Draw(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Study:
-    """What to train and measure, and where.
+class LatentSpaceStudy(Study):
+    """A study of latent spaces of molecules.
 
     Attributes
     ----------
-    folder
-        Of the study.
     source, test
         Files of molecules: those to train on, and those that are reconstructed and compared with.
     models
         Rows of :data:`MODELS`.
     densities, smoothings, temperatures, constraints
         Each model is drawn from in every combination; smoothing above 0 only where the decoder knows of it.
-    rows, epochs
+    n_training, epochs
         How many molecules of the source train, chosen at random, and how often.
     n
-        Draws of each point, and test molecules that they are compared with.
+        The number of draws of each point, and of test molecules that they are compared with.
     seed
-        Of everything.
-    progress
-        Whether to show progress bars.
+        The random seed.
     """
 
-    folder: Path
     source: Path
     test: Path
     models: Sequence[str] = tuple(MODELS)
@@ -148,11 +141,10 @@ class Study:
     smoothings: Sequence[float] = (0.0, 1.0, 2.0)
     temperatures: Sequence[float] = (1.0, 0.6)
     constraints: Sequence[str] = ("grammar",)
-    rows: int = 300_000
+    n_training: int = 300_000
     epochs: int = 5
     n: int = 5_000
     seed: int = 0
-    progress: bool = True
 
     def __post_init__(self) -> None:
         check_names("model of the study", self.models, MODELS)
@@ -161,13 +153,7 @@ class Study:
             made, options = Draw(name, 0.0, 1.0, "grammar").fitted
             # Found now: after the trainings it would cost them.
             build_density(get_recipe(BASE, TextRecipe).replaced(density=made, density_options=options))
-        for field, least in (("rows", 100), ("epochs", 1), ("n", 100)):
-            if getattr(self, field) < least:
-                raise InputError(f"{field} cannot be used", received=getattr(self, field), expected=f"{least} or more")
-
-    @property
-    def results(self) -> Path:
-        return self.folder / "results.jsonl"
+        check_least(self, n_training=100, epochs=1, n=100)
 
     @cached_property
     def data(self) -> TokenDataset:
@@ -175,7 +161,7 @@ class Study:
         folder = self.folder / "data"
         if not folder.is_dir():
             texts = [text for _, text in read_texts(self.source)]
-            kept = np.sort(np.random.default_rng(self.seed).permutation(len(texts))[: self.rows])
+            kept = np.sort(np.random.default_rng(self.seed).permutation(len(texts))[: self.n_training])
             texts = [texts[i] for i in kept]
             base = get_recipe(BASE, TextRecipe)
             codec = learn_codec(base, sample_texts(texts, base.codec_texts, self.seed))
@@ -183,12 +169,12 @@ class Study:
         return TokenDataset.open(folder)
 
     @cached_property
-    def training(self) -> Training:
-        return Training.of_run(self.data, codec_from_dict(self.data.codec_dict))
+    def training(self) -> TrainingSet:
+        return TrainingSet.of_run(self.data, codec_from_dict(self.data.codec_dict))
 
     @cached_property
     def test_texts(self) -> list[str]:
-        return chosen([text for _, text in read_texts(self.test)], self.n, self.seed, 0)
+        return choose_texts([text for _, text in read_texts(self.test)], self.n, self.seed, 0)
 
     @cached_property
     def reference(self) -> Moments:
@@ -197,85 +183,50 @@ class Study:
     @cached_property
     def floor(self) -> float:
         """The distance of as many training molecules from the test molecules: what no model should beat."""
-        return fcd(chemnet_moments(chosen(self.training.texts, self.n, self.seed, 1)), self.reference)
+        return fcd(chemnet_moments(choose_texts(self.training.texts, self.n, self.seed, 1)), self.reference)
 
     @property
-    def runs(self) -> "list[Run]":
-        return [Run(self, model) for model in self.models]
+    def runs(self) -> list[Run]:
+        return [self._run(model) for model in self.models]
 
-
-@dataclass(frozen=True)
-class Run:
-    """One model of a study, and its points."""
-
-    study: Study
-    model: str
-
-    @property
-    def recipe(self) -> TextRecipe:
-        study = self.study
+    def recipe(self, model: str) -> TextRecipe:
+        """The recipe of a model of the study."""
         base = get_recipe(BASE, TextRecipe)
-        return base.replaced(**MODELS[self.model].fields, epochs=study.epochs, seed=study.seed, validate_every=None)
+        return base.replaced(**MODELS[model].fields, epochs=self.epochs, seed=self.seed, validate_every=None)
 
-    @property
-    def folder(self) -> Path:
-        return self.study.folder / "runs" / f"{self.model}-seed{self.study.seed}"
+    def draws(self, model: str) -> list[Draw]:
+        """The ways of drawing from a model."""
+        smoothings = self.smoothings if model in CONDITIONED else [0.0]
+        points = itertools.product(self.densities, smoothings, self.temperatures, self.constraints)
+        return [Draw(*point) for point in points]
 
-    @property
-    def key(self) -> Row:
-        """What tells a run's rows from others'."""
-        study = self.study
-        return {
-            "model": self.model,
-            "seed": study.seed,
-            "rows": study.rows,
-            "epochs": study.epochs,
-            "n": study.n,
-            "source": study.source.name,
-            "test": study.test.name,
+    def _run(self, model: str) -> Run:
+        key = {
+            "model": model,
+            "seed": self.seed,
+            "rows": self.n_training,
+            "epochs": self.epochs,
+            "n": self.n,
+            "source": self.source.name,
+            "test": self.test.name,
         }
+        folder = self.folder / "runs" / f"{model}-seed{self.seed}"
+        cells = [Cell(draw._asdict(), partial(_figures, self, draw)) for draw in self.draws(model)]
+        return Run(model, folder, key, partial(self._train, model, folder), cells)
 
-    @property
-    def draws(self) -> list[Draw]:
-        study = self.study
-        smoothings = study.smoothings if self.model in CONDITIONED else [0.0]
-        return [
-            Draw(*point)
-            for point in itertools.product(study.densities, smoothings, study.temperatures, study.constraints)
-        ]
-
-    def trained(self) -> TextModel:
-        study = self.study
-        return trained(
+    def _train(self, name: str, folder: Path) -> tuple[TextModel, float]:
+        """The model, and how much it reconstructs, which does not depend on the way of drawing."""
+        model = load_or_train(
             TextModel,
-            self.recipe,
-            study.data,
-            self.folder,
-            seed=study.seed,
-            progress=study.progress,
+            self.recipe(name),
+            self.data,
+            folder,
+            seed=self.seed,
+            progress=self.progress,
             # An encoded data set brings its codec, and drawing fits densities of its own.
             free=("description", "name", "density", "density_options"),
         )
-
-
-def run(study: Study) -> Iterator[Row]:
-    """Train and measure what is missing; the rows of the study's points, as they are ready."""
-    from tqdm.auto import tqdm
-
-    bar = tqdm(study.runs, disable=not study.progress, unit="model", desc="latent space")
-    for one in bar:
-        bar.set_postfix_str(one.model)
-        rows = {draw: latest(read_rows(study.results), {**one.key, **draw._asdict()}) for draw in one.draws}
-        if all(row is not None for row in rows.values()):
-            yield from (row for row in rows.values() if row is not None)
-            continue
-        model = one.trained()
-        exact = _exact(model, study.test_texts)
-        for draw, row in rows.items():
-            if row is None:
-                row = {**one.key, **draw._asdict(), "exact": exact, **_drawn(model, draw, study), **common.machine()}
-                common.append(study.results, [row])
-            yield row
+        return model, _exact(model, self.test_texts)
 
 
 def _exact(model: TextModel, texts: Sequence[str]) -> float:
@@ -286,8 +237,9 @@ def _exact(model: TextModel, texts: Sequence[str]) -> float:
     return sum(model.codec.canonical(text) == one for text, one in zip(taken, back, strict=True)) / len(texts)
 
 
-def _drawn(model: TextModel, draw: Draw, study: Study) -> Row:
-    """What a way of drawing gives: the figures are of raw draws, FCD is of those that are valid."""
+def _figures(study: LatentSpaceStudy, draw: Draw, prepared: tuple[TextModel, float]) -> Row:
+    """What a way of drawing gives: the figures describe raw draws, and FCD the valid ones."""
+    model, exact = prepared
     name, options = draw.fitted
     if (model.recipe_.density, dict(model.recipe_.density_options)) != (name, options):
         model.refit_density(name, **options)
@@ -301,6 +253,7 @@ def _drawn(model: TextModel, draw: Draw, study: Study) -> Row:
     )
     valid = [text for text, good in zip(drawn.texts, drawn.valid, strict=True) if good]
     return {
+        "exact": exact,
         "valid": drawn.validity,
         "unique": drawn.uniqueness,
         "novel": novelty([model.codec.prepare(text) for text in valid], set(study.training.texts)),

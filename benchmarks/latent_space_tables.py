@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.rows import Row
 from benchmarks.latent_space import CONDITIONED, MODELS
+from benchmarks.rows import Row
 from grammar_rae.errors import MissingExtraError
 
 _COLUMNS = ("exact", "valid", "unique", "novel")

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from grammar_rae import chem
 from benchmarks.rows import Row
+from grammar_rae import chem
 from grammar_rae.codecs import GrammarCodec
 from grammar_rae.datasets import coverage, padded
 from grammar_rae.decoding import Constraint, decode

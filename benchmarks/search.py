@@ -1,17 +1,17 @@
 """Searches of one trained model side by side: strategies and seeds, what they found and how long they took."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from operator import ge, le
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks import rows as common
+from benchmarks.grid import Cell, Run, Study, check_names
 from benchmarks.rows import Row
-from benchmarks.grid import check_names, latest, read_rows
 from grammar_rae.errors import InputError
 from grammar_rae.model import TextModel
 from grammar_rae.optimization import STRATEGIES, Optimization, optimize
@@ -22,30 +22,25 @@ BEST = 3
 
 
 @dataclass(frozen=True)
-class Searches:
-    """What to search, how, and where to keep it.
+class SearchStudy(Study):
+    """A study of searches of one model; each search has a folder of its own in that of the study.
 
     Attributes
     ----------
-    folder
-        Of the study: a folder for each search, and ``results.jsonl``.
     model
         The folder of the model.
     data
         Texts that each search begins with; None to draw them.
     score
-        By name.
+        The name of the score.
     strategies, seeds
-        One search each.
+        One search for each pair.
     iterations, batch, decodings, constraint
         As :func:`optimize` takes them.
     reach
-        A value: whether a search came as far is told, also of searches that were made before.
-    progress
-        Whether to show progress bars.
+        A value: rows say whether a search came as far, also rows of earlier searches.
     """
 
-    folder: Path
     model: Path
     data: Sequence[str] | None
     score: str
@@ -56,7 +51,6 @@ class Searches:
     decodings: int = 1
     constraint: str | None = None
     reach: float | None = None
-    progress: bool = True
 
     def __post_init__(self) -> None:
         if not self.strategies or not self.seeds:
@@ -65,47 +59,51 @@ class Searches:
         get_score(self.score)  # an unknown name is told before any work
 
     @property
-    def results(self) -> Path:
-        return self.folder / "results.jsonl"
-
-    def key(self, strategy: str, seed: int) -> Row:
-        """What tells a search's row from others'."""
-        return {
+    def runs(self) -> list[Run]:
+        settings = {
             "score": self.score,
-            "strategy": strategy,
-            "seed": seed,
             "iterations": self.iterations,
             "batch": self.batch,
             "decodings": self.decodings,
             "constraint": self.constraint,
         }
+        cells = [
+            Cell({"strategy": strategy, "seed": seed}, partial(_search, self, strategy, seed))
+            for seed in self.seeds
+            for strategy in self.strategies
+        ]
+        return [Run(self.score, self.folder, settings, self._load, cells)]
+
+    def show(self, row: Row) -> Row:
+        """A row that says whether the search came as far as was asked."""
+        plain = {name: value for name, value in row.items() if name != "reached"}
+        if self.reach is None:
+            return plain
+        far = ge if get_score(self.score).higher_is_better else le
+        return plain | {"reached": any(far(value, self.reach) for value in row["best"])}
+
+    def _load(self) -> "_Searching":
+        return _Searching(TextModel.load(self.model), None if self.data is None else list(self.data))
 
 
-def run(study: Searches) -> Iterator[Row]:
-    """The row of each search, as they are ready; those that were measured before are not made again."""
-    model = TextModel.load(study.model)
-    begun: Any = None if study.data is None else list(study.data)
-    for seed in study.seeds:
-        for strategy in study.strategies:
-            key = study.key(strategy, seed)
-            row = latest(read_rows(study.results), key)
-            if row is None:
-                row, begun = _measured(study, model, begun, strategy, seed)
-                common.append(study.results, [row])
-            yield {name: value for name, value in row.items() if name != "reached"} | _reached(study, row)
+@dataclass
+class _Searching:
+    """The model, and what the next search may begin with."""
+
+    model: TextModel
+    data: Any
 
 
-def _measured(study: Searches, model: TextModel, data: Any, strategy: str, seed: int) -> tuple[Row, Any]:
-    """The row of a search, and what the next one may begin with."""
+def _search(study: SearchStudy, strategy: str, seed: int, one: _Searching) -> Row:
     home = study.folder / f"{strategy}-seed{seed}"
     begun = time.perf_counter()
     # A search that was stopped has what it began with in its folder. It is not given again: where another search went
     # before, it came with its scores, and now it would look like other data.
     read = (home / TEXTS).is_file()
     found = optimize(
-        model,
+        one.model,
         study.score,
-        None if read else data,
+        None if read else one.data,
         n_iterations=study.iterations,
         batch_size=study.batch,
         strategy=strategy,
@@ -117,18 +115,12 @@ def _measured(study: Searches, model: TextModel, data: Any, strategy: str, seed:
         progress=study.progress,
         jobs=-1,
     )
-    row = {
-        **study.key(strategy, seed),
-        "recipe": model.recipe_.name,
-        **(figures := _figures(found, study)),
-        **_reached(study, figures),
-        "seconds": time.perf_counter() - begun,
-        **common.machine(),
-    }
-    return row, data if data is None else found
+    one.data = one.data if one.data is None else found
+    seconds = time.perf_counter() - begun
+    return {"recipe": one.model.recipe_.name, **_figures(found, study), "seconds": seconds}
 
 
-def _figures(found: Optimization, study: Searches) -> Row:
+def _figures(found: Optimization, study: SearchStudy) -> Row:
     name = found.scores[0]
     best, curve = found.best(BEST), found.curve()
     return {
@@ -144,14 +136,6 @@ def _figures(found: Optimization, study: Searches) -> Row:
         "mean": float(np.nanmean(found.history[name])) if found.history[name].notna().any() else None,
         **{f"surrogate_{figure}": value for figure, value in found.surrogate.get(name, {}).items()},
     }
-
-
-def _reached(study: Searches, figures: Row) -> Row:
-    """Whether a search came as far as was asked; nothing where nothing was asked."""
-    if study.reach is None:
-        return {}
-    far = ge if get_score(study.score).higher_is_better else le
-    return {"reached": any(far(value, study.reach) for value in figures["best"])}
 
 
 def markdown(rows: Sequence[Row]) -> str:

@@ -34,8 +34,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from grammar_rae.autoencoder import Autoencoder
 from benchmarks.rows import Row
+from grammar_rae.autoencoder import Autoencoder
 from grammar_rae.datasets import ImageDataset
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.nets.image import lay_out

@@ -1,13 +1,12 @@
 """Figure 2 of the paper: the grammar RAE and its rivals on molecules and expressions, and searches of their codes.
 
-A study lies in a folder: one trained model a run, the scores of the training rows, and ``results.jsonl`` with one row a
-cell, so that a study that was stopped goes on where it was. The rows that are tested are never trained on.
+Test rows are never trained on.
 """
 
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,10 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import rows as common
+from benchmarks.grid import Cell, Run, Study, check_least, check_names, load_or_train
 from benchmarks.rows import Row
 from benchmarks.structured_problems import PROTOCOLS, RAW, Protocol, Texts
-from benchmarks.grid import check_names, latest, read_rows, trained
 from grammar_rae.datasets import TokenDataset
 from grammar_rae.errors import GrammarRAEError, InputError
 from grammar_rae.model import DATA_FOLDER, TextModel
@@ -36,35 +34,30 @@ PRIOR_POINTS = 1_000
 
 
 @dataclass(frozen=True)
-class Study:
-    """What to train and measure, and where.
+class StructuredStudy(Study):
+    """A study of models of molecules or expressions.
 
     Attributes
     ----------
-    folder
-        Of the study.
     problem, source
         A row of :data:`PROTOCOLS`, and the file of its rows where it needs one.
     models
         Rows of ``STRUCTURED_MODELS``.
     fast
-        The ``fast-`` recipes in place of the paper's nets.
+        Whether the ``fast-`` recipes take the place of the paper's nets.
     trials
-        Searches of each model, each with a seed of its own.
+        The number of searches of each model, each with a seed of its own.
     iterations, batch, strategy
-        Of each search.
+        The settings of each search.
     epochs, seed
-        Of the trainings; None for the recipe's own epochs.
-    rows
-        Test rows that are reconstructed; a tenth of them by the grammar VAE's protocol too, which decodes each a
-        thousand times.
+        The settings of the trainings; None for the recipe's own epochs.
+    n_tested
+        The number of test rows that are reconstructed; a tenth of them by the grammar VAE's protocol too, which decodes
+        each a thousand times.
     samples
-        Draws of the density under each constraint.
-    progress
-        Whether to show progress bars.
+        The number of draws of the density under each constraint.
     """
 
-    folder: Path
     problem: str = "expressions"
     source: Path | None = None
     models: Sequence[str] = tuple(STRUCTURED_MODELS)
@@ -75,9 +68,8 @@ class Study:
     strategy: str = "paper"
     epochs: int | None = None
     seed: int = 0
-    rows: int = 5_000
+    n_tested: int = 5_000
     samples: int = 10_000
-    progress: bool = True
 
     def __post_init__(self) -> None:
         check_names("model of the study", self.models, STRUCTURED_MODELS)
@@ -86,9 +78,7 @@ class Study:
         check_names("strategy", [self.strategy], STRATEGIES)
         if not self.models:
             raise InputError("a study needs a model", received=repr(self.models))
-        for name in ("trials", "iterations", "batch", "rows", "samples"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} cannot be used", received=getattr(self, name), expected="1 or more")
+        check_least(self, trials=1, iterations=1, batch=1, n_tested=1, samples=1)
         assert PROTOCOLS.keys() == STRUCTURED_PROBLEMS.keys()
 
     @property
@@ -96,8 +86,37 @@ class Study:
         return PROTOCOLS[self.problem]
 
     @property
-    def results(self) -> Path:
-        return self.folder / "results.jsonl"
+    def runs(self) -> list[Run]:
+        return [self._run(model) for model in self.models]
+
+    def recipe(self, model: str) -> TextRecipe:
+        """The recipe of a model of the study."""
+        chosen: dict[str, Any] = {"seed": self.seed} | ({} if self.epochs is None else {"epochs": self.epochs})
+        return structured_recipe(model, self.problem, self.fast).replaced(**chosen)
+
+    def _run(self, model: str) -> Run:
+        recipe = self.recipe(model)
+        key = {
+            "problem": self.problem,
+            "recipe": recipe.name,
+            "model": model,
+            "seed": self.seed,
+            "epochs": recipe.training.get("epochs"),
+            "source": self.source.name if self.source else None,
+        }
+        search = {"strategy": self.strategy, "iterations": self.iterations, "batch": self.batch}
+        cells = [
+            Cell({"part": "reconstruction", "n": self.n_tested}, _reconstruction),
+            Cell({"part": "draws", "n": self.samples}, _draws),
+            *(Cell({"part": "search", "trial": n, **search}, partial(_search, n)) for n in range(self.trials)),
+        ]
+        folder = self.folder / "runs" / f"{recipe.name}-seed{self.seed}"
+        return Run(recipe.name, folder, key, partial(self._train, recipe, folder), cells)
+
+    def _train(self, recipe: TextRecipe, folder: Path) -> "_Trained":
+        texts = self.texts.training
+        model = load_or_train(TextModel, recipe, texts, folder, seed=self.seed, progress=self.progress)
+        return _Trained(self, folder, model, [])
 
     @cached_property
     def texts(self) -> Texts:
@@ -125,68 +144,13 @@ class Study:
         return score, found.values
 
 
-@dataclass(frozen=True)
-class Run:
-    """One model of a study, and its cells."""
-
-    study: Study
-    model: str
-
-    @property
-    def recipe(self) -> TextRecipe:
-        recipe = structured_recipe(self.model, self.study.problem, self.study.fast)
-        chosen: dict[str, Any] = {"seed": self.study.seed}
-        if self.study.epochs is not None:
-            chosen["epochs"] = self.study.epochs
-        return recipe.replaced(**chosen)
-
-    @property
-    def folder(self) -> Path:
-        return self.study.folder / "runs" / f"{self.recipe.name}-seed{self.study.seed}"
-
-    @property
-    def key(self) -> Row:
-        """What tells a run's rows from others'."""
-        study = self.study
-        return {
-            "problem": study.problem,
-            "recipe": self.recipe.name,
-            "model": self.model,
-            "seed": study.seed,
-            "epochs": self.recipe.training.get("epochs"),
-            "source": study.source.name if study.source else None,
-        }
-
-    @property
-    def cells(self) -> dict[str, tuple[Row, Callable[["_Trained"], Row]]]:
-        """By name, what tells a cell's row from others', and what measures it."""
-        study = self.study
-        cells: dict[str, tuple[Row, Callable[[_Trained], Row]]] = {
-            "reconstruction": ({"part": "reconstruction", "n": study.rows}, _reconstruction),
-            "draws": ({"part": "draws", "n": study.samples}, _draws),
-        }
-        for trial in range(study.trials):
-            about = {
-                "part": "search",
-                "trial": trial,
-                "strategy": study.strategy,
-                "iterations": study.iterations,
-                "batch": study.batch,
-            }
-            cells[f"search {trial}"] = (about, partial(_search, trial=trial))
-        return cells
-
-
 class _Trained(NamedTuple):
     """A run's model, and the search that was made last, whose beginning serves the next one."""
 
-    run: Run
+    study: StructuredStudy
+    folder: Path
     model: TextModel
     begun: list[Optimization]
-
-    @property
-    def study(self) -> Study:
-        return self.run.study
 
     def serves(self, constraint: str) -> bool:
         """Whether the model can decode under a constraint: chemistry needs molecules in Kekulé form, for example."""
@@ -199,29 +163,6 @@ class _Trained(NamedTuple):
     @property
     def constraints(self) -> list[str]:
         return [name for name in (RAW, *self.study.protocol.constraints) if self.serves(name)]
-
-
-def run(study: Study) -> Iterator[Row]:
-    """Train and measure what is missing; the rows of the study's cells, as they are ready."""
-    from tqdm.auto import tqdm
-
-    runs = [Run(study, model) for model in study.models]
-    bar = tqdm(runs, disable=not study.progress, unit="model", desc=f"{study.problem}")
-    for one in bar:
-        bar.set_postfix_str(one.recipe.name)
-        ready: _Trained | None = None
-        for about, measure in one.cells.values():
-            row = latest(read_rows(study.results), {**one.key, **about})
-            if row is None:
-                ready = _Trained(one, _model(one), []) if ready is None else ready
-                row = {**one.key, **about, **measure(ready), **common.machine()}
-                common.append(study.results, [row])
-            yield row
-
-
-def _model(one: Run) -> TextModel:
-    study = one.study
-    return trained(TextModel, one.recipe, study.texts.training, one.folder, seed=study.seed, progress=study.progress)
 
 
 def _reconstruction(one: _Trained) -> Row:
@@ -263,7 +204,7 @@ def _draws(one: _Trained) -> Row:
     return {**figures, "valid_drawn": _mean([one.share for one in found])}
 
 
-def _search(one: _Trained, trial: int) -> Row:
+def _search(trial: int, one: _Trained) -> Row:
     """One search by the paper's decoding; its points are decoded again under each of our constraints."""
     study, model = one.study, one.model
     protocol = study.protocol
@@ -283,7 +224,7 @@ def _search(one: _Trained, trial: int) -> Row:
     )
     one.begun[:] = [found]
     elapsed = time.perf_counter() - begun
-    found.history.to_csv(one.run.folder / f"search-{study.strategy}-{trial}.csv", index=False)
+    found.history.to_csv(one.folder / f"search-{study.strategy}-{trial}.csv", index=False)
     name, history = found.scores[0], found.history
     outcome = partial(_outcome, up=found.maximize[name])
     points = [Decoded(*point) for point in zip(history["text"], history["valid"], history["valid_share"], strict=True)]
@@ -308,7 +249,7 @@ def _search(one: _Trained, trial: int) -> Row:
 
 
 def _outcome(constraint: str, points: Sequence[Decoded], values: NDArray[np.float64], up: bool) -> Row:
-    """Of the points of a search: how many came to a valid text, their mean score, and the three best texts.
+    """What a search came to: how many of its points gave a valid text, their mean score, and the three best texts.
 
     ``values`` (N,) are those of the points' texts, nan where there is none. A text counts in the mean as often as it
     came up, and among the best once.
@@ -339,9 +280,9 @@ def _test_rows(one: _Trained) -> tuple[list[str], int]:
     texts = study.texts.test
     if texts is None:
         recipe = one.model.recipe_
-        encoded = TokenDataset.open(one.run.folder / DATA_FOLDER)
+        encoded = TokenDataset.open(one.folder / DATA_FOLDER)
         _, validation = encoded.split(recipe.validation_fraction, study.seed, recipe.validation_maximum)
-        texts = codec.decode_batch(validation.batch(range(min(study.rows, len(validation)))).numpy())
-    texts = texts[: study.rows]
+        texts = codec.decode_batch(validation.batch(range(min(study.n_tested, len(validation)))).numpy())
+    texts = texts[: study.n_tested]
     refused = {index for index, _ in codec.encode_batch(texts).rejected}
     return [text for index, text in enumerate(texts) if index not in refused], len(refused)

@@ -1,111 +1,199 @@
-"""The commands of ``benchmark`` that train models and put them side by side, and go on where they were stopped."""
+"""The benchmarks that train models and put them side by side: grids that go on where they were stopped."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from benchmarks import options
 from grammar_rae.cli import arguments, files
 
-StudyFolder = Annotated[Path, typer.Option("-o", "--output", help="The folder of the study.", show_default=False)]
-Epochs = Annotated[int | None, typer.Option(help="Passes over the data; without it, the recipe's.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")]
+if TYPE_CHECKING:
+    from benchmarks.grid import Study
+    from benchmarks.rows import Row
+
+
+class Outcome(NamedTuple):
+    """What a study leaves beside its rows: the file of its tables, their text, and pictures."""
+
+    file: str
+    tables: "Callable[[Sequence[Any], list[Row]], str]"
+    pictures: "Callable[[Sequence[Any], list[Row]], list[Path]] | None" = None
+
+
+def _tables_of_table1(studies: Sequence[Any], rows: "list[Row]") -> str:
+    from benchmarks.image_tables import markdown
+    from benchmarks.images import classifier_accuracy
+
+    return markdown(rows, classifier_accuracy(studies[0]))
+
+
+def _pictures_of_table1(studies: Sequence[Any], rows: "list[Row]") -> list[Path]:
+    from benchmarks.image_figures import draw
+
+    return draw(studies[0])
+
+
+def _tables_of_figure3(studies: Sequence[Any], rows: "list[Row]") -> str:
+    from benchmarks.image_tables import figure3_markdown
+
+    return figure3_markdown(rows)
+
+
+def _pictures_of_figure3(studies: Sequence[Any], rows: "list[Row]") -> list[Path]:
+    from benchmarks.image_figures import draw_figure3
+
+    return [draw_figure3(studies[0].folder / "figure3.png", rows)]
+
+
+def _tables_of_figure2(studies: Sequence[Any], rows: "list[Row]") -> str:
+    from benchmarks.structured_tables import markdown
+
+    return markdown(rows)
+
+
+def _tables_of_latent_space(studies: Sequence[Any], rows: "list[Row]") -> str:
+    from benchmarks.latent_space_tables import markdown
+
+    return markdown(rows)
+
+
+def _pictures_of_latent_space(studies: Sequence[Any], rows: "list[Row]") -> list[Path]:
+    from benchmarks.latent_space_tables import draw_frontier
+
+    return [draw_frontier(studies[0].folder / "frontier.png", rows)]
+
+
+def _tables_of_search(studies: Sequence[Any], rows: "list[Row]") -> str:
+    from benchmarks.search import markdown
+
+    return markdown(rows)
+
+
+OUTCOMES: dict[str, Outcome] = {
+    "table1": Outcome("table1.md", _tables_of_table1, _pictures_of_table1),
+    "figure3": Outcome("figure3.md", _tables_of_figure3, _pictures_of_figure3),
+    "figure2": Outcome("figure2.md", _tables_of_figure2),
+    "latent-space": Outcome("latent-space.md", _tables_of_latent_space, _pictures_of_latent_space),
+    "search": Outcome("search.md", _tables_of_search),
+}
+"""What comes out of each study."""
+
+
+def conclude(name: str, studies: "Sequence[Study]", figures: bool = False) -> None:
+    """Measure what is missing in some studies of one folder; print their tables, and keep them in the folder."""
+    from benchmarks.grid import measure
+    from benchmarks.image_figures import check_matplotlib
+
+    outcome, folder = OUTCOMES[name], studies[0].folder
+    if figures and outcome.pictures is not None:
+        check_matplotlib()
+    rows = [row for study in studies for row in measure(study)]
+    failures = [failure for study in studies for failure in study.failures()]
+    for failure in failures:
+        files.note(f"failed: {failure}")
+    tables = outcome.tables(studies, rows) if rows else "Nothing is measured yet.\n"
+    if failures:
+        tables += "\n".join(["", "Failed:", "", *(f"- {failure}" for failure in failures)]) + "\n"
+    files.write_text(folder / outcome.file, tables)
+    files.note(f"written: {folder / outcome.file}")
+    typer.echo(tables, nl=False)
+    if figures and outcome.pictures is not None and rows:
+        files.note("drawn: " + ", ".join(map(str, outcome.pictures(studies, rows))))
 
 
 def images(
-    output: StudyFolder,
-    data: Annotated[str, typer.Option(help="mnist, fashion-mnist, cifar10, celeba or digits.")] = "mnist",
+    output: options.StudyFolder,
+    data: Annotated[str, typer.Option(help="The data set: mnist, fashion-mnist, cifar10, celeba or digits.")] = "mnist",
     source: Annotated[
-        Path | None, typer.Option(help="The folder with the images' files, where they are not to be downloaded.")
+        Path | None,
+        typer.Option(help="The folder with the images' files; without it they are downloaded.", show_default=False),
     ] = None,
-    net: Annotated[str, typer.Option(help="paper: the paper's nets and training; small: nets for a CPU.")] = "small",
+    net: Annotated[str, typer.Option(help="The nets: paper (with its training) or small (for a CPU).")] = "small",
     models: Annotated[
         str,
         typer.Option(
-            help="Only these, for example vae,rae-l2; without it the ten of the table. Others: nc-0 to nc-100."
+            help="The models, for example vae,rae-l2; without it the table's ten. Others: nc-0, nc-25, nc-50, nc-100.",
+            show_default=False,
         ),
     ] = "",
-    seeds: Annotated[str, typer.Option(help="Of weights, split and order; one run each.")] = "0",
-    epochs: Epochs = None,
-    n: Annotated[int, typer.Option("-n", help="Images that a distance is measured with.")] = 10_000,
-    features: Annotated[str, typer.Option(help="classifier: a net trained here; inception: that of the FID.")] = (
-        "classifier"
-    ),
+    seeds: Annotated[str, typer.Option(help="The random seeds, one run each.")] = "0",
+    epochs: arguments.Epochs = None,
+    n: Annotated[int, typer.Option("-n", help="The number of images that a distance is measured with.")] = 10_000,
+    features: Annotated[
+        str, typer.Option(help="The feature net: classifier, trained here, or inception, that of the FID.")
+    ] = "classifier",
     inception_weights: Annotated[
-        Path | None, typer.Option(help="The file of Inception's weights, where it is not to be downloaded.")
+        Path | None,
+        typer.Option(help="The file of Inception's weights; without it they are downloaded.", show_default=False),
     ] = None,
     figure3: Annotated[
-        bool, typer.Option("--figure3", help="In place of the table: VAEs by Monte-Carlo samples and by KL weight.")
+        bool, typer.Option("--figure3", help="Figure 3 instead: VAEs by Monte-Carlo samples and by KL weight.")
     ] = False,
-    figures: Annotated[bool, typer.Option(help="Draw PNG files too.")] = True,
-    quiet: Quiet = False,
+    figures: options.Figures = True,
+    quiet: arguments.Quiet = False,
 ) -> None:
-    """Table 1 of the paper: train ten models of images; distances of reconstructions, samples and interpolations.
+    """Table 1 of the paper (or Figure 3): models of images.
 
-    Run again with the same folder, it goes on where it was stopped.
+    Ten models are trained; their reconstructions, samples and interpolations are compared with test images.
     """
-    from benchmarks import image_figures, image_tables
-    from benchmarks.images import Study, classifier_accuracy, figure3_studies, run
+    from benchmarks.images import ImageStudy, figure3_studies
     from grammar_rae.recipes import IMAGE_MODELS
 
-    if figures:
-        image_figures.check_matplotlib()
-    study = Study(
-        folder=output,
+    study = ImageStudy(
+        output,
         data=data,
         source=source,
         net=net,
-        seeds=arguments.whole_numbers(seeds),
+        models=arguments.names(models) or tuple(IMAGE_MODELS),
+        seeds=options.numbers(seeds, int),
         epochs=epochs,
         n=n,
         features=features,
         weights=inception_weights,
         progress=not quiet,
-        models=arguments.names(models) or tuple(IMAGE_MODELS),
     )
     if figure3:
-        rows = [row for one in figure3_studies(study) for row in run(one)]
-        told = image_tables.figure3_markdown(rows)
+        conclude("figure3", figure3_studies(study), figures)
     else:
-        rows = run(study)
-        told = image_tables.markdown(rows, classifier_accuracy(study))
-    _tell(output / ("figure3.md" if figure3 else "table1.md"), told)
-    drawn = [image_figures.draw_figure3(output / "figure3.png", rows)] if figures and figure3 else []
-    drawn += image_figures.draw(study) if figures and not figure3 else []
-    if drawn:
-        files.note("drawn: " + ", ".join(map(str, drawn)))
+        conclude("table1", [study], figures)
 
 
 def structured(
-    output: StudyFolder,
-    problem: Annotated[str, typer.Option(help="expressions or molecules.")] = "expressions",
+    output: options.StudyFolder,
+    problem: Annotated[str, typer.Option(help="The problem: expressions or molecules.")] = "expressions",
     source: Annotated[
-        Path | None, typer.Option(help="The molecules, one SMILES a row; the first 5,000 rows are not trained on.")
+        Path | None,
+        typer.Option(
+            help="The file of molecules; its first 5,000 rows are tested and not trained on.", show_default=False
+        ),
     ] = None,
-    models: Annotated[str, typer.Option(help="Only some of the four models, for example grae,gvae.")] = "",
+    models: Annotated[
+        str, typer.Option(help="The models, for example grae,gvae; without it all four.", show_default=False)
+    ] = "",
     fast: Annotated[
-        bool, typer.Option("--fast", help="Short codes and an autoregressive decoder in place of the paper's nets.")
+        bool, typer.Option("--fast", help="Macros and an autoregressive decoder in place of the paper's nets.")
     ] = False,
-    trials: Annotated[int, typer.Option(help="Searches of each model.")] = 5,
-    iterations: Annotated[int, typer.Option(help="Of each search.")] = 5,
-    batch: Annotated[int, typer.Option(help="Points of an iteration.")] = 50,
-    strategy: Annotated[str, typer.Option(help="How a search chooses its points.")] = "paper",
-    epochs: Epochs = None,
-    rows: Annotated[int, typer.Option(help="Test rows that are reconstructed.")] = 5_000,
-    samples: Annotated[int, typer.Option("-n", help="Draws of the density under each constraint.")] = 10_000,
-    seed: Annotated[int, typer.Option(help="Of the trainings; trials have the seeds 0, 1, ...")] = 0,
-    quiet: Quiet = False,
+    trials: Annotated[int, typer.Option(help="The number of searches of each model.")] = 5,
+    iterations: options.Iterations = 5,
+    batch: options.SearchBatch = 50,
+    strategy: Annotated[str, typer.Option(help="The search strategy, from `grammar-rae list strategies`.")] = "paper",
+    epochs: arguments.Epochs = None,
+    rows: Annotated[int, typer.Option(help="The number of test rows that are reconstructed.")] = 5_000,
+    n: Annotated[int, typer.Option("-n", help="The number of draws under each constraint.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="The random seed of the trainings; trials have 0, 1, ...")] = 0,
+    quiet: arguments.Quiet = False,
 ) -> None:
-    """Figure 2 of the paper: train four models of molecules or expressions; reconstruction, validity, searches.
+    """Figure 2 of the paper: models of molecules or expressions.
 
-    Run again with the same folder, it goes on where it was stopped.
+    Four models are trained; reconstruction, validity and searches of their codes are put side by side.
     """
-    from benchmarks.structured import Study, run
-    from benchmarks.structured_tables import markdown
+    from benchmarks.structured import StructuredStudy
     from grammar_rae.recipes import STRUCTURED_MODELS
 
-    study = Study(
-        folder=output,
+    study = StructuredStudy(
+        output,
         problem=problem,
         source=source,
         models=arguments.names(models) or tuple(STRUCTURED_MODELS),
@@ -116,45 +204,45 @@ def structured(
         strategy=strategy,
         epochs=epochs,
         seed=seed,
-        rows=rows,
-        samples=samples,
+        n_tested=rows,
+        samples=n,
         progress=not quiet,
     )
-    _tell(output / "figure2.md", markdown(list(run(study))))
+    conclude("figure2", [study])
 
 
 def search(
     model: arguments.Trained,
-    score: Annotated[str, typer.Option(help="What is optimised, by name.", show_default=False)],
-    output: StudyFolder,
+    score: Annotated[str, typer.Option(help="A name from `grammar-rae list scores`.", show_default=False)],
+    output: options.StudyFolder,
     data: Annotated[
-        Path | None, typer.Option(help="Texts to begin with; without it those that the model was trained on.")
+        Path | None,
+        typer.Option(help="A file of texts to start from; without it the training data.", show_default=False),
     ] = None,
     column: arguments.Column = None,
-    strategies: Annotated[str, typer.Option(help="Side by side.")] = "paper,turbo,density",
-    seeds: Annotated[str, typer.Option(help="One search each.")] = "0,1,2,3,4",
-    iterations: Annotated[int, typer.Option(help="Of each search.")] = 5,
-    batch: Annotated[int, typer.Option(help="Evaluations of an iteration.")] = 50,
-    decodings: Annotated[int, typer.Option(help="Of each point.")] = 1,
+    strategies: Annotated[str, typer.Option(help="The search strategies.")] = "paper,turbo,density",
+    seeds: Annotated[str, typer.Option(help="The random seeds, one search each.")] = "0,1,2,3,4",
+    iterations: options.Iterations = 5,
+    batch: options.SearchBatch = 50,
+    decodings: Annotated[int, typer.Option(help="The number of texts decoded from each point.")] = 1,
     constraint: arguments.Constraint = None,
-    reach: Annotated[float | None, typer.Option(help="Tell how many searches come as far as this value.")] = None,
-    quiet: Quiet = False,
+    reach: Annotated[
+        float | None, typer.Option(help="A value; the table counts the searches that reach it.", show_default=False)
+    ] = None,
+    quiet: arguments.Quiet = False,
 ) -> None:
-    """Searches of one model by several strategies, each with several seeds.
-
-    Run again with the same folder, it goes on where it was stopped.
-    """
-    from benchmarks.search import Searches, markdown, run
+    """Searches of one model by several strategies and seeds."""
+    from benchmarks.search import SearchStudy
     from grammar_rae.cli.optimization import initial_texts
     from grammar_rae.model import TextModel
 
-    study = Searches(
-        folder=output,
+    study = SearchStudy(
+        output,
         model=model,
         data=initial_texts(TextModel.load(model), model, data, column, 1000),
         score=score,
         strategies=arguments.names(strategies),
-        seeds=arguments.whole_numbers(seeds),
+        seeds=options.numbers(seeds, int),
         iterations=iterations,
         batch=batch,
         decodings=decodings,
@@ -162,58 +250,50 @@ def search(
         reach=reach,
         progress=not quiet,
     )
-    _tell(output / "search.md", markdown(list(run(study))))
+    conclude("search", [study])
 
 
 def latent_space(
     source: arguments.Texts,
-    test: Annotated[Path, typer.Argument(help="Molecules that are not trained on.", show_default=False)],
-    output: StudyFolder,
-    models: Annotated[str, typer.Option(help="Only some of the study's models, for example rae,conditioned.")] = "",
+    test: Annotated[Path, typer.Argument(help="A file of molecules that are not trained on.", show_default=False)],
+    output: options.StudyFolder,
+    models: Annotated[
+        str, typer.Option(help="The models, for example rae,conditioned; without it all.", show_default=False)
+    ] = "",
     densities: Annotated[
         str,
-        typer.Option(help="Fitted to the codes of each; gmm:100 has 100 components, two-stage:epochs=20 fewer passes."),
+        typer.Option(help="The densities; gmm:100 has 100 components, two-stage:epochs=20 is fitted in 20 passes."),
     ] = "gmm:10",
     smoothings: Annotated[str, typer.Option(help="Noise on draws, for decoders that know of it.")] = "0,1,2",
-    temperatures: Annotated[str, typer.Option(help="Of the decoder.")] = "1,0.6",
-    constraints: Annotated[str, typer.Option(help="Of the decoder, by name.")] = "grammar",
-    rows: Annotated[int, typer.Option(help="Molecules to train on, at random.")] = 300_000,
-    epochs: Annotated[int, typer.Option(help="Passes over them.")] = 5,
-    n: Annotated[int, typer.Option("-n", help="Draws of each point, and test molecules beside them.")] = 5_000,
+    temperatures: Annotated[str, typer.Option(help="Temperatures of the decoder.")] = "1,0.6",
+    constraints: Annotated[str, typer.Option(help="Constraints of the decoder, by name.")] = "grammar",
+    rows: Annotated[int, typer.Option(help="The number of molecules to train on, chosen at random.")] = 300_000,
+    epochs: Annotated[int, typer.Option(help="The number of passes over the data.")] = 5,
+    n: Annotated[int, typer.Option("-n", help="The number of draws of each point, and of test molecules.")] = 5_000,
     seed: arguments.Seed = 0,
-    figures: Annotated[bool, typer.Option("--figures/--no-figures", help="Draw frontier.png (matplotlib).")] = True,
-    quiet: Quiet = False,
+    figures: options.Figures = True,
+    quiet: arguments.Quiet = False,
 ) -> None:
-    """Reconstruction against what the density draws, for models, densities, smoothings and temperatures.
+    """Reconstruction against samples, for latent spaces of molecules.
 
-    Run again with the same folder, it goes on where it was stopped; points that are added need no training.
+    The grid is models times densities, smoothings, temperatures and constraints; points that are added need no
+    training.
     """
-    from benchmarks.latent_space import MODELS, Study, run
-    from benchmarks.latent_space_tables import draw_frontier, markdown
+    from benchmarks.latent_space import MODELS, LatentSpaceStudy
 
-    study = Study(
-        folder=output,
+    study = LatentSpaceStudy(
+        output,
         source=source,
         test=test,
         models=arguments.names(models) or tuple(MODELS),
         densities=arguments.names(densities),
-        smoothings=arguments.numbers(smoothings),
-        temperatures=arguments.numbers(temperatures),
+        smoothings=options.numbers(smoothings, float),
+        temperatures=options.numbers(temperatures, float),
         constraints=arguments.names(constraints),
-        rows=rows,
+        n_training=rows,
         epochs=epochs,
         n=n,
         seed=seed,
         progress=not quiet,
     )
-    found = list(run(study))
-    _tell(output / "latent-space.md", markdown(found))
-    if figures:
-        files.note(f"drawn: {draw_frontier(output / 'frontier.png', found)}")
-
-
-def _tell(table: Path, told: str) -> None:
-    """Print a study's tables, and keep them in its folder."""
-    table.write_text(told, encoding="utf-8")
-    files.note(f"written: {table}")
-    typer.echo(told, nl=False)
+    conclude("latent-space", [study], figures)

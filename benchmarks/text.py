@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from grammar_rae import chem
 from benchmarks.rows import Row
+from grammar_rae import chem
 from grammar_rae.codecs import GrammarCodec
 from grammar_rae.datasets import encode, read_rows, sample_texts
 from grammar_rae.decoding import GrammarConstraint, decode

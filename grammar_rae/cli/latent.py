@@ -15,12 +15,17 @@ if TYPE_CHECKING:
 def encode(
     texts: arguments.Texts,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="z.npy (codes alone) or z.csv (with line and text); - for CSV.")
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help="The file to write: .npy, or .csv with line and text; - is the standard output.",
+        ),
     ],
     model: arguments.Model = arguments.IN_THE_BOX,
     column: arguments.Column = None,
 ) -> None:
-    """Write the latent code of every text of a file."""
+    """Encode the texts of a file to latent codes."""
     from grammar_rae.model import TextModel
 
     files.check_writable(output)
@@ -32,19 +37,21 @@ def encode(
 
 
 def decode(
-    codes: Annotated[Path, typer.Argument(help="z.npy or z.csv, as encode writes them.", show_default=False)],
+    codes: Annotated[Path, typer.Argument(help="A file of latent codes as encode writes it.", show_default=False)],
     model: arguments.Model = arguments.IN_THE_BOX,
     output: arguments.Output = files.STDOUT,
     temperature: Annotated[
-        float, typer.Option(help="0 takes the likeliest code at each step; above that, codes are drawn.")
+        float, typer.Option(help="The temperature of the decoder; at 0 it takes the likeliest token at each step.")
     ] = 0.0,
     top_p: Annotated[
-        float, typer.Option(help="Below 1, draw only from the likeliest codes that have this share of the probability.")
+        float, typer.Option(help="The share of probability that the likeliest tokens to draw from hold together.")
     ] = 1.0,
-    beam: Annotated[int | None, typer.Option(help="Search for the likeliest text with so many beams instead.")] = None,
-    seed: Annotated[int | None, typer.Option(help="The same seed draws the same texts.")] = None,
+    beam: Annotated[
+        int | None, typer.Option(help="The width of a search for the likeliest text.", show_default=False)
+    ] = None,
+    seed: arguments.OptionalSeed = None,
     smoothing: Annotated[
-        float, typer.Option(help="The noise on the codes, told to a decoder that was trained with it.")
+        float, typer.Option(help="The strength of the noise on the codes, for models that are trained with it.")
     ] = 0.0,
     constraint: arguments.Constraint = None,
 ) -> None:
@@ -69,7 +76,7 @@ def reconstruct(
     column: arguments.Column = None,
     constraint: arguments.Constraint = None,
 ) -> None:
-    """Encode and decode a file; tell how much comes back."""
+    """Encode and decode texts, and report how many come back."""
     import pandas as pd
 
     from grammar_rae.model import TextModel

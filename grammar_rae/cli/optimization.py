@@ -23,40 +23,44 @@ def optimize(
     score: Annotated[
         list[str],
         typer.Option(
-            help="What to optimise: a score's name, or FILE.py:FUNCTION for your own function of one text; "
-            "several times for a Pareto front.",
+            help="The score to optimise: a name from `grammar-rae list scores`, or FILE.py:FUNCTION for a function of "
+            "one text; may be repeated for a Pareto front.",
             show_default=False,
         ),
     ],
     model: arguments.Model = arguments.IN_THE_BOX,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the run.")] = Path("optimization"),
-    budget: Annotated[int, typer.Option(min=1, help="Evaluations in all; a multiple of the batch size.")] = 250,
-    batch_size: Annotated[int, typer.Option(min=1, help="Evaluations before the search learns from them.")] = 50,
-    strategy: Annotated[str, typer.Option(help="turbo, density or paper.")] = "turbo",
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.")] = Path("optimization"),
+    budget: Annotated[int, typer.Option(min=1, help="The number of evaluations, a multiple of the batch size.")] = 250,
+    batch_size: Annotated[int, typer.Option(min=1, help="The number of evaluations in each iteration.")] = 50,
+    strategy: Annotated[str, typer.Option(help="The search strategy: turbo, density or paper.")] = "turbo",
     data: Annotated[
         Path | None,
-        typer.Option(help="A file of texts to begin with; without it those that the model was trained on, else drawn."),
+        typer.Option(
+            help="A file of texts to start from; without it the training data, or texts that the model draws.",
+            show_default=False,
+        ),
     ] = None,
     column: arguments.Column = None,
     maximize: Annotated[
-        bool | None, typer.Option("--maximize/--minimize", help="Against what the score says of itself.")
+        bool | None,
+        typer.Option("--maximize/--minimize", help="The direction; without it, the score's own.", show_default=False),
     ] = None,
     constraint: arguments.Constraint = None,
     decodings: Annotated[
-        int, typer.Option(min=1, help="Above 1, draw so many texts of each code; the most frequent valid one counts.")
+        int, typer.Option(min=1, help="The number of texts decoded from each code; the most frequent valid one counts.")
     ] = 1,
-    n_initial: Annotated[int, typer.Option(min=2, help="Texts to draw where there are no data.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed finds the same texts.")] = 0,
-    jobs: Annotated[int, typer.Option(help="Processes that evaluate the score; -1 for one per core.")] = 1,
+    n_initial: Annotated[int, typer.Option(min=2, help="The number of texts to draw where there are no data.")] = 1000,
+    seed: arguments.Seed = 0,
+    jobs: arguments.Jobs = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in this folder.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")] = False,
+    quiet: arguments.Quiet = False,
 ) -> None:
     """Search for texts with high scores."""
     batch_size = min(batch_size, budget)
     if budget % batch_size:
         raise typer.BadParameter(
-            f"a budget of {budget} is no multiple of the batch size {batch_size}; expected for example "
-            f"{budget - budget % batch_size}",
+            f"expected a multiple of the batch size {batch_size}, for example {budget - budget % batch_size}, "
+            f"not {budget}",
             param_hint="--budget",
         )
     from grammar_rae.codecs import FORMS

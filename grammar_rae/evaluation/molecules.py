@@ -1,38 +1,43 @@
 """How good a model of molecules is: MOSES's and GuacaMol's figures of what it draws, and what it reconstructs.
 
-All figures of draws are of raw ones: the decoder's texts as they come under the constraint, none rejected. What is not
-valid lowers the validity and is left out of the rest, as MOSES does it; how many draws were copies of training
-molecules stands beside.
+All figures describe raw draws: the decoder's texts as they come under the constraint, none rejected. Draws that are
+not valid lower the validity and are left out of the rest, as in MOSES; the share of copies of training molecules is
+reported beside.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
-from benchmarks import rows as common
-from benchmarks.rows import Row
+from grammar_rae.codecs import FORMS
+from grammar_rae.datasets import TokenDataset
+from grammar_rae.decoding import CONSTRAINTS
+from grammar_rae.errors import DecodingError, InputError
 from grammar_rae.evaluation.figures import distributions, figures_against, figures_of_draws, figures_of_set
+from grammar_rae.evaluation.provenance import provenance
 from grammar_rae.evaluation.reconstruction import reconstruction
+from grammar_rae.evaluation.results import (
+    Distribution,
+    DrawFigures,
+    Evaluation,
+    EvaluationFigures,
+    Reconstruction,
+    SetFigures,
+)
 from grammar_rae.evaluation.sets import (
     BASELINE,
     GUACAMOL,
     MOSES,
     RECONSTRUCTED,
     Reference,
-    Training,
-    chosen,
+    TrainingSet,
+    choose_texts,
     load_reference,
     reference_files,
 )
-from grammar_rae.codecs import FORMS
-from grammar_rae.datasets import TokenDataset
-from grammar_rae.decoding import CONSTRAINTS
-from grammar_rae.errors import DecodingError, InputError
-from grammar_rae.metrics import MoleculeSet, choose, describe, guacamol_scores
+from grammar_rae.metrics import GuacaMol, MoleculeSet, choose, describe, guacamol_scores
 from grammar_rae.metrics.guacamol import TRIES
 from grammar_rae.metrics.molecule_sets import PARTS
 from grammar_rae.metrics.molecules import check_chemnet
@@ -46,7 +51,7 @@ _FEWEST = 2  # molecules with a covariance
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationSettings:
     """What to compare a model with, and how.
 
     Attributes
@@ -54,26 +59,26 @@ class Evaluation:
     reference
         ``"moses"`` (its test set and scaffold test set, downloaded) or a file of molecules that the model has not seen.
     training
-        A file of the molecules that it has seen; None for the data set in ``run``.
+        A file of the molecules that the model has seen; None for the data set in ``run``.
     run
         The folder of the model, or None.
     column
-        Of the files, where they are tables whose column of SMILES is not found by itself.
+        The column of the files, where they are tables whose column of SMILES is not found automatically.
     n
-        Draws; MOSES has 30,000.
+        The number of draws; MOSES has 30,000.
     rows
-        Molecules of each reference, at most; None for all.
+        The largest number of molecules of each reference; None for all.
     reconstruct
-        Molecules of the first reference that are encoded and decoded; a tenth of them with noise too. 0 for none.
+        How many molecules of the first reference are encoded and decoded; a tenth of them with noise too. 0 for none.
     baseline
         Whether to measure as many molecules of the training set as there were valid draws, too.
     constraint, temperature, top_p, smoothing, seed
-        Of the draws, as of :meth:`TextModel.sample`; None for the model's own.
+        How texts are drawn, as in :meth:`TextModel.sample`; None for the model's own.
     cache
-        A folder for MOSES's files and for what is computed of a reference. None has both in the user's cache where the
-        reference is MOSES, and keeps nothing of a file.
+        A folder for MOSES's files and for what is computed once for each reference. With None both are in the user's
+        cache where the reference is MOSES, and nothing is kept of a file.
     jobs, device, progress
-        Processes for RDKit's work, the device of ChemNet and of similarities, and whether to show progress bars.
+        The processes for RDKit's work, the device of ChemNet and of similarities, and whether to show progress bars.
     """
 
     reference: str | Path = MOSES
@@ -101,16 +106,8 @@ class Evaluation:
                 raise InputError(f"{name} cannot be used", received=number, expected=f"{least} or more")
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluated:
-    """The figures, ready for JSON, and the draws that they are of."""
-
-    figures: Row
-    draws: SampleResult
-
-
-def evaluate(model: TextModel, what: Evaluation) -> Evaluated:
-    """All figures of a model of molecules.
+def evaluate(model: TextModel, settings: EvaluationSettings) -> Evaluation:
+    """Measure all figures of a model of molecules.
 
     Raises
     ------
@@ -123,62 +120,82 @@ def evaluate(model: TextModel, what: Evaluation) -> Evaluated:
     """
     if not FORMS[model.codec.form].molecules:
         raise InputError(
-            "only models of molecules are evaluated like this",
+            "only models of molecules can be evaluated",
             received=f"a model of texts of the form {model.codec.form!r}",
-            remedy="See `grammar-rae benchmark structured` for expressions.",
+            expected="a model that was trained on SMILES",
         )
     check_chemnet()
-    _check_device(what.device)
-    return _Evaluating(model, what).evaluated()
+    _check_device(settings.device)
+    return _Evaluator(model, settings).evaluate()
 
 
-class _Evaluating:
+class _Evaluator:
     """One evaluation: its sets, and the steps in their order."""
 
-    def __init__(self, model: TextModel, what: Evaluation) -> None:
+    def __init__(self, model: TextModel, settings: EvaluationSettings) -> None:
         self.model = model
-        self.what = what
+        self.what = settings
         self.remarks: list[str] = []
-        self.files = reference_files(what.reference, what.cache, what.progress)
-        self.training = self._training()
-        self.figures: Row = {}
-        self.references: list[Reference] = []
+        self.files = reference_files(settings.reference, settings.cache, settings.progress)
+        self.training = self._read_training()
 
-    def evaluated(self) -> Evaluated:
+    def evaluate(self) -> Evaluation:
         from tqdm.auto import tqdm
 
-        steps: dict[str, Callable[[], Row]] = {
-            "reference": self._references,  # the first to fail, and the cheapest to run again
-            "drawing": self._draws,
-            "constraints": self._constraints,
-            "MOSES": self._moses,
-            "GuacaMol": self._guacamol,
-            "reconstruction": self._reconstruction,
-            "distributions": self._distributions,
+        steps: dict[str, Callable[[], None]] = {
+            "reference": self._read_references,  # the first to fail, and the cheapest to run again
+            "drawing": self._sample,
+            "constraints": self._compare_constraints,
+            "MOSES": self._measure_moses,
+            "GuacaMol": self._measure_guacamol,
+            "reconstruction": self._reconstruct,
+            "distributions": self._measure_distributions,
         }
         with tqdm(steps.items(), unit=" steps", disable=not self.what.progress) as bar:
             for name, step in bar:
                 bar.set_description(name)
-                self.figures |= step()
-        about = {**self._about(), **self.figures, "remarks": self.remarks, **common.machine()}
-        return Evaluated(_finite(about), self.drawn)
+                step()
+        return Evaluation(self._figures(), self.drawn)
+
+    def _figures(self) -> EvaluationFigures:
+        what, recipe, drawn = self.what, self.model.recipe_, self.drawn
+        return EvaluationFigures(
+            recipe=recipe.name,
+            density=recipe.density,
+            training_molecules=None if self.training is None else len(self.training),
+            reference=Path(what.reference).name,
+            constraint=drawn.constraint,
+            temperature=drawn.temperature,
+            top_p=drawn.top_p,
+            smoothing=drawn.smoothing,
+            seed=what.seed,
+            n=what.n,
+            constraints=self.constraints,
+            moses=self.moses,
+            baseline=self.baseline,
+            guacamol=self.guacamol,
+            reconstruction=self.reconstruction,
+            distributions=self.distributions,
+            remarks=self.remarks,
+            provenance=provenance(what.seed),
+        )
 
     # -- sets -----------------------------------------------------------------------------------------------------
 
-    def _training(self) -> Training | None:
+    def _read_training(self) -> TrainingSet | None:
         what = self.what
         if what.training is not None:
-            return Training.of_file(what.training, what.column, what.jobs)
+            return TrainingSet.of_file(what.training, what.column, what.jobs)
         folder = None if what.run is None else what.run / DATA_FOLDER
         if folder is not None and folder.is_dir():
-            return Training.of_run(TokenDataset.open(folder), self.model.codec, what.jobs)
-        self.remarks.append("no training set was given: nothing is known of novelty, nor GuacaMol's figures")
+            return TrainingSet.of_run(TokenDataset.open(folder), self.model.codec, what.jobs)
+        self.remarks.append("there is no training set, so novelty and GuacaMol's figures are not known")
         return None
 
-    def _references(self) -> Row:
+    def _read_references(self) -> None:
         what = self.what
         moses = str(what.reference) == MOSES
-        self.references = [
+        self.references: list[Reference] = [
             load_reference(
                 name,
                 path,
@@ -194,9 +211,8 @@ class _Evaluating:
         for reference in self.references:
             if reference.unreadable:
                 self.remarks.append(
-                    f"left out, as no molecules: {reference.unreadable:,} of the texts of {reference.name}"
+                    f"{reference.unreadable:,} texts of {reference.name} were left out, because they are not molecules"
                 )
-        return {}
 
     def _draw(self, n: int, seed: int, constraint: str | None) -> SampleResult:
         what = self.what
@@ -212,72 +228,75 @@ class _Evaluating:
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
-    def _draws(self) -> Row:
+    def _sample(self) -> None:
         self.drawn = self._draw(self.what.n, self.what.seed, self.what.constraint)
-        self.valid = _valid(self.drawn)
-        return {}
+        self.valid = _valid_texts(self.drawn)
 
-    def _constraints(self) -> Row:
-        """Raw validity under each constraint that the model can serve, with what would show a trick beside it."""
+    def _compare_constraints(self) -> None:
+        """Raw validity under each constraint that the model can serve, with what would reveal a trick beside it."""
         n = min(self.what.n, CONSTRAINT_DRAWS)
-        rows: Row = {}
+        self.constraints: dict[str, DrawFigures] = {}
         for name in [name for name, choice in CONSTRAINTS.items() if choice.example == name]:
             try:
                 drawn = self._draw(n, self.what.seed, name)
             except (InputError, DecodingError):  # chemistry needs molecules in Kekulé form, for example
                 continue
-            rows[name] = figures_of_draws(_valid(drawn), drawn.attempts, self.training)
-        return {"constraints": rows}
+            self.constraints[name] = figures_of_draws(_valid_texts(drawn), drawn.attempts, self.training)
 
-    def _moses(self) -> Row:
-        self.described = self._described(self.valid)
-        figures = {"moses": self._figures_of_set(self.valid, self.drawn.attempts, self.described)}
+    def _measure_moses(self) -> None:
+        self.baseline: SetFigures | None = None
+        self.described = self._describe(self.valid)
+        self.moses = self._figures_of_set(self.valid, self.drawn.attempts, self.described)
         if self.described is None:
             self.remarks.append(
                 f"{len(self.valid)} of {self.drawn.attempts:,} draws are valid: nothing can be compared"
             )
-            return figures
+            return
         if min(one.described.n for one in self.references) < 2 * len(self.valid):
             self.remarks.append(
-                "a reference has less than twice as many molecules as there are valid draws: its floor is of fewer"
+                "a reference has less than twice as many molecules as there are valid draws, "
+                "so its floor is measured with fewer"
             )
         if self.what.baseline and self.training is not None:
-            spelled = map(self.model.codec.canonical, self._training_molecules(len(self.valid), BASELINE))
-            known = [text for text in spelled if text is not None]
-            figures["baseline"] = self._figures_of_set(known, len(known), self._described(known))
-        return figures
+            texts = map(self.model.codec.canonical, self._training_molecules(len(self.valid), BASELINE))
+            known = [text for text in texts if text is not None]
+            self.baseline = self._figures_of_set(known, len(known), self._describe(known))
 
-    def _described(self, valid: list[str]) -> MoleculeSet | None:
+    def _describe(self, valid: list[str]) -> MoleculeSet | None:
         what = self.what
         if len(valid) < _FEWEST:
             return None
         return describe(valid, PARTS, jobs=what.jobs, device=what.device, progress=what.progress)
 
-    def _figures_of_set(self, valid: list[str], attempts: int, found: MoleculeSet | None) -> Row:
+    def _figures_of_set(self, valid: list[str], attempts: int, found: MoleculeSet | None) -> SetFigures:
         what = self.what
-        figures = figures_of_draws(valid, attempts, self.training) | figures_of_set(valid, found, what.device)
+        draws = figures_of_draws(valid, attempts, self.training)
+        references = {}
         if found is not None:
-            figures["references"] = {
+            references = {
                 one.name: figures_against(found, one, what.seed, what.device, what.progress) for one in self.references
             }
-        return figures
+        return figures_of_set(valid, draws, found, references, what.device)
 
     def _training_molecules(self, n: int, purpose: int) -> list[str]:
         assert self.training is not None
-        return chosen(self.training.texts, n, self.what.seed, purpose)
+        return choose_texts(self.training.texts, n, self.what.seed, purpose)
 
-    def _guacamol(self) -> Row:
+    def _measure_guacamol(self) -> None:
+        self.guacamol: GuacaMol | None = None
         what = self.what
         n = min(what.n, GUACAMOL_MOLECULES)
         if self.training is None:
-            return {"guacamol": None}
+            return
         if len(self.training) < GUACAMOL_TRAINING:
             self.remarks.append(f"GuacaMol's figures need {GUACAMOL_TRAINING} training molecules")
-            return {"guacamol": None}
+            return
         if n < GUACAMOL_MOLECULES or len(self.training) < 2 * n:
             compared = min(n, len(self.training) // 2)
-            self.remarks.append(f"GuacaMol's figures are of {n:,} molecules against {compared:,}, not 10,000 each")
-        found = guacamol_scores(
+            self.remarks.append(
+                f"GuacaMol's figures compare {n:,} molecules with {compared:,}, where the benchmark has 10,000 of each"
+            )
+        self.guacamol = guacamol_scores(
             choose(self._draws_on_demand(TRIES * n), n, what.jobs),
             n,
             self._training_molecules(2 * n, GUACAMOL),
@@ -286,10 +305,9 @@ class _Evaluating:
             device=what.device,
             progress=what.progress,
         )
-        return {"guacamol": asdict(found)}
 
     def _draws_on_demand(self, most: int) -> Iterator[str]:
-        """The draws, and then others, at most so many in all, which are made when they are asked for."""
+        """The draws and then others, at most so many in all; the others are drawn when they are asked for."""
         what = self.what
         yield from self.drawn.texts
         count = len(self.drawn.texts)
@@ -298,35 +316,20 @@ class _Evaluating:
             yield from texts
             count += len(texts)
 
-    def _reconstruction(self) -> Row:
-        """Of texts of the first reference."""
+    def _reconstruct(self) -> None:
+        """Reconstruct texts of the first reference."""
+        self.reconstruction: Reconstruction | None = None
         what, reference = self.what, self.references[0]
-        if not what.reconstruct:
-            return {"reconstruction": None}
-        asked = chosen(reference.texts, what.reconstruct, what.seed, RECONSTRUCTED)
-        found = reconstruction(self.model, asked, what.constraint, what.seed)
-        return {"reconstruction": found | {"reference": reference.name}}
+        if what.reconstruct:
+            asked = choose_texts(reference.texts, what.reconstruct, what.seed, RECONSTRUCTED)
+            found = reconstruction(self.model, asked, what.constraint, what.seed)
+            self.reconstruction = replace(found, reference=reference.name)
 
-    def _distributions(self) -> Row:
-        if self.described is None:
-            return {"distributions": {}}
-        sides = {"draws": self.described} | {one.name: one.described for one in self.references}
-        return {"distributions": distributions(sides)}
-
-    def _about(self) -> Row:
-        what = self.what
-        return {
-            "recipe": self.model.recipe_.name,
-            "density": self.model.recipe_.density,
-            "reference": Path(what.reference).name,
-            "training_molecules": None if self.training is None else len(self.training),
-            "constraint": self.drawn.constraint,
-            "temperature": self.drawn.temperature,
-            "top_p": self.drawn.top_p,
-            "smoothing": self.drawn.smoothing,
-            "seed": what.seed,
-            "n": what.n,
-        }
+    def _measure_distributions(self) -> None:
+        self.distributions: dict[str, Distribution] = {}
+        if self.described is not None:
+            sides = {"draws": self.described} | {one.name: one.described for one in self.references}
+            self.distributions = distributions(sides)
 
 
 def _check_device(device: str) -> None:
@@ -334,20 +337,9 @@ def _check_device(device: str) -> None:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # no such name; no such accelerator
         raise InputError(
-            "this device cannot be used", received=repr(device), expected="cpu, or an accelerator that PyTorch finds"
+            "this device cannot be used", received=repr(device), expected="cpu, or a device that PyTorch finds"
         ) from error
 
 
-def _valid(drawn: SampleResult) -> list[str]:
+def _valid_texts(drawn: SampleResult) -> list[str]:
     return [text for text, good in zip(drawn.texts, drawn.valid, strict=True) if good]
-
-
-def _finite(value: Any) -> Any:
-    """The same without NaN and infinities, which JSON has not: None in their place."""
-    if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    return value

@@ -5,42 +5,44 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.rows import Row
+from grammar_rae.evaluation.results import Reconstruction
 from grammar_rae.model import TextModel
 
 ENCODINGS = DECODINGS = 10
-"""Of each text in the protocol of sampled reconstruction (Kusner et al., 2017)."""
+"""How often each text is encoded, and each code decoded, for the sampled reconstruction of Kusner et al. (2017)."""
 
 
-def reconstruction(model: TextModel, asked: Sequence[str], constraint: str | None, seed: int) -> Row:
-    """Texts encoded and decoded: what share comes back as the same canonical text.
+def reconstruction(model: TextModel, asked: Sequence[str], constraint: str | None, seed: int) -> Reconstruction:
+    """Encode and decode texts: what share comes back as the same canonical text.
 
-    ``greedy`` is of all texts, those that the codec refuses among them, with the likeliest code at each step.
-    ``sampled`` is of a tenth as many, the first that the codec takes: each is encoded :data:`ENCODINGS` times with the
-    encoder's noise, and each of these codes decoded :data:`DECODINGS` times at temperature 1.
+    ``greedy`` counts all texts, those that the codec refuses among them, with the likeliest token at each step.
+    ``sampled`` is measured on a tenth as many, the first that the codec takes: each is encoded :data:`ENCODINGS` times
+    with the encoder's noise, and each of these codes is decoded :data:`DECODINGS` times at temperature 1.
     """
     codec = model.codec
     refused = {index for index, _ in codec.encode_batch(asked).rejected}
     texts = [text for index, text in enumerate(asked) if index not in refused]
-    figures: Row = {"molecules": len(asked), "refused": len(refused)}
     if not texts:
-        return {**figures, "greedy": 0.0}
+        return Reconstruction(len(asked), len(refused), greedy=0.0)
     wanted = np.array([codec.canonical(text) for text in texts])
     greedy = np.array(model.reconstruct(texts, constraint))
     few = texts[: max(len(asked) // 10, 1)]
     wanted_again = np.repeat(wanted[: len(few)], DECODINGS)
-    hits = sum(int((found == wanted_again).sum()) for found in _drawn_again(model, few, constraint, seed))
-    return {
-        **figures,
-        "greedy": float((greedy == wanted).sum()) / len(asked),
-        "sampled": hits / (len(few) * ENCODINGS * DECODINGS),
-        "sampled_molecules": len(few),
-        "encodings": ENCODINGS,
-        "decodings": DECODINGS,
-    }
+    hits = sum(int((found == wanted_again).sum()) for found in _decode_with_noise(model, few, constraint, seed))
+    return Reconstruction(
+        len(asked),
+        len(refused),
+        greedy=float((greedy == wanted).sum()) / len(asked),
+        sampled=hits / (len(few) * ENCODINGS * DECODINGS),
+        sampled_molecules=len(few),
+        encodings=ENCODINGS,
+        decodings=DECODINGS,
+    )
 
 
-def _drawn_again(model: TextModel, texts: list[str], constraint: str | None, seed: int) -> Iterator[NDArray[np.str_]]:
+def _decode_with_noise(
+    model: TextModel, texts: list[str], constraint: str | None, seed: int
+) -> Iterator[NDArray[np.str_]]:
     """For each encoding, the decodings of the first text, then those of the second, and so on."""
     for turn in range(seed * ENCODINGS, (seed + 1) * ENCODINGS):
         z = np.repeat(model.encode(texts, noise=True, seed=turn), DECODINGS, axis=0)

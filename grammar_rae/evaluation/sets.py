@@ -32,15 +32,15 @@ MOSES = "moses"
 PARTS = ("fingerprints", "fragments", "scaffolds", *PROPERTIES, "chemnet")
 
 BASELINE, FLOOR, GUACAMOL, RECONSTRUCTED = 1, 2, 3, 4
-"""What molecules of a set are chosen for: each purpose has a stream of randomness of its own."""
+"""The purposes that molecules are chosen for; each has a random stream of its own."""
 
 _FEWEST = 4  # two halves, each with a covariance
 _FORMAT = 1  # of what is kept, and of how it is computed: another number, and nothing that was kept is found
 _NOT_FLAT = re.compile(r"[@/\\]|\[\d")  # stereochemistry, isotopes
 
 
-def chosen(texts: Sequence[str], n: int, seed: int, purpose: int) -> list[str]:
-    """At most n of the texts, drawn at random without replacement."""
+def choose_texts(texts: Sequence[str], n: int, seed: int, purpose: int) -> list[str]:
+    """Choose at most n of the texts at random, without replacement."""
     rows = np.random.default_rng([seed, purpose]).choice(len(texts), min(n, len(texts)), replace=False)
     return [texts[row] for row in rows]
 
@@ -52,13 +52,13 @@ class Reference:
     Attributes
     ----------
     name
-        As tables show it.
+        The name that tables show.
     texts
-        Their canonical SMILES.
+        Canonical SMILES.
     unreadable
-        How many texts of the source are no molecules.
+        How many texts of the source are not molecules.
     described
-        What the metrics need of them.
+        What the metrics need to know of the molecules.
     kept
         The file in which all this is kept, or None.
     """
@@ -84,7 +84,7 @@ class Reference:
             if floor is None:
                 every = self.described.chemnet
                 assert every is not None
-                part = chemnet_moments(chosen(self.texts, n, seed, FLOOR), device, progress=progress)
+                part = chemnet_moments(choose_texts(self.texts, n, seed, FLOOR), device, progress=progress)
                 floor = fcd(part, moments_without(every, part))
                 if file is not None:
                     text = json.dumps({"fcd": floor})
@@ -121,18 +121,18 @@ def load_reference(
     device: str | torch.device = "cpu",
     progress: bool = False,
 ) -> Reference:
-    """Read and describe the molecules of a file, or take what was kept of it.
+    """Read and describe the molecules of a file, or read what was kept of it.
 
     Parameters
     ----------
     name
-        As tables show it.
+        The name that tables show.
     path, column
         As :func:`grammar_rae.datasets.read_texts` takes them.
     rows
-        At most so many of its texts, drawn at random (seed 0); None for all.
+        The largest number of its texts, drawn at random (seed 0); None for all.
     cache
-        A folder to keep what is computed in; None keeps nothing.
+        The folder to keep what is computed in; None keeps nothing.
     jobs, device, progress
         As :func:`grammar_rae.metrics.describe` takes them.
 
@@ -154,7 +154,7 @@ def load_reference(
             "there are too few molecules to compare with",
             where=str(path),
             received=f"{len(texts)} molecules in {len(given)} texts",
-            expected=f"{_FEWEST}, and better some thousands",
+            expected=f"{_FEWEST} or more, and better some thousands",
         )
     described = describe(texts, PARTS, jobs=jobs, device=device, progress=progress)
     reference = Reference(name, texts, unreadable, described, kept)
@@ -164,7 +164,7 @@ def load_reference(
 
 
 def _key(path: Path, column: str | None, rows: int | None) -> str:
-    """Of the file's bytes, and of all else that what is computed of it depends on."""
+    """A key of the file's bytes and of everything else that the computed values depend on."""
     with path.open("rb") as stream:
         content = hashlib.file_digest(stream, "sha256").hexdigest()
     parts = [_FORMAT, content, column, rows, version("rdkit"), version("fcd_torch")]
@@ -189,21 +189,21 @@ def _write(path: Path, reference: Reference) -> None:
 
 
 def _keep(path: Path, name: str, write: Callable[[Path], object]) -> None:
-    """Write a draft beside the path, which takes its place in one step; one that cannot be written costs a warning."""
+    """Write a draft beside the path and rename it; warn where it cannot be written."""
     draft = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(draft)
         os.replace(draft, path)
     except OSError as error:  # minutes of work are not to be lost for this
-        warnings.warn(f"what was computed of {name} cannot be kept: {error}", stacklevel=4)
+        warnings.warn(f"the description of {name} cannot be kept: {error}", stacklevel=4)
     finally:
         with suppress(OSError):
             draft.unlink()
 
 
 def _read(path: Path, name: str) -> Reference | None:
-    """What was kept; None where there is nothing, or nothing whole."""
+    """Read what was kept; None where there is nothing, or a damaged file."""
     try:
         with np.load(path, allow_pickle=False) as kept:
             texts = _unpacked(kept["texts"])
@@ -240,17 +240,17 @@ def _unpacked(packed: NDArray[np.uint8]) -> list[str]:
     return text.split("\n") if text else []
 
 
-class Training:
-    """The molecules that a model was trained on: which it has, and some at random.
+class TrainingSet:
+    """The molecules that a model was trained on: look-up, and random choices.
 
     Parameters
     ----------
     texts
-        All of them, spelled in one form.
+        All molecules, spelled in one form.
     spell
-        From canonical SMILES to that form; it raises TextError for a molecule that cannot be in the set.
+        Turns canonical SMILES into that form; raises TextError for a molecule that cannot be in the set.
     jobs
-        Processes; -1 for one a core.
+        The number of processes; -1 for one per core.
     """
 
     def __init__(self, texts: Sequence[str], spell: Callable[[str], str], jobs: int = 1) -> None:
@@ -260,8 +260,8 @@ class Training:
         self._known = set(texts)
 
     @classmethod
-    def of_run(cls, data: TokenDataset, codec: Codec, jobs: int = 1) -> "Training":
-        """Those of an encoded data set, in the form of its codec: no molecule has to be read for that."""
+    def of_run(cls, data: TokenDataset, codec: Codec, jobs: int = 1) -> "TrainingSet":
+        """The molecules of an encoded data set, in the form of its codec; RDKit does not have to read them."""
         texts: list[str] = []
         for first in range(0, len(data), 4096):
             rows = range(first, min(first + 4096, len(data)))
@@ -269,8 +269,8 @@ class Training:
         return cls(texts, codec.prepare, jobs)
 
     @classmethod
-    def of_file(cls, path: Path, column: str | None = None, jobs: int = 1) -> "Training":
-        """Those of a file, as canonical SMILES of this version of RDKit.
+    def of_file(cls, path: Path, column: str | None = None, jobs: int = 1) -> "TrainingSet":
+        """The molecules of a file, as canonical SMILES of this version of RDKit.
 
         Raises
         ------
@@ -287,17 +287,17 @@ class Training:
         return len(self.texts)
 
     def has(self, canonical: str) -> bool:
-        """Whether a molecule, given as canonical SMILES, is among them."""
-        return self._found(canonical, self._known)
+        """Whether the set has a molecule, given as canonical SMILES."""
+        return self._contains(canonical, self._known)
 
     def has_flat(self, flat: str) -> bool:
-        """Whether a molecule, given as canonical SMILES without stereochemistry and isotopes, is one of them so."""
-        return self._found(flat, self._flat)
+        """Whether the set has a molecule when stereochemistry and isotopes are ignored; ``flat`` has neither."""
+        return self._contains(flat, self._flat)
 
-    def _found(self, text: str, among: set[str]) -> bool:
-        return self._spelled(text) in among
+    def _contains(self, text: str, among: set[str]) -> bool:
+        return self._spell_or_none(text) in among
 
-    def _spelled(self, text: str) -> str | None:
+    def _spell_or_none(self, text: str) -> str | None:
         try:
             return self._spell(text)
         except TextError:
@@ -309,5 +309,5 @@ class Training:
         if not marked:
             return self._known
         rows = chem.portraits(marked, ["flat"], self._jobs)
-        spelled = {self._spelled(row[0]) for row in rows if row is not None}
+        spelled = {self._spell_or_none(row[0]) for row in rows if row is not None}
         return (self._known - set(marked)) | {text for text in spelled if text is not None}
