@@ -10,27 +10,30 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from grammar_rae import checkpoint
 from benchmarks import image_tables
+from benchmarks.__main__ import app
+from benchmarks.grid import measure
 from benchmarks.image_figures import draw, draw_figure3, grid
-from benchmarks.images import COLUMNS, Study, classifier_accuracy, examples, figure3_studies, run
-from grammar_rae.cli import app
+from benchmarks.images import COLUMNS, ImageStudy, classifier_accuracy, examples, figure3_studies
+from grammar_rae import checkpoint
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.model import ImageModel
 from grammar_rae.recipes import IMAGE_MODELS
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    return Study(tmp_path_factory.mktemp("study"), "digits", models=("vae", "rae"), epochs=1, n=300, progress=False)
+def study(tmp_path_factory: pytest.TempPathFactory) -> ImageStudy:
+    return ImageStudy(
+        tmp_path_factory.mktemp("study"), "digits", models=("vae", "rae"), epochs=1, n=300, progress=False
+    )
 
 
 @pytest.fixture(scope="module")
-def rows(study: Study) -> list[dict[str, object]]:
-    return run(study)
+def rows(study: ImageStudy) -> list[dict[str, object]]:
+    return list(measure(study))
 
 
-def test_one_row_a_cell(study: Study, rows: list[dict[str, object]]) -> None:
+def test_one_row_a_cell(study: ImageStudy, rows: list[dict[str, object]]) -> None:
     assert [(row["model"], row["column"]) for row in rows] == [(m, c) for m in ("vae", "rae") for c in COLUMNS]
     assert len(study.rows()) == len(rows)
     for row in rows:
@@ -44,56 +47,56 @@ def test_one_row_a_cell(study: Study, rows: list[dict[str, object]]) -> None:
     assert densities["vae", "gmm"] == densities["rae", "gmm"] == "gmm"
 
 
-def test_a_model_is_left_with_its_own_density(study: Study, rows: list[dict[str, object]]) -> None:
-    found = {one.model: ImageModel.load(one.folder) for one in study.runs}
+def test_a_model_is_left_with_its_own_density(study: ImageStudy, rows: list[dict[str, object]]) -> None:
+    found = {one.key["model"]: ImageModel.load(one.folder) for one in study.runs}
     assert {name: model.recipe_.density for name, model in found.items()} == {"vae": "prior", "rae": "gmm"}
     assert found["rae"].sample(3, seed=0).shape == (3, 1, 8, 8)
 
 
-def test_what_is_measured_is_not_measured_again(study: Study, rows: list[dict[str, object]]) -> None:
+def test_what_is_measured_is_not_measured_again(study: ImageStudy, rows: list[dict[str, object]]) -> None:
     before = study.results.read_text()
-    assert run(replace(study)) == rows
+    assert list(measure(replace(study))) == rows
     assert study.results.read_text() == before
 
 
-def test_a_missing_cell_is_measured_again_and_is_the_same(study: Study, rows: list[dict[str, object]]) -> None:
+def test_a_missing_cell_is_measured_again_and_is_the_same(study: ImageStudy, rows: list[dict[str, object]]) -> None:
     lines = study.results.read_text().splitlines()
     gone = next(i for i, line in enumerate(lines) if json.loads(line)["column"] == "interp")
     study.results.write_text("\n".join(lines[:gone] + lines[gone + 1 :]) + "\n")
-    again = run(replace(study))
+    again = list(measure(replace(study)))
     assert [row["distance"] for row in again] == [row["distance"] for row in rows]
 
 
-def test_the_feature_net_is_trained_once(study: Study, rows: list[dict[str, object]]) -> None:
+def test_the_feature_net_is_trained_once(study: ImageStudy, rows: list[dict[str, object]]) -> None:
     accuracy = classifier_accuracy(study)
     assert accuracy is not None and accuracy > 0.8
     assert checkpoint.read_meta(study.folder / "classifier")["config"]["outputs"] == 10
 
 
-def test_another_recipe_in_the_folder(study: Study, rows: list[dict[str, object]], tmp_path: Path) -> None:
+def test_another_recipe_in_the_folder(study: ImageStudy, rows: list[dict[str, object]], tmp_path: Path) -> None:
     one = study.runs[1]
     (tmp_path / "runs").mkdir()
     one.folder.rename(tmp_path / "kept")
     try:
         study.runs[0].folder.rename(one.folder)
         with pytest.raises(InputError, match="another recipe") as raised:
-            one.trained()
+            one.prepare()
         assert "objective" in str(raised.value)
     finally:
         one.folder.rename(study.runs[0].folder)
         (tmp_path / "kept").rename(one.folder)
 
 
-def test_examples_are_bytes(study: Study, rows: list[dict[str, object]]) -> None:
+def test_examples_are_bytes(study: ImageStudy, rows: list[dict[str, object]]) -> None:
     kept = examples(study.runs[1], "gmm")
     assert kept["images"].shape == (40, 1, 8, 8) and kept["images"].dtype == np.uint8
     assert kept["neighbours"].shape == (10, 1, 8, 8)
     assert kept["precision"].shape == kept["recall"].shape
     assert examples(study.runs[1], "interp")["images"].shape == (40, 1, 8, 8)
-    assert examples(replace(study.runs[1], seed=7), "gmm") == {}
+    assert examples(replace(study.runs[1], folder=study.folder), "gmm") == {}
 
 
-def test_figures(study: Study, rows: list[dict[str, object]]) -> None:
+def test_figures(study: ImageStudy, rows: list[dict[str, object]]) -> None:
     pytest.importorskip("matplotlib")
     drawn = draw(study)
     assert [path.name for path in drawn] == [
@@ -117,7 +120,7 @@ def test_grid_places_every_image() -> None:
     assert (sheet[:64, 120 : 120 + 64] == 255).all()
 
 
-def test_table_beside_the_papers(study: Study, rows: list[dict[str, object]]) -> None:
+def test_table_beside_the_papers(study: ImageStudy, rows: list[dict[str, object]]) -> None:
     text = image_tables.markdown(rows, 0.95)
     assert "FD(classifier)" in text and "floor" in text and "95.00%" in text
     assert "(paper)" not in text  # which knows no such digits
@@ -152,13 +155,13 @@ def test_spread_over_seeds() -> None:
     assert "2.50 ± 0.50" in image_tables.markdown(rows)
 
 
-def test_figure_3(study: Study, rows: list[dict[str, object]], tmp_path: Path) -> None:
+def test_figure_3(study: ImageStudy, rows: list[dict[str, object]], tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     shutil.copytree(study.folder / "classifier", tmp_path / "classifier")
-    base = Study(tmp_path, "digits", epochs=1, n=100, progress=False)
+    base = ImageStudy(tmp_path, "digits", epochs=1, n=100, progress=False)
     left, right = figure3_studies(base)
     left, right = replace(left, variants=left.variants[:2]), replace(right, variants=right.variants[:2])
-    found = [*run(left), *run(right)]
+    found = [*measure(left), *measure(right)]
     assert [row["variant"] for row in found[:: len(COLUMNS)]] == [*left.variants, *right.variants]
     text = image_tables.figure3_markdown(found)
     assert "| samples 2 |" in text and "| beta 0.03 |" in text
@@ -167,7 +170,7 @@ def test_figure_3(study: Study, rows: list[dict[str, object]], tmp_path: Path) -
 
 
 def test_damaged_results(tmp_path: Path) -> None:
-    study = Study(tmp_path, "digits", progress=False)
+    study = ImageStudy(tmp_path, "digits", progress=False)
     study.results.write_text('{"model": "rae"}\n{"model"\n')
     with pytest.raises(InputError, match="no result") as raised:
         study.rows()
@@ -177,18 +180,18 @@ def test_damaged_results(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wrong", [{"models": ("gan",)}, {"data": "faces"}, {"features": "clip"}])
 def test_unknown_names(wrong: dict[str, object], tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError):
-        Study(tmp_path, **wrong)  # type: ignore[arg-type]
+        ImageStudy(tmp_path, **wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("wrong", [{"n": 1}, {"models": ()}, {"seeds": ()}])
 def test_unusable_studies(wrong: dict[str, object], tmp_path: Path) -> None:
     with pytest.raises(InputError):
-        Study(tmp_path, **wrong)  # type: ignore[arg-type]
+        ImageStudy(tmp_path, **wrong)  # type: ignore[arg-type]
 
 
-def test_command(study: Study, rows: list[dict[str, object]], tmp_path: Path) -> None:
+def test_command(study: ImageStudy, rows: list[dict[str, object]], tmp_path: Path) -> None:
     shutil.copytree(study.folder / "classifier", tmp_path / "classifier")
-    command = ["benchmark", "images", "-o", str(tmp_path), "--data", "digits", "--models", "rae-sn", "--epochs", "1"]
+    command = ["images", "-o", str(tmp_path), "--data", "digits", "--models", "rae-sn", "--epochs", "1"]
     done = CliRunner().invoke(app, [*command, "-n", "100", "--no-figures", "-q"])
     assert done.exit_code == 0, done.output
     assert "| rae-sn |" in done.stdout
@@ -199,5 +202,5 @@ def test_command(study: Study, rows: list[dict[str, object]], tmp_path: Path) ->
 
 
 def test_command_of_bad_seeds(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["benchmark", "images", "-o", str(tmp_path), "--seeds", "one"])
+    done = CliRunner().invoke(app, ["images", "-o", str(tmp_path), "--seeds", "one"])
     assert done.exit_code == 2 and "whole numbers" in done.output

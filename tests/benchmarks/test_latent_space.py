@@ -10,9 +10,10 @@ import torch
 from typer.testing import CliRunner
 
 from benchmarks import latent_space
-from benchmarks.latent_space import MODELS, Draw, Run, Study, run
+from benchmarks.__main__ import app
+from benchmarks.grid import measure
+from benchmarks.latent_space import MODELS, Draw, LatentSpaceStudy
 from benchmarks.latent_space_tables import draw_frontier, markdown
-from grammar_rae.cli import app
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.model import TextModel
 from grammar_rae.recipes import TextRecipe, get_recipe
@@ -37,7 +38,7 @@ def study(molecules: list[str], tmp_path_factory: pytest.TempPathFactory) -> Any
         (folder / name).write_text("\n".join(rows))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(latent_space, "BASE", "tiny")
-        yield Study(
+        yield LatentSpaceStudy(
             folder / "study",
             folder / "train.smi",
             folder / "test.smi",
@@ -45,7 +46,7 @@ def study(molecules: list[str], tmp_path_factory: pytest.TempPathFactory) -> Any
             densities=("gaussian", "gmm:2"),
             smoothings=(0.0, 2.0),
             temperatures=(0.6,),
-            rows=250,
+            n_training=250,
             epochs=1,
             n=100,
             progress=False,
@@ -53,19 +54,19 @@ def study(molecules: list[str], tmp_path_factory: pytest.TempPathFactory) -> Any
 
 
 @pytest.fixture(scope="module")
-def rows(study: Study) -> list[dict[str, Any]]:
-    return list(run(study))
+def rows(study: LatentSpaceStudy) -> list[dict[str, Any]]:
+    return list(measure(study))
 
 
 def test_every_model_has_a_recipe() -> None:
     base = get_recipe(latent_space.BASE, TextRecipe)
     for name in MODELS:
-        recipe = Run(Study(Path("s"), Path("a"), Path("b"), (name,), progress=False), name).recipe
+        recipe = LatentSpaceStudy(Path("s"), Path("a"), Path("b"), (name,), progress=False).recipe(name)
         assert recipe.training["epochs"] == 5 and "time_limit" not in recipe.training
         assert (recipe.codec_options, recipe.encoder) == (base.codec_options, base.encoder)
 
 
-def test_one_row_a_point(study: Study, rows: list[dict[str, Any]]) -> None:
+def test_one_row_a_point(study: LatentSpaceStudy, rows: list[dict[str, Any]]) -> None:
     points = [(row["model"], row["density"], row["smoothing"]) for row in rows]
     assert points == [
         ("rae", "gaussian", 0.0),
@@ -80,7 +81,7 @@ def test_one_row_a_point(study: Study, rows: list[dict[str, Any]]) -> None:
     assert len({row["floor"] for row in rows}) == 1
 
 
-def test_a_point_is_what_the_model_draws(study: Study, rows: list[dict[str, Any]]) -> None:
+def test_a_point_is_what_the_model_draws(study: LatentSpaceStudy, rows: list[dict[str, Any]]) -> None:
     model = TextModel.load(study.runs[1].folder).refit_density("gmm", n_components=2)
     assert model.recipe_.regularizer == "noise-conditioned"
     drawn = model.sample(100, valid_only=False, seed=0, temperature=0.6, smoothing=2.0, constraint="grammar")
@@ -90,15 +91,15 @@ def test_a_point_is_what_the_model_draws(study: Study, rows: list[dict[str, Any]
 
 
 def test_what_is_there_is_not_measured_again(
-    study: Study, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    study: LatentSpaceStudy, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Run, "trained", None)
-    assert list(run(study)) == rows
+    monkeypatch.setattr(latent_space, "load_or_train", None)
+    assert list(measure(study)) == rows
 
 
-def test_more_points_need_no_training(study: Study, rows: list[dict[str, Any]]) -> None:
+def test_more_points_need_no_training(study: LatentSpaceStudy, rows: list[dict[str, Any]]) -> None:
     before = (study.runs[0].folder / "model.json").stat().st_mtime_ns
-    found = list(run(replace(study, models=("rae",), temperatures=(0.6, 1.0), densities=("gaussian",))))
+    found = list(measure(replace(study, models=("rae",), temperatures=(0.6, 1.0), densities=("gaussian",))))
     assert found[0] == rows[0] and [row["temperature"] for row in found] == [0.6, 1.0]
     assert (study.runs[0].folder / "model.json").stat().st_mtime_ns == before
 
@@ -112,9 +113,8 @@ def test_table_and_picture(rows: list[dict[str, Any]], tmp_path: Path) -> None:
     assert draw_frontier(tmp_path / "frontier.png", rows).stat().st_size > 5_000
 
 
-def test_the_command(study: Study, rows: list[dict[str, Any]]) -> None:
+def test_the_command(study: LatentSpaceStudy, rows: list[dict[str, Any]]) -> None:
     words = [
-        "benchmark",
         "latent-space",
         str(study.source),
         str(study.test),
@@ -125,11 +125,11 @@ def test_the_command(study: Study, rows: list[dict[str, Any]]) -> None:
     ]
     chosen = ["--densities", "gaussian", "--smoothings", "0", "--temperatures", "0.6"]
     sizes = ["--rows", "250", "--epochs", "1", "-n", "100", "--no-figures", "-q"]
-    done = CliRunner().invoke(app, [*words, *chosen, *sizes], prog_name="grammar-rae")
+    done = CliRunner().invoke(app, [*words, *chosen, *sizes], prog_name="benchmarks")
     assert done.exit_code == 0, done.output
     assert done.stdout == markdown(rows[:1]) == (study.folder / "latent-space.md").read_text()
-    refused = CliRunner().invoke(app, [*words, "--smoothings", "none", *sizes], prog_name="grammar-rae")
-    assert refused.exit_code == 2 and "no list of numbers" in refused.stderr
+    refused = CliRunner().invoke(app, [*words, "--smoothings", "none", *sizes], prog_name="benchmarks")
+    assert refused.exit_code == 2 and "expected numbers such as" in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_the_command(study: Study, rows: list[dict[str, Any]]) -> None:
         ("epochs", 0, InputError, "epochs cannot be used"),
     ],
 )
-def test_what_is_refused(study: Study, field: str, value: Any, error: type[Exception], match: str) -> None:
+def test_what_is_refused(study: LatentSpaceStudy, field: str, value: Any, error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         replace(study, **{field: value})
 

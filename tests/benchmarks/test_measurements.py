@@ -13,15 +13,16 @@ import torch
 from typer.testing import CliRunner
 
 import grammar_rae
-from grammar_rae import chem
 from benchmarks import constraints, decoding, noise, profile, text, training
-from benchmarks.rows import figures, machine
+from benchmarks.__main__ import app
 from benchmarks.original import OriginalDecoding
-from grammar_rae.cli import app
+from benchmarks.rows import figures
+from grammar_rae import chem
 from grammar_rae.codecs import GrammarCodec
 from grammar_rae.datasets import padded, read_texts
 from grammar_rae.decoding import Chemistry, Draws, GrammarConstraint, decode, decode_all
 from grammar_rae.errors import InputError, UnknownNameError
+from grammar_rae.evaluation import provenance
 from grammar_rae.grammar import read_grammar
 from grammar_rae.nets.sequence import GRUDecoder
 from grammar_rae.resources import bundled
@@ -57,7 +58,7 @@ def test_text(molecules: Path) -> None:
         # The header and the broken ring are read, and rejected, and nothing else is.
         assert (trip["read"], trip["encoded"], trip["rejected"], trip["lost"]) == (122, 120, 2, 0)
         assert trip["same"] == 120
-        assert trip["mean_codes"] < trip["most_codes"]
+        assert trip["mean_tokens"] < trip["most_tokens"]
         decoded = by_figure["random decoding", grammar]
         assert decoded["complete"] == decoded["draws"] >= 10_000
     assert by_figure["agreement", "expressions"]["identical"] == 3
@@ -99,9 +100,9 @@ def codec(forms: list[str]) -> GrammarCodec:
     return GrammarCodec.learn(forms, n_macros=60, form="kekule")
 
 
-def codes_of(codec: GrammarCodec, forms: list[str]) -> torch.Tensor:
+def tokens_of(codec: GrammarCodec, forms: list[str]) -> torch.Tensor:
     batch = codec.encode_batch(forms, prepared=True)
-    return torch.from_numpy(padded(batch.codes, batch.offsets, np.arange(len(forms))))
+    return torch.from_numpy(padded(batch.tokens, batch.offsets, np.arange(len(forms))))
 
 
 def bare(grammar: str) -> GrammarCodec:
@@ -151,31 +152,31 @@ class TestOriginal:
 
 class TestFirstRefusal:
     def test_the_grammar_refuses_no_real_molecule(self, codec: GrammarCodec, forms: list[str]) -> None:
-        codes = codes_of(codec, forms)
-        refusal = constraints.first_refusal(GrammarConstraint(codec.rules), codes, codes.shape[1])
+        tokens = tokens_of(codec, forms)
+        refusal = constraints.first_refusal(GrammarConstraint(codec.rules), tokens, tokens.shape[1])
         assert refusal.tolist() == [-1] * len(forms)
 
     def test_where_a_row_goes_wrong(self, codec: GrammarCodec, forms: list[str]) -> None:
         rules = codec.rules
-        codes = codes_of(codec, forms)[:6]
-        lengths = (codes >= 0).sum(1).tolist()
+        tokens = tokens_of(codec, forms)[:6]
+        lengths = (tokens >= 0).sum(1).tolist()
         expected = [-1] * 6
         # Another left-hand side in the middle; an end before the end; a code after it.
-        codes[1, 3] = int(np.flatnonzero(rules.lhs != rules.lhs[codes[1, 3]])[0])
+        tokens[1, 3] = int(np.flatnonzero(rules.lhs != rules.lhs[tokens[1, 3]])[0])
         expected[1] = 3
-        codes[2, lengths[2] - 1] = -1
+        tokens[2, lengths[2] - 1] = -1
         expected[2] = lengths[2] - 1
-        codes = torch.nn.functional.pad(codes, (0, 1), value=-1)
-        codes[4, lengths[4]] = 0
+        tokens = torch.nn.functional.pad(tokens, (0, 1), value=-1)
+        tokens[4, lengths[4]] = 0
         expected[4] = lengths[4]
-        refusal = constraints.first_refusal(GrammarConstraint(rules), codes, codes.shape[1])
+        refusal = constraints.first_refusal(GrammarConstraint(rules), tokens, tokens.shape[1])
         assert refusal.tolist() == expected
 
     def test_a_limit_that_is_too_small(self, codec: GrammarCodec, forms: list[str]) -> None:
-        codes = codes_of(codec, forms)
-        lengths = (codes >= 0).sum(1)
+        tokens = tokens_of(codec, forms)
+        lengths = (tokens >= 0).sum(1)
         limit = int(lengths.median())
-        refusal = constraints.first_refusal(GrammarConstraint(codec.rules), codes, limit)
+        refusal = constraints.first_refusal(GrammarConstraint(codec.rules), tokens, limit)
         assert ((refusal >= 0) == (lengths > limit)).all()
 
     def test_a_refusal_after_the_candidates(self, codec: GrammarCodec, forms: list[str]) -> None:
@@ -186,9 +187,9 @@ class TestFirstRefusal:
                 assert bool(self.candidates(state).gather(1, choice.unsqueeze(1)).all())
                 return torch.ones_like(choice, dtype=torch.bool)
 
-        codes = codes_of(codec, forms[:2])
-        codes[1] = codes[0]
-        refusal = constraints.first_refusal(Whim(codec.rules), codes, codes.shape[1])
+        tokens = tokens_of(codec, forms[:2])
+        tokens[1] = tokens[0]
+        refusal = constraints.first_refusal(Whim(codec.rules), tokens, tokens.shape[1])
         assert refusal.tolist() == [0, 0]
 
     def test_the_figures(self, codec: GrammarCodec, forms: list[str]) -> None:
@@ -211,7 +212,7 @@ class TestFirstRefusal:
 
 class TestNoise:
     def test_every_decoding_is_counted(self, codec: GrammarCodec, forms: list[str]) -> None:
-        counts = np.bincount(codes_of(codec, forms).flatten() + 1, minlength=codec.rules.size + 1)[1:]
+        counts = np.bincount(tokens_of(codec, forms).flatten() + 1, minlength=codec.rules.size + 1)[1:]
         rows = noise.random_logits(codec, GrammarConstraint(codec.rules), counts, draws=400)
         assert [row["logits"] for row in rows] == list(noise.LOGITS)
         for row in rows:
@@ -236,7 +237,7 @@ class TestNoise:
             assert row["steps_thrown_away"] > 0
             assert row["dead_end"] == ["a step cannot be decoded: nothing is allowed."]
 
-    def test_the_rarest_codes_are_preferred(self) -> None:
+    def test_the_rarest_tokens_are_preferred(self) -> None:
         bias, scale = noise.LOGITS["adversarial"]
         logits = bias(np.array([5, 0, 100, 1]))
         assert logits.argsort(descending=True).tolist() == [1, 3, 0, 2]
@@ -280,12 +281,12 @@ class TestSpeed:
             valid_rate = row[f"{name}_texts_a_second"] * row[f"{name}_valid"]
             assert row[f"{name}_valid_texts_a_second"] == pytest.approx(valid_rate)
         # The same constraint and seeds: the same choices, so that all three ratios tell the same.
-        assert row["grammar_mean_codes"] == row["constraint_mean_codes"]
+        assert row["grammar_mean_tokens"] == row["constraint_mean_tokens"]
         assert row["ratio_batch"] == pytest.approx(row["ratio_row_step"])
         assert row["ratio_same_choices"] > 0
 
     def test_a_script_is_followed(self, codec: GrammarCodec, decoder: GRUDecoder, forms: list[str]) -> None:
-        script = codes_of(codec, forms)
+        script = tokens_of(codec, forms)
         z = torch.randn(len(script), 8, generator=torch.Generator().manual_seed(0))
         replayed = decode(decoding._Replayed(decoder, script), z, GrammarConstraint(codec.rules), 64)
         assert torch.equal(replayed, script)
@@ -369,7 +370,7 @@ class TestConstraints:
         kept = tmp_path / "results.jsonl"
         options = ["--model", str(run[0]), "--constraint", "grammar", "--draws", "160", "--results", str(kept)]
         parts = ["--parts", "real-molecules, random-logits"]
-        result = CliRunner().invoke(app, ["benchmark", "constraints", str(molecules), *options, *parts])
+        result = CliRunner().invoke(app, ["constraints", str(molecules), *options, *parts])
         assert result.exit_code == 0, result.output
         rows = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
         assert [row["figure"] for row in rows] == ["real-molecules"] * 4 + ["random-logits"] * 16
@@ -379,12 +380,12 @@ class TestConstraints:
 def test_rows_are_kept_with_the_machine(run: tuple[Path, dict[str, object]], tmp_path: Path) -> None:
     folder, _ = run
     kept = tmp_path / "new" / "results.jsonl"
-    arguments = ["benchmark", "profile", str(folder / "data"), "--recipe", "tiny", "--results", str(kept)]
+    arguments = ["profile", str(folder / "data"), "--recipe", "tiny", "--results", str(kept)]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     rows = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
     assert [row["phase"] for row in rows][-1] == "step"
-    assert all(row["versions"] == machine()["versions"] for row in rows)
+    assert all(row["versions"] == provenance().versions and row["seeds"] == [0] and "bfloat16" in row for row in rows)
 
 
 def test_figures() -> None:

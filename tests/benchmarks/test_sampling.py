@@ -9,8 +9,8 @@ import torch
 from typer.testing import CliRunner
 
 from benchmarks import sampling
+from benchmarks.__main__ import app
 from benchmarks.sampling import ALPHABET, RIVALS, run
-from grammar_rae.cli import app
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.model import TextModel
 from grammar_rae.resources import bundled_model
@@ -78,8 +78,8 @@ def test_rates_and_ratios(model: TextModel) -> None:
 def test_ours_alone(model: TextModel) -> None:
     (row,) = run(model, [], n=5, rounds=1)
     assert row["texts a second"] > 0
-    words = ["benchmark", "sampling", "-m", "expressions", "--alone", "-n", "5", "--rounds", "1"]
-    done = CliRunner().invoke(app, words, prog_name="grammar-rae")
+    words = ["sampling", "-m", "expressions", "--alone", "-n", "5", "--rounds", "1"]
+    done = CliRunner().invoke(app, words, prog_name="benchmarks")
     assert done.exit_code == 0 and "| texts a second |" in done.stdout
 
 

@@ -13,11 +13,11 @@ import torch
 from typer.testing import CliRunner
 
 from benchmarks import structured, structured_problems
-from benchmarks.structured import Run, Study, run
+from benchmarks.__main__ import app
+from benchmarks.grid import load_or_train, measure
+from benchmarks.structured import StructuredStudy
 from benchmarks.structured_problems import PROTOCOLS, Texts
 from benchmarks.structured_tables import markdown
-from benchmarks.grid import trained
-from grammar_rae.cli import app
 from grammar_rae.datasets.rows import split_rows
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.expressions import expression_set
@@ -50,8 +50,8 @@ def small() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    return Study(
+def study(tmp_path_factory: pytest.TempPathFactory) -> StructuredStudy:
+    return StructuredStudy(
         tmp_path_factory.mktemp("study"),
         models=MODELS,
         fast=True,
@@ -59,18 +59,18 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
         trials=2,
         iterations=1,
         batch=4,
-        rows=30,
+        n_tested=30,
         samples=50,
         progress=False,
     )
 
 
 @pytest.fixture(scope="module")
-def rows(study: Study) -> list[dict[str, Any]]:
-    return list(run(study))
+def rows(study: StructuredStudy) -> list[dict[str, Any]]:
+    return list(measure(study))
 
 
-def test_one_row_a_cell(study: Study, rows: list[dict[str, Any]]) -> None:
+def test_one_row_a_cell(study: StructuredStudy, rows: list[dict[str, Any]]) -> None:
     wanted = [(model, part) for model in MODELS for part in ("reconstruction", "draws", "search", "search")]
     assert [(row["model"], row["part"]) for row in rows] == wanted
     assert [json.loads(line) for line in study.results.read_text().splitlines()] == json.loads(json.dumps(rows))
@@ -78,8 +78,8 @@ def test_one_row_a_cell(study: Study, rows: list[dict[str, Any]]) -> None:
     assert all("torch" in row["versions"] and row["seed"] == 0 and row["epochs"] == 2 for row in rows)
 
 
-def test_figures_are_those_of_the_model(study: Study, rows: list[dict[str, Any]]) -> None:
-    model = TextModel.load(Run(study, "grae").folder)
+def test_figures_are_those_of_the_model(study: StructuredStudy, rows: list[dict[str, Any]]) -> None:
+    model = TextModel.load(study.runs[0].folder)
     back, prior = rows[:2]
     recipe, training = model.recipe_, study.texts.training
     rows_of = split_rows(len(training), recipe.validation_fraction, 0, recipe.validation_maximum)[1]
@@ -95,12 +95,13 @@ def test_figures_are_those_of_the_model(study: Study, rows: list[dict[str, Any]]
     assert prior["valid_drawn"] == pytest.approx(np.mean(valid))
 
 
-def test_searches_are_scored_by_the_score(study: Study, rows: list[dict[str, Any]]) -> None:
+def test_searches_are_scored_by_the_score(study: StructuredStudy, rows: list[dict[str, Any]]) -> None:
     score = get_score("expression_error").function
+    folders = {run.key["model"]: run.folder for run in study.runs}
     for row in rows:
         if row["part"] != "search":
             continue
-        history = pd.read_csv(Run(study, row["model"]).folder / f"search-paper-{row['trial']}.csv")
+        history = pd.read_csv(folders[row["model"]] / f"search-paper-{row['trial']}.csv")
         assert row["valid_masks"] == history["valid"].mean() and row["share_masks"] == history["valid_share"].mean()
         mean = history["expression_error"].mean()
         assert row["average_masks"] == (pytest.approx(mean) if history["valid"].any() else None)
@@ -136,30 +137,30 @@ def test_a_training_without_an_end_goes_on(tmp_path: Path, stopped: str | None) 
     model.history.stopped = stopped
     model.save(tmp_path)
     for _ in range(2):
-        found = trained(TextModel, recipe, texts, tmp_path, seed=0, progress=False)
+        found = load_or_train(TextModel, recipe, texts, tmp_path, seed=0, progress=False)
         assert (found.history.stopped, found.history.rows[-1]["epoch"]) == ("epochs", 3)
         assert found.history.rows[0] == model.history.rows[0]
 
 
-def test_what_is_measured_is_not_measured_again(study: Study, rows: list[dict[str, Any]]) -> None:
+def test_what_is_measured_is_not_measured_again(study: StructuredStudy, rows: list[dict[str, Any]]) -> None:
     before = study.results.read_text()
-    again = list(run(replace(study)))
+    again = list(measure(replace(study)))
     assert json.loads(json.dumps(again)) == json.loads(json.dumps(rows))
     assert study.results.read_text() == before
 
 
-def test_a_missing_cell_is_measured_again_and_is_the_same(study: Study, rows: list[dict[str, Any]]) -> None:
+def test_a_missing_cell_is_measured_again_and_is_the_same(study: StructuredStudy, rows: list[dict[str, Any]]) -> None:
     lines = study.results.read_text().splitlines()
     study.results.write_text("\n".join(lines[:2] + lines[3:]) + "\n")
-    again = list(run(replace(study)))[2]
+    again = list(measure(replace(study)))[2]
     assert {name: value for name, value in again.items() if "seconds" not in name} == {
         name: value for name, value in rows[2].items() if "seconds" not in name
     }
 
 
-def test_another_recipe_in_the_folder(study: Study, rows: list[dict[str, Any]]) -> None:
+def test_another_recipe_in_the_folder(study: StructuredStudy, rows: list[dict[str, Any]]) -> None:
     with pytest.raises(InputError, match="another recipe; received training"):
-        list(run(replace(study, epochs=3)))
+        list(measure(replace(study, epochs=3)))
 
 
 def test_the_tables(rows: list[dict[str, Any]]) -> None:
@@ -194,7 +195,7 @@ def test_rows_that_no_codec_takes_are_told(rows: list[dict[str, Any]]) -> None:
     assert "| masks | 0.0% | - | - |" in markdown([none])
 
 
-def test_the_command(study: Study, rows: list[dict[str, Any]]) -> None:
+def test_the_command(study: StructuredStudy, rows: list[dict[str, Any]]) -> None:
     options = [
         "--fast",
         "--epochs",
@@ -212,7 +213,7 @@ def test_the_command(study: Study, rows: list[dict[str, Any]]) -> None:
         "-q",
         "--models",
     ]
-    result = CliRunner().invoke(app, ["benchmark", "structured", "-o", str(study.folder), *options, ",".join(MODELS)])
+    result = CliRunner().invoke(app, ["structured", "-o", str(study.folder), *options, ",".join(MODELS)])
     assert result.exit_code == 0, result.output
     assert (study.folder / "figure2.md").read_text() == markdown(rows)
 
@@ -228,7 +229,7 @@ def test_the_command(study: Study, rows: list[dict[str, Any]]) -> None:
         ({"strategy": "luck"}, UnknownNameError),
     ],
 )
-def test_what_cannot_be_studied(study: Study, changed: dict[str, Any], error: type[InputError]) -> None:
+def test_what_cannot_be_studied(study: StructuredStudy, changed: dict[str, Any], error: type[InputError]) -> None:
     with pytest.raises(error):
         replace(study, **changed)
 
