@@ -1,22 +1,9 @@
 """``python -m benchmarks NAME ...``: the benchmarks by name."""
 
-from typing import Annotated
-
-import typer
-
 from benchmarks import commands, expressions, studies
-from grammar_rae.cli.failures import Commands
+from grammar_rae.cli.failures import Debug, new_app
 
-app = typer.Typer(
-    name="benchmarks",
-    help="Measure grammar_rae: the paper's table and figures, and the package's own figures.",
-    cls=Commands,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = new_app("benchmarks", "Measure grammar_rae: the paper's table and figures, and the package's own figures.")
 for benchmark in (
     studies.images,
     studies.structured,
@@ -36,11 +23,7 @@ for benchmark in (
 
 
 @app.callback()
-def options(
-    debug: Annotated[
-        bool, typer.Option("--debug", envvar="GRAMMAR_RAE_DEBUG", help="Show the traceback of an error.")
-    ] = False,
-) -> None:
+def options(debug: Debug = False) -> None:
     del debug  # failures.Commands reads it
 
 

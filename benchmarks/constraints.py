@@ -82,7 +82,7 @@ def real_molecules(codec: GrammarCodec, constraint: Constraint[Any], texts: Iter
             seconds += time.perf_counter() - began
             walked += len(rows)
             for row in (refusals >= 0).nonzero().squeeze(1).tolist():
-                refused.append(_told(codec, tokens[row], int(refusals[row])))
+                refused.append(_describe_refusal(codec, tokens[row], int(refusals[row])))
     return {
         "limit": limit,
         "molecules": walked,
@@ -93,7 +93,7 @@ def real_molecules(codec: GrammarCodec, constraint: Constraint[Any], texts: Iter
     }
 
 
-def _told(codec: GrammarCodec, tokens: Tensor, step: int) -> str:
+def _describe_refusal(codec: GrammarCodec, tokens: Tensor, step: int) -> str:
     row = tokens[tokens >= 0].numpy()
     return f"{codec.decode(row)} at step {step}: {codec.show(int(row[step])) if step < len(row) else 'its end'}"
 
@@ -115,7 +115,7 @@ def distribution(
     """
     moments = chemnet_moments(reference)
 
-    def compared(texts: Sequence[str]) -> Row:
+    def compare(texts: Sequence[str]) -> Row:
         return {"molecules": len(texts), "fcd": fcd(texts, moments), **ring_statistics(texts)}
 
     rows: list[Row] = []
@@ -130,8 +130,8 @@ def distribution(
             "uniqueness": result.uniqueness,
             "seconds": seconds,
         }
-        rows.append({"texts": f"{name}{', rejection' if rejection else ''}", **drawn, **compared(valid)})
-    floor = {"texts": "training molecules", **compared(training[:n])}
+        rows.append({"texts": f"{name}{', rejection' if rejection else ''}", **drawn, **compare(valid)})
+    floor = {"texts": "training molecules", **compare(training[:n])}
     known = {"texts": "reference molecules", "molecules": len(reference), **ring_statistics(reference)}
     return [*rows, floor, known]
 
@@ -155,7 +155,7 @@ class Setting:
         Decodings of senseless logits over all codecs (a tenth of it for round trips), and samples of the model under
         each constraint (up to three times as many reference molecules are read).
     seed
-        Of everything that is drawn.
+        The random seed.
     """
 
     source: str | PathLike[str]
@@ -203,26 +203,26 @@ class Setting:
 
 
 def _random_logits(setting: Setting) -> Iterator[Row]:
-    for told, codec, _ in setting.codecs:
+    for about, codec, _ in setting.codecs:
         draws = -(-setting.draws // len(setting.codecs))
         for row in random_logits(codec, setting.bound(codec), setting.counts(codec), draws, setting.seed):
-            yield {**told, **row}
+            yield {**about, **row}
 
 
 def _real_molecules(setting: Setting) -> Iterator[Row]:
-    for told, codec, limit in setting.codecs:
-        yield {**told, **real_molecules(codec, setting.bound(codec), setting.forms(), limit)}
+    for about, codec, limit in setting.codecs:
+        yield {**about, **real_molecules(codec, setting.bound(codec), setting.forms(), limit)}
 
 
 def _round_trip(setting: Setting) -> Iterator[Row]:
     draws = -(-setting.draws // (10 * len(setting.codecs)))
-    for told, codec, limit in setting.codecs:
+    for about, codec, limit in setting.codecs:
         constraint = setting.bound(codec)
-        yield {**told, **round_trip(codec, constraint, setting.counts(codec), draws, limit, setting.seed)}
+        yield {**about, **round_trip(codec, constraint, setting.counts(codec), draws, limit, setting.seed)}
 
 
 def _cost(setting: Setting) -> Iterator[Row]:
-    told, codec, limit = setting.codecs[0]
+    about, codec, limit = setting.codecs[0]
     recipe = get_recipe("molecules", TextRecipe)
     decoder = build_text(recipe, codec).autoencoder.decoder.eval()
 
@@ -230,7 +230,7 @@ def _cost(setting: Setting) -> Iterator[Row]:
         return torch.randn(n, recipe.latent, generator=generator)
 
     constraints = setting.bound(codec, "grammar"), setting.bound(codec)
-    yield {"decoder": "untrained", **told, **decoding.cost(decoder, noise, codec, *constraints, limit)}
+    yield {"decoder": "untrained", **about, **decoding.cost(decoder, noise, codec, *constraints, limit)}
     if setting.model is not None:
         model, trained = setting.model, _grammar_codec(setting.model)
         constraints = setting.bound(trained, "grammar"), choice_of(setting.constraint).bind(trained, model.atoms_)
@@ -240,18 +240,18 @@ def _cost(setting: Setting) -> Iterator[Row]:
 
 
 def _against_original(setting: Setting) -> Iterator[Row]:
-    told, codec, limit = setting.codecs[-1]
+    about, codec, limit = setting.codecs[-1]
     constraints = setting.bound(codec, "grammar"), setting.bound(codec)
     for row in decoding.against_original(codec, list(islice(setting.forms(), 1_000)), *constraints, limit):
-        yield {**told, **row}
+        yield {**about, **row}
 
 
 def _distribution(setting: Setting) -> Iterator[Row]:
     if setting.model is None or setting.reference is None:
         raise InputError(
-            "samples are compared with molecules that their model has not seen",
+            "the part distribution needs a model and molecules that it has not seen",
             received="no model" if setting.model is None else "no reference",
-            remedy="Give both (--model, --reference).",
+            remedy="Name both (--model, --reference).",
         )
     training, reference = (
         list(filter(chem.is_valid, sample_texts(source, n, setting.seed, column)))
@@ -265,7 +265,11 @@ def _distribution(setting: Setting) -> Iterator[Row]:
 
 def _grammar_codec(model: TextModel) -> GrammarCodec:
     if not isinstance(model.codec, GrammarCodec):
-        raise InputError("this model has no grammar", received=f"a codec of {model.codec.kind}", expected="a grammar's")
+        raise InputError(
+            "this model has no grammar",
+            received=f"a codec of {model.codec.kind}",
+            expected="a model with a grammar codec",
+        )
     return model.codec
 
 

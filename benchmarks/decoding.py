@@ -191,8 +191,8 @@ def against_original(
 ) -> list[Row]:
     """The same logits decoded by :class:`OriginalDecoding` and by this package; interleaved, medians.
 
-    Of two kinds: ``random``, normal numbers, for which the original seldom ends in time; and ``molecules``, what a good
-    decoder would give, 10 for the productions of a molecule plus normal noise.
+    There are two kinds of logits: ``random``, normal numbers, for which the original seldom ends in time; and
+    ``molecules``, what a good decoder would give, 10 for the productions of a molecule plus normal noise.
 
     Parameters
     ----------

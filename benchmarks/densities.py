@@ -12,7 +12,7 @@ from grammar_rae.density import MixtureDensity
 from grammar_rae.errors import InputError
 
 HELD_OUT = 10_000
-"""Codes that both are judged by."""
+"""The number of codes that both are judged by."""
 JITTER = 0.05
 """Noise on codes that are drawn more than once, in standard deviations."""
 
@@ -39,7 +39,7 @@ def read_codes(path: str | PathLike[str]) -> NDArray[np.float64]:
     return codes
 
 
-def overlapping(n: int, latent: int, n_components: int, seed: int) -> NDArray[np.float64]:
+def overlapping_codes(n: int, latent: int, n_components: int, seed: int) -> NDArray[np.float64]:
     """Codes (n, latent) from correlated Gaussians of unlike shapes that overlap.
 
     Standard deviations fall from 2 to 0.4 along directions that are each component's own; the means are so close that
@@ -58,8 +58,8 @@ def overlapping(n: int, latent: int, n_components: int, seed: int) -> NDArray[np
     return codes
 
 
-def resampled(codes: NDArray[np.float64], n: int, seed: int) -> NDArray[np.float64]:
-    """n codes drawn from those given, with a little noise, so that none is there twice."""
+def resample(codes: NDArray[np.float64], n: int, seed: int) -> NDArray[np.float64]:
+    """Draw n of the codes with replacement, with a little noise, so that no two are equal."""
     chance = np.random.default_rng(seed)
     drawn = codes[chance.integers(0, len(codes), n)]
     drawn += JITTER * codes.std(axis=0) * chance.normal(size=drawn.shape)
@@ -94,14 +94,14 @@ def run(
         For a file that holds no codes.
     """
     if codes is None:
-        name, made = "made up", overlapping(n + HELD_OUT, latent, n_components, seed)
+        name, made = "random", overlapping_codes(n + HELD_OUT, latent, n_components, seed)
         held_out, training = made[:HELD_OUT], made[HELD_OUT:]
     else:
-        name, array = "given", read_codes(codes)
+        name, array = "from a file", read_codes(codes)
         array = array[np.random.default_rng(seed).permutation(len(array))]
         few = max(1, min(HELD_OUT, len(array) // 10))
-        held_out = resampled(array[:few], HELD_OUT, seed)
-        training = resampled(array[few:], n, seed + 1)
+        held_out = resample(array[:few], HELD_OUT, seed)
+        training = resample(array[few:], n, seed + 1)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -109,7 +109,7 @@ def run(
     finally:
         torch.set_num_threads(before)
     rows = [{"codes": name, "n": len(training), "latent": training.shape[1], **fit} for fit in fits]
-    return [*rows, _compared(rows)]
+    return [*rows, _compare(rows)]
 
 
 _SOLVERS = ("torch", "sklearn")
@@ -136,7 +136,7 @@ def _fit(
     }
 
 
-def _compared(rows: list[Row]) -> Row:
+def _compare(rows: list[Row]) -> Row:
     """Means over the repeats, of one solver by the other."""
     torchs, sklearns = ([row for row in rows if row["solver"] == solver] for solver in _SOLVERS)
 

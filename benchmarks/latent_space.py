@@ -54,9 +54,9 @@ def _regularized(name: str, description: str, **options: Any) -> Latent:
 MODELS: dict[str, Latent] = {
     "rae": Latent("beta 0.01, and no regulariser of the decoder", {}),
     "rae-l2": _regularized("l2", "with its decoder's weights squared"),
-    "rae-l2-1e-4": _regularized("l2", "with its decoder's weights squared, a hundred times as dear", weight=1e-4),
+    "rae-l2-1e-4": _regularized("l2", "with its decoder's weights squared, at a hundred times the weight", weight=1e-4),
     "rae-gp": _regularized("gradient-penalty", "with a gradient penalty"),
-    "rae-gp-1e-5": _regularized("gradient-penalty", "with a gradient penalty, ten times as dear", weight=1e-5),
+    "rae-gp-1e-5": _regularized("gradient-penalty", "with a gradient penalty, at ten times the weight", weight=1e-5),
     "rae-sn": _regularized("spectral-norm", "with layers of norm 1 in its decoder"),
     "beta-0.001": _beta(0.001),
     "beta-0.1": _beta(0.1),
@@ -66,7 +66,7 @@ MODELS: dict[str, Latent] = {
     "wae": Latent("a Wasserstein autoencoder", {"objective": "wae", "objective_options": {}}),
     "conditioned": Latent("noise-conditioned", _CONDITIONED),
     "conditioned-tally": Latent(
-        "noise-conditioned, and told what it wrote", {**_CONDITIONED, "decoder_options": {"tally": True}}
+        "noise-conditioned, and aware of what it wrote", {**_CONDITIONED, "decoder_options": {"tally": True}}
     ),
     "conditioned-32": Latent("noise-conditioned, z of 32 dimensions", {**_CONDITIONED, "latent": 32}),
     "conditioned-128": Latent("noise-conditioned, z of 128 dimensions", {**_CONDITIONED, "latent": 128}),
@@ -74,7 +74,7 @@ MODELS: dict[str, Latent] = {
 """The models of the study."""
 
 CONDITIONED = tuple(name for name in MODELS if name.startswith("conditioned"))
-"""Those whose decoder knows of smoothing."""
+"""The models whose decoder knows of smoothing."""
 
 
 class Draw(NamedTuple):
@@ -86,7 +86,7 @@ class Draw(NamedTuple):
         A row of ``DENSITIES``, and after a colon its number of components or another option that is a whole number:
         ``gmm:100``, ``two-stage:epochs=20``.
     smoothing, temperature, constraint
-        As of :meth:`TextModel.sample`.
+        As :meth:`TextModel.sample` takes them.
     """
 
     density: str
@@ -95,7 +95,7 @@ class Draw(NamedTuple):
     constraint: str
 
     @property
-    def fitted(self) -> tuple[str, dict[str, Any]]:
+    def density_options(self) -> tuple[str, dict[str, Any]]:
         """The name and the options of the density.
 
         Raises
@@ -103,11 +103,11 @@ class Draw(NamedTuple):
         InputError
             For an option that cannot be read.
         """
-        name, colon, told = self.density.partition(":")
-        option, equals, number = told.rpartition("=")
+        name, colon, value = self.density.partition(":")
+        option, equals, number = value.rpartition("=")
         if colon and not (number.isascii() and number.isdecimal() and int(number) and bool(option) == bool(equals)):
             raise InputError(
-                "a density's option cannot be read",
+                "the option of a density cannot be read",
                 received=self.density,
                 expected="gmm:10 or two-stage:epochs=20, for example",
             )
@@ -150,7 +150,7 @@ class LatentSpaceStudy(Study):
         check_names("model of the study", self.models, MODELS)
         check_names("density", [name.partition(":")[0] for name in self.densities], DENSITIES)
         for name in self.densities:
-            made, options = Draw(name, 0.0, 1.0, "grammar").fitted
+            made, options = Draw(name, 0.0, 1.0, "grammar").density_options
             # Found now: after the trainings it would cost them.
             build_density(get_recipe(BASE, TextRecipe).replaced(density=made, density_options=options))
         check_least(self, n_training=100, epochs=1, n=100)
@@ -240,7 +240,7 @@ def _exact(model: TextModel, texts: Sequence[str]) -> float:
 def _figures(study: LatentSpaceStudy, draw: Draw, prepared: tuple[TextModel, float]) -> Row:
     """What a way of drawing gives: the figures describe raw draws, and FCD the valid ones."""
     model, exact = prepared
-    name, options = draw.fitted
+    name, options = draw.density_options
     if (model.recipe_.density, dict(model.recipe_.density_options)) != (name, options):
         model.refit_density(name, **options)
     drawn = model.sample(

@@ -29,8 +29,8 @@ def markdown(rows: Sequence[Row]) -> str:
             f"| {row['model']} | {row['density']} | {row['smoothing']:g} | {row['temperature']:g} | "
             f"{row['constraint']} | {shares} | {distance} |"
         )
-    told = [f"- `{name}`: {MODELS[name].description}" for name in dict.fromkeys(row["model"] for row in rows)]
-    return "\n".join([*lines, "", *told]) + "\n"
+    names = [f"- `{name}`: {MODELS[name].description}" for name in dict.fromkeys(row["model"] for row in rows)]
+    return "\n".join([*lines, "", *names]) + "\n"
 
 
 def draw_frontier(path: Path, rows: Sequence[Row]) -> Path:

@@ -98,7 +98,7 @@ class Cell(NamedTuple):
     dead_ends: list[str]
 
 
-def decoded_noise(
+def decode_noise(
     codec: GrammarCodec,
     constraint: Constraint[Any],
     counts: NDArray[np.int64],
@@ -147,7 +147,7 @@ def random_logits(
     """
     parser = parser_for(codec.grammar)
     rows: dict[str, list[Cell]] = {name: [] for name in LOGITS}
-    for cell in decoded_noise(codec, constraint, counts, draws, seed=seed):
+    for cell in decode_noise(codec, constraint, counts, draws, seed=seed):
         rows[cell.logits].append(cell)
     found = []
     for name, cells in rows.items():
@@ -156,7 +156,7 @@ def random_logits(
         unparsed = {index for index, _ in parser.parse_batch(texts).rejected}
         complete = [text for index, text in enumerate(texts) if index not in unparsed]
         refused = [text for text in complete if not chem.is_valid(text)]
-        dead_ends = [told for cell in cells for told in cell.dead_ends]
+        dead_ends = [reason for cell in cells for reason in cell.dead_ends]
         tokens = sum(cell.tokens for cell in cells)
         found.append(
             {
@@ -189,7 +189,7 @@ def round_trip(
     """Decodings of senseless logits, as canonical SMILES encoded and decoded again: how many come back, and why others
     do not. ``limit`` is the most tokens for decoding and encoding."""
     codec = replace(codec, max_length=limit)
-    texts = [text for cell in decoded_noise(codec, constraint, counts, draws, limit, seed) for text in cell.texts]
+    texts = [text for cell in decode_noise(codec, constraint, counts, draws, limit, seed) for text in cell.texts]
     spelled = [None if text is None else chem.canonical_or_none(text) for text in texts]
     molecules = [text for text in spelled if text is not None]
     batch = codec.encode_batch(molecules)

@@ -26,7 +26,7 @@ def run(folder: str | PathLike[str], recipe: str = "molecules", steps: int = 60,
     steps
         Steps that are timed at most, after ten that are not (fewer where the data set is small).
     seed
-        Of the weights and the order of the rows.
+        The random seed of the weights and of the order of the rows.
     """
     chosen = get_recipe(recipe, TextRecipe).replaced(seed=seed)
     settings = training_settings(chosen)

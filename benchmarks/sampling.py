@@ -1,8 +1,8 @@
 """Molecules a second that a model draws, beside the recurrent net and the VAE of MOSES, in turns, on the CPU.
 
 Ours are drawn as :meth:`TextModel.sample` draws them: latent codes from the density, decoded under the model's
-constraint, each text read by RDKit, spelled canonically and told valid or not. The others' own ``sample`` gives texts
-as they come, which nobody has looked at. They have molsets 0.3.1's default sizes and weights at random: how long they
+constraint, and each text is read by RDKit, spelled canonically and marked as valid or not. The others' own ``sample``
+gives texts that nobody has looked at. They have molsets 0.3.1's default sizes and weights at random: how long they
 take depends little on what they write, as they always make every step.
 """
 
@@ -38,7 +38,7 @@ def run(
     seed: int = 0,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[Row]:
-    """Texts a second: a row for ours, and one for each rival with the ratio of ours to it.
+    """Measure texts per second: a row for ours, and one for each rival with the ratio of ours to it.
 
     Parameters
     ----------
@@ -53,9 +53,9 @@ def run(
     rounds
         How often all take turns, after one that does not count.
     threads
-        Of PyTorch; None leaves it to PyTorch.
+        The number of PyTorch's threads; None leaves it to PyTorch.
     seed
-        Of the draws and the rivals' weights.
+        The random seed of the draws and of the rivals' weights.
     clock
         Seconds.
 
@@ -74,12 +74,12 @@ def run(
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return _measured(model, {name: rival(name) for name in rivals}, n, batch, rounds, seed, clock)
+            return _measure(model, {name: rival(name) for name in rivals}, n, batch, rounds, seed, clock)
     finally:
         torch.set_num_threads(before)
 
 
-def _measured(
+def _measure(
     model: TextModel, rivals: dict[str, Sampler], n: int, batch: int, rounds: int, seed: int, clock: Any
 ) -> list[Row]:
     def ours() -> None:

@@ -56,7 +56,7 @@ class SearchStudy(Study):
         if not self.strategies or not self.seeds:
             raise InputError("a study needs a strategy and a seed", received=f"{self.strategies}, {self.seeds}")
         check_names("strategy", self.strategies, STRATEGIES)
-        get_score(self.score)  # an unknown name is told before any work
+        get_score(self.score)  # an unknown name is refused before any work
 
     @property
     def runs(self) -> list[Run]:

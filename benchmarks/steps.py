@@ -78,7 +78,7 @@ def run(
     batch
         Images a step.
     threads
-        Of PyTorch; None leaves it to PyTorch.
+        The number of PyTorch's threads; None leaves it to PyTorch.
     rounds, steps
         The sides take turns, so many times: so many steps each, after one that does not count.
     net
@@ -86,7 +86,7 @@ def run(
     against
         One of :data:`RIVALS`; None measures this package alone.
     seed
-        Of weights, images and noise.
+        The random seed of weights, images and noise.
     clock
         Seconds. :func:`time.process_time` is of use for one thread on a machine that has other work.
 
@@ -119,7 +119,7 @@ def run(
                 _Setting(library, model, comparison, shape, batch, steps, net, seed, threads) for library in libraries
             ]
             settings[0].recipe()  # a net that is not there is found before a process is started
-            rows.append(_measured(settings, rounds, clock))
+            rows.append(_measure(settings, rounds, clock))
     return rows
 
 
@@ -188,7 +188,7 @@ def _train(setting: _Setting, clock: Clock) -> list[float]:
     return np.diff(_side(setting).train(clock)).tolist()
 
 
-def _measured(settings: Sequence[_Setting], rounds: int, clock: Clock) -> Row:
+def _measure(settings: Sequence[_Setting], rounds: int, clock: Clock) -> Row:
     with ExitStack() as stack:
         # Spawned, as forks of a process that has computed with PyTorch may hang.
         pools = [stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"))) for _ in settings]
@@ -301,10 +301,10 @@ class _Pythae:
             lay_out(net, torch.contiguous_format)  # as PyTorch makes nets; the order in memory is our part's business
         before = {name: value.clone() for name, value in autoencoder.state_dict().items()}
         model = self._model(recipe, autoencoder, setting.shape)
-        self._trainer = self._made(recipe, model, pixels, {"fused": True} if ready else {})
+        self._trainer = self._new_trainer(recipe, model, pixels, {"fused": True} if ready else {})
         autoencoder.load_state_dict(before)  # a trainer that is made runs the model, and so moves its averages
         if ready:
-            self._trainer.train_loader = self._ready(pixels[: setting.batch], setting.steps + 1)
+            self._trainer.train_loader = self._repeat(pixels[: setting.batch], setting.steps + 1)
         self._epoch = 0
 
     def _model(self, recipe: ImageRecipe, autoencoder: Autoencoder, shape: tuple[int, int, int]) -> Any:
@@ -334,7 +334,7 @@ class _Pythae:
             return self._models.RAE_L2(self._models.RAE_L2_Config(**about), encoder, decoder)
         return self._models.RAE_GP(self._models.RAE_GP_Config(**about), encoder, decoder)
 
-    def _made(self, recipe: ImageRecipe, model: Any, pixels: Tensor, adam: dict[str, Any]) -> Any:
+    def _new_trainer(self, recipe: ImageRecipe, model: Any, pixels: Tensor, adam: dict[str, Any]) -> Any:
         """The trainer, ready for its first epoch."""
         settings: TrainingSettings = training_settings(recipe)
         rate = settings.learning_rate
@@ -358,7 +358,7 @@ class _Pythae:
             trainer.prepare_training()
         return trainer
 
-    def _ready(self, x: Tensor, batches: int) -> Any:
+    def _repeat(self, x: Tensor, batches: int) -> Any:
         """A loader whose every batch is the same tensor, which is there already."""
         batch = self._data.DatasetOutput
 

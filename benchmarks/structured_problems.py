@@ -17,7 +17,7 @@ HELD_OUT = 5_000
 
 
 class Texts(NamedTuple):
-    """The rows that a model is given, and those that it never sees; None where the rows that validated must do."""
+    """The rows that a model is trained on, and others; None where the validation rows have to serve as test."""
 
     training: list[str]
     test: list[str] | None
@@ -33,7 +33,7 @@ class Protocol(NamedTuple):
     score
         What the search is after.
     decodings
-        Of each point; the most frequent valid one is scored.
+        How often each point is decoded; the most frequent valid text is scored.
     again
         Decodings of each point under the constraints below, where the points of a search are decoded once more.
     constraints
@@ -53,21 +53,23 @@ class Protocol(NamedTuple):
 def _molecules(source: Path | None) -> Texts:
     if source is None:
         raise InputError(
-            "the molecules of the study must be given",
-            expected="a file of SMILES, as of ZINC250k",
-            remedy="Name it with --source; grammar_rae.datasets.fetch('zinc250k') downloads it.",
+            "the study needs a file of molecules",
+            expected="a file of SMILES, for example ZINC250k",
+            remedy="Name it with --source; grammar_rae.datasets.fetch('zinc250k') downloads one.",
         )
     texts = [text for _, text in read_texts(source)]
     if len(texts) < 2 * HELD_OUT:
         raise InputError(
-            f"the study holds out {HELD_OUT:,} molecules", received=len(texts), expected=f"{2 * HELD_OUT:,} or more"
+            f"the file has too few molecules, because the study holds out {HELD_OUT:,}",
+            received=len(texts),
+            expected=f"{2 * HELD_OUT:,} or more",
         )
     return Texts(texts[HELD_OUT:], texts[:HELD_OUT])
 
 
 def _expressions(source: Path | None) -> Texts:
     if source is not None:
-        raise InputError("the expressions of the study are generated", received=str(source), expected="no file")
+        raise InputError("the expressions of the study are generated, so it takes no file", received=str(source))
     # The original's set, of which nothing is held out. What follows it in the enumeration is no test: its rows all
     # begin with 1/3, as almost none of these do.
     return Texts(expression_set()[:100_000], None)

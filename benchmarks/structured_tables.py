@@ -114,7 +114,7 @@ def _constraints(rows: list[Row], prefix: str) -> list[str]:
 
 
 def _of_characters(rows: list[Row]) -> str:
-    """What is to be told where a model has no grammar."""
+    """A remark where a model has no grammar."""
     names = dict.fromkeys(row["recipe"] for row in rows if STRUCTURED_MODELS[row["model"]].characters)
     return (
         f" To {', '.join(names)} the grammar is that of any characters: it only ends a text in time." if names else ""

@@ -1,106 +1,12 @@
 """The benchmarks that train models and put them side by side: grids that go on where they were stopped."""
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated
 
 import typer
 
 from benchmarks import options
-from grammar_rae.cli import arguments, files
-
-if TYPE_CHECKING:
-    from benchmarks.grid import Study
-    from benchmarks.rows import Row
-
-
-class Outcome(NamedTuple):
-    """What a study leaves beside its rows: the file of its tables, their text, and pictures."""
-
-    file: str
-    tables: "Callable[[Sequence[Any], list[Row]], str]"
-    pictures: "Callable[[Sequence[Any], list[Row]], list[Path]] | None" = None
-
-
-def _tables_of_table1(studies: Sequence[Any], rows: "list[Row]") -> str:
-    from benchmarks.image_tables import markdown
-    from benchmarks.images import classifier_accuracy
-
-    return markdown(rows, classifier_accuracy(studies[0]))
-
-
-def _pictures_of_table1(studies: Sequence[Any], rows: "list[Row]") -> list[Path]:
-    from benchmarks.image_figures import draw
-
-    return draw(studies[0])
-
-
-def _tables_of_figure3(studies: Sequence[Any], rows: "list[Row]") -> str:
-    from benchmarks.image_tables import figure3_markdown
-
-    return figure3_markdown(rows)
-
-
-def _pictures_of_figure3(studies: Sequence[Any], rows: "list[Row]") -> list[Path]:
-    from benchmarks.image_figures import draw_figure3
-
-    return [draw_figure3(studies[0].folder / "figure3.png", rows)]
-
-
-def _tables_of_figure2(studies: Sequence[Any], rows: "list[Row]") -> str:
-    from benchmarks.structured_tables import markdown
-
-    return markdown(rows)
-
-
-def _tables_of_latent_space(studies: Sequence[Any], rows: "list[Row]") -> str:
-    from benchmarks.latent_space_tables import markdown
-
-    return markdown(rows)
-
-
-def _pictures_of_latent_space(studies: Sequence[Any], rows: "list[Row]") -> list[Path]:
-    from benchmarks.latent_space_tables import draw_frontier
-
-    return [draw_frontier(studies[0].folder / "frontier.png", rows)]
-
-
-def _tables_of_search(studies: Sequence[Any], rows: "list[Row]") -> str:
-    from benchmarks.search import markdown
-
-    return markdown(rows)
-
-
-OUTCOMES: dict[str, Outcome] = {
-    "table1": Outcome("table1.md", _tables_of_table1, _pictures_of_table1),
-    "figure3": Outcome("figure3.md", _tables_of_figure3, _pictures_of_figure3),
-    "figure2": Outcome("figure2.md", _tables_of_figure2),
-    "latent-space": Outcome("latent-space.md", _tables_of_latent_space, _pictures_of_latent_space),
-    "search": Outcome("search.md", _tables_of_search),
-}
-"""What comes out of each study."""
-
-
-def conclude(name: str, studies: "Sequence[Study]", figures: bool = False) -> None:
-    """Measure what is missing in some studies of one folder; print their tables, and keep them in the folder."""
-    from benchmarks.grid import measure
-    from benchmarks.image_figures import check_matplotlib
-
-    outcome, folder = OUTCOMES[name], studies[0].folder
-    if figures and outcome.pictures is not None:
-        check_matplotlib()
-    rows = [row for study in studies for row in measure(study)]
-    failures = [failure for study in studies for failure in study.failures()]
-    for failure in failures:
-        files.note(f"failed: {failure}")
-    tables = outcome.tables(studies, rows) if rows else "Nothing is measured yet.\n"
-    if failures:
-        tables += "\n".join(["", "Failed:", "", *(f"- {failure}" for failure in failures)]) + "\n"
-    files.write_text(folder / outcome.file, tables)
-    files.note(f"written: {folder / outcome.file}")
-    typer.echo(tables, nl=False)
-    if figures and outcome.pictures is not None and rows:
-        files.note("drawn: " + ", ".join(map(str, outcome.pictures(studies, rows))))
+from grammar_rae.cli import arguments
 
 
 def images(
@@ -139,6 +45,7 @@ def images(
     Ten models are trained; their reconstructions, samples and interpolations are compared with test images.
     """
     from benchmarks.images import ImageStudy, figure3_studies
+    from benchmarks.outcomes import conclude
     from grammar_rae.recipes import IMAGE_MODELS
 
     study = ImageStudy(
@@ -154,10 +61,8 @@ def images(
         weights=inception_weights,
         progress=not quiet,
     )
-    if figure3:
-        conclude("figure3", figure3_studies(study), figures)
-    else:
-        conclude("table1", [study], figures)
+    name, studies = ("figure3", figure3_studies(study)) if figure3 else ("table1", [study])
+    typer.echo(conclude(name, studies, figures), nl=False)
 
 
 def structured(
@@ -189,6 +94,7 @@ def structured(
 
     Four models are trained; reconstruction, validity and searches of their codes are put side by side.
     """
+    from benchmarks.outcomes import conclude
     from benchmarks.structured import StructuredStudy
     from grammar_rae.recipes import STRUCTURED_MODELS
 
@@ -208,7 +114,7 @@ def structured(
         samples=n,
         progress=not quiet,
     )
-    conclude("figure2", [study])
+    typer.echo(conclude("figure2", [study]), nl=False)
 
 
 def search(
@@ -232,6 +138,7 @@ def search(
     quiet: arguments.Quiet = False,
 ) -> None:
     """Searches of one model by several strategies and seeds."""
+    from benchmarks.outcomes import conclude
     from benchmarks.search import SearchStudy
     from grammar_rae.cli.optimization import initial_texts
     from grammar_rae.model import TextModel
@@ -250,7 +157,7 @@ def search(
         reach=reach,
         progress=not quiet,
     )
-    conclude("search", [study])
+    typer.echo(conclude("search", [study]), nl=False)
 
 
 def latent_space(
@@ -280,6 +187,7 @@ def latent_space(
     training.
     """
     from benchmarks.latent_space import MODELS, LatentSpaceStudy
+    from benchmarks.outcomes import conclude
 
     study = LatentSpaceStudy(
         output,
@@ -296,4 +204,4 @@ def latent_space(
         seed=seed,
         progress=not quiet,
     )
-    conclude("latent-space", [study], figures)
+    typer.echo(conclude("latent-space", [study], figures), nl=False)

@@ -29,7 +29,7 @@ def run(source: str | PathLike[str], column: str | None = None, seed: int = 0, a
     source, column
         As in :func:`grammar_rae.datasets.read_texts`.
     seed
-        Of the 20,000 texts that macros are learned from, those that are timed, and the random logits.
+        The random seed of the 20,000 texts that macros are learned from, of those that are timed, and of random logits.
     agreement
         How many molecules NLTK's chart parser reads; it takes some 30 ms for each.
     """

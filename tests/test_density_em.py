@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.mixture import GaussianMixture
 
 from benchmarks import densities
-from benchmarks.densities import overlapping
+from benchmarks.densities import overlapping_codes as overlapping
 from grammar_rae.density import MixtureDensity, em
 from grammar_rae.density.em import Mixture, fit_mixture
 

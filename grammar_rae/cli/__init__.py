@@ -18,20 +18,11 @@ from grammar_rae.cli import (
     sampling,
     training,
 )
-from grammar_rae.cli.failures import Commands
+from grammar_rae.cli.failures import Debug, new_app
 
 HELP = "Generative models of molecules and other strings of a grammar. Start with: grammar-rae demo"
 
-app = typer.Typer(
-    name="grammar-rae",
-    help=HELP,
-    cls=Commands,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = new_app("grammar-rae", HELP)
 for command in (
     training.demo,
     training.train,
@@ -65,9 +56,7 @@ def options(
     version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
     ] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", envvar="GRAMMAR_RAE_DEBUG", help="Show the traceback of an error.")
-    ] = False,
+    debug: Debug = False,
 ) -> None:
     # Both act elsewhere: the version in its callback, debug in failures.Commands.
     del version, debug

@@ -72,7 +72,7 @@ def optimize(
 
     wanted = [scorer(name) for name in score]
     for one in wanted:
-        get_score(one)  # so that an unknown name is told before any work
+        get_score(one)  # so that an unknown name is refused before any work
     if strategy not in STRATEGIES:
         raise UnknownNameError("strategy", strategy, STRATEGIES)
     loaded = TextModel.load(model)

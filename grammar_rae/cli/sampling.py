@@ -30,7 +30,7 @@ def sample(
 
     files.check_writable(output, html)
     wanted = arguments.names(scores)
-    score([], wanted)  # so that an unknown name is told before any work
+    score([], wanted)  # so that an unknown name is refused before any work
     loaded = TextModel.load(model)
     rules = arguments.constraint_text(constraint)
     result = loaded.sample(

@@ -145,7 +145,7 @@ def tell_rejected(texts: Path, run: Path) -> None:
     from grammar_rae.model import DATA_FOLDER
 
     if texts.is_dir():
-        return  # encoded before: whoever did that was told
+        return  # encoded before, and reported then
     folder = run / DATA_FOLDER
     data = TokenDataset.open(folder)
     if data.n_rejected:

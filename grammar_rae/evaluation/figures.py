@@ -7,18 +7,7 @@ import numpy as np
 
 from grammar_rae.evaluation.results import Distribution, DrawFigures, ReferenceFigures, SetFigures
 from grammar_rae.evaluation.sets import Reference, TrainingSet
-from grammar_rae.metrics import (
-    MoleculeSet,
-    fcd,
-    filters,
-    fragment_similarity,
-    internal_diversity,
-    novelty,
-    property_distance,
-    scaffold_similarity,
-    snn,
-    unique_at,
-)
+from grammar_rae.metrics import MoleculeSet, fcd, moses
 from grammar_rae.metrics.molecule_sets import PROPERTIES
 
 _BINS = 60
@@ -47,7 +36,7 @@ def figures_of_draws(valid: Sequence[str], attempts: int, training: TrainingSet 
         return figures
     known = {text for text in set(valid) if training.has(text)}
     copies = sum(text in known for text in valid) / len(valid)
-    return replace(figures, novelty=novelty(valid, known), training_copies=copies)
+    return replace(figures, novelty=moses.novelty(valid, known), training_copies=copies)
 
 
 def figures_of_set(
@@ -58,11 +47,11 @@ def figures_of_set(
     device: str,
 ) -> SetFigures:
     """What MOSES tells of a set by itself, beside its draws and references; ``found`` is None for too few molecules."""
-    figures = SetFigures(draws, unique_at(valid, 1_000), unique_at(valid, 10_000), references=references)
+    figures = SetFigures(draws, moses.unique_at(valid, 1_000), moses.unique_at(valid, 10_000), references=references)
     if found is None:
         return figures
-    diversity, diversity2 = internal_diversity(found, device)
-    return replace(figures, filters=filters(found), int_div=diversity, int_div2=diversity2)
+    diversity, diversity2 = moses.internal_diversity(found, device)
+    return replace(figures, filters=moses.filters(found), int_div=diversity, int_div2=diversity2)
 
 
 def figures_against(
@@ -77,10 +66,10 @@ def figures_against(
         fcd=fcd(found.chemnet, theirs.chemnet),
         fcd_floor=reference.fcd_floor(size, seed, device, progress),
         fcd_floor_molecules=size,
-        snn=snn(found, theirs, device),
-        frag=fragment_similarity(found, theirs),
-        scaf=scaffold_similarity(found, theirs),
-        **{name: property_distance(found, theirs, name) for name in PROPERTIES},
+        snn=moses.snn(found, theirs, device),
+        frag=moses.fragment_similarity(found, theirs),
+        scaf=moses.scaffold_similarity(found, theirs),
+        **{name: moses.property_distance(found, theirs, name) for name in PROPERTIES},
     )
 
 

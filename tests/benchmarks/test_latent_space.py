@@ -153,6 +153,6 @@ def test_what_is_refused(study: LatentSpaceStudy, field: str, value: Any, error:
 
 
 def test_the_options_of_a_density() -> None:
-    assert Draw("gmm:100", 0.0, 1.0, "grammar").fitted == ("gmm", {"n_components": 100})
-    assert Draw("gaussian", 0.0, 1.0, "grammar").fitted == ("gaussian", {})
-    assert Draw("two-stage:epochs=20", 0.0, 1.0, "grammar").fitted == ("two-stage", {"epochs": 20})
+    assert Draw("gmm:100", 0.0, 1.0, "grammar").density_options == ("gmm", {"n_components": 100})
+    assert Draw("gaussian", 0.0, 1.0, "grammar").density_options == ("gaussian", {})
+    assert Draw("two-stage:epochs=20", 0.0, 1.0, "grammar").density_options == ("two-stage", {"epochs": 20})
