@@ -22,10 +22,11 @@ from typer.testing import CliRunner, Result
 from grammar_rae import chem
 from grammar_rae.cli import app, arguments, files
 from grammar_rae.cli.catalogue import KINDS
+from grammar_rae.cli.recipe_files import read_recipe, recipe_toml
 from grammar_rae.datasets import sample_texts
 from grammar_rae.decoding import CONSTRAINTS
 from grammar_rae.errors import DataError
-from grammar_rae.recipes import RECIPES
+from grammar_rae.recipes import RECIPES, Recipe
 from grammar_rae.resources import bundled
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -161,6 +162,27 @@ def test_lists_hold_what_commands_take() -> None:
 def test_recipes_of_molecules_come_before_those_of_images() -> None:
     shown = grammar_rae("list", "recipes").stdout
     assert shown.index("  molecules ") < shown.index("\nimages\n") < shown.index("  image-rae ")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_come_back_from_their_files(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(recipe_toml(RECIPES[name]), encoding="utf-8")
+    found = read_recipe(str(path))
+    assert isinstance(found, Recipe) and type(found) is type(RECIPES[name])
+    assert json.dumps(found.to_dict()) == json.dumps(RECIPES[name].to_dict())
+
+
+def test_a_recipe_is_shown_edited_and_read(tmp_path: Path) -> None:
+    shown = grammar_rae("list", "recipes", "--show", "tiny").stdout
+    path = tmp_path / "own.toml"
+    path.write_text(shown.replace('form = "kekule"', 'form = "kekul"'))
+    assert "Did you mean 'kekule'?" in refused("train", "x.smi", "-o", tmp_path / "run", "--recipe", path)
+    path.write_text("latent = = 3")
+    assert "cannot be read as TOML" in refused("train", "x.smi", "-o", tmp_path / "run", "--recipe", path)
+    assert "no such file" in refused("train", "x.smi", "-o", tmp_path / "run", "--recipe", tmp_path / "absent.toml")
+    assert "Did you mean 'tiny'?" in refused("list", "recipes", "--show", "tinny")
+    assert grammar_rae("list", "scores", "--show", "qed").exit_code == 2
 
 
 def test_an_unknown_list_suggests_the_nearest() -> None:

@@ -27,10 +27,23 @@ def list_names(
             show_default=False,
         ),
     ],
+    show: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A recipe to print as TOML; edit it, and train with `--recipe FILE.toml`.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """List recipes, models, constraints and so on."""
     if kind not in KINDS:
         raise UnknownNameError("kind of list", kind, KINDS)
+    if show is not None:
+        if kind != "recipes":
+            raise typer.BadParameter("only recipes can be shown", param_hint="--show")
+        typer.echo(_recipe_text(show), nl=False)
+        return
     for number, (heading, rows) in enumerate(KINDS[kind]().items()):
         if heading:
             typer.echo(f"{chr(10) if number else ''}{heading}")
@@ -83,6 +96,15 @@ def _recipes() -> Sections:
         heading = "images" if isinstance(recipe, ImageRecipe) else "molecules and other texts"
         sections[heading][name] = recipe.description
     return sections
+
+
+def _recipe_text(name: str) -> str:
+    from grammar_rae.cli.recipe_files import recipe_toml
+    from grammar_rae.recipes import RECIPES
+
+    if name not in RECIPES:
+        raise UnknownNameError("recipe", name, RECIPES)
+    return recipe_toml(RECIPES[name])
 
 
 def _models() -> Sections:

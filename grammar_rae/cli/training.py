@@ -28,7 +28,9 @@ def train(
     texts: arguments.Texts,
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.", show_default=False)],
     column: arguments.Column = None,
-    recipe: Annotated[str, typer.Option(help="A name from `grammar-rae list recipes`.")] = "molecules",
+    recipe: Annotated[
+        str, typer.Option(help="A name from `grammar-rae list recipes`, or a file FILE.toml.")
+    ] = "molecules",
     time_limit: arguments.TimeLimit = None,
     epochs: arguments.Epochs = None,
     seed: arguments.Seed = 0,
@@ -48,6 +50,7 @@ def train(
     """Train a model on a file of molecules or on images."""
     check_run(output, resume=resume, overwrite=overwrite)
     import grammar_rae
+    from grammar_rae.cli.recipe_files import read_recipe
     from grammar_rae.model import TextModel
 
     chosen: dict[str, Any] = {
@@ -58,7 +61,7 @@ def train(
     }
     model = grammar_rae.train(
         texts,
-        recipe=recipe,
+        recipe=read_recipe(recipe),
         folder=output,
         column=column,
         epochs=epochs,
