@@ -24,7 +24,8 @@ for benchmark in (
 
 @app.callback()
 def options(debug: Debug = False) -> None:
-    del debug  # failures.Commands reads it
+    """Read the options that all benchmarks have."""
+    del debug  # failures.Commands acts on it
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Watched:
-    """A constraint, and the seconds that are spent inside it."""
+    """A constraint, and the seconds that are spent inside it; its methods are those of the constraint."""
 
     def __init__(self, constraint: Constraint[Any]) -> None:
         self._constraint = constraint
@@ -33,18 +33,23 @@ class Watched:
             self.draw = lambda *arguments: self._timed(constraint.draw, *arguments)
 
     def start(self, batch: int, limit: int, device: torch.device | str = "cpu") -> Any:
+        """:meth:`Constraint.start`, timed."""
         return self._timed(self._constraint.start, batch, limit, device)
 
     def candidates(self, state: Any) -> Tensor:
+        """:meth:`Constraint.candidates`, timed."""
         return self._timed(self._constraint.candidates, state)
 
     def refused(self, state: Any, choice: Tensor) -> Tensor:
+        """:meth:`Constraint.refused`, timed."""
         return self._timed(self._constraint.refused, state, choice)
 
     def allowed(self, state: Any, among: Tensor | None = None) -> Tensor:
+        """:meth:`Constraint.allowed`, timed."""
         return self._timed(self._constraint.allowed, state, among)
 
     def advance(self, state: Any, choice: Tensor) -> Any:
+        """:meth:`Constraint.advance`, timed."""
         return self._timed(self._constraint.advance, state, choice)
 
     def _timed(self, method: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from benchmarks.rows import Row, append
 from grammar_rae import checkpoint
@@ -26,8 +26,7 @@ KEPT_FAILURES = (TrainingError, DecodingError)
 """What a model does, rather than whoever asked for the study: the grid goes on with other cells."""
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """One row of a study.
 
     Attributes
@@ -84,6 +83,7 @@ class Study:
 
     @property
     def results(self) -> Path:
+        """The file of the rows."""
         return self.folder / "results.jsonl"
 
     @property

@@ -125,10 +125,12 @@ class ImageStudy(Study):
 
     @cached_property
     def images(self) -> ImageSet:
+        """The training and test images."""
         return image_set(self.data, self.source, self.progress)
 
     @cached_property
     def reference(self) -> "Reference":
+        """The real images that all others are compared with."""
         return Reference(self)
 
 
@@ -227,8 +229,10 @@ def _keep_examples(
 
 
 def examples(run: Run, column: str) -> dict[str, NDArray[Any]]:
-    """What was kept of a column: ``images`` and, where sampled, ``neighbours``, ``precision`` and ``recall``; {} where
-    it is not measured yet."""
+    """What was kept of a column; {} where it is not measured yet.
+
+    These are ``images`` and, where they were sampled, ``neighbours``, ``precision`` and ``recall``.
+    """
     path = run.folder / f"{column}.npz"
     if not path.is_file():
         return {}

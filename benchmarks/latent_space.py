@@ -170,14 +170,17 @@ class LatentSpaceStudy(Study):
 
     @cached_property
     def training(self) -> TrainingSet:
+        """The molecules that train, for look-up."""
         return TrainingSet.of_run(self.data, codec_from_dict(self.data.codec_dict))
 
     @cached_property
     def test_texts(self) -> list[str]:
+        """The test molecules, at most n."""
         return choose_texts([text for _, text in read_texts(self.test)], self.n, self.seed, 0)
 
     @cached_property
     def reference(self) -> Moments:
+        """ChemNet's view of the test molecules."""
         return chemnet_moments(self.test_texts)
 
     @cached_property
@@ -187,6 +190,7 @@ class LatentSpaceStudy(Study):
 
     @property
     def runs(self) -> list[Run]:
+        """One run for each model."""
         return [self._run(model) for model in self.models]
 
     def recipe(self, model: str) -> TextRecipe:

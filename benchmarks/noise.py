@@ -1,4 +1,4 @@
-"""Logits that no training gave, decoded: is every text complete and a molecule, and can it be read back?"""
+"""Decoding of logits that no training gave: whether every text is complete, a molecule, and can be read back."""
 
 import time
 from collections import Counter
@@ -59,10 +59,12 @@ class NoisyDecoder:
         return torch.randn(n, len(self._bias), generator=self._generator) * (self._scale / 2**0.5)
 
     def begin(self, z: Tensor) -> _Noise:
+        """The state of new rows."""
         self.rows += len(z)
         return _Noise(self._noise(len(z)))
 
     def step(self, state: _Noise, previous: Tensor | None, lhs: Tensor) -> tuple[Tensor, _Noise]:
+        """Logits (B, R) of the next step."""
         self.row_steps += len(lhs)
         return self._bias + state.preference + self._noise(len(lhs)), state
 
@@ -186,8 +188,10 @@ def round_trip(
     limit: int = LONGEST,
     seed: int = 0,
 ) -> Row:
-    """Decodings of senseless logits, as canonical SMILES encoded and decoded again: how many come back, and why others
-    do not. ``limit`` is the most tokens for decoding and encoding."""
+    """Decode senseless logits, encode and decode the canonical SMILES again: how many come back, and why others do not.
+
+    ``limit`` is the largest number of tokens for decoding and encoding.
+    """
     codec = replace(codec, max_length=limit)
     texts = [text for cell in decode_noise(codec, constraint, counts, draws, limit, seed) for text in cell.texts]
     spelled = [None if text is None else chem.canonical_or_none(text) for text in texts]

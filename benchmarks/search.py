@@ -60,6 +60,7 @@ class SearchStudy(Study):
 
     @property
     def runs(self) -> list[Run]:
+        """One run, whose cells are the searches."""
         settings = {
             "score": self.score,
             "iterations": self.iterations,

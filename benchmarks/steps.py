@@ -1,10 +1,10 @@
-"""The time of one training step of image autoencoders, beside another library's: same nets, weights, batch, optimiser
-and threads, in turns, on the CPU.
+"""The time of one training step of image autoencoders, beside another library's.
 
-Two comparisons are made of each model. In ``"own loop"`` each library trains as it does by itself: it reads the batches
-from its own data set in memory, and makes Adam as it likes. In ``"step alone"`` both are handed one batch that is
-ready, and both have the fused Adam. Either way a step is a whole turn of the library's own loop, from the end of one
-step to the end of the next, without progress bars; what comes before the first step and after the last does not count.
+Nets, weights, batch, optimiser and threads are the same; the two take turns, on the CPU. Each model is compared in two
+ways. In ``"own loop"`` each library trains as it does by itself: it reads the batches from its own data set in memory,
+and makes Adam as it likes. In ``"step alone"`` both are handed one batch that is ready, and both have the fused Adam.
+Either way a step is a whole turn of the library's own loop, from the end of one step to the end of the next, without
+progress bars; what comes before the first step and after the last does not count.
 
 What pythae 0.1.2 (Chadebec et al., NeurIPS 2022) does in a step:
 
@@ -246,7 +246,7 @@ class _Marks(Callback):
 
 
 class _Ours:
-    """This package: :func:`grammar_rae.training.fit`."""
+    """Our side: :func:`grammar_rae.training.fit`."""
 
     name = "grammar_rae"
     optimizer = "fused"

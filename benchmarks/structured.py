@@ -83,10 +83,12 @@ class StructuredStudy(Study):
 
     @property
     def protocol(self) -> Protocol:
+        """What is asked of the problem."""
         return PROTOCOLS[self.problem]
 
     @property
     def runs(self) -> list[Run]:
+        """One run for each model."""
         return [self._run(model) for model in self.models]
 
     def recipe(self, model: str) -> TextRecipe:
@@ -120,6 +122,7 @@ class StructuredStudy(Study):
 
     @cached_property
     def texts(self) -> Texts:
+        """The rows that train, and those that test."""
         return self.protocol.texts(self.source)
 
     @cached_property

@@ -21,7 +21,7 @@ from typer.testing import CliRunner, Result
 
 from grammar_rae import chem
 from grammar_rae.cli import app, arguments, files
-from grammar_rae.cli.catalogue import KINDS
+from grammar_rae.cli.catalogue import KINDS, first_words
 from grammar_rae.cli.recipe_files import read_recipe, recipe_toml
 from grammar_rae.datasets import sample_texts
 from grammar_rae.decoding import CONSTRAINTS
@@ -183,6 +183,12 @@ def test_a_recipe_is_shown_edited_and_read(tmp_path: Path) -> None:
     assert "no such file" in refused("train", "x.smi", "-o", tmp_path / "run", "--recipe", tmp_path / "absent.toml")
     assert "Did you mean 'tiny'?" in refused("list", "recipes", "--show", "tinny")
     assert grammar_rae("list", "scores", "--show", "qed").exit_code == 2
+
+
+def test_lists_stop_before_the_first_formula() -> None:
+    told = first_words("The paper's: z = h,\nat the cost :math:`\\beta h` (equation 1).\n\nMore.")
+    assert told == "The paper's: z = h."
+    assert first_words("Kept in :math:`[-c, c]`, all.") == "Kept in [-c, c], all."
 
 
 def test_an_unknown_list_suggests_the_nearest() -> None:

@@ -58,6 +58,7 @@ def options(
     ] = False,
     debug: Debug = False,
 ) -> None:
+    """Read the options that all commands have."""
     # Both act elsewhere: the version in its callback, debug in failures.Commands.
     del version, debug
 

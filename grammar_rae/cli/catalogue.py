@@ -181,11 +181,14 @@ def _documented(table: Mapping[str, Any]) -> Sections:
 
 
 def first_words(text: str) -> str:
-    """The first paragraph of a docstring on one line, up to its first formula.
+    r"""The first paragraph of a docstring on one line, up to its first formula.
 
-    >>> first_words(r"The paper's: z = h, at the cost :math:`\\\\lambda h` (equation 1).")
-    "The paper's: z = h."
+    >>> first_words("The plain one: z = h, at no cost.\n\nMore about it.")
+    'The plain one: z = h, at no cost.'
     """
     paragraph = re.sub(r":math:`([^`\\]*)`", r"\1", " ".join(text.partition("\n\n")[0].split()))
     before, formula, _ = paragraph.partition(":math:")
-    return before[: max(map(before.rfind, ",:;("))].rstrip(" ,:;(") + "." if formula else paragraph
+    if not formula:
+        return paragraph
+    end = max(map(before.rfind, ",:;("))
+    return before[: end if end >= 0 else None].rstrip(" ,:;(") + "."

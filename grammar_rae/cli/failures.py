@@ -19,6 +19,7 @@ class Commands(TyperGroup):
     """The group of all commands, where every error of the package ends."""
 
     def invoke(self, ctx: Any) -> Any:
+        """Run a command; end with one line on stderr and an exit code where it fails."""
         try:
             with _plain_warnings():
                 return super().invoke(ctx)

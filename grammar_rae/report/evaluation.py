@@ -47,10 +47,8 @@ def write_evaluation_page(path: str | os.PathLike[str], figures: EvaluationFigur
 
     Parameters
     ----------
-    path
-        The HTML file; its folder must exist.
-    figures
-        What :func:`grammar_rae.evaluation.evaluate` found.
+    path, figures
+        The HTML file, whose folder must exist, and what :func:`grammar_rae.evaluation.evaluate` found.
     molecules
         The draws; the page shows the first of them.
 
