@@ -181,7 +181,7 @@ def latent_space(
     figures: options.Figures = True,
     quiet: arguments.Quiet = False,
 ) -> None:
-    """Reconstruction against samples, for latent spaces of molecules.
+    """Reconstruction against samples, in latent spaces.
 
     The grid is models times densities, smoothings, temperatures and constraints; points that are added need no
     training.

@@ -23,7 +23,8 @@ def list_names(
     kind: Annotated[
         str,
         typer.Argument(
-            help="recipes, models, constraints, densities, scores, strategies, grammars, objectives or regularizers.",
+            help="What to list: recipes, models, constraints, densities, scores, strategies, grammars, objectives or "
+            "regularizers.",
             show_default=False,
         ),
     ],

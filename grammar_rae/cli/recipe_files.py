@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from grammar_rae.recipes import Recipe
 
 SUFFIX = ".toml"
-_NONE = "none"  # what stands for None, which TOML does not have
+_NONE = "None"  # what stands for None, which TOML does not have
 
 
 def recipe_toml(recipe: "Recipe") -> str:
@@ -44,12 +44,15 @@ def read_recipe(name: str) -> "str | Recipe":
         raise DataError("there is no such file", where=name) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"the file cannot be read as TOML ({error})", where=name) from error
-    return (TextRecipe if "codec" in data else ImageRecipe).from_dict(_without_marks(data))
+    return (TextRecipe if "codec" in data else ImageRecipe).from_dict(_with_none(data))
 
 
 def _value(value: Any) -> str:
     return json.dumps(_NONE if value is None else value, ensure_ascii=False)
 
 
-def _without_marks(data: dict[str, Any]) -> dict[str, Any]:
-    return data | ({"max_length": None} if data.get("max_length") == _NONE else {})
+def _with_none(value: Any) -> Any:
+    """The same with None where its mark stands."""
+    if isinstance(value, dict):
+        return {name: _with_none(part) for name, part in value.items()}
+    return None if value == _NONE else value
