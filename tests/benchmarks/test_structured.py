@@ -235,7 +235,7 @@ def test_what_cannot_be_studied(study: StructuredStudy, changed: dict[str, Any],
 
 
 def test_rows_of_the_problems(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="must be given"):
+    with pytest.raises(InputError, match="needs a file of molecules"):
         PROTOCOLS["molecules"].texts(None)
     small = tmp_path / "few.smi"
     small.write_text("CCO\n" * 20)
