@@ -23,7 +23,7 @@ def expressions(
     ] = None,
 ) -> None:
     """The grammar VAE's data set of expressions, as a file."""
-    from grammar_rae.expressions import equivalents, expression_set
+    from grammar_rae.expressions import are_equivalent, expression_set
 
     files.check_writable(output)
     every = expression_set()
@@ -31,7 +31,7 @@ def expressions(
         raise typer.BadParameter(f"expected at most {len(every):,}, the size of the set, not {n:,}", param_hint="-n")
     texts = every[:n]
     for one in without or []:
-        same = equivalents(texts, one)
+        same = are_equivalent(texts, one)
         left_out = [text for text, gone in zip(texts, same, strict=True) if gone]
         texts = [text for text, gone in zip(texts, same, strict=True) if not gone]
         files.note(f"left out {len(left_out)} that equal {one}" + (f": {', '.join(left_out[:10])}" if left_out else ""))

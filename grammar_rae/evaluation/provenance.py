@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from grammar_rae import checkpoint
-from grammar_rae.training import bfloat16_units
+from grammar_rae.training import has_bfloat16
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def provenance(*seeds: int) -> Provenance:
         seeds=seeds,
         processor=_processor(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        bfloat16=bfloat16_units("cpu"),
+        bfloat16=has_bfloat16("cpu"),
         system=platform.system(),
         versions=checkpoint.versions(),
     )
