@@ -82,7 +82,7 @@ def test_a_score_and_data_of_the_users_own(model: Path, tmp_path: Path) -> None:
     [
         (["--score", "beauty"], "unknown score"),
         (["--score", "qed", "--strategy", "luck"], "unknown strategy"),
-        (["--score", "qed", "--budget", "3"], "no multiple"),
+        (["--score", "qed", "--budget", "3"], "expected a multiple"),
         (["--score", "qed", "--budget", "0"], "budget"),
         (["--score", "missing.py:f"], "no such file"),
         (["--score", "mine.py"], "mine.py:FUNCTION"),

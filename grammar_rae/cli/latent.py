@@ -21,13 +21,13 @@ def encode(
         typer.Option(
             "-o",
             "--output",
-            help="z.npy (codes alone) or z.csv (with line and text); - for CSV on the standard output.",
+            help="The file to write: .npy, or .csv with line and text; - is the standard output.",
         ),
     ],
     model: arguments.Model = arguments.IN_THE_BOX,
     column: arguments.Column = None,
 ) -> None:
-    """Write the latent codes of a file's texts."""
+    """Encode the texts of a file to latent codes."""
     from grammar_rae.model import TextModel
 
     files.check_writable(output)
@@ -41,22 +41,21 @@ def encode(
 
 
 def decode(
-    codes: Annotated[
-        Path, typer.Argument(help="A file of latent codes, z.npy or z.csv, as encode writes it.", show_default=False)
-    ],
+    codes: Annotated[Path, typer.Argument(help="A file of latent codes as encode writes it.", show_default=False)],
     model: arguments.Model = arguments.IN_THE_BOX,
     output: arguments.Output = files.STDOUT,
     temperature: Annotated[
-        float, typer.Option(help="0 takes the likeliest token at each step; above that, tokens are drawn.")
+        float, typer.Option(help="The temperature of the decoder; at 0 it takes the likeliest token at each step.")
     ] = 0.0,
     top_p: Annotated[
-        float,
-        typer.Option(help="Below 1, draw only from the likeliest tokens that have this share of the probability."),
+        float, typer.Option(help="The share of probability that the likeliest tokens to draw from hold together.")
     ] = 1.0,
-    beam: Annotated[int | None, typer.Option(help="Number of beams of a search for the likeliest text.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the draws: the same seed draws the same texts.")] = None,
+    beam: Annotated[
+        int | None, typer.Option(help="The width of a search for the likeliest text.", show_default=False)
+    ] = None,
+    seed: arguments.OptionalSeed = None,
     smoothing: Annotated[
-        float, typer.Option(help="Level of the noise on the codes, for a decoder that was trained with noise.")
+        float, typer.Option(help="The strength of the noise on the codes, for models that are trained with it.")
     ] = 0.0,
     constraint: arguments.Constraint = None,
 ) -> None:
@@ -81,7 +80,7 @@ def reconstruct(
     column: arguments.Column = None,
     constraint: arguments.Constraint = None,
 ) -> None:
-    """Encode and decode a file's texts, and report how many come back exactly."""
+    """Encode and decode texts, and report how many come back."""
     import pandas as pd
 
     from grammar_rae.model import TextModel

@@ -23,42 +23,44 @@ def optimize(
     score: Annotated[
         list[str],
         typer.Option(
-            help="Score to optimise: its name, or FILE.py:FUNCTION for your own function of one text; "
-            "repeat the option for a Pareto front.",
+            help="The score to optimise: a name from `grammar-rae list scores`, or FILE.py:FUNCTION for a function of "
+            "one text; may be repeated for a Pareto front.",
             show_default=False,
         ),
     ],
     model: arguments.Model = arguments.IN_THE_BOX,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run.")] = Path("optimization"),
-    budget: Annotated[int, typer.Option(min=1, help="Number of evaluations, a multiple of the batch size.")] = 250,
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Number of evaluations between two updates of the search.")
-    ] = 50,
-    strategy: Annotated[str, typer.Option(help="Search strategy: turbo, density or paper.")] = "turbo",
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.")] = Path("optimization"),
+    budget: Annotated[int, typer.Option(min=1, help="The number of evaluations, a multiple of the batch size.")] = 250,
+    batch_size: Annotated[int, typer.Option(min=1, help="The number of evaluations in each iteration.")] = 50,
+    strategy: Annotated[str, typer.Option(help="The search strategy: turbo, density or paper.")] = "turbo",
     data: Annotated[
         Path | None,
-        typer.Option(help="File of texts to start from; without it the model's training data, else drawn texts."),
+        typer.Option(
+            help="A file of texts to start from; without it the training data, or texts that the model draws.",
+            show_default=False,
+        ),
     ] = None,
     column: arguments.Column = None,
     maximize: Annotated[
-        bool | None, typer.Option("--maximize/--minimize", help="Direction of the search; without it the score's own.")
+        bool | None,
+        typer.Option("--maximize/--minimize", help="The direction; without it, the score's own.", show_default=False),
     ] = None,
     constraint: arguments.Constraint = None,
     decodings: Annotated[
-        int, typer.Option(min=1, help="Texts to draw from each code; the most frequent valid one counts.")
+        int, typer.Option(min=1, help="The number of texts decoded from each code; the most frequent valid one counts.")
     ] = 1,
-    n_initial: Annotated[int, typer.Option(min=2, help="Number of texts to draw if there are no data.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed: the same seed finds the same texts.")] = 0,
-    jobs: Annotated[int, typer.Option(help="Number of processes that evaluate the score; -1 for one per core.")] = 1,
+    n_initial: Annotated[int, typer.Option(min=2, help="The number of texts to draw where there are no data.")] = 1000,
+    seed: arguments.Seed = 0,
+    jobs: arguments.Jobs = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in this folder.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")] = False,
+    quiet: arguments.Quiet = False,
 ) -> None:
     """Search for texts with high scores."""
     batch_size = min(batch_size, budget)
     if budget % batch_size:
         raise typer.BadParameter(
-            f"a budget of {budget} is not a multiple of the batch size {batch_size}; expected for example "
-            f"{budget - budget % batch_size}",
+            f"expected a multiple of the batch size {batch_size}, for example {budget - budget % batch_size}, "
+            f"not {budget}",
             param_hint="--budget",
         )
     from grammar_rae.codecs import FORMS
@@ -70,7 +72,7 @@ def optimize(
 
     wanted = [load_scorer(name) for name in score]
     for one in wanted:
-        get_score(one)  # an unknown name fails before any work
+        get_score(one)  # so that an unknown name is refused before any work
     if strategy not in STRATEGIES:
         raise UnknownNameError("strategy", strategy, STRATEGIES)
     loaded = TextModel.load(model)

@@ -26,24 +26,31 @@ STATE = "state"  # where in its folder a training keeps what --resume needs
 
 def train(
     texts: arguments.Texts,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the run.", show_default=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.", show_default=False)],
     column: arguments.Column = None,
-    recipe: Annotated[str, typer.Option(help="What to train; `grammar-rae recipes` lists them.")] = "molecules",
+    recipe: Annotated[
+        str, typer.Option(help="A name from `grammar-rae list recipes`, or a file FILE.toml.")
+    ] = "molecules",
     time_limit: arguments.TimeLimit = None,
-    epochs: Annotated[int | None, typer.Option(help="Stop after so many passes over the data.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the weights, the order and the noise.")] = 0,
+    epochs: arguments.Epochs = None,
+    seed: arguments.Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the training in this folder.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in this folder.")] = False,
     constraint: arguments.Constraint = None,
     jobs: arguments.Jobs = -1,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
-    devices: Annotated[int | None, typer.Option(help="How many of them; several train one model together.")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, 32-true or bf16-mixed.")] = None,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")] = False,
+    device: Annotated[str | None, typer.Option(help="The device: auto, cpu or cuda.", show_default=False)] = None,
+    devices: Annotated[
+        int | None, typer.Option(help="The number of devices that train the model together.", show_default=False)
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="The precision: auto, 32-true or bf16-mixed.", show_default=False)
+    ] = None,
+    quiet: arguments.Quiet = False,
 ) -> None:
-    """Train a model on a file of texts, or of images for a recipe of images."""
+    """Train a model on a file of molecules or on images."""
     check_run(output, resume=resume, overwrite=overwrite)
     import grammar_rae
+    from grammar_rae.cli.recipe_files import read_recipe
     from grammar_rae.model import TextModel
 
     chosen: dict[str, Any] = {
@@ -54,7 +61,7 @@ def train(
     }
     model = grammar_rae.train(
         texts,
-        recipe=recipe,
+        recipe=read_recipe(recipe),
         folder=output,
         column=column,
         epochs=epochs,
@@ -74,9 +81,9 @@ def train(
 
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write in.")] = Path(),
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")] = False,
+    quiet: arguments.Quiet = False,
 ) -> None:
-    """Train on bundled molecules, and draw new ones."""
+    """Train on bundled molecules and draw new ones."""
     import grammar_rae
     from grammar_rae.cli import pages
     from grammar_rae.datasets import read_texts
@@ -140,7 +147,7 @@ def tell_rejected(texts: Path, run: Path) -> None:
     from grammar_rae.model import DATA_FOLDER
 
     if texts.is_dir():
-        return  # encoded before: whoever did that was told
+        return  # encoded before, and reported then
     folder = run / DATA_FOLDER
     data = TokenDataset.open(folder)
     if data.n_rejected:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grammar_rae.errors import DataError
-from grammar_rae.resources import bundled
+from grammar_rae.resources import bundled_file
 
 _BITS = 2048
 # Asking whether all trees have reached a leaf takes as long as descending two levels.
@@ -64,7 +64,7 @@ class Classifier:
             When this installation lacks them.
         """
         try:
-            return bundled(f"benchmarks/data/{self.name}.npz")
+            return bundled_file(f"benchmarks/data/{self.name}.npz")
         except DataError as error:
             raise DataError(
                 f"the classifier {self.name!r} is not part of the installed package",

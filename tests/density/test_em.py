@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.mixture import GaussianMixture
 
-from grammar_rae.benchmarks import densities
-from grammar_rae.benchmarks.densities import overlapping
+from benchmarks import densities
+from benchmarks.densities import overlapping_codes as overlapping
 from grammar_rae.density import MixtureDensity, em
 from grammar_rae.density.em import Mixture, fit_mixture
 
