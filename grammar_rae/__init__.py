@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from grammar_rae.decoding import Choice
+    from grammar_rae.decoding import ConstraintSpec
     from grammar_rae.model import ImageModel, SampleResult, TextModel
     from grammar_rae.optimization import Optimization
     from grammar_rae.recipes import Recipe, TextRecipe
@@ -128,7 +128,7 @@ def sample(
     seed: int | None = None,
     temperature: float | None = None,
     top_p: float | None = None,
-    constraint: "str | Choice | None" = None,
+    constraint: "str | ConstraintSpec | None" = None,
     smoothing: float | None = None,
 ) -> "SampleResult":
     """Draw n texts; see :meth:`TextModel.sample`.

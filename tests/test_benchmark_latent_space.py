@@ -16,7 +16,7 @@ from grammar_rae.cli import app
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.model import TextModel
 from grammar_rae.recipes import TextRecipe, get_recipe
-from grammar_rae.resources import bundled
+from grammar_rae.resources import bundled_file
 
 pytest.importorskip("fcd_torch")
 
@@ -25,7 +25,7 @@ CHOSEN = ("rae", "conditioned")
 
 @pytest.fixture(scope="module")
 def molecules() -> list[str]:
-    with gzip.open(bundled("data/moses_sample.smi.gz"), "rt") as file:
+    with gzip.open(bundled_file("data/moses_sample.smi.gz"), "rt") as file:
         return [next(file).strip() for _ in range(400)]
 
 

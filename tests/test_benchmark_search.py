@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from grammar_rae.benchmarks.search import Searches, markdown, run
 from grammar_rae.cli import app
 from grammar_rae.errors import InputError, UnknownNameError
-from grammar_rae.expressions import equivalents, expression_set
+from grammar_rae.expressions import are_equivalent, expression_set
 from grammar_rae.model import TextModel
 from grammar_rae.optimization import STRATEGIES
 from grammar_rae.scores import get_score
@@ -148,7 +148,7 @@ def test_the_file_of_expressions(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["expressions", "-n", "2000", "--without", one, "--without", target])
     assert result.exit_code == 0, result.output
     left = result.stdout.splitlines()
-    same = int(equivalents(expression_set()[:2000], one).sum())
+    same = int(are_equivalent(expression_set()[:2000], one).sum())
     assert same >= 1 and len(left) == 2000 - same and one not in left
     assert f"left out {same} that equal {one}: " in result.stderr
     assert CliRunner().invoke(app, ["expressions", "--without", "1+"]).exit_code == 2

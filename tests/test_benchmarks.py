@@ -19,18 +19,18 @@ from grammar_rae.benchmarks.common import figures, machine
 from grammar_rae.benchmarks.original import OriginalDecoding
 from grammar_rae.cli import app
 from grammar_rae.codecs import GrammarCodec
-from grammar_rae.datasets import padded, read_texts
+from grammar_rae.datasets import pad_tokens, read_texts
 from grammar_rae.decoding import Chemistry, Draws, GrammarConstraint, decode, decode_all
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.grammar import read_grammar
 from grammar_rae.nets.sequence import GRUDecoder
-from grammar_rae.resources import bundled
+from grammar_rae.resources import bundled_file
 
 
 @pytest.fixture(scope="module")
 def molecules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """120 molecules, a header and a row that RDKit refuses."""
-    rows = [row for _, row in islice(read_texts(bundled("data/moses_sample.smi.gz")), 120)]
+    rows = [row for _, row in islice(read_texts(bundled_file("data/moses_sample.smi.gz")), 120)]
     path = tmp_path_factory.mktemp("data") / "molecules.smi"
     path.write_text("smiles\n" + "\n".join(rows) + "\nC1CC\n", encoding="utf-8")
     return path
@@ -91,7 +91,7 @@ def test_profile(run: tuple[Path, dict[str, object]]) -> None:
 @pytest.fixture(scope="module")
 def forms() -> list[str]:
     """60 molecules in Kekulé form."""
-    return [chem.kekule(row) for _, row in islice(read_texts(bundled("data/moses_sample.smi.gz")), 60)]
+    return [chem.kekule(row) for _, row in islice(read_texts(bundled_file("data/moses_sample.smi.gz")), 60)]
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def codec(forms: list[str]) -> GrammarCodec:
 
 def codes_of(codec: GrammarCodec, forms: list[str]) -> torch.Tensor:
     batch = codec.encode_batch(forms, prepared=True)
-    return torch.from_numpy(padded(batch.codes, batch.offsets, np.arange(len(forms))))
+    return torch.from_numpy(pad_tokens(batch.codes, batch.offsets, np.arange(len(forms))))
 
 
 def bare(grammar: str) -> GrammarCodec:
@@ -182,7 +182,7 @@ class TestFirstRefusal:
         class Whim(GrammarConstraint):
             """Refuses what its candidates hold."""
 
-            def refused(self, state: Any, choice: torch.Tensor) -> torch.Tensor:
+            def refuses(self, state: Any, choice: torch.Tensor) -> torch.Tensor:
                 assert bool(self.candidates(state).gather(1, choice.unsqueeze(1)).all())
                 return torch.ones_like(choice, dtype=torch.bool)
 
@@ -195,7 +195,7 @@ class TestFirstRefusal:
         class Whim(GrammarConstraint):
             """Refuses whatever ends a molecule."""
 
-            def refused(self, state: Any, choice: torch.Tensor) -> torch.Tensor:
+            def refuses(self, state: Any, choice: torch.Tensor) -> torch.Tensor:
                 return (state.height == 1) & torch.from_numpy(self.rules.arity)[choice].eq(0)
 
         lengths = np.diff(codec.encode_batch(forms, prepared=True).offsets)

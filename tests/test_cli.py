@@ -23,7 +23,7 @@ from grammar_rae.cli import app, arguments, files
 from grammar_rae.datasets import sample_texts
 from grammar_rae.decoding import CONSTRAINTS
 from grammar_rae.errors import DataError
-from grammar_rae.resources import bundled
+from grammar_rae.resources import bundled_file
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -317,7 +317,7 @@ TINY = ["--recipe", "tiny", "--epochs", "2", "--quiet"]
 def molecules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of 200 molecules, a header, a blank line and a text that is no molecule."""
     path = tmp_path_factory.mktemp("data") / "molecules.csv"
-    texts = sample_texts(bundled("data/moses_sample.smi.gz"), 200, seed=0)
+    texts = sample_texts(bundled_file("data/moses_sample.smi.gz"), 200, seed=0)
     rows = [f"m{i},{text}" for i, text in enumerate(texts)]
     path.write_text("\n".join(["name,structure", *rows, "", "bad,C1CC", ""]))
     return path

@@ -16,7 +16,7 @@ from grammar_rae import checkpoint, chem
 from grammar_rae.autoencoder import Autoencoder
 from grammar_rae.codecs import CODECS, FORMS, Codec, codec_from_dict
 from grammar_rae.datasets import IMAGE_SETS
-from grammar_rae.decoding import CONSTRAINTS, Choice, Constraint, Free, choice_of, decode
+from grammar_rae.decoding import CONSTRAINTS, Constraint, ConstraintSpec, Free, decode, parse_spec
 from grammar_rae.density import DENSITIES
 from grammar_rae.errors import InputError
 from grammar_rae.likelihoods import IMAGE_LIKELIHOODS, LIKELIHOODS
@@ -282,20 +282,20 @@ class RandomDecoder:
 
 def bound_example(name: str, codec: Codec) -> Constraint[Any] | None:
     """The constraint of a row's own example; None where the row does not serve a codec, as it must say when bound."""
-    choice = choice_of(CONSTRAINTS[name].example)
-    assert choice_of(str(choice)) == choice
-    assert repr(through_a_recipe(choice)) == repr(choice)
+    spec = parse_spec(CONSTRAINTS[name].example)
+    assert parse_spec(str(spec)) == spec
+    assert repr(through_a_recipe(spec)) == repr(spec)
     try:
-        return build_constraint(choice, codec, chem.capacities([*chem.ORGANIC, *codec.encode_batch(MOLECULES).atoms]))
+        return build_constraint(spec, codec, chem.capacities([*chem.ORGANIC, *codec.encode_batch(MOLECULES).atoms]))
     except InputError as error:
         assert codec.kind != "grammar" and error.remedy, error
         return None
 
 
-def through_a_recipe(choice: Choice) -> Choice:
-    """The same choice by way of a recipe, as JSON keeps it."""
-    recipe = RECIPES["tiny"].replaced(constraint=str(choice))
-    return choice_of(TextRecipe.from_dict(json.loads(json.dumps(recipe.to_dict()))).constraint)
+def through_a_recipe(spec: ConstraintSpec) -> ConstraintSpec:
+    """The same spec by way of a recipe, as JSON keeps it."""
+    recipe = RECIPES["tiny"].replaced(constraint=str(spec))
+    return parse_spec(TextRecipe.from_dict(json.loads(json.dumps(recipe.to_dict()))).constraint)
 
 
 @pytest.mark.parametrize("name", CONSTRAINTS)
@@ -335,7 +335,7 @@ def test_constraint_allows_what_is_real(name: str, kind: str) -> None:
         for code in row:
             if not constraint.allowed(state)[0, code]:
                 break
-            assert not constraint.refused(state, code[None]).any()
+            assert not constraint.refuses(state, code[None]).any()
             state = constraint.advance(state, code[None])
         written += not state.alive.any()
     assert written == len(codes) if CONSTRAINTS[name].example == name else 0 < written < len(codes)
@@ -369,14 +369,14 @@ def test_score(name: str) -> None:
 def test_schedule(name: str) -> None:
     one = schedule(name)
     for loss in (3.0, 2.0, 2.5, 2.5, 2.5, 2.5, 2.5, 2.5):
-        one.validated(loss)
+        one.observe(loss)
     again = schedule(name)
     again.load_state_dict(json.loads(json.dumps(one.state_dict())))
     for progress in (0.0, 0.3, 1.0):
         assert 0 <= one.factor(progress) <= 1
         assert again.factor(progress) == one.factor(progress)
-    one.validated(2.5)
-    again.validated(2.5)
+    one.observe(2.5)
+    again.observe(2.5)
     assert again.factor(0.5) == one.factor(0.5)
 
 
@@ -407,7 +407,7 @@ DEFINED_IN = {
     "image likelihood": "likelihoods.py",
     "regularizer": "regularizers.py",
     "density": "density/__init__.py",
-    "constraint": "decoding/choices.py",
+    "constraint": "decoding/specs.py",
     "codec": "codecs/__init__.py",
     "score": "scores/__init__.py",
     "strategy": "optimization/loop.py",

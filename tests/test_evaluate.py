@@ -25,9 +25,9 @@ from grammar_rae.errors import DataError, InputError, MissingExtraError
 from grammar_rae.metrics import chemnet_moments, fcd, snn
 from grammar_rae.model import SampleResult, TextModel
 from grammar_rae.report.evaluation import evaluation_markdown, evaluation_tables, write_evaluation_page
-from grammar_rae.resources import bundled
+from grammar_rae.resources import bundled_file
 
-TEXTS = sample_texts(bundled("data/moses_sample.smi.gz"), 90, seed=0)
+TEXTS = sample_texts(bundled_file("data/moses_sample.smi.gz"), 90, seed=0)
 TRAINING, OTHERS = TEXTS[:60], TEXTS[60:]
 
 EXPRESSIONS = {"codec_options": {"grammar": "expressions"}, "form": "expression"}
@@ -207,7 +207,7 @@ class TestRefusals:
             evaluate(model, what(home, training=written(tmp_path / "bad.smi", ["C1CC"])))
 
     def test_no_process(self, home: Path, model: TextModel) -> None:
-        with pytest.raises(InputError, match="must be a process"):
+        with pytest.raises(InputError, match="number of jobs"):
             evaluate(model, what(home, jobs=0))
 
     @pytest.mark.parametrize("settings", [{"n": 9}, {"rows": 1}, {"reconstruct": -1}, {"seed": -1}])

@@ -633,7 +633,7 @@ def test_ctrl_c_and_resume_cost_nothing(name: str, tmp_path: Path, monkeypatch: 
 
 
 def test_nothing_to_resume(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="without a folder"):
+    with pytest.raises(InputError, match="needs a folder"):
         quick().fit(TRAIN, resume=True)
     with pytest.raises(TrainingError, match="no training to resume"):
         quick().fit(TRAIN, folder=tmp_path / "new", resume=True)

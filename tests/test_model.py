@@ -28,7 +28,7 @@ from sklearn.preprocessing import StandardScaler
 import grammar_rae
 from grammar_rae import checkpoint, chem, datasets
 from grammar_rae.codecs import CharacterCodec, Codec, GrammarCodec
-from grammar_rae.decoding import choice_of
+from grammar_rae.decoding import parse_spec
 from grammar_rae.errors import (
     CheckpointError,
     DataError,
@@ -41,13 +41,13 @@ from grammar_rae.model import SampleResult, TextModel
 from grammar_rae.model import generative as model_module
 from grammar_rae.model import latent as latent_module
 from grammar_rae.recipes import RECIPES, TextRecipe, build_constraint
-from grammar_rae.resources import DEFAULT_MODEL, bundled, bundled_model, bundled_models
+from grammar_rae.resources import DEFAULT_MODEL, bundled_file, bundled_model, bundled_models
 from grammar_rae.scores import score
 from grammar_rae.training import Callback, History, TrainingState
 
 ROOT = Path(__file__).resolve().parent.parent
 LATENT = RECIPES["tiny"].latent
-TEXTS = [text for _, text in islice(datasets.read_texts(bundled("data/moses_sample.smi.gz")), 400)]
+TEXTS = [text for _, text in islice(datasets.read_texts(bundled_file("data/moses_sample.smi.gz")), 400)]
 FEW = TEXTS[:60]
 EXACT = {"precision": "32-true"}
 
@@ -491,7 +491,7 @@ def test_a_constraint_is_bound_once_a_call(model: TextModel, monkeypatch: pytest
 def test_a_constraint_is_a_text_or_an_object(model: TextModel) -> None:
     rules = "chemistry; max-heavy-atoms=9"
     by_text = model.sample(30, valid_only=False, seed=0, constraint=rules)
-    by_object = model.sample(30, valid_only=False, seed=0, constraint=choice_of(rules))
+    by_object = model.sample(30, valid_only=False, seed=0, constraint=parse_spec(rules))
     assert by_text.texts == by_object.texts
     assert by_text.constraint == by_object.constraint == rules
 
@@ -836,7 +836,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "newer": (edit(lambda index: index.update(format_version=99)), "newer version"),
     "other kind": (edit(lambda index: index["meta"].update(kind="training state")), "holds no model"),
     "no group": (edit(lambda index: index["files"].pop("density")), "lacks density"),
-    "no JSON": (lambda folder: (folder / "model.json").write_text("{"), "not JSON"),
+    "not JSON": (lambda folder: (folder / "model.json").write_text("{"), "not JSON"),
     "no index": (lambda folder: (folder / "model.json").unlink(), "no model.json"),
     "no folder": (shutil.rmtree, "no such folder"),
     "other sizes": (edit(lambda index: index["meta"]["recipe"].update(latent=9)), "cannot be read"),
@@ -937,7 +937,7 @@ def test_a_kill_costs_nothing(uninterrupted: TextModel, tmp_path: Path) -> None:
 
 
 def test_nothing_to_resume(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="without a folder"):
+    with pytest.raises(InputError, match="needs a folder"):
         quick().fit(FEW, resume=True)
     with pytest.raises(TrainingError, match="no training to resume"):
         quick().fit(FEW, folder=tmp_path / "new", resume=True)
@@ -947,7 +947,7 @@ def test_another_training_is_not_resumed(tmp_path: Path) -> None:
     quick().fit(FEW, folder=tmp_path)
     with pytest.raises(TrainingError, match="learning_rate differs"):
         quick(learning_rate=0.5).fit(FEW, folder=tmp_path, resume=True)
-    with pytest.raises(TrainingError, match="another one"):
+    with pytest.raises(TrainingError, match="another training"):
         quick(latent=3).fit(FEW, folder=tmp_path, resume=True)
 
 

@@ -83,14 +83,14 @@ def test_levels_outside_the_range_are_told_as_its_ends() -> None:
     [{"lowest": 0}, {"lowest": 2.0, "highest": 1.0}, {"clean": 1.5}, {"clean": -0.1}, {"highest": math.inf}],
 )
 def test_levels_that_cannot_be_used(options: dict[str, float]) -> None:
-    with pytest.raises(InputError, match="cannot be used"):
+    with pytest.raises(InputError, match="invalid"):
         NoiseConditioned(**options)
 
 
 @pytest.mark.parametrize("smoothing", [-1.0, math.nan, math.inf, "1", True])
 @pytest.mark.parametrize("name", REGULARIZERS)
 def test_smoothing_that_cannot_be_used(name: str, smoothing: Any) -> None:
-    with pytest.raises(InputError, match="smoothing cannot be used"):
+    with pytest.raises(InputError, match="invalid smoothing"):
         REGULARIZERS[name]().given(codes(), smoothing)
 
 
@@ -98,7 +98,7 @@ def test_smoothing_that_cannot_be_used(name: str, smoothing: Any) -> None:
 def test_other_decoders_know_of_no_smoothing(name: str) -> None:
     z = codes()
     assert REGULARIZERS[name]().smooth(z) is z
-    with pytest.raises(InputError, match="knows of no smoothing"):
+    with pytest.raises(InputError, match="does not support smoothing"):
         REGULARIZERS[name]().smooth(z, 0.5)
 
 
@@ -173,5 +173,5 @@ def test_images_are_smoothed_too() -> None:
 
 @pytest.mark.parametrize("smoothing", [-1, math.inf, "much", True])
 def test_a_recipe_refuses_such_a_smoothing(smoothing: Any) -> None:
-    with pytest.raises(InputError, match="smoothing cannot be used"):
+    with pytest.raises(InputError, match="invalid smoothing"):
         TextModel("tiny", overrides={"smoothing": smoothing}).fit(TEXTS)

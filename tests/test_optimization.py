@@ -394,9 +394,9 @@ def test_a_real_model(tmp_path: Path) -> None:
     from grammar_rae.datasets import sample_texts
     from grammar_rae.model import TextModel
     from grammar_rae.report.optimization import write_optimization_report
-    from grammar_rae.resources import bundled
+    from grammar_rae.resources import bundled_file
 
-    texts = sample_texts(bundled("data/moses_sample.smi.gz"), 120, 0)
+    texts = sample_texts(bundled_file("data/moses_sample.smi.gz"), 120, 0)
     model = TextModel("tiny", epochs=1).fit(texts, jobs=1)
     options: dict[str, Any] = {"n_iterations": 2, "batch_size": 4, "constraint": "chemistry", **FAST["density"]}
     result = optimize(model, "penalized_logp", texts, strategy="density", folder=tmp_path / "run", **options)

@@ -18,11 +18,11 @@ FILES = [*GRAMMARS, "data/moses_sample.smi.gz", "data/README.md"]
 REPORT = """
 import hashlib, sys
 from grammar_rae import resources
-from grammar_rae.resources import bundled, bundled_names
+from grammar_rae.resources import bundled_file, bundled_names
 print(resources.__file__)
 print(",".join(bundled_names("grammars", ".cfg")))
 for name in sys.argv[1:]:
-    print(hashlib.sha256(bundled(name).read_bytes()).hexdigest())
+    print(hashlib.sha256(bundled_file(name).read_bytes()).hexdigest())
 """
 
 Place = Callable[[Path], tuple[Path, dict[str, str], str]]

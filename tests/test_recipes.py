@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from grammar_rae.codecs import CODECS, Codec, GrammarCodec
-from grammar_rae.decoding import Free, GrammarConstraint, choice_of
+from grammar_rae.decoding import Free, GrammarConstraint, parse_spec
 from grammar_rae.density import GaussianDensity, MixtureDensity
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.likelihoods import LearnedGaussian
@@ -132,7 +132,7 @@ def test_a_recipe_of_another_kind() -> None:
 @pytest.mark.parametrize("axis", ["codec", "encoder", "decoder", "objective", "likelihood", "regularizer", "density"])
 @pytest.mark.parametrize("name", ["nonsense", None, ["gru"]])
 def test_unknown_row(axis: str, name: Any) -> None:
-    with pytest.raises(UnknownNameError, match=f"no {axis} of this name"):
+    with pytest.raises(UnknownNameError, match=f"unknown {axis}"):
         TINY.replaced(**{axis: name})
 
 
@@ -186,7 +186,7 @@ def test_option_of_an_unusable_value_is_refused_by_the_part(codec: Codec) -> Non
 def test_unusable_training() -> None:
     with pytest.raises(InputError, match="batch_size"):
         training_settings(TINY.replaced(batch_size=0))
-    with pytest.raises(InputError, match="needs an end"):
+    with pytest.raises(InputError, match="needs a stopping criterion"):
         training_settings(TextRecipe(name="r", description=""))
 
 
@@ -194,8 +194,8 @@ def test_the_constraint_is_a_text() -> None:
     rules = "chemistry; max-heavy-atoms=38"
     assert TINY.constraint == "grammar"
     assert TINY.replaced(constraint=rules).constraint == rules
-    assert TINY.replaced(constraint=choice_of(rules)).constraint == rules
-    assert TINY.replaced(constraint=" max-heavy-atoms=38").constraint == str(choice_of("max-heavy-atoms=38"))
+    assert TINY.replaced(constraint=parse_spec(rules)).constraint == rules
+    assert TINY.replaced(constraint=" max-heavy-atoms=38").constraint == str(parse_spec("max-heavy-atoms=38"))
     assert TextRecipe.from_dict(json.loads(json.dumps(TINY.replaced(constraint=rules).to_dict()))).constraint == rules
 
 
@@ -509,10 +509,10 @@ def test_weights_of_other_data_with_small_nets() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("vea",), r"no image model of this name.*cv-vae.*Did you mean"),
+        (("vea",), r"unknown image model.*cv-vae.*Did you mean"),
         (("rae-L2",), "no image model"),
-        (("rae", "cifar"), r"no data set of this name.*celeba, cifar10, mnist.*Did you mean 'cifar10'"),
-        (("rae", "mnist", "large"), r"no net of this name.*paper, small"),
+        (("rae", "cifar"), r"unknown data set.*celeba, cifar10, mnist.*Did you mean 'cifar10'"),
+        (("rae", "mnist", "large"), r"unknown net.*paper, small"),
     ],
 )
 def test_image_recipes_that_are_not_there(arguments: tuple[str, ...], words: str) -> None:
@@ -531,7 +531,7 @@ def test_image_recipes_through_json(name: str) -> None:
 @pytest.mark.parametrize("axis", ["encoder", "decoder", "objective", "likelihood", "regularizer", "density"])
 @pytest.mark.parametrize("name", ["nonsense", None, ["small"], "gru", "categorical"])
 def test_rows_that_are_none_of_images(axis: str, name: Any) -> None:
-    with pytest.raises(UnknownNameError, match=f"no {axis} of this name"):
+    with pytest.raises(UnknownNameError, match=f"unknown {axis}"):
         image_recipe("rae").replaced(**{axis: name})
 
 
@@ -588,7 +588,7 @@ def test_weights_of_images_come_from_the_seed() -> None:
 @pytest.mark.parametrize("shape", [(1, 28, 28), (1, 12, 12), (1, 8, 16), (1, 4, 4)])
 def test_images_that_no_net_takes(shape: tuple[int, int, int]) -> None:
     for recipe in (image_recipe("rae"), image_recipe("rae", "mnist", "paper")):
-        with pytest.raises(InputError, match="images of this size"):
+        with pytest.raises(InputError, match="this image size"):
             build_image(recipe, shape)
 
 

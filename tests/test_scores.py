@@ -357,7 +357,7 @@ def test_a_row_of_the_table_is_evaluated_like_its_column():
     found = evaluate("logp", TEXTS)
     np.testing.assert_array_equal(found.values, score(TEXTS, ["logp"])["logp"])
     assert [i for i, _ in found.failures] == [1, 3]
-    assert found.failures[0][1] == "a SMILES has no blanks"
+    assert found.failures[0][1] == "a SMILES cannot contain blanks"
     assert found.failures[1][1] == "the SMILES is empty"
     assert evaluate("logp", []).values.shape == (0,)
 

@@ -21,8 +21,8 @@ from grammar_rae.benchmarks import decoding
 from grammar_rae.benchmarks.common import Row
 from grammar_rae.benchmarks.noise import BATCH, LONGEST, MOST_LISTED, random_logits, round_trip
 from grammar_rae.codecs import GrammarCodec
-from grammar_rae.datasets import TokenDataset, encode, padded, sample_texts
-from grammar_rae.decoding import Constraint, choice_of
+from grammar_rae.datasets import TokenDataset, encode, pad_tokens, sample_texts
+from grammar_rae.decoding import Constraint, parse_spec
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.metrics import chemnet_moments, fcd, ring_statistics
 from grammar_rae.model import TextModel
@@ -48,7 +48,7 @@ def first_refusal(constraint: Constraint[Any], tokens: Tensor, limit: int) -> Te
         rows, choice, state = rows[going], choice[going], state.rows(going)
         refused = ~constraint.candidates(state).gather(1, choice.unsqueeze(1)).squeeze(1)
         asked = (~refused).nonzero().squeeze(1)
-        refused[asked] = constraint.refused(state.rows(asked), choice[asked])
+        refused[asked] = constraint.refuses(state.rows(asked), choice[asked])
         if bool(refused.any()):
             refusal[rows[refused]] = step
             going = (~refused).nonzero().squeeze(1)
@@ -74,7 +74,7 @@ def real_molecules(codec: GrammarCodec, constraint: Constraint[Any], texts: Iter
         order = np.argsort(np.diff(batch.offsets), kind="stable")
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]
-            tokens = torch.from_numpy(padded(batch.tokens, batch.offsets, rows))
+            tokens = torch.from_numpy(pad_tokens(batch.tokens, batch.offsets, rows))
             if not walked:
                 first_refusal(constraint, tokens[:1], limit)  # compile
             began = time.perf_counter()
@@ -148,7 +148,7 @@ class Setting:
     source, column
         A file of molecules, as in :func:`grammar_rae.datasets.read_texts`.
     constraint
-        What is measured, as :func:`grammar_rae.decoding.choice_of` takes it.
+        What is measured, as :func:`grammar_rae.decoding.parse_spec` takes it.
     model, reference
         A trained model, and a file of molecules that it was not trained on; only some parts need them.
     draws, samples
@@ -199,7 +199,7 @@ class Setting:
 
     def bound(self, codec: GrammarCodec, choice: str | None = None) -> Constraint[Any]:
         """A constraint, without a choice the one that is measured, for a codec."""
-        return choice_of(choice or self.constraint).bind(codec, self.data.atoms)
+        return parse_spec(choice or self.constraint).bind(codec, self.data.atoms)
 
 
 def _random_logits(setting: Setting) -> Iterator[Row]:
@@ -233,7 +233,7 @@ def _cost(setting: Setting) -> Iterator[Row]:
     yield {"decoder": "untrained", **told, **decoding.cost(decoder, noise, codec, *constraints, limit)}
     if setting.model is not None:
         model, trained = setting.model, _grammar_codec(setting.model)
-        constraints = setting.bound(trained, "grammar"), choice_of(setting.constraint).bind(trained, model.atoms_)
+        constraints = setting.bound(trained, "grammar"), parse_spec(setting.constraint).bind(trained, model.atoms_)
         decoder = model.autoencoder_.decoder
         limit = trained.max_length or LONGEST
         yield {"decoder": "trained", **decoding.cost(decoder, model.density_.sample, trained, *constraints, limit)}

@@ -14,9 +14,9 @@ from grammar_rae import chem
 from grammar_rae.benchmarks.common import Row
 from grammar_rae.benchmarks.original import OriginalDecoding
 from grammar_rae.codecs import GrammarCodec
-from grammar_rae.datasets import padded
+from grammar_rae.datasets import pad_tokens
 from grammar_rae.decoding import Constraint, Draws, decode, decode_all
-from grammar_rae.training import bfloat16_units
+from grammar_rae.training import has_bfloat16
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,8 +38,8 @@ class Watched:
     def candidates(self, state: Any) -> Tensor:
         return self._timed(self._constraint.candidates, state)
 
-    def refused(self, state: Any, choice: Tensor) -> Tensor:
-        return self._timed(self._constraint.refused, state, choice)
+    def refuses(self, state: Any, choice: Tensor) -> Tensor:
+        return self._timed(self._constraint.refuses, state, choice)
 
     def allowed(self, state: Any, among: Tensor | None = None) -> Tensor:
         return self._timed(self._constraint.allowed, state, among)
@@ -111,7 +111,7 @@ def cost(
     row: Row = {
         "batch": batch,
         "limit": limit,
-        "bfloat16": bfloat16_units("cpu"),
+        "bfloat16": has_bfloat16("cpu"),
         "threads": torch.get_num_threads(),
         "ratio_batch": _ratio(turns, lambda turn: turn.seconds),
         "ratio_row_step": _ratio(turns, lambda turn: turn.seconds / turn.steps),
@@ -135,7 +135,7 @@ def cost(
 
 def _turn(decoder: Any, z: Tensor, constraint: Watched, limit: int, temperature: float, seed: int) -> _Turn:
     generator = torch.Generator().manual_seed(seed)
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16_units("cpu")):
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=has_bfloat16("cpu")):
         began = time.perf_counter()
         tokens = decode(decoder, z, constraint, limit, temperature, generator)
         seconds = time.perf_counter() - began
@@ -207,7 +207,7 @@ def against_original(
     """
     encoded = codec.encode_batch(texts, prepared=True)
     fitting = np.flatnonzero(np.diff(encoded.offsets) <= positions)
-    tokens = torch.from_numpy(padded(encoded.tokens, encoded.offsets, fitting))
+    tokens = torch.from_numpy(pad_tokens(encoded.tokens, encoded.offsets, fitting))
     logits = torch.randn(len(tokens), positions, codec.rules.size, generator=torch.Generator().manual_seed(seed))
     random = _race(codec, logits, grammar, constraint, repeats, seed)
     row, position = (tokens >= 0).nonzero(as_tuple=True)

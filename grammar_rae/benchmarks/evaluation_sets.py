@@ -23,7 +23,7 @@ from grammar_rae import chem
 from grammar_rae.codecs import Codec
 from grammar_rae.datasets import TokenDataset, fetch, read_texts, sample_texts
 from grammar_rae.errors import DataError, TextError
-from grammar_rae.metrics import MoleculeSet, Moments, chemnet_moments, describe, fcd, moments_without
+from grammar_rae.metrics import MoleculeSet, Moments, chemnet_moments, describe, fcd, subtract_moments
 from grammar_rae.metrics.molecule_sets import PROPERTIES
 
 MOSES = "moses"
@@ -85,7 +85,7 @@ class Reference:
                 every = self.described.chemnet
                 assert every is not None
                 part = chemnet_moments(chosen(self.texts, n, seed, FLOOR), device, progress=progress)
-                floor = fcd(part, moments_without(every, part))
+                floor = fcd(part, subtract_moments(every, part))
                 if file is not None:
                     text = json.dumps({"fcd": floor})
                     _keep(file, self.name, lambda draft: draft.write_text(text, encoding="utf-8"))
@@ -147,7 +147,7 @@ def load_reference(
     if kept is not None and (found := _read(kept, name)) is not None:
         return found
     given = [text for _, text in read_texts(path, column)] if rows is None else sample_texts(path, rows, 0, column)
-    texts = [row[0] for row in chem.portraits(given, ["canonical"], jobs) if row is not None]
+    texts = [row[0] for row in chem.compute_traits(given, ["canonical"], jobs) if row is not None]
     unreadable = len(given) - len(texts)
     if len(texts) < _FEWEST:
         raise DataError(
@@ -278,7 +278,7 @@ class Training:
             For a file that cannot be read, or without a molecule.
         """
         given = [text for _, text in read_texts(path, column)]
-        texts = [row[0] for row in chem.portraits(given, ["canonical"], jobs) if row is not None]
+        texts = [row[0] for row in chem.compute_traits(given, ["canonical"], jobs) if row is not None]
         if not texts:
             raise DataError("there is no molecule in the training file", where=str(path))
         return cls(texts, lambda text: text, jobs)
@@ -308,6 +308,6 @@ class Training:
         marked = [text for text in self._known if _NOT_FLAT.search(text)]
         if not marked:
             return self._known
-        rows = chem.portraits(marked, ["flat"], self._jobs)
+        rows = chem.compute_traits(marked, ["flat"], self._jobs)
         spelled = {self._spelled(row[0]) for row in rows if row is not None}
         return (self._known - set(marked)) | {text for text in spelled if text is not None}

@@ -15,7 +15,7 @@ from torch import Tensor
 from grammar_rae import chem
 from grammar_rae.benchmarks.common import Row
 from grammar_rae.codecs import GrammarCodec
-from grammar_rae.datasets import coverage, padded
+from grammar_rae.datasets import coverage, pad_tokens
 from grammar_rae.decoding import Constraint, decode
 from grammar_rae.errors import DecodingError
 from grammar_rae.grammar import parser_for
@@ -200,7 +200,7 @@ def round_trip(
         reasons, symbols = refused.reasons, refused.unsupported
     out = {index for index, _ in batch.rejected}
     taken = [text for index, text in enumerate(molecules) if index not in out]
-    back = codec.decode_batch(padded(batch.tokens, batch.offsets, np.arange(len(taken))))
+    back = codec.decode_batch(pad_tokens(batch.tokens, batch.offsets, np.arange(len(taken))))
     again = zip(taken, map(chem.canonical_or_none, back), strict=True)
     others = [f"{before} -> {after}" for before, after in again if before != after]
     same = len(taken) - len(others)

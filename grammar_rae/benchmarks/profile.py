@@ -11,7 +11,7 @@ from grammar_rae.benchmarks.common import Row
 from grammar_rae.codecs import codec_from_dict
 from grammar_rae.datasets import TokenDataset
 from grammar_rae.recipes import TextRecipe, build_text, get_recipe, training_settings
-from grammar_rae.training import OPTIMIZERS, bfloat16_units, plan_batches
+from grammar_rae.training import OPTIMIZERS, has_bfloat16, plan_batches
 
 
 def run(folder: str | PathLike[str], recipe: str = "molecules", steps: int = 60, seed: int = 0) -> list[Row]:
@@ -35,7 +35,7 @@ def run(folder: str | PathLike[str], recipe: str = "molecules", steps: int = 60,
     optimizer = OPTIMIZERS[settings.optimizer](model.parameters(), lr=settings.learning_rate, fused=True)
     batches = plan_batches(len(data), settings.batch_size, seed, 0, data.lengths)
     warmup = min(10, len(batches) // 2)
-    bf16 = bfloat16_units("cpu")
+    bf16 = has_bfloat16("cpu")
     taken: dict[str, list[float]] = defaultdict(list)
     for rows in batches[: steps + warmup]:
         clock = _Clock()

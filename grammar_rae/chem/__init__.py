@@ -1,6 +1,6 @@
 """Everything that needs RDKit: reading and writing SMILES, descriptors, fingerprints, fragments, filters, drawing.
 
-No other part of the package imports rdkit. All functions take and give plain text and numbers, raise
+No other part of the package imports rdkit. All functions take and return plain text and numbers, raise
 :class:`~grammar_rae.errors.TextError` where RDKit refuses a text, and keep RDKit's log silent while they run.
 """
 
@@ -19,7 +19,7 @@ from grammar_rae.chem.smiles import (
     kekule,
 )
 from grammar_rae.chem.topology import Ring, ring_list
-from grammar_rae.chem.traits import TRAITS, portraits
+from grammar_rae.chem.traits import TRAITS, compute_traits
 from grammar_rae.chem.valence import LARGEST_CAPACITY, ORGANIC, capacities
 from grammar_rae.chem.writing import kekule_as_written
 
@@ -36,6 +36,7 @@ __all__ = [
     "canonical",
     "canonical_or_none",
     "capacities",
+    "compute_traits",
     "filter_matches",
     "heavy_atoms",
     "is_valid",
@@ -43,7 +44,6 @@ __all__ = [
     "kekule_as_written",
     "logp",
     "morgan",
-    "portraits",
     "qed",
     "ring_list",
     "rings",

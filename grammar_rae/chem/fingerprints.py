@@ -1,4 +1,4 @@
-"""Morgan fingerprints: which environments of atoms a molecule has, as bits."""
+"""Morgan fingerprints: the atom environments of a molecule as bits."""
 
 from functools import cache
 from typing import Any
@@ -15,9 +15,9 @@ RADIUS = 2
 
 @quiet
 def morgan(text: str, bits: int = 1024) -> NDArray[np.uint8]:
-    """The Morgan fingerprint of radius 2 (as ECFP4), folded to so many bits and packed: uint8 (bits / 8,).
+    """The Morgan fingerprint of radius 2 (as ECFP4), folded and packed: uint8 (bits / 8,).
 
-    ``numpy.unpackbits`` gives the bits. Chirality is not part of it.
+    ``numpy.unpackbits`` unpacks the bits. Chirality is ignored.
 
     Raises
     ------

@@ -21,7 +21,7 @@ def expressions(
     ] = None,
 ) -> None:
     """Write the expressions that the grammar VAE was tried on, one a line."""
-    from grammar_rae.expressions import equivalents, expression_set
+    from grammar_rae.expressions import are_equivalent, expression_set
 
     files.check_writable(output)
     every = expression_set()
@@ -29,7 +29,7 @@ def expressions(
         raise typer.BadParameter(f"the set has {len(every):,} expressions, not {n:,}", param_hint="-n")
     texts = every[:n]
     for one in without or []:
-        same = equivalents(texts, one)
+        same = are_equivalent(texts, one)
         left_out = [text for text, gone in zip(texts, same, strict=True) if gone]
         texts = [text for text, gone in zip(texts, same, strict=True) if not gone]
         files.note(f"left out {len(left_out)} that equal {one}" + (f": {', '.join(left_out[:10])}" if left_out else ""))

@@ -81,12 +81,12 @@ def demo(
     from grammar_rae.cli import pages
     from grammar_rae.cli.latent import are_exact, share
     from grammar_rae.datasets import read_texts
-    from grammar_rae.resources import bundled
+    from grammar_rae.resources import bundled_file
 
     output.mkdir(parents=True, exist_ok=True)
     table, page, run = output / "samples.csv", output / "samples.html", output / DEMO_RUN
     files.check_writable(table, page)
-    texts = [text for _, text in read_texts(bundled(DEMO_DATA))]
+    texts = [text for _, text in read_texts(bundled_file(DEMO_DATA))]
     random.Random(0).shuffle(texts)
     held_out, texts = texts[:DEMO_HELD_OUT], texts[DEMO_HELD_OUT:]
     files.note(f"training on {len(texts):,} molecules for {DEMO_SECONDS / 60:g} minutes")

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from grammar_rae.codecs import Codec, codec_from_dict
-from grammar_rae.datasets import TokenDataset, padded
-from grammar_rae.decoding import Choice, Constraint, choice_of
+from grammar_rae.datasets import TokenDataset, pad_tokens
+from grammar_rae.decoding import Constraint, ConstraintSpec, parse_spec
 from grammar_rae.errors import InputError
 from grammar_rae.model.drawing import Drawing, latent_codes
 from grammar_rae.model.latent import Codes, LatentModel
@@ -164,7 +164,7 @@ class TextModel(LatentModel):
             raise error
         return self._encode_rows(
             np.diff(batch.offsets),
-            lambda part: torch.from_numpy(padded(batch.tokens, batch.offsets, part)),
+            lambda part: torch.from_numpy(pad_tokens(batch.tokens, batch.offsets, part)),
             self._generator(seed) if noise else None,
         )
 
@@ -176,7 +176,7 @@ class TextModel(LatentModel):
         top_p: float = 1.0,
         beam: int | None = None,
         seed: int | None = None,
-        constraint: str | Choice | None = None,
+        constraint: str | ConstraintSpec | None = None,
         smoothing: float = 0.0,
         canonical: bool = True,
     ) -> list[str]:
@@ -193,7 +193,7 @@ class TextModel(LatentModel):
             Search for the likeliest text with so many beams instead: see :func:`grammar_rae.decoding.beam_search`.
         constraint
             What every step must obey, for example ``"chemistry; max-heavy-atoms=38"``: a text or an object of
-            :mod:`grammar_rae.decoding.choices`; None for the recipe's. Under ``"none"``, what is no text of the codec
+            :mod:`grammar_rae.decoding.specs`; None for the recipe's. Under ``"none"``, what is no text of the codec
             becomes "".
         smoothing
             The level of the noise that is put on the codes, by the seed, and that the decoder is told: see
@@ -225,10 +225,10 @@ class TextModel(LatentModel):
             return texts
         return [spelled if (spelled := codec.canonical(text)) is not None else text for text in texts]
 
-    def _bound(self, constraint: str | Choice | None) -> tuple[str, Constraint[Any]]:
+    def _bound(self, constraint: str | ConstraintSpec | None) -> tuple[str, Constraint[Any]]:
         """The text of a constraint, and the constraint for this model's codec."""
-        choice = choice_of(self.recipe_.constraint if constraint is None else constraint)
-        return str(choice), build_constraint(choice, self.codec_, self.atoms_)
+        spec = parse_spec(self.recipe_.constraint if constraint is None else constraint)
+        return str(spec), build_constraint(spec, self.codec_, self.atoms_)
 
     def _texts(
         self, z: Tensor, drawing: Drawing, bound: Constraint[Any], generator: torch.Generator, smoothing: float
@@ -240,7 +240,7 @@ class TextModel(LatentModel):
             tokens = drawing.tokens(cast(Any, self.autoencoder_.decoder), given, bound, limit, generator)
         return self.codec_.spell_batch(tokens.cpu().numpy())
 
-    def reconstruct(self, texts: Sequence[str], constraint: str | Choice | None = None) -> list[str]:
+    def reconstruct(self, texts: Sequence[str], constraint: str | ConstraintSpec | None = None) -> list[str]:
         """Texts encoded and decoded again, the likeliest token at each step; the constraint is :meth:`decode`'s.
 
         Raises
@@ -250,7 +250,7 @@ class TextModel(LatentModel):
         """
         return self.decode(self.encode(texts), constraint=constraint)
 
-    def interpolate(self, a: str, b: str, steps: int = 9, constraint: str | Choice | None = None) -> list[str]:
+    def interpolate(self, a: str, b: str, steps: int = 9, constraint: str | ConstraintSpec | None = None) -> list[str]:
         """Texts along the straight line from the code of ``a`` to that of ``b``, both ends decoded too.
 
         The constraint is :meth:`decode`'s.
@@ -286,7 +286,7 @@ class TextModel(LatentModel):
         seed: int | None = None,
         temperature: float | None = None,
         top_p: float | None = None,
-        constraint: str | Choice | None = None,
+        constraint: str | ConstraintSpec | None = None,
         smoothing: float | None = None,
         max_attempts: int | None = None,
     ) -> SampleResult:

@@ -27,8 +27,8 @@ from grammar_rae.training import (
     History,
     ProgressBar,
     TrainingState,
-    bfloat16_units,
     fit,
+    has_bfloat16,
     is_main_process,
     release_memory,
 )
@@ -286,7 +286,7 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _autocast(self) -> AbstractContextManager[Any]:
         kind = self.device.type
         # Who trains in float32 wants float32 everywhere.
-        enabled = self.recipe_.training.get("precision") != "32-true" and bfloat16_units(kind)
+        enabled = self.recipe_.training.get("precision") != "32-true" and has_bfloat16(kind)
         return torch.autocast(kind, dtype=torch.bfloat16, enabled=enabled)
 
     def _generator(self, seed: int | None, purpose: str = "") -> torch.Generator:

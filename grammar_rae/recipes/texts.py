@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from grammar_rae.codecs import CODECS, FORMS, Codec
-from grammar_rae.decoding import Choice, Constraint, check_temperature, check_top_p, choice_of
+from grammar_rae.decoding import Constraint, ConstraintSpec, check_temperature, check_top_p, parse_spec
 from grammar_rae.density import DENSITIES
 from grammar_rae.likelihoods import LIKELIHOODS
 from grammar_rae.nets.sequence import DECODERS, ENCODERS
@@ -28,7 +28,7 @@ class TextRecipe(Recipe):
         How many texts, drawn at random, the codec learns from.
     constraint
         The default when sampling, as a text: ``"grammar"``, or ``"chemistry; max-heavy-atoms=38"``. It can be given as
-        an object of :mod:`grammar_rae.decoding.choices` too.
+        an object of :mod:`grammar_rae.decoding.specs` too.
     temperature, top_p
         The defaults when sampling.
 
@@ -62,7 +62,7 @@ class TextRecipe(Recipe):
     def __post_init__(self) -> None:
         check_temperature(self.temperature)
         check_top_p(self.top_p)
-        object.__setattr__(self, "constraint", str(choice_of(self.constraint)))
+        object.__setattr__(self, "constraint", str(parse_spec(self.constraint)))
         super().__post_init__()
 
     def counts(self) -> list[str]:
@@ -164,13 +164,13 @@ def build_text(recipe: TextRecipe, codec: Codec) -> Parts:
     )
 
 
-def build_constraint(choice: str | Choice, codec: Codec, atoms: Mapping[str, int]) -> Constraint[Any]:
+def build_constraint(spec: str | ConstraintSpec, codec: Codec, atoms: Mapping[str, int]) -> Constraint[Any]:
     """A constraint for a codec.
 
     Parameters
     ----------
-    choice
-        What is asked for, as a text or an object of :mod:`grammar_rae.decoding.choices`.
+    spec
+        What is asked for, as a text or an object of :mod:`grammar_rae.decoding.specs`.
     codec
         What the codes mean.
     atoms
@@ -182,4 +182,4 @@ def build_constraint(choice: str | Choice, codec: Codec, atoms: Mapping[str, int
     InputError
         For a text that names no constraint, or a constraint that the codec or the atoms cannot serve.
     """
-    return choice_of(choice).bind(codec, atoms)
+    return parse_spec(spec).bind(codec, atoms)
