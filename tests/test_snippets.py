@@ -52,6 +52,8 @@ def quicken_command(words: list[str]) -> list[str]:
         if "--time-limit" in words:
             words[words.index("--time-limit") : words.index("--time-limit") + 2] = ["--epochs", "1"]
         words += ["--recipe", "tiny", "--quiet"]
+    if words[0] in {"train", "evaluate"}:
+        words += ["--jobs", "1"]
     return words
 
 
@@ -76,8 +78,10 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     train = grammar_rae.train
 
     def train_a_toy(source: Any, recipe: str | Recipe = "molecules", **options: Any) -> Any:
-        of_molecules = not isinstance(get_recipe(recipe, Recipe), ImageRecipe) and "molecules" in str(recipe)
-        return train(source, "tiny" if of_molecules else recipe, **(options | {"epochs": 1, "progress": False}))
+        if isinstance(get_recipe(recipe, Recipe), ImageRecipe):
+            return train(source, recipe, **(options | {"epochs": 1, "progress": False}))
+        recipe = "tiny" if recipe == "molecules" else recipe
+        return train(source, recipe, **(options | {"epochs": 1, "progress": False, "jobs": 1}))
 
     monkeypatch.setattr(grammar_rae, "train", train_a_toy)
     return {}

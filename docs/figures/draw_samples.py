@@ -32,7 +32,7 @@ def choose() -> list[tuple[str, float]]:
 
 
 def main() -> None:
-    """Draw the picture into this folder."""
+    """Draw the picture, and list what is in it."""
     chosen = choose()
     canvas = rdMolDraw2D.MolDraw2DCairo(COLUMNS * WIDTH, ROWS * HEIGHT, WIDTH, HEIGHT)
     canvas.drawOptions().legendFontSize = 15
