@@ -219,8 +219,8 @@ def test_a_parameter_makes_a_score_of_its_own() -> None:
         ("expression_error=", TextError, "empty"),
         ("expression_error=y", TextError, "'y'"),
         ("expression_error=exp(exp(x))", InputError, "must be finite"),
-        (3, InputError, r"no score.*3, a int"),
-        (None, InputError, "no score"),
+        (3, InputError, r"not a score.*3, a int"),
+        (None, InputError, "not a score"),
     ],
 )
 def test_what_is_no_score_is_refused(what: object, error: type[Exception], words: str) -> None:
