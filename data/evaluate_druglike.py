@@ -32,10 +32,10 @@ READ = ("logp", "weight", "tpsa", "qed", "sa", "rings")
 ASKED = ("logp", "weight", "tpsa", "qed")
 
 
-def model_of(run: Path, data: TokenDataset, held_out: TokenDataset, codes: int) -> tuple[TextModel, dict[str, Any]]:
+def load_average(run: Path, data: TokenDataset, held_out: TokenDataset, codes: int) -> tuple[TextModel, dict[str, Any]]:
     """The model with the averaged weights of a training's state, and where that is."""
     meta, groups = checkpoint.load(run / "state", require=("average",))
-    recipe = get_recipe("druglike", TextRecipe).replaced(
+    recipe = get_recipe("druglike", TextRecipe).replace(
         **TRAINING["druglike"], max_length=data.codec_dict["max_length"]
     )
     codec = codec_from_dict(data.codec_dict)
@@ -69,7 +69,7 @@ def reconstruction(model: TextModel, texts: list[str], n: int) -> dict[str, floa
     return {"n": len(chosen), "exact": same / len(chosen), "refused": 1 - len(usable) / len(chosen)}
 
 
-def read_from_codes(model: TextModel, data: TokenDataset, held_out: TokenDataset) -> dict[str, float]:
+def fit_properties(model: TextModel, data: TokenDataset, held_out: TokenDataset) -> dict[str, float]:
     """The R² of linear fits of properties on codes, of rows that did not train."""
     sets = []
     for part in (data.subset(np.random.default_rng(0).permutation(len(data))[:30_000]), held_out):
@@ -100,10 +100,10 @@ def asked_for(model: TextModel, held_out: TokenDataset, n: int, smoothing: float
         wanted = wanted[np.random.default_rng(0).integers(0, len(wanted), n)]
         generator = torch.Generator().manual_seed(0)
         z = model.density_.sample(n, generator)
-        given = model.autoencoder_.smooth(z, smoothing, generator, condition.told(n, {name: torch.from_numpy(wanted)}))
-        codes = drawing.codes(model.autoencoder_.decoder, given, bound, model.codec.max_length, generator)
+        given = model.autoencoder_.smooth(z, smoothing, generator, condition.tell(n, {name: torch.from_numpy(wanted)}))
+        tokens = drawing.tokens(model.autoencoder_.decoder, given, bound, model.codec.max_length, generator)
         errors = []
-        for text, value in zip(model.codec.spell_batch(codes.numpy()), wanted, strict=True):
+        for text, value in zip(model.codec.spell_batch(tokens.numpy()), wanted, strict=True):
             if text is not None and canonical_or_none(text) is not None:
                 errors.append(abs(float(properties(text, [name])[0]) - float(value)))
         found[name] = float(np.mean(errors)) / float(condition.deviation[column])
@@ -121,14 +121,14 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     data, held_out = (TokenDataset.open(arguments.data / part) for part in ("train", "validation"))
-    model, found = model_of(arguments.run, data, held_out, 50_000 if arguments.export else 15_000)
+    model, found = load_average(arguments.run, data, held_out, 50_000 if arguments.export else 15_000)
     tests = {name: (arguments.data / f"test-{name}.smi").read_text().split() for name in ("broad", "zinc")}
     tests["moses"] = pd.read_csv(arguments.moses)["SMILES"].tolist()
     found["reconstruction"] = {name: reconstruction(model, texts, arguments.n) for name, texts in tests.items()}
     drawn = model.sample(arguments.n, valid_only=False, seed=0)
     valid = [text for text in drawn.texts if canonical_or_none(text) is not None]
     found["drawn"] = {"n": arguments.n, "valid": len(valid) / arguments.n, "unique": len(set(valid)) / len(valid)}
-    found["linear R2"] = read_from_codes(model, data, held_out)
+    found["linear R2"] = fit_properties(model, data, held_out)
     found["nats"] = costs(model, held_out)
     found["asked"] = asked_for(model, held_out, 300, 2.0)
     with (arguments.run / "figures.jsonl").open("a", encoding="utf-8") as stream:

@@ -38,7 +38,7 @@ BEFORE_YARDSTICKS = 17  # pieces, so that a first comparison can begin early
 DEAR = {"qed": 1 / 16, "sa": 1 / 6}
 KNOWN = 1 / 2
 RANDOM = 0.12
-REORDERED = 1 / 3  # of these are used: they take twice the codes of a canonical row
+REORDERED = 1 / 3  # of these are used: they take twice the tokens of a canonical row
 TEST, VALIDATION = 0.00822, 0.00411  # 10,000 and 5,000 of the rows of broad
 
 
@@ -153,7 +153,7 @@ class Pieces:
             self.training &= ~np.isin(self.keys, np.concatenate(excluded))
 
 
-def encoded(pieces: Pieces, chosen: np.ndarray, codec: Any, folder: Path, reorder: bool) -> None:
+def encode_pieces(pieces: Pieces, chosen: np.ndarray, codec: Any, folder: Path, reorder: bool) -> None:
     """Encode some rows, and those in a random order of atoms that belong to them, with all that is known of them."""
     rows = np.flatnonzero(chosen)
     share = np.random.default_rng(SEED).random(len(pieces.random)) < REORDERED
@@ -167,7 +167,7 @@ def encoded(pieces: Pieces, chosen: np.ndarray, codec: Any, folder: Path, reorde
     facts = Facts.gather(tuple(PROPERTIES), pieces.properties[kept], pieces.bits[kept], marks[accepted])
     add_facts(folder, facts)
     lengths = data.lengths
-    told = f"{data.n_rejected} rejected, {lengths.mean():.2f} codes a row, 99 %: {np.quantile(lengths, 0.99):.0f}"
+    told = f"{data.n_rejected} rejected, {lengths.mean():.2f} tokens a row, 99 %: {np.quantile(lengths, 0.99):.0f}"
     print(folder.name, f"{len(lengths)} rows, {marks[accepted].sum()} of them reordered,", told, flush=True)
 
 
@@ -181,8 +181,8 @@ def assemble(arguments: argparse.Namespace) -> None:
         texts = [pieces.texts[i] for i in order]
         codec = GrammarCodec.learn(texts, form="kekule", n_macros=arguments.macros, max_length=arguments.max_length)
     arguments.output.mkdir(parents=True, exist_ok=True)
-    encoded(pieces, pieces.validating, codec, arguments.output / "validation", reorder=False)
-    encoded(pieces, pieces.training, codec, arguments.output / "train", reorder=True)
+    encode_pieces(pieces, pieces.validating, codec, arguments.output / "validation", reorder=False)
+    encode_pieces(pieces, pieces.training, codec, arguments.output / "train", reorder=True)
     for number, name in enumerate(SOURCES):
         texts = [pieces.texts[i] for i in np.flatnonzero(pieces.tested & (pieces.sources == number))]
         (arguments.output / f"test-{name}.smi").write_text("\n".join(texts) + "\n", encoding="ascii")

@@ -1,13 +1,15 @@
-"""Grammar autoencoders: deterministic, regularised, and made to sample valid molecules.
+"""Grammar autoencoders: deterministic, regularised, and able to sample molecules that are always valid.
 
 >>> import grammar_rae
->>> grammar_rae.sample(1000).smiles  # of the model in the box  # doctest: +SKIP
+>>> grammar_rae.sample(1000).smiles  # from the bundled model  # doctest: +SKIP
 >>> model = grammar_rae.train("molecules.smi")  # one of your own  # doctest: +SKIP
+
+The functions of this module use the model that was trained or loaded last in the same thread or asyncio task, else the
+one of the main thread, else the bundled ``molecules``, unless they are passed another one.
 """
 
-import os
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from grammar_rae.errors import GrammarRAEError, InputError
 
@@ -17,13 +19,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from grammar_rae.decoding import Choice
+    from grammar_rae.datasets import ImageDataset
+    from grammar_rae.decoding import ConstraintSpec
     from grammar_rae.model import ImageModel, SampleResult, TextModel
     from grammar_rae.optimization import Optimization
-    from grammar_rae.recipes import Recipe, TextRecipe
+    from grammar_rae.recipes import ImageRecipe, Recipe, TextRecipe
 
 __version__ = "0.1.0"
 __all__ = [
+    "GenerativeModel",
     "GrammarRAEError",
     "ImageModel",
     "ImageRecipe",
@@ -40,6 +44,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "GenerativeModel": "model",
     "TextModel": "model",
     "ImageModel": "model",
     "SampleResult": "model",
@@ -50,11 +55,10 @@ _ROOMS = (
     *("chem", "codecs", "datasets", "density", "expressions", "grammar"),
     *("metrics", "optimization", "recipes", "scores", "training"),
 )
-_current: "TextModel | ImageModel | None" = None
 
 
 def __getattr__(name: str) -> Any:
-    # The face is there at once; the nets behind it are imported when they are used.
+    # The module is there at once; the nets behind it are imported when they are used.
     if name in _ROOMS:
         return import_module(f"{__name__}.{name}")
     if name not in _LAZY:
@@ -64,6 +68,22 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_LAZY, *_ROOMS})
+
+
+@overload
+def train(source: Any, recipe: "ImageRecipe", **options: Any) -> "ImageModel": ...
+
+
+@overload
+def train(source: "ImageDataset", recipe: str, **options: Any) -> "ImageModel": ...
+
+
+@overload
+def train(source: Any, recipe: "TextRecipe" = ..., **options: Any) -> "TextModel": ...
+
+
+@overload
+def train(source: Any, recipe: "str | Recipe", **options: Any) -> Any: ...
 
 
 def train(
@@ -80,14 +100,14 @@ def train(
     jobs: int = -1,
     **overrides: Any,
 ) -> Any:
-    """Train a model on a file of SMILES (or on an iterable of texts, or on images), and remember it for :func:`sample`.
+    """Train a model on a file of SMILES (or on an iterable of texts, or on images); it becomes the current model.
 
     Parameters
     ----------
     source, folder, resume, progress
-        As in :meth:`TextModel.fit`, or in :meth:`ImageModel.fit` for a recipe of images.
+        As for :meth:`TextModel.fit`, or for :meth:`ImageModel.fit` with a recipe of images.
     column, jobs
-        As in :meth:`TextModel.fit`; there is nothing like it for images.
+        As for :meth:`TextModel.fit`; images have no columns.
     recipe, epochs, time_limit, seed
         As for :class:`TextModel` and :class:`ImageModel`.
     overrides
@@ -96,29 +116,43 @@ def train(
     Returns
     -------
     TextModel or ImageModel
-        As the recipe is one of texts or of images.
+        Depending on the recipe.
     """
     from grammar_rae.model import ImageModel, model_type
+    from grammar_rae.model.current import remember_model
 
-    model = model_type(recipe)(recipe, epochs, time_limit, seed, overrides or None)
+    model: Any = model_type(recipe)(recipe, epochs, time_limit, seed, overrides or None)
     if isinstance(model, ImageModel):
         if column is not None:
             raise InputError("images have no column", received=column, remedy="Leave column out.")
         model.fit(source, folder=folder, resume=resume, progress=progress)
     else:
         model.fit(source, column=column, folder=folder, resume=resume, progress=progress, jobs=jobs)
-    return _remember(model)
+    return remember_model(model)
+
+
+@overload
+def load(folder: Literal["molecules", "expressions"]) -> "TextModel": ...
+
+
+@overload
+def load(folder: "str | PathLike[str]") -> Any: ...
 
 
 def load(folder: "str | PathLike[str]") -> Any:
-    """The model saved in a folder, or one in the box by its name; it becomes the one that :func:`sample` uses.
+    """Load the model saved in a folder, or a bundled one by its name; it becomes the current model.
 
     Returns
     -------
     TextModel or ImageModel
-        As it was trained. ``"molecules"`` and ``"expressions"`` are in the box.
+        As it was trained. ``"molecules"`` and ``"expressions"`` are bundled. If the kind is known, ``TextModel.load``
+        and ``ImageModel.load`` are typed.
     """
-    return _remember(_loaded(folder))
+    from grammar_rae.model import load_model
+    from grammar_rae.model.current import remember_model
+    from grammar_rae.resources import model_folder
+
+    return remember_model(load_model(model_folder(folder)))
 
 
 def sample(
@@ -128,7 +162,7 @@ def sample(
     seed: int | None = None,
     temperature: float | None = None,
     top_p: float | None = None,
-    constraint: "str | Choice | None" = None,
+    constraint: "str | ConstraintSpec | None" = None,
     smoothing: float | None = None,
 ) -> "SampleResult":
     """Draw n texts; see :meth:`TextModel.sample`.
@@ -136,17 +170,17 @@ def sample(
     Parameters
     ----------
     model
-        A model, the folder of one, or the name of one in the box; None for the one that was trained or loaded last in
-        this process, or else the molecules in the box.
+        A model, the folder of one, or the name of a bundled one; None for the current model: the one that was trained
+        or loaded last in this thread or asyncio task, else in the main thread, else the bundled ``molecules``.
 
     The other parameters are those of :meth:`TextModel.sample`.
 
     Raises
     ------
     InputError
-        When it is a model of images, which has a ``sample`` of its own.
+        If the model is one of images, which has a ``sample`` of its own.
     """
-    return _texts_model(model).sample(
+    return _find_model(model).sample(
         n,
         valid_only,
         seed=seed,
@@ -157,55 +191,43 @@ def sample(
     )
 
 
-def encode(texts: "Sequence[str]", model: "TextModel | str | PathLike[str] | None" = None) -> "NDArray[Any]":
-    """Latent codes of texts, float32 (N, D): see :meth:`TextModel.encode`; the model is :func:`sample`'s."""
-    return _texts_model(model).encode(texts)
+def encode(
+    texts: "Sequence[str]",
+    model: "TextModel | str | PathLike[str] | None" = None,
+    errors: 'Literal["raise", "nan"]' = "raise",
+) -> "NDArray[Any]":
+    """Latent codes of texts, float32 (N, D): see :meth:`TextModel.encode`; ``model`` is as for :func:`sample`."""
+    return _find_model(model).encode(texts, errors=errors)
 
 
 def decode(z: "NDArray[Any]", model: "TextModel | str | PathLike[str] | None" = None, **options: Any) -> list[str]:
-    """Texts of latent codes (N, D): see :meth:`TextModel.decode`; the model is :func:`sample`'s."""
-    return _texts_model(model).decode(z, **options)
+    """Texts of latent codes (N, D): see :meth:`TextModel.decode`; ``model`` is as for :func:`sample`."""
+    return _find_model(model).decode(z, **options)
 
 
-def interpolate(a: str, b: str, steps: int = 9, model: "TextModel | str | PathLike[str] | None" = None) -> list[str]:
-    """Texts on the way from one to another: see :meth:`TextModel.interpolate`; the model is :func:`sample`'s."""
-    return _texts_model(model).interpolate(a, b, steps)
+def interpolate(
+    a: str, b: str, steps: int = 9, model: "TextModel | str | PathLike[str] | None" = None, **options: Any
+) -> list[str]:
+    """Texts between two texts: see :meth:`TextModel.interpolate`; ``model`` is as for :func:`sample`."""
+    return _find_model(model).interpolate(a, b, steps, **options)
 
 
 def optimize(
     score: Any, data: Any = None, *, model: "TextModel | str | PathLike[str] | None" = None, **options: Any
 ) -> "Optimization":
-    """Texts with a high score: see :func:`grammar_rae.optimization.optimize`; the model is :func:`sample`'s."""
+    """Search for texts with high scores: see :func:`grammar_rae.optimization.optimize`.
+
+    ``model`` is as for :func:`sample`; it stores the constants that a score was standardised by.
+    """
     from grammar_rae.optimization import optimize as search
 
-    return search(_texts_model(model), score, data, **options)
+    found = _find_model(model)
+    result = search(found, score, data, **options)
+    found.store_score_constants(result.constants)
+    return result
 
 
-def _remember(model: Any) -> Any:
-    global _current
-    _current = model
-    return model
+def _find_model(model: "TextModel | str | PathLike[str] | None") -> "TextModel":
+    from grammar_rae.model.current import find_model
 
-
-def _loaded(folder: "str | PathLike[str]") -> Any:
-    from grammar_rae.model import load_model
-    from grammar_rae.resources import model_folder
-
-    return load_model(model_folder(folder))
-
-
-def _texts_model(model: "TextModel | str | PathLike[str] | None") -> "TextModel":
-    from grammar_rae.model import TextModel
-    from grammar_rae.resources import DEFAULT_MODEL
-
-    if model is None:
-        # The one in the box becomes the current one: loading it takes longer than drawing from it.
-        model = _remember(_loaded(DEFAULT_MODEL)) if _current is None else _current
-    found = _loaded(model) if isinstance(model, str | os.PathLike) else model
-    if not isinstance(found, TextModel):
-        raise InputError(
-            "this function is for models of texts, and this is none",
-            received=type(found).__name__,
-            remedy="Call the model's own method, for example grammar_rae.load('run/').sample(100).",
-        )
-    return found
+    return find_model(model)

@@ -1,13 +1,14 @@
 """The core: one step of training, whatever the modality, the objective and the regulariser."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from grammar_rae.conditions import NoCondition
+from grammar_rae.conditions import Condition, NoCondition
 from grammar_rae.facts import Described
-from grammar_rae.heads import NoHead
+from grammar_rae.heads import Head, NoHead
 from grammar_rae.likelihoods import Likelihood
 from grammar_rae.objectives import Objective
 from grammar_rae.regularizers import Regularizer
@@ -53,8 +54,8 @@ class Autoencoder(nn.Module):
         objective: Objective,
         likelihood: Likelihood,
         regularizer: Regularizer,
-        condition: NoCondition | None = None,
-        head: NoHead | None = None,
+        condition: Condition | None = None,
+        head: Head | None = None,
     ) -> None:
         super().__init__()
         regularizer.prepare(encoder, decoder)
@@ -66,10 +67,10 @@ class Autoencoder(nn.Module):
         self.condition = condition or NoCondition()
         self.head = head or NoHead()
 
-    def forward(self, x: Tensor | Described, generator: torch.Generator | None = None) -> Losses:
+    def forward(self, batch: Tensor | Described, generator: torch.Generator | None = None) -> Losses:
         """The costs of a batch; the generator is the source of all randomness."""
-        rows = x if isinstance(x, Described) else None
-        x = x if rows is None else rows.x
+        rows = batch if isinstance(batch, Described) else None
+        x: Tensor = batch.x if isinstance(batch, Described) else batch
         with self.regularizer.context(self.decoder):
             blank = self.regularizer.blank(len(x), generator, x.device) if self.training else None
             z, latent = self._codes(x, rows, blank, generator)
@@ -79,7 +80,7 @@ class Autoencoder(nn.Module):
                 blank = blank.repeat_interleave(len(z) // len(blank))
                 seen = torch.where(blank[:, None], nothing, seen)
             if rows is not None and self.condition.size:
-                told = self.condition.hidden(rows, generator) if self.training else self.condition.seen(rows)
+                told = self.condition.mask(rows, generator) if self.training else self.condition.tell_order(rows)
                 seen = torch.cat([seen, told.to(seen.dtype)], dim=1)
             x = x.repeat_interleave(z.shape[0] // x.shape[0], dim=0) if z.shape[0] != x.shape[0] else x
             out = self.decoder(seen, x)
@@ -95,7 +96,7 @@ class Autoencoder(nn.Module):
         there = None if blank is None else ~blank
         z, latent = self.objective(self.encoder(x if there is None else x[there]), generator)
         if rows is not None and self.head.asks:
-            known, bits = self.condition.known(rows), rows.bits
+            known, bits = self.condition.standardise(rows), rows.bits
             latent = latent + self.head(z, *((known, bits) if there is None else (known[there], bits[there])))
         if there is None:
             return z, latent
@@ -116,14 +117,14 @@ class Autoencoder(nn.Module):
     ) -> Tensor:
         """What the decoder is to be given for any z (B, D), outside training: see :class:`NoiseConditioned`.
 
-        ``told`` is what :meth:`NoCondition.told` gives; None tells nothing.
+        ``told`` is what :meth:`Condition.tell` gives; None tells nothing.
 
         Raises
         ------
         InputError
             For smoothing that the decoder does not know of.
         """
-        return self._joined(self.regularizer.smooth(self.objective.project(z), smoothing, generator), told)
+        return self._join(self.regularizer.smooth(self.objective.project(z), smoothing, generator), told)
 
     def without_code(self, n: int, latent: int, told: Tensor | None = None) -> Tensor:
         """What the decoder is to be given for n rows without a code of D = ``latent`` dimensions.
@@ -134,13 +135,33 @@ class Autoencoder(nn.Module):
             For a decoder that always had a code in training.
         """
         device = next(self.parameters()).device
-        return self._joined(self.regularizer.nothing(n, latent, device), told)
+        return self._join(self.regularizer.nothing(n, latent, device), told)
 
-    def _joined(self, given: Tensor, told: Tensor | None) -> Tensor:
+    def _join(self, given: Tensor, told: Tensor | None) -> Tensor:
         if not self.condition.size:
             return given
-        told = self.condition.told(len(given)) if told is None else told
+        told = self.condition.tell(len(given)) if told is None else told
         return torch.cat([given, told.to(given.dtype)], dim=1)
+
+    def decode(
+        self,
+        z: Tensor,
+        smoothing: float = 0.0,
+        generator: torch.Generator | None = None,
+        search: Callable[[nn.Module, Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """The decoder's output for any z (B, D), outside training.
+
+        Parameters
+        ----------
+        z, smoothing, generator
+            As for :meth:`smooth`.
+        search
+            How the decoder is run on the smoothed codes, for one that takes many steps; None calls it once.
+        """
+        smoothed = self.smooth(z, smoothing, generator)
+        out: Tensor = self.decoder(smoothed) if search is None else search(self.decoder, smoothed)
+        return out
 
     def sample_codes(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """z (B, D) of x, as training draws it; of several codes of an input, the first."""

@@ -1,8 +1,8 @@
 """Conditions: what the decoder is told besides the code, and how training hides it.
 
-``size`` says how many numbers a row is told; ``hidden(rows, generator)`` gives them in training, where parts are
-hidden at random, ``seen(rows)`` in validation, where nothing but the order of atoms is told, ``told(n, values)`` what
-somebody asks for. ``known(rows)`` are the standardised values that a head may be asked to predict.
+``size`` says how many numbers a row is told; ``mask(rows, generator)`` gives them in training, where parts are
+hidden at random, ``tell_order(rows)`` in validation, where nothing but the order of atoms is told, ``tell(n, values)``
+what somebody asks for. ``standardise(rows)`` are the standardised values that a head may be asked to predict.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,8 +35,8 @@ FARTHEST = 6.0
 """Standardised values are cut off here: an outlier shall not drown the others."""
 
 
-class NoCondition(nn.Module):
-    """Nothing is told."""
+class Condition(nn.Module):
+    """What a decoder may be told; by itself, nothing."""
 
     needs_facts: ClassVar[bool] = False
     names: tuple[str, ...] = ()
@@ -45,15 +45,15 @@ class NoCondition(nn.Module):
     def adopt(self, facts: Facts) -> None:
         """Take what training needs to know of the data set's facts."""
 
-    def hidden(self, rows: Described, generator: torch.Generator | None = None) -> Tensor:
+    def mask(self, rows: Described, generator: torch.Generator | None = None) -> Tensor:
         """What the decoder is told of each row in training: (B, size)."""
         return torch.zeros(len(rows.x), self.size, device=rows.x.device)
 
-    def seen(self, rows: Described) -> Tensor:
+    def tell_order(self, rows: Described) -> Tensor:
         """What the decoder is told of each row in validation: (B, size)."""
         return torch.zeros(len(rows.x), self.size, device=rows.x.device)
 
-    def told(self, n: int, values: Mapping[str, Tensor | float] | None = None, reordered: bool = False) -> Tensor:
+    def tell(self, n: int, values: Mapping[str, Tensor | float] | None = None, reordered: bool = False) -> Tensor:
         """What to tell the decoder for n rows: (n, size).
 
         Raises
@@ -69,12 +69,16 @@ class NoCondition(nn.Module):
             )
         return torch.zeros(n, 0)
 
-    def known(self, rows: Described) -> Tensor:
+    def standardise(self, rows: Described) -> Tensor:
         """Standardised values (B, K), NaN where not known."""
         return torch.zeros(len(rows.x), 0, device=rows.x.device)
 
 
-class Properties(NoCondition):
+class NoCondition(Condition):
+    """Nothing is told."""
+
+
+class Properties(Condition):
     r"""Properties of the row, each with a mask, and whether its order of atoms is the canonical one.
 
     The decoder sees :math:`(m \odot x, m, r)` with standardised values x (K,), a mask m of those that are told, and a
@@ -125,25 +129,25 @@ class Properties(NoCondition):
         for scale in SCALES:
             getattr(self, scale).copy_(torch.tensor(facts.scales[scale], dtype=torch.float32))
 
-    def known(self, rows: Described) -> Tensor:
+    def standardise(self, rows: Described) -> Tensor:
         """Standardised values (B, K), NaN where not known."""
-        return self._standardised(rows.properties)
+        return self._standardise(rows.properties)
 
-    def hidden(self, rows: Described, generator: torch.Generator | None = None) -> Tensor:
+    def mask(self, rows: Described, generator: torch.Generator | None = None) -> Tensor:
         """What the decoder is told of each row in training: (B, 2 K + 1)."""
-        values = self.known(rows)
+        values = self.standardise(rows)
         device = values.device
         share = torch.rand(len(values), 1, generator=generator, device=device).square()
         none = torch.rand(len(values), 1, generator=generator, device=device) < self.none
         chosen = torch.rand(values.shape, generator=generator, device=device) < share.masked_fill(none, 0)
-        return self._joined(values, chosen, rows.reordered)
+        return self._join(values, chosen, rows.reordered)
 
-    def seen(self, rows: Described) -> Tensor:
+    def tell_order(self, rows: Described) -> Tensor:
         """What the decoder is told of each row in validation, its order of atoms: (B, 2 K + 1)."""
-        values = self.known(rows)
-        return self._joined(values, torch.zeros_like(values, dtype=torch.bool), rows.reordered)
+        values = self.standardise(rows)
+        return self._join(values, torch.zeros_like(values, dtype=torch.bool), rows.reordered)
 
-    def told(self, n: int, values: Mapping[str, Tensor | float] | None = None, reordered: bool = False) -> Tensor:
+    def tell(self, n: int, values: Mapping[str, Tensor | float] | None = None, reordered: bool = False) -> Tensor:
         """What to tell the decoder for n rows: (n, 2 K + 1).
 
         Parameters
@@ -165,15 +169,15 @@ class Properties(NoCondition):
                 raise UnknownNameError("property", name, self.names)
             table[:, self.names.index(name)] = torch.as_tensor(value, dtype=torch.float32, device=device)
         marks = torch.full((n,), reordered, device=device)
-        return self._joined(self._standardised(table), torch.ones_like(table, dtype=torch.bool), marks)
+        return self._join(self._standardise(table), torch.ones_like(table, dtype=torch.bool), marks)
 
-    def _standardised(self, values: Tensor) -> Tensor:
+    def _standardise(self, values: Tensor) -> Tensor:
         return ((values - self.mean) / self.deviation).clamp(-FARTHEST, FARTHEST)  # NaN stays NaN
 
-    def _joined(self, values: Tensor, chosen: Tensor, reordered: Tensor) -> Tensor:
+    def _join(self, values: Tensor, chosen: Tensor, reordered: Tensor) -> Tensor:
         chosen = chosen & ~values.isnan()
         return torch.cat([values.masked_fill(~chosen, 0), chosen.float(), reordered.float().unsqueeze(1)], dim=1)
 
 
-CONDITIONS: dict[str, type[NoCondition]] = {"none": NoCondition, "properties": Properties}
+CONDITIONS: dict[str, type[Condition]] = {"none": NoCondition, "properties": Properties}
 """What the decoder is told: ``Condition(**options)``."""

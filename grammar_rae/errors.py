@@ -17,7 +17,7 @@ class GrammarRAEError(Exception):
     message
         One sentence: what is wrong.
     received, expected, where, remedy
-        The same in parts, for programs; those that are given are also part of ``str(error)``.
+        The same in parts, for programs; ``str(error)`` includes those that are set.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class GrammarRAEError(Exception):
         return f"{sentence} {self.remedy}" if self.remedy else sentence
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Worker processes send errors back; keyword-only arguments need more than Exception's own way.
+        # Worker processes send errors back; keyword-only arguments need more than Exception's own pickling.
         return (_rebuild, (type(self), self.message, self.__dict__.copy()))
 
 
@@ -60,17 +60,17 @@ def _rebuild(cls: type[GrammarRAEError], message: str, state: dict[str, Any]) ->
 
 
 class InputError(GrammarRAEError, ValueError):
-    """An argument that cannot be used: a wrong number, shape, type or combination."""
+    """An invalid argument: a wrong number, shape, type or combination."""
 
 
 class UnknownNameError(InputError):
-    """A name that stands in none of the package's tables."""
+    """A name that none of the package's tables contains."""
 
     def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
         known = sorted(known)
         close = get_close_matches(str(name), known, n=1)
         super().__init__(
-            f"there is no {kind} of this name",
+            f"unknown {kind}",
             received=repr(name),
             expected="one of " + ", ".join(known),
             remedy=f"Did you mean {close[0]!r}?" if close else None,
@@ -106,15 +106,15 @@ class CheckpointError(GrammarRAEError):
 
 
 class TrainingError(GrammarRAEError):
-    """A training that cannot go on: a loss that is not a number, no data left, a resume of something else."""
+    """A training that cannot continue: a loss that is not a number, or a state of another training."""
 
 
 class DecodingError(GrammarRAEError):
-    """A decoding that cannot be done: no finite logit, an empty mask, a limit below the shortest derivation."""
+    """A decoding that is impossible: no finite logit, an empty mask, a limit below the shortest derivation."""
 
 
 class MissingExtraError(GrammarRAEError, ImportError):
-    """An optional package is needed and not installed."""
+    """An optional package that is needed but not installed."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(

@@ -1,7 +1,7 @@
-"""Arithmetic expressions in one variable: their values, which of them are the same function, and a set of them.
+"""Arithmetic expressions in one variable: values, equivalence, and a data set.
 
 The meaning of a text is the one that Python gives it, with its precedence: ``1+2*x`` is ``1+(2*x)``, although the
-bundled grammar, which knows no precedence, derives it as ``(1+2)*x``. The text is parsed here; Python never sees it.
+bundled grammar, which has no precedence, derives it as ``(1+2)*x``. The text is parsed here; Python never sees it.
 """
 
 import re
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from grammar_rae.errors import InputError, TextError
 
-#: The longest expression that is evaluated. What waits for its parenthesis to close takes memory.
+#: The longest expression that is evaluated. Open parentheses take memory.
 MAX_CHARACTERS = 10_000
 
 #: The 1,000 points on which expressions are compared (Kusner, Paige and Hernández-Lobato, ICML 2017); 0 is not one.
@@ -61,15 +61,15 @@ def evaluate(text: str, x: ArrayLike) -> NDArray[np.float64]:
     Raises
     ------
     TextError
-        When the text is no such expression, or longer than ``MAX_CHARACTERS``.
+        When the text is not such an expression, or is longer than ``MAX_CHARACTERS``.
     """
     return _run(_parse(text), np.asarray(x, dtype=np.float64))
 
 
-def equivalents(texts: Iterable[str], of: str) -> NDArray[np.bool_]:
-    """Which of N texts are the same function as ``of``: equal on ``GRID`` up to rounding (a relative 1e-9).
+def are_equivalent(texts: Iterable[str], of: str) -> NDArray[np.bool_]:
+    """Tell which of N texts are the same function as ``of``: equal on ``GRID`` up to rounding (a relative 1e-9).
 
-    Where one is nan or infinite the other has to be so too. A text that is no expression is equivalent to none.
+    Where one is nan or infinite, the other must be so too. A text that is not an expression is equivalent to none.
 
     Returns
     -------
@@ -79,12 +79,12 @@ def equivalents(texts: Iterable[str], of: str) -> NDArray[np.bool_]:
     Raises
     ------
     TextError
-        When ``of`` is no expression.
+        When ``of`` is not an expression.
     """
     if isinstance(texts, str):
-        raise InputError("the texts must be a list", received=repr(texts), expected=f"[{texts!r}]")
+        raise InputError("texts must be a list of strings", received=repr(texts), expected=f"[{texts!r}]")
     target = _parse(of)
-    # Most texts differ from the target in a few points, and the rest of the grid is not computed for them.
+    # Most texts differ from the target in a few points, so the rest of the grid is not computed for them.
     grids = [(grid, _run(target, grid)) for grid in (GRID[::111], GRID)]
     return np.array([_agrees(text, grids) for text in texts], dtype=np.bool_)
 
@@ -99,7 +99,7 @@ def expression_set() -> list[str]:
     The first 100,000 are the published set, in its order (Kusner, Paige and Hernández-Lobato, "Grammar Variational
     Autoencoder", ICML 2017; there with blanks between the symbols). The usual target of searches among expressions,
     ``1/3+x+sin(x*x)``, is the function of ``1/3+(x)+sin(x*x)``, which is one of the last rows of that set; find such
-    rows with :func:`equivalents`.
+    rows with :func:`are_equivalent`.
     """
     leaves = "x123"
     pairs = [f"{a}{op}{b}" for op, a, b in product("+*/", leaves, leaves)]
@@ -113,20 +113,20 @@ def _agrees(text: str, grids: list[tuple[NDArray[np.float64], NDArray[np.float64
         program = _parse(text)
     except TextError:
         return False
-    return all(_close(_run(program, x), y) for x, y in grids)
+    return all(_are_close(_run(program, x), y) for x, y in grids)
 
 
-def _close(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+def _are_close(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
     with np.errstate(all="ignore"):
         close = np.abs(one - other) < 1e-12 + 1e-9 * np.abs(other)
-    # Only where a value is infinite or nan is there more to ask; np.allclose takes several times longer.
+    # Infinite values and nan need another look; np.allclose takes several times longer.
     return bool(close.all() or np.all(close | (one == other) | (np.isnan(one) & np.isnan(other))))
 
 
 def _parse(text: str) -> list[_Step]:
-    """The expression in postfix order, by operator precedence on a stack of its own: no depth exhausts Python's."""
+    """The expression in postfix order, by operator precedence; an explicit stack allows any depth of nesting."""
     if not isinstance(text, str):
-        raise TextError("an expression must be text", text=str(text), received=f"{text!r}, a {type(text).__name__}")
+        raise TextError("an expression must be a string", text=str(text), received=f"{text!r}, a {type(text).__name__}")
     if len(text) > MAX_CHARACTERS:
         raise TextError(
             "the expression is too long",
@@ -144,7 +144,7 @@ def _parse(text: str) -> list[_Step]:
             elif symbol == "-":
                 waiting.append(_MINUS)
             elif symbol in _BINARY or symbol == ")":
-                raise _unexpected(text, at, operand_next)
+                raise _syntax_error(text, at, operand_next)
             else:
                 program.append(None if symbol == "x" else np.float64(symbol))
                 operand_next = False
@@ -156,11 +156,11 @@ def _parse(text: str) -> list[_Step]:
             if (function := _OPENINGS[waiting.pop()]) is not None:
                 program.append(function)
         else:
-            raise _unexpected(text, at, operand_next)
+            raise _syntax_error(text, at, operand_next)
     if operand_next:
-        raise _unexpected(text, len(text), operand_next)
+        raise _syntax_error(text, len(text), operand_next)
     if _release(program, waiting):
-        raise TextError("a parenthesis of this expression is never closed", text=text, position=len(text))
+        raise TextError("a parenthesis of the expression is never closed", text=text, position=len(text))
     return program
 
 
@@ -171,27 +171,25 @@ def _symbols(text: str) -> Iterator[tuple[str, int]]:
         found = _TOKEN.match(text, at)
         if found is None:
             at += len(text[at:]) - len(text[at:].lstrip(_BLANKS))
-            raise TextError(f"an expression has no {text[at]!r} here", text=text, position=at)
+            raise TextError(f"unexpected character {text[at]!r} in an expression", text=text, position=at)
         symbol = found.group(1)
         yield (symbol if symbol[-1] != "(" else symbol[:-1].rstrip(_BLANKS) + "("), found.start(1)
         at = found.end()
 
 
 def _release(program: list[_Step], waiting: list[str], binding: int = 1) -> bool:
-    """Write the waiting operators that bind at least as strongly; whether anything is left waiting."""
+    """Write the waiting operators that bind at least as strongly; return whether any are left."""
     while waiting and _BINDING[waiting[-1]] >= binding:
         program.append(_OPERATORS[waiting.pop()])
     return bool(waiting)
 
 
-def _unexpected(text: str, at: int, operand_next: bool) -> TextError:
+def _syntax_error(text: str, at: int, operand_next: bool) -> TextError:
     expected = "a number, x or an opening parenthesis" if operand_next else "an operator or the end"
     if not text.strip():
         return TextError("the expression is empty", text=text, position=at, expected=expected)
     what = f"{text[at]!r}" if at < len(text) else "the end"
-    return TextError(
-        f"this expression cannot go on with {what}", text=text, position=at, remedy=f"There must be {expected}."
-    )
+    return TextError(f"unexpected {what} in an expression", text=text, position=at, expected=expected)
 
 
 def _run(program: list[_Step], x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from grammar_rae.errors import InputError
 
 
-class NoHead(nn.Module):
-    """Nothing is asked of the code."""
+class Head(nn.Module):
+    """What may be read from a code; by itself, nothing."""
 
     asks: ClassVar[bool] = False
 
@@ -22,8 +22,12 @@ class NoHead(nn.Module):
         return z.new_zeros(len(z), dtype=torch.float32)
 
 
-class LinearHead(NoHead):
-    r"""Properties and a fingerprint, each by one linear map of z, so that directions of the latent space mean them:
+class NoHead(Head):
+    """Nothing is asked of the code."""
+
+
+class LinearHead(Head):
+    r"""Properties and a fingerprint, each by one linear map of z, so that directions of the latent space mean them.
 
     .. math:: w \sum_k \tfrac12 (a_k^\top z + b_k - x_k)^2 + v \sum_p \mathrm{BCE}(c_p^\top z + d_p, f_p)
 
@@ -68,11 +72,11 @@ class LinearHead(NoHead):
         total: Tensor = cost + self.bits_weight * found
         return total
 
-    def predicted(self, z: Tensor) -> Tensor:
+    def predict(self, z: Tensor) -> Tensor:
         """Standardised properties (B, K)."""
         found: Tensor = self.properties(z.float())
         return found
 
 
-HEADS: dict[str, type[NoHead]] = {"none": NoHead, "linear": LinearHead}
+HEADS: dict[str, type[Head]] = {"none": NoHead, "linear": LinearHead}
 """Heads: ``Head()`` where it asks nothing, ``Head(latent, n_properties, **options)``."""

@@ -13,16 +13,18 @@ from grammar_rae.grammar import Rules
 
 
 class Likelihood(nn.Module):
-    """What every likelihood has."""
+    """The base of all likelihoods."""
 
     def present(self, x: Tensor) -> Tensor | None:
-        """Which parts of the decoder's output count for inputs x: Bool of its first dimensions, or None for all."""
+        """The mask of the decoder's outputs that count for inputs x: Bool of its first dimensions, or None for all."""
         return None
 
 
 class MaskedCategorical(Likelihood):
-    r"""Tokens, each drawn from the rules that expand its left-hand side:
-    :math:`-\sum_t \log \operatorname{softmax}_{r : \mathrm{lhs}(r) = \mathrm{lhs}(x_t)}(\ell_t)_{x_t}`, in nats.
+    r"""Tokens, each drawn from the rules that expand its left-hand side.
+
+    The cost is :math:`-\sum_t \log \operatorname{softmax}_{r : \mathrm{lhs}(r) = \mathrm{lhs}(x_t)}(\ell_t)_{x_t}`, in
+    nats.
 
     The left-hand side is known when a step is decoded, so no probability is spent on rules that cannot stand there.
 
@@ -65,9 +67,10 @@ class MaskedCategorical(Likelihood):
 
 
 class MaskedBinary(MaskedCategorical):
-    r"""The grammar VAE's cost of a step (Kusner et al., 2017): each rule that could stand there is a coin of its own,
-    :math:`-\sum_t \big[ \log p_t(x_t) + \sum_{r \neq x_t} \log(1 - p_t(r)) \big]` with :math:`p_t` the masked softmax
-    of :class:`MaskedCategorical`.
+    r"""The grammar VAE's cost of a step (Kusner et al., 2017), with an independent coin for each rule allowed there.
+
+    The cost is :math:`-\sum_t \big[ \log p_t(x_t) + \sum_{r \neq x_t} \log(1 - p_t(r)) \big]` with :math:`p_t` the
+    masked softmax of :class:`MaskedCategorical`.
 
     It is the binary cross-entropy of one-hot vectors, summed over steps and rules. Beside the token's own likelihood it
     punishes a wrong rule that is likely, most of all a single one.
@@ -77,14 +80,15 @@ class MaskedBinary(MaskedCategorical):
         log_p = nn.functional.log_softmax(masked, dim=-1)
         right = log_p.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
         wrong = log_p.scatter(-1, chosen.unsqueeze(-1), -torch.inf)
-        # log(1 - p), held away from -inf as p comes near 1.
+        # log(1 - p), kept away from -inf as p approaches 1.
         others = torch.log1p(-wrong.exp().clamp(max=1 - 1e-6))
         return -(right + others.sum(dim=-1))
 
 
 class SquaredError(Likelihood):
-    r"""Pixels, as the paper weighs them: :math:`\sum_i (x_i - D_i)^2`, which is the negative log-likelihood of a
-    Gaussian of variance 1/2 but for a constant.
+    r"""The squared error of pixels, as in the paper: :math:`\sum_i (x_i - D_i)^2`.
+
+    Up to a constant, it is the negative log-likelihood of a Gaussian of variance 1/2.
 
     A reconstruction is exact where every pixel, rounded to one of 256 levels, is the input's.
     """
@@ -95,9 +99,10 @@ class SquaredError(Likelihood):
         return error.square().sum(dim=1), (error.detach().abs() < 0.5 / 255).all(dim=1)
 
 
-class LearnedGaussian(SquaredError):
-    r"""Pixels of one Gaussian whose scale is learned with the nets (Dai and Wipf, ICLR 2019), in nats:
-    :math:`\lVert x - D \rVert^2 / 2\gamma^2 + n \log \gamma + \tfrac n2 \log 2\pi` for n pixels.
+class LearnedGaussian(SquaredError):  # noqa: N818 (its base is not an exception)
+    r"""Pixels under a Gaussian whose scale is learned with the nets (Dai and Wipf, ICLR 2019).
+
+    The cost in nats is :math:`\lVert x - D \rVert^2 / 2\gamma^2 + n \log \gamma + \tfrac n2 \log 2\pi` for n pixels.
 
     The scale begins at 1, where every image looks like noise, and Adam moves its logarithm by the learning rate a step
     at most: small data need a large rate or many epochs.

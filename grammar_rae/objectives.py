@@ -1,8 +1,8 @@
-"""Objectives: what becomes of the encoder's output h, and what the latent code costs.
+"""Objectives: how the encoder's output h becomes a latent code z, and what the code costs.
 
 An objective is called with h (B, H) and a generator, and gives z (kB, D) and its cost (B,) or (kB,): k codes of each
-input, one after the other, where k is 1 but for several Monte-Carlo samples. ``code(h)`` is the z that stands for an
-input once training is over, without noise.
+input, one after the other, where k is 1 except with several Monte-Carlo samples. ``code(h)`` is the z that represents
+an input after training, without noise.
 
 Weights are those of costs that are sums: over pixels or steps on the one side, over latent dimensions on the other.
 """
@@ -16,20 +16,20 @@ from grammar_rae.errors import InputError
 
 
 class Objective(nn.Module):
-    """What becomes of the encoder's output: by itself z = h, at no cost."""
+    """The base of all objectives: z = h, at no cost."""
 
     outputs_per_latent: ClassVar[int] = 1
     """H / D."""
 
     prior: ClassVar[bool] = False
-    """Whether the latent cost draws the codes to N(0, I), which then is a density that needs no fit."""
+    """Whether the latent cost pulls the codes towards N(0, I), which is then a density that needs no fit."""
 
     def code(self, h: Tensor) -> Tensor:
         """z (B, D) of h (B, H)."""
         return h
 
     def project(self, z: Tensor) -> Tensor:
-        """The code (B, D) that the decoder may expect in the place of any z (B, D)."""
+        """Map any z (B, D) to a code (B, D) of the kind that the decoder was trained on."""
         return z
 
     def forward(self, h: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
@@ -43,11 +43,12 @@ class AE(Objective):
 
 
 class LayerNorm(Objective):
-    r"""Codes of one length, at no cost: :math:`z = (h - \bar h) / s` with the mean and the standard deviation of the D
-    outputs of each row.
+    r"""Codes of equal length, at no cost.
 
-    What :math:`\beta \|z\|^2` does in an RAE, to keep codes from growing, the norm does for good; and z has the scale
-    that noise of a given level means something for. Other codes are projected the same way before they are decoded.
+    :math:`z = (h - \bar h) / s`, with the mean and the standard deviation of the D outputs of each row.
+
+    The norm keeps codes from growing, as :math:`\beta \|z\|^2` does in an RAE, and gives z a fixed scale to which the
+    level of noise refers. Other codes are projected in the same way before they are decoded.
     """
 
     def code(self, h: Tensor) -> Tensor:
@@ -62,7 +63,7 @@ class LayerNorm(Objective):
 class RAE(Objective):
     r"""The regularised autoencoder: z = h, at the cost :math:`\beta \cdot \tfrac12 \lVert z \rVert^2` (paper, eq. 11).
 
-    The other half of the RAE, smoothness of the decoder, is the regulariser's part.
+    The other half of the RAE, a smooth decoder, is the task of the regulariser.
     """
 
     def __init__(self, beta: float = 0.01) -> None:
@@ -76,8 +77,9 @@ class RAE(Objective):
 
 
 class VAE(Objective):
-    r"""The variational autoencoder: k codes :math:`z = \mu + \sigma \epsilon`, at the cost
-    :math:`\beta \, \mathrm{KL}(\mathcal N(\mu, \operatorname{diag} \sigma^2) \Vert \mathcal N(0, I))
+    r"""The variational autoencoder: k codes :math:`z = \mu + \sigma \epsilon`.
+
+    The cost is :math:`\beta \, \mathrm{KL}(\mathcal N(\mu, \operatorname{diag} \sigma^2) \Vert \mathcal N(0, I))
     = \tfrac\beta2 \sum_d (\mu_d^2 + \sigma_d^2 - 1 - \log \sigma_d^2)`.
 
     h holds the mean and s, with :math:`\log \sigma = b \tanh s`; the bound b = 5 keeps the scale in [0.007, 148].
@@ -87,14 +89,14 @@ class VAE(Objective):
     beta
         The weight of the KL divergence.
     noise
-        A factor on :math:`\epsilon`, which the KL divergence does not know of. The grammar VAE's authors have 0.01:
-        their model is nearly deterministic.
+        A factor on :math:`\epsilon` that the KL divergence ignores. The grammar VAE's authors use 0.01, which makes
+        their model nearly deterministic.
     bound
-        b; None takes s for :math:`\log \sigma^2` as it is.
+        b; with None, s itself is :math:`\log \sigma^2`.
     samples
         k, the Monte-Carlo samples of each input; their reconstruction costs are averaged.
     annealing
-        Over so many steps of training the weight grows linearly from 0 to beta; validation has all of it at once.
+        The number of training steps over which the weight grows linearly from 0 to beta; validation uses beta at once.
     """
 
     outputs_per_latent = 2
@@ -115,7 +117,7 @@ class VAE(Objective):
         self.bound = None if bound is None else _weight("bound", bound)
         self.samples = _count("samples", samples, 1)
         self.annealing = _count("annealing", annealing, 0)
-        # A buffer, so that a training that is resumed goes on where it was.
+        # A buffer, so that a resumed training continues from the same weight.
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def code(self, h: Tensor) -> Tensor:
@@ -128,9 +130,9 @@ class VAE(Objective):
         log_scale = 0.5 * raw if self.bound is None else self.bound * torch.tanh(raw)
         cost = 0.5 * (mean.square() + torch.exp(2 * log_scale) - 1 - 2 * log_scale).sum(dim=1)
         means, scales = (part.repeat_interleave(self.samples, dim=0) for part in (mean, log_scale.exp()))
-        return means + self.noise * scales * _noise(means, generator), self._present_weight() * cost
+        return means + self.noise * scales * _noise(means, generator), self._current_weight() * cost
 
-    def _present_weight(self) -> Tensor | float:
+    def _current_weight(self) -> Tensor | float:
         if not self.training or not self.annealing:
             return self.beta
         self.steps += 1
@@ -138,15 +140,17 @@ class VAE(Objective):
 
 
 class CVVAE(Objective):
-    r"""The constant-variance VAE: :math:`z = \mu + \sigma \epsilon` with one fixed :math:`\sigma`, at the cost
-    :math:`\beta \cdot \tfrac12 \lVert \mu \rVert^2`; what else the KL divergence has is constant (paper, section 3.1).
+    r"""The constant-variance VAE: :math:`z = \mu + \sigma \epsilon` with one fixed :math:`\sigma`.
+
+    The cost is :math:`\beta \cdot \tfrac12 \lVert \mu \rVert^2`; the rest of the KL divergence is constant (paper,
+    section 3.1).
 
     Parameters
     ----------
     beta
         The weight of the cost.
     scale
-        The posterior's standard deviation; the paper's experiments have 0.7.
+        The posterior's standard deviation; the paper's experiments use 0.7.
     """
 
     prior = True
@@ -163,12 +167,13 @@ class CVVAE(Objective):
 
 
 class WAE(Objective):
-    r"""The Wasserstein autoencoder with the maximum mean discrepancy of the batch's codes and as many draws of
-    N(0, I): :math:`\beta \, \mathrm{MMD}^2_k`, unbiased, of inverse multiquadratics
-    :math:`k(a, b) = \sum_C C / (C + \lVert a - b \rVert^2)` with :math:`C = 2 D \cdot \{.1, .2, .5, 1, 2, 5, 10\}`
-    (Tolstikhin et al., ICLR 2018).
+    r"""The Wasserstein autoencoder with the maximum mean discrepancy (Tolstikhin et al., ICLR 2018).
 
-    It is a cost of the whole batch: all of its rows bear the same. Being unbiased, it may be below zero.
+    The cost compares the batch's codes with as many draws of N(0, I): :math:`\beta \, \mathrm{MMD}^2_k`, unbiased, of
+    inverse multiquadratics :math:`k(a, b) = \sum_C C / (C + \lVert a - b \rVert^2)` with :math:`C = 2 D \cdot \{.1, .2,
+    .5, 1, 2, 5, 10\}`.
+
+    It is a cost of the whole batch, the same for all of its rows. Being unbiased, it may be negative.
     """
 
     prior = True
@@ -189,14 +194,14 @@ class WAE(Objective):
         squares = both.square().sum(dim=1)
         with torch.autocast(both.device.type, enabled=False):  # which would round the codes here, but not above
             products = both @ both.T
-        # Not torch.cdist: the gradient of its root is not finite where two codes are the same.
+        # Not torch.cdist: the gradient of its root is not finite where two codes are equal.
         distance = (squares[:, None] + squares - 2 * products).clamp(min=0)
         kernel = torch.zeros_like(distance)
         for scale in self.scales:
             constant = 2 * codes.shape[1] * scale
             kernel = kernel + constant / (constant + distance)
         within = kernel[:n, :n] + kernel[n:, n:]
-        others = within.sum() - within.diagonal().sum()  # a code is no pair with itself
+        others = within.sum() - within.diagonal().sum()  # without the pairs of a code with itself
         return others / max(n * (n - 1), 1) - 2 * kernel[:n, n:].mean()
 
 
@@ -206,13 +211,13 @@ def _noise(like: Tensor, generator: torch.Generator | None) -> Tensor:
 
 def _weight(name: str, value: float) -> float:
     if isinstance(value, bool) or not hasattr(value, "__float__") or not 0 <= value < float("inf"):
-        raise InputError(f"{name} cannot be used", received=repr(value), expected="0 or more, and finite")
+        raise InputError(f"invalid {name}", received=repr(value), expected="0 or more, and finite")
     return value
 
 
 def _count(name: str, value: int, least: int) -> int:
     if type(value) is not int or value < least:
-        raise InputError(f"{name} cannot be used", received=repr(value), expected=f"a whole number, {least} or more")
+        raise InputError(f"invalid {name}", received=repr(value), expected=f"a whole number, {least} or more")
     return value
 
 

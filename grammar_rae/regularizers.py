@@ -68,7 +68,7 @@ class Regularizer:
         """
         if _check_positive("smoothing", smoothing) != 0:
             raise InputError(
-                "this model's decoder knows of no smoothing",
+                "this model does not support smoothing",
                 received=f"smoothing {smoothing}",
                 expected="0",
                 remedy="Train with the regulariser noise-conditioned.",
@@ -102,7 +102,7 @@ class L2(Regularizer):
     """
 
     def __init__(self, weight: float = 1e-6) -> None:
-        self.weight = _check_positive("a regulariser's weight", weight)
+        self.weight = _check_positive("weight of the regulariser", weight)
 
     def penalty(
         self,
@@ -145,11 +145,13 @@ class GradientPenalty(Regularizer):
     twice = True
 
     def __init__(self, weight: float = 1e-6, variant: str = "output", projections: int = 1) -> None:
-        self.weight = _check_positive("a regulariser's weight", weight)
+        self.weight = _check_positive("weight of the regulariser", weight)
         if variant not in ("output", "jacobian"):
-            raise InputError("there is no such gradient penalty", received=repr(variant), expected="output or jacobian")
+            raise InputError(
+                "unknown variant of the gradient penalty", received=repr(variant), expected="output or jacobian"
+            )
         if type(projections) is not int or projections < 1:
-            raise InputError("projections cannot be used", received=repr(projections), expected="1 or more")
+            raise InputError("invalid projections", received=repr(projections), expected="1 or more")
         self.variant = variant
         self.projections = projections
 
@@ -200,7 +202,7 @@ class SpectralNorm(Regularizer):
 
     def __init__(self, iterations: int = 1, encoder: bool = False) -> None:
         if type(iterations) is not int or iterations < 1:
-            raise InputError("iterations cannot be used", received=repr(iterations), expected="1 or more")
+            raise InputError("invalid iterations", received=repr(iterations), expected="1 or more")
         self.iterations = iterations
         self.encoder = encoder
 
@@ -230,7 +232,7 @@ class InstanceNoise(Regularizer):
     """
 
     def __init__(self, scale: float = 0.1) -> None:
-        self.scale = _check_positive("the scale of the noise", scale)
+        self.scale = _check_positive("scale of the noise", scale)
 
     def perturb(self, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """z (B, D) and noise."""
@@ -267,14 +269,14 @@ class NoiseConditioned(Regularizer):
     """
 
     def __init__(self, lowest: float = 0.1, highest: float = 6.0, clean: float = 0.3, nothing: float = 0.0) -> None:
-        self.without = _check_positive("the share of rows without a code", nothing)
+        self.without = _check_positive("share of rows without a code", nothing)
         self.conditions = 1 + WAVES + (nothing > 0)
-        self.lowest = _check_positive("the lowest level of the noise", lowest)
-        self.highest = _check_positive("the highest level of the noise", highest)
-        self.clean = _check_positive("the share of rows without noise", clean)
+        self.lowest = _check_positive("lowest level of the noise", lowest)
+        self.highest = _check_positive("highest level of the noise", highest)
+        self.clean = _check_positive("share of rows without noise", clean)
         if not 0 < lowest < highest or clean > 1 or nothing >= 1:
             raise InputError(
-                "these levels of noise cannot be used",
+                "invalid noise levels",
                 received=f"lowest {lowest}, highest {highest}, clean {clean}, nothing {nothing}",
                 expected="0 < lowest < highest, clean at most 1, and nothing below 1",
             )
@@ -343,7 +345,7 @@ class WeightClipping(Regularizer):
     """
 
     def __init__(self, limit: float = 0.1) -> None:
-        self.limit = _check_positive("the limit of the weights", limit)
+        self.limit = _check_positive("limit of the weights", limit)
 
     def context(self, decoder: nn.Module) -> AbstractContextManager[object]:
         """Clip, then run."""
@@ -367,7 +369,7 @@ _LAYERS = (
 
 def _check_positive(what: str, value: float) -> float:
     if isinstance(value, bool) or not hasattr(value, "__float__") or not 0 <= value < float("inf"):
-        raise InputError(f"{what} cannot be used", received=repr(value), expected="finite, 0 or more")
+        raise InputError(f"invalid {what}", received=repr(value), expected="finite, 0 or more")
     return value
 
 

@@ -1,7 +1,7 @@
-"""Where the files that travel with the package are: ``grammars/`` and ``data/``, and in it the trained models.
+"""Where the bundled files are: ``grammars/``, ``data/``, and in the latter the trained models.
 
-In a wheel they lie inside the package; in a checkout or an editable install they lie beside it. Nothing else in the
-package knows the difference.
+In a wheel they lie inside the package; in a checkout or an editable install they lie beside it. No other module
+depends on the difference.
 """
 
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 from grammar_rae.errors import DataError, UnknownNameError
 
 DEFAULT_MODEL = "molecules"
-"""The trained model in the box that is used where no other is named."""
+"""The bundled model that is used where no other is named."""
 
 _PACKAGE = Path(__file__).resolve().parent
 _MODELS = "data/models"
@@ -20,8 +20,8 @@ def _roots() -> tuple[Path, Path]:
     return _PACKAGE, _PACKAGE.parent
 
 
-def bundled(name: str) -> Path:
-    """The path of a bundled file, for example ``bundled("grammars/smiles.cfg")``.
+def bundled_file(name: str) -> Path:
+    """The path of a bundled file, for example ``bundled_file("grammars/smiles.cfg")``.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def bundled(name: str) -> Path:
         if path.is_file():
             return path
     raise DataError(
-        "a file that belongs to the package is missing",
+        "a bundled file is missing",
         received=name,
         where=str(_PACKAGE),
         remedy="Install grammar_rae again.",
@@ -47,24 +47,24 @@ def bundled_names(folder: str, suffix: str) -> list[str]:
 
 
 def bundled_models() -> list[str]:
-    """The names of the trained models in the box."""
+    """The names of the bundled models."""
     return sorted({path.parent.name for root in _roots() for path in (root / _MODELS).glob("*/model.json")})
 
 
 def bundled_model(name: str = DEFAULT_MODEL) -> Path:
-    """The folder of a trained model in the box.
+    """The folder of a bundled model.
 
     Raises
     ------
     UnknownNameError
-        For a name that none has.
+        For an unknown name.
     """
     if name not in bundled_models():
-        raise UnknownNameError("model in the box", name, bundled_models())
-    return bundled(f"{_MODELS}/{name}/model.json").parent
+        raise UnknownNameError("bundled model", name, bundled_models())
+    return bundled_file(f"{_MODELS}/{name}/model.json").parent
 
 
 def model_folder(which: str | os.PathLike[str]) -> Path:
-    """The folder of a trained model, given that or the name of one in the box; a folder of that name comes first."""
+    """The folder of a trained model, from its path or the name of a bundled one; an existing path comes first."""
     folder = Path(which)
     return bundled_model(str(which)) if not folder.exists() and str(which) in bundled_models() else folder

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from grammar_rae.errors import GrammarError
 from grammar_rae.grammar import NEVER, Grammar
-from grammar_rae.resources import bundled
+from grammar_rae.resources import bundled_file
 
 ZINC = Path(__file__).resolve().parents[2] / "shared" / "data" / "zinc250k.smi.gz"
 
@@ -21,7 +21,7 @@ ZINC = Path(__file__).resolve().parents[2] / "shared" / "data" / "zinc250k.smi.g
 @cache
 def molecules(n, every=7):
     """n SMILES of ZINC where it lies beside the project, else of the bundled sample."""
-    path = ZINC if ZINC.is_file() else bundled("data/moses_sample.smi.gz")
+    path = ZINC if ZINC.is_file() else bundled_file("data/moses_sample.smi.gz")
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         texts = [line.split()[0] for line in islice(lines, 0, n * every, every)]
     assert len(texts) == n

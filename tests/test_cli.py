@@ -16,14 +16,18 @@ import pytest
 import typer
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from grammar_rae import chem
 from grammar_rae.cli import app, arguments, files
+from grammar_rae.cli.catalogue import KINDS, first_words
+from grammar_rae.cli.recipe_files import read_recipe, recipe_toml
 from grammar_rae.datasets import sample_texts
 from grammar_rae.decoding import CONSTRAINTS
 from grammar_rae.errors import DataError
-from grammar_rae.resources import bundled
+from grammar_rae.recipes import RECIPES, Recipe
+from grammar_rae.resources import bundled_file
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -64,12 +68,11 @@ def smiles(tmp_path: Path) -> Path:
 
 COMMANDS = [
     *("demo", "train", "sample", "interpolate"),
-    *("encode", "decode", "reconstruct", "evaluate", "optimize", "expressions", "refit", "export"),
-    *("recipes", "constraints", "grammar", "benchmark"),
+    *("encode", "decode", "reconstruct", "evaluate", "optimize", "refit", "export", "check", "list"),
 ]
 
 
-@pytest.mark.parametrize("words", [[], *([command] for command in COMMANDS), ["grammar", "list"], ["grammar", "check"]])
+@pytest.mark.parametrize("words", [[], *([command] for command in COMMANDS), ["grammar", "check"]])
 def test_help(words: list[str]) -> None:
     result = grammar_rae(*words, "--help")
     assert result.exit_code == 0
@@ -77,7 +80,24 @@ def test_help(words: list[str]) -> None:
 
 
 def test_help_names_every_command() -> None:
-    assert set(COMMANDS) <= set(grammar_rae("--help").stdout.split())
+    shown = grammar_rae("--help").stdout.partition("Commands:")[2].splitlines()
+    assert {line.split()[0] for line in shown if line.strip()} == set(COMMANDS)  # and no hidden alias
+    assert not [line for line in shown if line.endswith("...")]
+
+
+def test_every_option_has_a_help_text_and_one_meaning() -> None:
+    """Options of one short name have one long name, and every help text is a phrase."""
+    long_names: dict[str, set[str]] = {}
+    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+        for one in getattr(command, "commands", {name: command}).values():
+            for parameter in one.params:
+                words = getattr(parameter, "help", None)
+                assert words and words[0].isupper() and words[-1] == ".", (name, parameter.name, words)
+                assert not words.startswith("Of "), (name, parameter.name, words)
+                for short in [option for option in parameter.opts if len(option) == 2]:
+                    others = [option for option in parameter.opts if len(option) > 2]
+                    long_names.setdefault(short, set()).update(others or [short])
+    assert {short: len(names) for short, names in long_names.items()} == dict.fromkeys(long_names, 1)
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -120,18 +140,59 @@ def test_wrong_usage(words: list[str]) -> None:
     assert "Traceback" not in result.output
 
 
-def test_recipes() -> None:
-    result = grammar_rae("recipes")
-    assert result.exit_code == 0
-    assert "molecules" in [line.split()[0] for line in result.stdout.splitlines()]
-    assert all(len(line.split()) > 2 for line in result.stdout.splitlines())
+@pytest.mark.parametrize("kind", KINDS)
+def test_list(kind: str) -> None:
+    result = grammar_rae("list", kind)
+    assert result.exit_code == 0, result.output
+    table = KINDS[kind]()
+    shown = result.stdout.splitlines()
+    names = [line.split()[0] for line in shown if line and line not in table]
+    assert names == [name for rows in table.values() for name in rows]
+    assert all(len(line.split()) > 2 for line in shown if line and line not in table)
+    assert ":math:" not in result.stdout and "\\" not in result.stdout
 
 
-def test_constraints() -> None:
-    result = grammar_rae("constraints")
-    assert result.exit_code == 0
-    assert {line.split()[0] for line in result.stdout.splitlines()} == set(CONSTRAINTS)
-    assert all(len(line.split()) > 2 for line in result.stdout.splitlines())
+def test_lists_hold_what_commands_take() -> None:
+    rows = {kind: {name for section in make().values() for name in section} for kind, make in KINDS.items()}
+    assert rows["recipes"] == set(RECIPES) and rows["constraints"] == set(CONSTRAINTS)
+    assert rows["models"] == {"molecules", "expressions"}
+    assert {"smiles", "zinc", "expressions"} <= rows["grammars"]
+
+
+def test_recipes_of_molecules_come_before_those_of_images() -> None:
+    shown = grammar_rae("list", "recipes").stdout
+    assert shown.index("  molecules ") < shown.index("\nimages\n") < shown.index("  image-rae ")
+
+
+def test_recipes_come_back_from_their_files(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    for recipe in RECIPES.values():
+        path.write_text(recipe_toml(recipe), encoding="utf-8")
+        found = read_recipe(str(path))
+        assert isinstance(found, Recipe) and type(found) is type(recipe)
+        assert json.dumps(found.to_dict()) == json.dumps(recipe.to_dict())
+
+
+def test_a_recipe_is_shown_edited_and_read(tmp_path: Path) -> None:
+    shown = grammar_rae("list", "recipes", "--show", "tiny").stdout
+    path = tmp_path / "own.toml"
+    path.write_text(shown.replace('form = "kekule"', 'form = "kekul"'))
+    assert "Did you mean 'kekule'?" in refused("train", "x.smi", "-o", tmp_path / "run", "--recipe", path)
+    path.write_text("latent = = 3")
+    assert "cannot be read as TOML" in refused("train", "x.smi", "-o", tmp_path / "run", "--recipe", path)
+    assert "no such file" in refused("train", "x.smi", "-o", tmp_path / "run", "--recipe", tmp_path / "absent.toml")
+    assert "Did you mean 'tiny'?" in refused("list", "recipes", "--show", "tinny")
+    assert grammar_rae("list", "scores", "--show", "qed").exit_code == 2
+
+
+def test_lists_stop_before_the_first_formula() -> None:
+    told = first_words("The paper's: z = h,\nat the cost :math:`\\beta h` (equation 1).\n\nMore.")
+    assert told == "The paper's: z = h."
+    assert first_words("Kept in :math:`[-c, c]`, all.") == "Kept in [-c, c], all."
+
+
+def test_an_unknown_list_suggests_the_nearest() -> None:
+    assert "Did you mean 'constraints'?" in refused("list", "constraint")
 
 
 @pytest.mark.parametrize(
@@ -142,41 +203,35 @@ def test_rules_are_one_text(rules: list[str] | None, text: str | None) -> None:
     assert arguments.constraint_text(rules) == text
 
 
-def test_grammar_list() -> None:
-    result = grammar_rae("grammar", "list")
-    assert {"smiles", "zinc", "expressions"} <= {line.split()[0] for line in result.stdout.splitlines()}
-
-
-def test_grammar_check_counts_what_is_not_covered(tmp_path: Path) -> None:
+def test_check_counts_what_is_not_covered(tmp_path: Path) -> None:
     path = tmp_path / "expressions.txt"
     path.write_text("1+x\nsin(x)/3\n1+y\n2*y\n1+4\n")
-    result = grammar_rae("grammar", "check", path, "--grammar", "expressions", "--form", "text")
+    result = grammar_rae("check", path, "--grammar", "expressions", "--form", "text")
     assert result.exit_code == 0, result.output
     assert "2 of 5 rows" in result.stdout
     counts = {line.split()[1]: line for line in result.stdout.partition("unsupported symbols")[2].splitlines() if line}
     assert counts["y"].split()[0] == "2"
     assert "line 3: 1+y" in counts["y"]
     assert counts["4"].split()[0] == "1"
+    assert grammar_rae("grammar", "check", path, "--grammar", "expressions", "--form", "text").stdout == result.stdout
 
 
-def test_grammar_check_takes_a_grammar_file(tmp_path: Path) -> None:
+def test_check_takes_a_grammar_file(tmp_path: Path) -> None:
     (tmp_path / "own.cfg").write_text("S -> 'a' S | 'b'\n")
     (tmp_path / "words.txt").write_text("ab\naab\nba\n")
-    result = grammar_rae(
-        "grammar", "check", tmp_path / "words.txt", "--grammar", tmp_path / "own.cfg", "--form", "text"
-    )
+    result = grammar_rae("check", tmp_path / "words.txt", "--grammar", tmp_path / "own.cfg", "--form", "text")
     assert "2 of 3 rows" in result.stdout
 
 
 def test_unknown_names_list_what_exists(smiles: Path) -> None:
-    assert "expressions" in refused("grammar", "check", smiles, "--grammar", "expresions")
-    assert "kekule" in refused("grammar", "check", smiles, "--form", "kekul")
+    assert "expressions" in refused("check", smiles, "--grammar", "expresions")
+    assert "kekule" in refused("check", smiles, "--form", "kekul")
     assert "molecules" in refused("train", smiles, "-o", smiles.parent / "run", "--recipe", "molecule")
     assert "qed" in refused("sample", "-m", smiles.parent, "--scores", "qde")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    assert "absent.smi" in refused("grammar", "check", tmp_path / "absent.smi")
+    assert "absent.smi" in refused("check", tmp_path / "absent.smi")
     assert "absent.smi" in refused("train", tmp_path / "absent.smi", "-o", tmp_path / "run", "--epochs", "1")
     assert not (tmp_path / "run" / "model.json").exists()
 
@@ -189,7 +244,7 @@ def test_there_must_be_something_to_resume(smiles: Path) -> None:
 def test_a_wrong_column_lists_the_columns(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("name,structure\nethanol,CCO\n")
-    told = refused("grammar", "check", path, "--column", "smile")
+    told = refused("check", path, "--column", "smile")
     assert "'structure'" in told
 
 
@@ -222,8 +277,8 @@ def test_outputs_that_cannot_be_written_are_refused_before_any_work(tmp_path: Pa
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
-    plain = outside("grammar", "check", tmp_path / "absent.smi")
-    shown = outside("--debug", "grammar", "check", tmp_path / "absent.smi")
+    plain = outside("check", tmp_path / "absent.smi")
+    shown = outside("--debug", "check", tmp_path / "absent.smi")
     assert plain.returncode == 2
     assert "Traceback" not in plain.stderr
     assert shown.returncode != 0
@@ -234,7 +289,7 @@ def test_a_closed_pipe_ends_quietly() -> None:
     # The shell's `| true` would race; a pipe whose reading end is closed from the start does not.
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-m", "grammar_rae", "grammar", "list"]
+    command = [sys.executable, "-m", "grammar_rae", "list", "grammars"]
     with os.fdopen(writing, "w") as pipe:
         done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True, check=False, env=ENVIRONMENT)
     assert done.returncode == 1
@@ -247,7 +302,7 @@ def test_ctrl_c_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
     import_module("grammar_rae.grammar")  # or it would keep the patched function for good
     monkeypatch.setattr("grammar_rae.resources.bundled_names", interrupt)
-    result = grammar_rae("grammar", "list")
+    result = grammar_rae("list", "grammars")
     assert result.exit_code == 130
     assert result.stderr == "interrupted\n"
 
@@ -317,7 +372,7 @@ TINY = ["--recipe", "tiny", "--epochs", "2", "--quiet"]
 def molecules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of 200 molecules, a header, a blank line and a text that is no molecule."""
     path = tmp_path_factory.mktemp("data") / "molecules.csv"
-    texts = sample_texts(bundled("data/moses_sample.smi.gz"), 200, seed=0)
+    texts = sample_texts(bundled_file("data/moses_sample.smi.gz"), 200, seed=0)
     rows = [f"m{i},{text}" for i, text in enumerate(texts)]
     path.write_text("\n".join(["name,structure", *rows, "", "bad,C1CC", ""]))
     return path
@@ -406,7 +461,7 @@ def test_encode_then_decode_is_reconstruct(name: str, run: Path, molecules: Path
     rows = table(reconstructed)
     assert len(rows) == 200
     assert [row["smiles"] for row in table(decoded)] == [row["reconstruction"] for row in rows]
-    share = re.search(r"\((\d+) of 200\)", told.stderr)
+    share = re.search(r"\((\d+) of 201; the codec rejects 1\)", told.stderr)
     assert share is not None
     assert int(share[1]) == sum(row["exact"] == "True" for row in rows)
     # Every row is in the result or among the rejected ones.

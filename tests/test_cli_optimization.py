@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 from grammar_rae.cli import app
 from grammar_rae.datasets import sample_texts
 from grammar_rae.model import TextModel
-from grammar_rae.resources import bundled
+from grammar_rae.resources import bundled_file
 
 MINE = """
 from __future__ import annotations
@@ -27,7 +27,7 @@ def carbons(text):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "run"
-    texts = sample_texts(bundled("data/moses_sample.smi.gz"), 100, 0)
+    texts = sample_texts(bundled_file("data/moses_sample.smi.gz"), 100, 0)
     TextModel("tiny", epochs=1).fit(texts, folder=folder, jobs=1)
     return folder
 
@@ -80,13 +80,13 @@ def test_a_score_and_data_of_the_users_own(model: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--score", "beauty"], "no score of this name"),
-        (["--score", "qed", "--strategy", "luck"], "no strategy of this name"),
-        (["--score", "qed", "--budget", "3"], "no multiple"),
+        (["--score", "beauty"], "unknown score"),
+        (["--score", "qed", "--strategy", "luck"], "unknown strategy"),
+        (["--score", "qed", "--budget", "3"], "expected a multiple"),
         (["--score", "qed", "--budget", "0"], "budget"),
         (["--score", "missing.py:f"], "no such file"),
         (["--score", "mine.py"], "mine.py:FUNCTION"),
-        (["--score", "qed", "--constraint", "luck"], "no constraint of this name"),
+        (["--score", "qed", "--constraint", "luck"], "unknown constraint"),
         (["--score", "qed", "--jobs", "0"], "jobs 0"),
         (["--score", "qed", "--resume"], "no optimisation to resume"),
         (["--score", "qed", "--data", "missing.smi"], "missing.smi"),

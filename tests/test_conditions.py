@@ -69,8 +69,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TokenDataset:
     return TokenDataset.open(folder)
 
 
-def tiny(**overrides: Any) -> Recipe:
-    recipe = RECIPES["tiny"].replaced(**(TOLD | {"batch_size": 12} | overrides))
+def tiny(**overrides: Any) -> TextRecipe:
+    recipe = RECIPES["tiny"].replace(**(TOLD | {"batch_size": 12} | overrides))
     assert isinstance(recipe, TextRecipe)
     return recipe
 
@@ -153,9 +153,9 @@ def test_properties_of_a_known_molecule() -> None:
 
 def test_what_is_told_in_training_is_a_part_of_what_is_known() -> None:
     rows, row = described(4000), condition(4000, none=0.4)
-    told = row.hidden(rows, generator())
+    told = row.mask(rows, generator())
     values, masks, marks = told.split([2, 2, 1], dim=1)
-    known = row.known(rows)
+    known = row.standardise(rows)
     there = ~known.isnan()
     assert told.shape == (4000, row.size)
     assert (masks[~there] == 0).all() and (values[masks == 0] == 0).all()
@@ -169,7 +169,7 @@ def test_what_is_told_in_training_is_a_part_of_what_is_known() -> None:
 
 def test_validation_tells_the_order_of_atoms_alone() -> None:
     rows, row = described(), condition()
-    told = row.seen(rows)
+    told = row.tell_order(rows)
     assert told[:, :4].eq(0).all() and torch.equal(told[:, 4].bool(), rows.reordered)
 
 
@@ -177,20 +177,20 @@ def test_validation_tells_the_order_of_atoms_alone() -> None:
 @given(value=st.floats(-1000, 1000), reordered=st.booleans())
 def test_what_somebody_asks_for(value: float, reordered: bool) -> None:
     row = condition()
-    told = row.told(3, {"rings": value, "weight": torch.tensor([300.0, math.nan, 310.0])}, reordered)
+    told = row.tell(3, {"rings": value, "weight": torch.tensor([300.0, math.nan, 310.0])}, reordered)
     standard = (value - row.mean[1].item()) / row.deviation[1].item()
     assert told[:, 1].tolist() == pytest.approx([min(max(standard, -FARTHEST), FARTHEST)] * 3, rel=1e-4, abs=1e-4)
     assert told[:, 2].tolist() == [1, 0, 1] and told[1, 0] == 0
     assert told[:, 3:].tolist() == [[1, float(reordered)]] * 3
-    assert row.told(2).eq(0).all()
+    assert row.tell(2).eq(0).all()
 
 
 def test_what_cannot_be_told() -> None:
     with pytest.raises(UnknownNameError, match="colour"):
-        condition().told(1, {"colour": 1.0})
+        condition().tell(1, {"colour": 1.0})
     for asked in ({"values": {"logp": 1.0}}, {"reordered": True}):
         with pytest.raises(InputError, match="told nothing but the code"):
-            NoCondition().told(1, **asked)
+            NoCondition().tell(1, **asked)
     with pytest.raises(InputError, match="other properties"):
         Properties(["rings", "weight"]).adopt(facts(9))
 
@@ -204,8 +204,8 @@ def test_conditions_that_cannot_be_used(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", CONDITIONS)
 def test_every_condition_tells_as_many_numbers_as_it_says(name: str) -> None:
     row, rows = CONDITIONS[name](**({} if name == "none" else {"names": NAMES})), described(7)
-    assert row.hidden(rows, generator()).shape == row.seen(rows).shape == row.told(7).shape == (7, row.size)
-    assert row.known(rows).shape == (7, len(row.names))
+    assert row.mask(rows, generator()).shape == row.tell_order(rows).shape == row.tell(7).shape == (7, row.size)
+    assert row.standardise(rows).shape == (7, len(row.names))
 
 
 # --- heads -----------------------------------------------------------------------------------------------------------
@@ -303,7 +303,7 @@ def test_a_model_that_is_told_trains_saves_and_loads(data: TokenDataset, tmp_pat
         torch.testing.assert_close(condition.mean, model.autoencoder_.condition.mean, **tolerance)
         assert len(other.decode(z)) == 3
         assert not exact or other.decode(z) == model.decode(z)
-    given = [model.autoencoder_.smooth(torch.zeros(1, 8), told=told) for told in (None, condition.told(1))]
+    given = [model.autoencoder_.smooth(torch.zeros(1, 8), told=told) for told in (None, condition.tell(1))]
     assert torch.equal(*given)
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from grammar_rae.codecs import GrammarCodec
 from grammar_rae.errors import InputError, TextError
-from grammar_rae.expressions import GRID, MAX_CHARACTERS, equivalents, evaluate, expression_set
+from grammar_rae.expressions import GRID, MAX_CHARACTERS, are_equivalent, evaluate, expression_set
 from grammar_rae.grammar import CompiledParser, read_grammar
 
 X = np.array([[-10.0, -1.0, -0.0], [0.5, 1.0, 1e3]])
@@ -170,7 +170,7 @@ def test_no_depth_and_no_length_exhausts_anything():
             evaluate(text, X)
     with pytest.raises(TextError, match=r"too long.*10001 characters"):
         evaluate("x" * 10_001, X)
-    with pytest.raises(TextError, match=r"must be text.*NoneType"):
+    with pytest.raises(TextError, match=r"must be a string.*NoneType"):
         evaluate(None, X)
 
 
@@ -191,26 +191,26 @@ def test_the_result_has_the_shape_of_x_and_memory_of_its_own():
 
 def test_equivalents_are_the_same_function_and_no_other():
     texts = ["x+1", "1+x", "(x)+1", "x/1+1", "x+2-1", "x+1.001", "x*1", "sin(x)", "nothing", None]
-    assert equivalents(texts, "x+1").tolist() == [True] * 5 + [False] * 5
+    assert are_equivalent(texts, "x+1").tolist() == [True] * 5 + [False] * 5
     # On most of the grid exp(x*x) leaves no digit for the 1.
-    assert equivalents(["1+exp(x*x)", "2+exp(x*x)"], "exp(x*x)+1").tolist() == [True, False]
-    assert equivalents(iter([]), "x").shape == (0,)
-    assert equivalents([], "x").dtype == np.bool_
+    assert are_equivalent(["1+exp(x*x)", "2+exp(x*x)"], "exp(x*x)+1").tolist() == [True, False]
+    assert are_equivalent(iter([]), "x").shape == (0,)
+    assert are_equivalent([], "x").dtype == np.bool_
 
 
 def test_what_is_infinite_or_nan_has_to_be_so_in_the_other_too():
     texts = ["exp(exp(x*x))", "2*exp(exp(x*x))", "x", "1/(x-x)", "2/(x-x)", "-1/(x-x)", "0/(x-x)", "(x-x)/0"]
-    assert equivalents(texts, "1/0").tolist() == [False] * 3 + [True, True] + [False] * 3
-    assert equivalents(texts, "0/0").tolist() == [False] * 6 + [True, True]
-    assert equivalents(texts, "0").tolist() == [False] * 8
-    assert equivalents(texts, "exp(exp(x*x))").tolist() == [True] + [False] * 7
+    assert are_equivalent(texts, "1/0").tolist() == [False] * 3 + [True, True] + [False] * 3
+    assert are_equivalent(texts, "0/0").tolist() == [False] * 6 + [True, True]
+    assert are_equivalent(texts, "0").tolist() == [False] * 8
+    assert are_equivalent(texts, "exp(exp(x*x))").tolist() == [True] + [False] * 7
 
 
 def test_equivalence_is_refused_for_no_expression_and_for_a_single_text():
     with pytest.raises(TextError):
-        equivalents(["x"], "y")
+        are_equivalent(["x"], "y")
     with pytest.raises(InputError, match="must be a list"):
-        equivalents("x", "x")
+        are_equivalent("x", "x")
 
 
 # ---- the set
@@ -264,7 +264,7 @@ def test_the_order_is_that_of_the_published_rows():
 
 def test_the_optimum_is_among_the_published_rows_once():
     texts = the_set()
-    found = np.flatnonzero(equivalents(texts[98_000:103_000], "1/3+x+sin(x*x)")) + 98_000
+    found = np.flatnonzero(are_equivalent(texts[98_000:103_000], "1/3+x+sin(x*x)")) + 98_000
     assert [texts[i] for i in found] == ["1/3+(x)+sin(x*x)", "1/3+x+sin(x*x)"]
     assert (found < 100_000).tolist() == [True, False]
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,11 +19,11 @@ FILES = [*GRAMMARS, "data/moses_sample.smi.gz", "data/README.md"]
 REPORT = """
 import hashlib, sys
 from grammar_rae import resources
-from grammar_rae.resources import bundled, bundled_names
+from grammar_rae.resources import bundled_file, bundled_names
 print(resources.__file__)
 print(",".join(bundled_names("grammars", ".cfg")))
 for name in sys.argv[1:]:
-    print(hashlib.sha256(bundled(name).read_bytes()).hexdigest())
+    print(hashlib.sha256(bundled_file(name).read_bytes()).hexdigest())
 """
 
 Place = Callable[[Path], tuple[Path, dict[str, str], str]]
@@ -60,6 +61,15 @@ def wheel(scratch: Path) -> tuple[Path, dict[str, str], str]:
     return site, {"PYTHONPATH": str(site)}, ""
 
 
+def test_the_wheel_holds_no_benchmark(tmp_path: Path) -> None:
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path, cwd=ROOT)
+    (archive,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(archive) as wheel_file:
+        tops = {name.split("/", 1)[0] for name in wheel_file.namelist() if ".dist-info/" not in name}
+        assert tops == {"grammar_rae"}
+        assert not [name for name in wheel_file.namelist() if "benchmark" in name]
+
+
 @pytest.mark.parametrize("place", [checkout, editable, wheel])
 def test_bundled_files_are_found(place: Place, tmp_path: Path) -> None:
     home, env, prelude = place(tmp_path)
@@ -77,6 +87,7 @@ def test_the_source_distribution_holds_what_the_wheel_needs(tmp_path: Path) -> N
     with tarfile.open(archive) as tar:
         names = {name.split("/", 1)[1] for name in tar.getnames()}
     needed = {*FILES, "pyproject.toml", "LICENSE", "README.md", "constraints.txt", "grammar_rae/resources.py"}
+    needed |= {"benchmarks/__main__.py", "tests/benchmarks/test_images.py"}
     assert needed <= names
     # A clone's own litter stays out.
     assert not [name for name in names if "__pycache__" in name or name.startswith((".git/", "run"))]

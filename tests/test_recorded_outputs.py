@@ -5,6 +5,7 @@ draws into others, so a few of them may differ; none may differ where the likeli
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ MODELS = sorted(RECORDED)
 @pytest.fixture(scope="module", params=MODELS)
 def recorded(request):
     model = grammar_rae.load(request.param)
-    model.recipe_ = model.recipe_.replaced(precision="32-true")
+    model.fitted_ = replace(model.fitted_, recipe=model.recipe_.replace(precision="32-true"))
     return model, RECORDED[request.param]
 
 

@@ -115,7 +115,7 @@ def test_penalized_logp_is_the_sum_of_three_z_scores(text):
 
 def test_fitted_constants_make_each_term_a_z_score():
     texts = [*molecules(60), "no molecule", "C1CCCCCCCC1"]
-    fitted, found = SCORES["penalized_logp"].fitted(texts)
+    fitted, found = SCORES["penalized_logp"].fit_constants(texts)
     assert fitted.standardizes
     assert [i for i, _ in found.failures] == [60]
     assert np.isnan(found.values).nonzero()[0].tolist() == [60]
@@ -136,20 +136,20 @@ def test_fitted_constants_make_each_term_a_z_score():
 
 
 def test_a_term_that_never_differs_is_counted_in_its_own_unit():
-    fitted, found = SCORES["penalized_logp"].fitted(["CCO", "CCCCN", "c1ccccc1"])
+    fitted, found = SCORES["penalized_logp"].fit_constants(["CCO", "CCCCN", "c1ccccc1"])
     assert (fitted.constants["ring_mean"], fitted.constants["ring_std"]) == (0, 1)
     assert np.isfinite(found.values).all()
-    alone, found = SCORES["penalized_logp"].fitted(["CCO"])
+    alone, found = SCORES["penalized_logp"].fit_constants(["CCO"])
     assert found.values.tolist() == [0]
     assert alone.constants["logp_std"] == alone.constants["sa_std"] == 1
     # Three times 0.1 has a standard deviation of 1e-17 by rounding; and some spreads are too small for a square.
     for values in ([0.1] * 3, [0.0, 1e-200]):
         tiny = Score("tiny", StandardizedSum(lambda text: {"a": float(text)}, {"a_mean": 0, "a_std": 1}), True, "")
-        assert tiny.fitted(map(str, values))[0].constants["a_std"] == 1
+        assert tiny.fit_constants(map(str, values))[0].constants["a_std"] == 1
 
 
 def test_the_others_are_fitted_by_being_evaluated():
-    fitted, found = SCORES["logp"].fitted(TEXTS)
+    fitted, found = SCORES["logp"].fit_constants(TEXTS)
     assert fitted is SCORES["logp"]
     assert not fitted.standardizes
     assert fitted.constants == {}
@@ -158,9 +158,9 @@ def test_the_others_are_fitted_by_being_evaluated():
 
 def test_a_fit_without_any_value_is_refused():
     with pytest.raises(InputError, match=r"penalized_logp.*no text has it \(RDKit cannot read"):
-        SCORES["penalized_logp"].fitted(["nothing", "at_all"])
+        SCORES["penalized_logp"].fit_constants(["nothing", "at_all"])
     with pytest.raises(InputError, match="there is no text"):
-        SCORES["penalized_logp"].fitted([])
+        SCORES["penalized_logp"].fit_constants([])
 
 
 # ---- errors of expressions
@@ -219,8 +219,8 @@ def test_a_parameter_makes_a_score_of_its_own() -> None:
         ("expression_error=", TextError, "empty"),
         ("expression_error=y", TextError, "'y'"),
         ("expression_error=exp(exp(x))", InputError, "must be finite"),
-        (3, InputError, r"no score.*3, a int"),
-        (None, InputError, "no score"),
+        (3, InputError, r"not a score.*3, a int"),
+        (None, InputError, "not a score"),
     ],
 )
 def test_what_is_no_score_is_refused(what: object, error: type[Exception], words: str) -> None:
@@ -357,7 +357,7 @@ def test_a_row_of_the_table_is_evaluated_like_its_column():
     found = evaluate("logp", TEXTS)
     np.testing.assert_array_equal(found.values, score(TEXTS, ["logp"])["logp"])
     assert [i for i, _ in found.failures] == [1, 3]
-    assert found.failures[0][1] == "a SMILES has no blanks"
+    assert found.failures[0][1] == "a SMILES cannot contain blanks"
     assert found.failures[1][1] == "the SMILES is empty"
     assert evaluate("logp", []).values.shape == (0,)
 
@@ -392,9 +392,9 @@ def test_processes_change_nothing_and_take_lambdas():
     alone, together = evaluate(one, texts), evaluate(one, texts, jobs=2)
     np.testing.assert_array_equal(alone.values, together.values)
     assert alone.failures == together.failures == [(1, "ZeroDivisionError: float division by zero"), alone.failures[1]]
-    fitted, found = SCORES["penalized_logp"].fitted(["CCO", "x", "CCN"], jobs=2)
+    fitted, found = SCORES["penalized_logp"].fit_constants(["CCO", "x", "CCN"], jobs=2)
     assert found.failures[0][0] == 1
-    assert fitted.constants == SCORES["penalized_logp"].fitted(["CCO", "x", "CCN"])[0].constants
+    assert fitted.constants == SCORES["penalized_logp"].fit_constants(["CCO", "x", "CCN"])[0].constants
     lock = threading.Lock()
     with pytest.raises(InputError, match=r"cannot be sent to another process.*jobs=1"):
         evaluate(lambda text: lock.locked(), texts, jobs=2)

@@ -1,14 +1,16 @@
 """Everything that needs RDKit: reading and writing SMILES, descriptors, fingerprints, fragments, filters, drawing.
 
-No other part of the package imports rdkit. All functions take and give plain text and numbers, raise
+No other part of the package imports rdkit. All functions take and return plain text and numbers, raise
 :class:`~grammar_rae.errors.TextError` where RDKit refuses a text, and keep RDKit's log silent while they run.
 """
 
 from grammar_rae.chem.descriptors import DESCRIPTORS, heavy_atoms, logp, qed, rings, sa, weight
 from grammar_rae.chem.drawing import svg, svg_grid
 from grammar_rae.chem.filters import filter_matches
-from grammar_rae.chem.fingerprints import morgan
+from grammar_rae.chem.fingerprints import COUNT_FINGERPRINTS, folded_counts, morgan
 from grammar_rae.chem.fragments import brics_fragments, scaffold
+from grammar_rae.chem.measures import MEASURES, measure
+from grammar_rae.chem.pharmacophores import pharmacophores
 from grammar_rae.chem.smiles import (
     FRAGMENTS,
     MAX_CHARACTERS,
@@ -19,15 +21,17 @@ from grammar_rae.chem.smiles import (
     kekule,
 )
 from grammar_rae.chem.topology import Ring, ring_list
-from grammar_rae.chem.traits import TRAITS, portraits
+from grammar_rae.chem.traits import TRAITS, compute_traits
 from grammar_rae.chem.valence import LARGEST_CAPACITY, ORGANIC, capacities
 from grammar_rae.chem.writing import kekule_as_written
 
 __all__ = [
+    "COUNT_FINGERPRINTS",
     "DESCRIPTORS",
     "FRAGMENTS",
     "LARGEST_CAPACITY",
     "MAX_CHARACTERS",
+    "MEASURES",
     "ORGANIC",
     "TRAITS",
     "Ring",
@@ -36,14 +40,17 @@ __all__ = [
     "canonical",
     "canonical_or_none",
     "capacities",
+    "compute_traits",
     "filter_matches",
+    "folded_counts",
     "heavy_atoms",
     "is_valid",
     "kekule",
     "kekule_as_written",
     "logp",
+    "measure",
     "morgan",
-    "portraits",
+    "pharmacophores",
     "qed",
     "ring_list",
     "rings",

@@ -1,4 +1,4 @@
-"""Molecules as SVG that can stand in any page: no scripts, identifiers, classes or style sheets, nothing to load.
+"""Molecules as self-contained SVG for any page: without scripts, identifiers, classes or style sheets.
 
 The black of bonds and carbon is written as ``currentColor`` and the other elements' colours are of middle brightness,
 so that one drawing is readable on light and dark pages; the background is transparent.
@@ -19,7 +19,7 @@ _SPACE = "http://www.w3.org/2000/svg"
 _FONT = "system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif"
 _LEGEND_HEIGHT = 20
 _MONOSPACE = "ui-monospace,Menlo,Consolas,monospace"
-# Mean widths of a letter at 12 px, by which text is shortened: nothing here can measure it.
+# Mean widths of a letter at 12 px, an estimate by which text is shortened.
 _LETTER = {_FONT: 6.2, _MONOSPACE: 7.3}
 _MOST_ATOMS = 400  # the time of a layout grows with the cube of the atoms: 0.1 s here, 15 s at 2,000
 
@@ -44,7 +44,7 @@ _ATTRIBUTE = re.compile(r"([\w-]+)='([^']*)'")
 
 @quiet
 def svg(text: str, size: tuple[int, int] = (220, 160), legend: str | None = None) -> str:
-    """One molecule as an ``<svg>`` element; a text that is no molecule gives a box that says so.
+    """One molecule as an ``<svg>`` element; an invalid SMILES becomes a box that says so.
 
     Parameters
     ----------
@@ -58,9 +58,9 @@ def svg(text: str, size: tuple[int, int] = (220, 160), legend: str | None = None
     Raises
     ------
     InputError
-        When the size has no room for a drawing.
+        When the size is too small for a drawing.
     """
-    width, height = _checked(size)
+    width, height = _check_size(size)
     return _element(_cell(text, width, height, legend), width, height, f"Structure of {text}")
 
 
@@ -76,15 +76,17 @@ def svg_grid(
     Raises
     ------
     InputError
-        When the legends are not as many as the texts, or a number makes no sense.
+        When the numbers of legends and texts differ, or a size or number of columns is invalid.
     """
-    width, height = _checked(size)
+    width, height = _check_size(size)
     if isinstance(texts, str):
-        raise InputError("a grid needs a list of SMILES", received=f"the single text {texts!r}")
+        raise InputError("texts must be a list of SMILES", received=repr(texts), expected=f"[{texts!r}]")
     if legends is not None and len(legends) != len(texts):
-        raise InputError("each molecule needs one legend", received=f"{len(legends)} legends", expected=str(len(texts)))
+        raise InputError(
+            "every molecule needs one legend", received=f"{len(legends)} legends", expected=str(len(texts))
+        )
     if columns < 1:
-        raise InputError("a grid needs a column", received=f"columns={columns}", expected="1 or more")
+        raise InputError("a grid needs at least one column", received=f"columns={columns}", expected="1 or more")
     columns = min(columns, max(len(texts), 1))
     cells = [
         f"<g transform='translate({i % columns * width} {i // columns * height})'>"
@@ -96,7 +98,7 @@ def svg_grid(
     return _element("".join(cells), columns * width, rows * height, f"Structures of {len(texts)} molecules")
 
 
-def _checked(size: tuple[int, int]) -> tuple[int, int]:
+def _check_size(size: tuple[int, int]) -> tuple[int, int]:
     width, height = size
     if width < 40 or height < 40:
         raise InputError("the drawing is too small", received=f"size={size}", expected="at least 40 by 40 pixels")
@@ -106,7 +108,7 @@ def _checked(size: tuple[int, int]) -> tuple[int, int]:
 def _element(body: str, width: int, height: int, name: str) -> str:
     return (
         f"<svg xmlns='{_SPACE}' width='{width}' height='{height}' viewBox='0 0 {width} {height}' role='img' "
-        f"aria-label='{_safe(name)}'>{body}</svg>"
+        f"aria-label='{_escape(name)}'>{body}</svg>"
     )
 
 
@@ -122,13 +124,13 @@ def _cell(text: str, width: int, height: int, legend: str | None) -> str:
         large = atoms > _MOST_ATOMS
         body = _box(f"{atoms:,} atoms", text, width, room) if large else _strokes(mol, width, room)
     if legend is not None:
-        # The base line 0.3 em under the strip's middle puts the letters in its middle.
+        # A base line 0.3 em below the middle of the strip centres the letters.
         body += _label(legend, width, (room + height) / 2 + 3.6)
-    return f"<g><title>{_safe(text)}</title><rect width='{width}' height='{height}' fill='none'/>{body}</g>"
+    return f"<g><title>{_escape(text)}</title><rect width='{width}' height='{height}' fill='none'/>{body}</g>"
 
 
 def _strokes(mol: Any, width: int, height: int) -> str:
-    """RDKit's drawing of a molecule without RDKit's frame around it."""
+    """RDKit's drawing of a molecule, without RDKit's frame."""
     canvas = rdMolDraw2D.MolDraw2DSVG(width, height)
     options: Any = canvas.drawOptions()
     options.clearBackground = False
@@ -145,7 +147,7 @@ def _strokes(mol: Any, width: int, height: int) -> str:
         canvas.DrawMolecule(mol)
     canvas.FinishDrawing()
     found = _BODY.search(canvas.GetDrawingText())
-    return _joined(found.group(1)) if found else ""
+    return _join_paths(found.group(1)) if found else ""
 
 
 def _rgb(colour: str) -> tuple[float, float, float]:
@@ -153,8 +155,8 @@ def _rgb(colour: str) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _joined(drawing: str) -> str:
-    """RDKit's paths, those that look alike joined into one: a third of the bytes, and no class names."""
+def _join_paths(drawing: str) -> str:
+    """Join RDKit's paths of equal style: a third of the bytes, and no class names."""
     alike: dict[str, list[str]] = {}
 
     def take(found: re.Match[str]) -> str:
@@ -174,7 +176,7 @@ def _joined(drawing: str) -> str:
 
 
 def _box(why: str, text: str, width: int, height: int) -> str:
-    """What stands in the place of a drawing that cannot be made."""
+    """The box that replaces a drawing that cannot be made."""
     return (
         f"<rect x='6' y='6' width='{width - 12}' height='{height - 12}' rx='8' fill='none' stroke='#c2570c' "
         "stroke-dasharray='5 4'/>"
@@ -189,10 +191,10 @@ def _label(text: str, width: int, y: float, colour: str = "currentColor", font: 
     line = line if len(line) <= most else line[: most - 1] + "…"
     return (
         f"<text x='{width / 2:g}' y='{y:g}' font-size='12' text-anchor='middle' fill='{colour}' "
-        f'font-family="{font}">{_safe(line)}</text>'
+        f'font-family="{font}">{_escape(line)}</text>'
     )
 
 
-def _safe(text: str) -> str:
-    """Escaped for an element or an attribute, without the control characters that XML forbids."""
+def _escape(text: str) -> str:
+    """Escape a text for an element or an attribute, without the control characters that XML forbids."""
     return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text)), quote=True)

@@ -1,10 +1,10 @@
-"""The filters of MOSES: what medicinal chemists would not make.
+"""The filters of MOSES: structures that medicinal chemists would avoid.
 
 A molecule passes when it has no ring of eight atoms or more, no formal charge and no element but H, C, N, O, F, S, Cl
 and Br, and holds none of two lists of substructures: the medicinal chemistry filters (MCF) of MOSES, and PAINS (Baell
 and Holloway, 2010). RDKit has PAINS among its data, and corrected some of them after MOSES had taken its copy. Those,
-and MCF, lie beside this file (``NOTICE.md`` has their origin and licences), so that the share that passes is what MOSES
-calls so.
+and MCF, lie beside this file (``NOTICE.md`` has their origin and licences), so that the share of molecules that pass is
+that of MOSES.
 
 Polykovskiy et al., "Molecular Sets (MOSES): A Benchmarking Platform for Molecular Generation Models" (2020).
 """
@@ -27,7 +27,7 @@ _LARGEST_RING = 7
 
 @quiet
 def filter_matches(text: str) -> list[str]:
-    """What keeps a molecule from passing the filters, in words; nothing where it passes.
+    """The reasons why a molecule fails the filters; empty if it passes.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def filter_matches(text: str) -> list[str]:
 
 
 def passes(found: Any) -> bool:
-    """Whether RDKit's molecule passes: :func:`filter_matches` would be empty. It stops at the first match."""
+    """Whether RDKit's molecule passes, as an empty :func:`filter_matches` would say; stops at the first match."""
     if _plain_reasons(found):
         return False
     with_hydrogens = Chem.AddHs(found)

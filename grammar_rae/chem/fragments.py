@@ -1,4 +1,4 @@
-"""Parts of a molecule: what is left when retrosynthetic bonds are cut, and what is left without its side chains."""
+"""Parts of a molecule: its BRICS fragments, and its scaffold without side chains."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ _murcko: Any = MurckoScaffold  # RDKit's type stubs lack its annotations
 def brics_fragments(text: str) -> list[str]:
     """The fragments between a molecule's BRICS bonds (Degen et al., 2008), as SMILES with a numbered dummy at each cut.
 
-    A fragment that occurs twice is there twice; a molecule without such a bond is one fragment.
+    A fragment that occurs twice is listed twice; a molecule without such a bond is a single fragment.
 
     Raises
     ------

@@ -45,8 +45,8 @@ _capture_lock = Lock()
 
 
 @quiet
-def captured(call: Callable[[], Any]) -> tuple[Any, list[str]]:
-    """The result of ``call()`` and the lines that RDKit reports as errors meanwhile, without their time of day."""
+def capture_errors(call: Callable[[], Any]) -> tuple[Any, list[str]]:
+    """Run ``call()``; return its result and the lines that RDKit logs as errors, without their time of day."""
     with _capture_lock, rdBase.CaptureErrorLog() as log:
         result = call()
     return result, [_TIME.sub("", line) for line in log.messages.splitlines()]

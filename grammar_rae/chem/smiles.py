@@ -7,14 +7,14 @@ from typing import Any
 from rdkit import Chem
 from rdkit.Chem import rdMolDescriptors
 
-from grammar_rae.chem.log import captured, quiet
+from grammar_rae.chem.log import capture_errors, quiet
 from grammar_rae.errors import TextError, UnknownNameError
 
 #: The longest SMILES that is handed to RDKit. RDKit follows a chain of atoms recursively; between 14,000 and
-#: 20,000 atoms it overflows the stack of 8 MB that threads commonly have, and that ends the process without a word.
+#: 20,000 atoms it overflows the stack of 8 MB that threads commonly have, and that ends the process without an error.
 MAX_CHARACTERS = 5000
 
-# RDKit ends a SMILES at a blank and skips some bytes outside ASCII, and so would read another molecule than was meant.
+# RDKit ends a SMILES at a blank and skips some bytes outside ASCII, and so would read a different molecule.
 _SMILES_CHARACTERS = re.compile(r"[!-~]+")
 _OTHER_CHARACTER = re.compile(r"[^!-~]")
 
@@ -23,7 +23,7 @@ _REASON_TAIL = re.compile(r"( while parsing| for input): .*$")
 
 
 def molecule_or_none(text: object) -> Any:
-    """RDKit's sanitised molecule, or None: the fast path, which does not ask why; callers keep the log quiet."""
+    """RDKit's sanitised molecule, or None, without a reason (the fast path); callers keep the log quiet."""
     if not isinstance(text, str) or len(text) > MAX_CHARACTERS:
         return None
     text = text.strip()
@@ -31,7 +31,7 @@ def molecule_or_none(text: object) -> Any:
         return None
     try:
         molecule = Chem.MolFromSmiles(text)
-    except (ValueError, RuntimeError):  # RDKit's own invariants, on the oddest of texts
+    except (ValueError, RuntimeError):  # violations of RDKit's own invariants, by very odd texts
         return None
     return molecule if molecule is not None and molecule.GetNumAtoms() else None
 
@@ -45,9 +45,9 @@ def molecule(text: str) -> Any:
 
 
 def _refusal(text: object) -> TextError:
-    """The error that tells why :func:`molecule_or_none` gave None, in RDKit's own words where it has some."""
+    """The error that says why :func:`molecule_or_none` returned None, in RDKit's own words where there are any."""
     if not isinstance(text, str):
-        return TextError("a SMILES must be text", text=str(text), received=f"{text!r}, a {type(text).__name__}")
+        return TextError("a SMILES must be a string", text=str(text), received=f"{text!r}, a {type(text).__name__}")
     start = len(text) - len(text.lstrip())
     stripped = text.strip()
     if not stripped:
@@ -63,7 +63,7 @@ def _refusal(text: object) -> TextError:
     if other:
         blank = other.group().isspace()
         return TextError(
-            f"a SMILES has no {'blanks' if blank else f'character {other.group()!r}'}",
+            f"a SMILES cannot contain {'blanks' if blank else f'character {other.group()!r}'}",
             text=text,
             position=start + other.start(),
             remedy="Pass the SMILES alone, without a name or other columns." if blank else None,
@@ -76,21 +76,21 @@ def _refusal(text: object) -> TextError:
 
 def _reason(text: str) -> tuple[str, int | None]:
     """RDKit's reason for refusing a text and, for an error of syntax, the index of the character near which it is."""
-    parsed, lines = captured(lambda: Chem.MolFromSmiles(text, sanitize=False))
+    parsed, lines = capture_errors(lambda: Chem.MolFromSmiles(text, sanitize=False))
     if parsed is not None:
         try:
             Chem.SanitizeMol(parsed)
         except (ValueError, RuntimeError) as error:
             return _sentence(str(error)), None
         return "no reason given", None
-    # Another thread may be reading another text meanwhile, and its messages arrive here too: take those of this one.
+    # Messages about texts that other threads read meanwhile arrive here too: keep those about this text.
     ours = [i for i, line in enumerate(lines) if line.endswith((f" while parsing: {text}", f" for input: '{text}'"))]
     if not ours:
         return "no reason given", None
     first, rest = lines[ours[0]], lines[ours[0] + 1 : ours[-1]]
     reason = _sentence(_REASON_TAIL.sub("", first.removeprefix("SMILES Parse Error: ")))
     places = [int(found.group(1)) for found in map(_NEAR.search, rest) if found]
-    # RDKit counts from 1, and counts the end of the text as a place.
+    # RDKit counts from 1, and counts the end of the text as a position.
     return (f"{reason} near character {places[0]}", min(places[0], len(text)) - 1) if places else (reason, None)
 
 
@@ -102,10 +102,10 @@ def _one(found: Any, text: str) -> Any:
     parts = len(Chem.GetMolFrags(found))
     if parts > 1:
         raise TextError(
-            f"the '.' in this SMILES makes {parts} separate molecules",
+            f"the SMILES contains {parts} molecules separated by '.'",
             text=text,
             position=text.index("."),
-            expected="one",
+            expected="one molecule",
             remedy="Pass fragments='largest' to take the largest of them, or fragments='keep' to keep them all.",
         )
     return found
@@ -127,16 +127,16 @@ def _all(found: Any, text: str) -> Any:
     return found
 
 
-#: What is done with a SMILES of several molecules.
+#: What to do with a SMILES of several molecules.
 FRAGMENTS: dict[str, Callable[[Any, str], Any]] = {"refuse": _one, "largest": _largest, "keep": _all}
 
 
 def _single(text: str, fragments: str) -> Any:
-    """The molecule of a text after the choice of fragments; RDKit is asked for the parts only where a '.' stands."""
+    """Read a text and treat its fragments; RDKit looks for parts only where the text contains a '.'."""
     try:
         choose = FRAGMENTS[fragments]
     except KeyError:
-        raise UnknownNameError("treatment of fragments", fragments, FRAGMENTS) from None
+        raise UnknownNameError("value of fragments", fragments, FRAGMENTS) from None
     found = molecule(text)
     return choose(found, text) if "." in text else found
 
@@ -164,7 +164,7 @@ def canonical(text: str) -> str:
 
 @quiet
 def canonical_or_none(text: str) -> str | None:
-    """RDKit's canonical SMILES, or None for a text that is no molecule (faster than an error)."""
+    """RDKit's canonical SMILES, or None for an invalid text (faster than an error)."""
     found = molecule_or_none(text)
     try:
         return None if found is None else _write(found, text, kekule=False)
@@ -174,7 +174,7 @@ def canonical_or_none(text: str) -> str | None:
 
 @quiet
 def is_valid(text: str) -> bool:
-    """Whether RDKit parses and sanitises the text; the empty text is no molecule."""
+    """Whether RDKit parses and sanitises the text; the empty text is invalid."""
     return molecule_or_none(text) is not None
 
 

@@ -1,4 +1,4 @@
-"""Many numbers and parts of each molecule, read once, in several processes."""
+"""Many properties of each molecule, which is read once, in several processes."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -20,7 +20,7 @@ _crippen: Any = Crippen
 _descriptors: Any = Descriptors
 _qed: Any = QED
 
-#: name -> function of RDKit's molecule. What is a number gives a float.
+#: Name -> function of RDKit's molecule. Numbers are floats.
 TRAITS: dict[str, Callable[[Any], Any]] = {
     "fingerprints": partial(packed_morgan, bits=1024),
     "long_fingerprints": partial(packed_morgan, bits=4096),
@@ -45,8 +45,8 @@ TRAITS: dict[str, Callable[[Any], Any]] = {
 _AT_ONCE = 200  # texts: a second of work for a process
 
 
-def portraits(texts: Sequence[str], traits: Sequence[str], jobs: int = 1) -> Iterator[tuple[Any, ...] | None]:
-    """Traits of each text, in the order of the texts; None for one that is no molecule.
+def compute_traits(texts: Sequence[str], traits: Sequence[str], jobs: int = 1) -> Iterator[tuple[Any, ...] | None]:
+    """Compute traits of each text, in the order of the texts; None for an invalid text.
 
     Parameters
     ----------
@@ -55,35 +55,35 @@ def portraits(texts: Sequence[str], traits: Sequence[str], jobs: int = 1) -> Ite
     traits
         Names in :data:`TRAITS`.
     jobs
-        Processes; -1 for one a core.
+        Number of processes; -1 for one per core.
 
     Raises
     ------
     UnknownNameError
         For a trait that is not in the table.
     InputError
-        For no process.
+        For an invalid number of jobs.
     """
     if jobs == 0 or jobs < -1:
-        raise InputError("there must be a process", received=f"jobs {jobs}", expected="jobs >= 1, or -1 for all")
+        raise InputError("invalid number of jobs", received=f"jobs {jobs}", expected="jobs >= 1, or -1 for all")
     for name in traits:
         if name not in TRAITS:
-            raise UnknownNameError("trait of molecules", name, TRAITS)
+            raise UnknownNameError("molecular trait", name, TRAITS)
     parts = [list(texts[start : start + _AT_ONCE]) for start in range(0, len(texts), _AT_ONCE)]
     if jobs == 1 or len(parts) < 2:
         for part in parts:
-            yield from _of_part(part, traits)
+            yield from _compute_part(part, traits)
         return
     from joblib import Parallel, delayed
 
-    # The workers import chem alone: what this module is part of must not import PyTorch.
-    found = Parallel(n_jobs=jobs, return_as="generator")(delayed(_of_part)(part, traits) for part in parts)
+    # The workers import only chem, which must not import PyTorch.
+    found = Parallel(n_jobs=jobs, return_as="generator")(delayed(_compute_part)(part, traits) for part in parts)
     for rows in found:
         yield from rows
 
 
 @quiet
-def _of_part(texts: Sequence[str], traits: Sequence[str]) -> list[tuple[Any, ...] | None]:
+def _compute_part(texts: Sequence[str], traits: Sequence[str]) -> list[tuple[Any, ...] | None]:
     functions = [TRAITS[name] for name in traits]
     molecules = map(molecule_or_none, texts)
     return [None if found is None else tuple(function(found) for function in functions) for found in molecules]

@@ -1,4 +1,4 @@
-"""How much bonding an atom takes: found out by asking RDKit, not read off a table."""
+"""How many bonds an atom takes, found by trials with RDKit instead of a table."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from grammar_rae.chem.smiles import molecule_or_none
 #: The atoms that a SMILES writes without brackets; RDKit gives them the hydrogen atoms that they lack.
 ORGANIC = ("B", "C", "N", "O", "P", "S", "F", "Cl", "Br", "I")
 
-#: The largest capacity that is asked for. A dummy atom and most metals would take any number of bonds.
+#: The largest capacity that is tried. A dummy atom and most metals would take any number of bonds.
 LARGEST_CAPACITY = 8
 
 _BONDS = {1: "", 2: "=", 3: "#", 4: "$"}
@@ -40,24 +40,24 @@ def capacities(atoms: Iterable[str]) -> dict[str, int]:
     -------
     dict[str, int]
         Text -> capacity from 0 to :data:`LARGEST_CAPACITY`, in alphabetical order. What RDKit refuses even alone is
-        left out: impossible atoms, aromatic ones (they need a ring), texts that are no single atom.
+        left out: impossible atoms, aromatic ones (they need a ring), texts that are not a single atom.
     """
     alone = {text: atom for text in sorted(set(atoms)) if (atom := _atom(text)) is not None}
     found = {text: _capacity(text, _CARBON, LARGEST_CAPACITY, atom.GetFormalCharge()) for text, atom in alone.items()}
-    # The rewriting is one of double bonds to oxygen, so only such neighbours need to be tried beside carbon.
+    # RDKit rewrites only double bonds to oxygen, so only such neighbours need to be tried beside carbon.
     for oxygen in [text for text, atom in alone.items() if atom.GetAtomicNum() == _OXYGEN and found[text] > 1]:
-        neighbours = _saturated(oxygen, found[oxygen])
+        neighbours = _saturate(oxygen, found[oxygen])
         found = {text: _capacity(text, neighbours, most) for text, most in found.items()}
     return found
 
 
 def _atom(text: str) -> Any:
-    """RDKit's atom of a text, None where the text is no single atom that RDKit takes."""
-    molecule = None if molecule_or_none(text) is None else _with_hydrogens(text)
+    """RDKit's atom of a text, or None where the text is not a single atom that RDKit takes."""
+    molecule = None if molecule_or_none(text) is None else _read_with_hydrogens(text)
     return None if molecule is None or molecule.GetNumAtoms() != 1 else molecule.GetAtomWithIdx(0)
 
 
-def _saturated(text: str, capacity: int) -> dict[int, str]:
+def _saturate(text: str, capacity: int) -> dict[int, str]:
     """An atom as a neighbour: order of the bond to it -> the atom, and the carbon atoms that use up what is left.
 
     Left open, it could take what RDKit's rewriting does to it.
@@ -74,7 +74,7 @@ def _capacity(text: str, neighbours: Mapping[int, str], most: int, charge: int |
 
 
 def _partitions(total: int, terms: Iterable[int]) -> Iterator[tuple[int, ...]]:
-    """The ways to make up a sum of these terms, without regard to their order."""
+    """The ways to make up a sum of these terms, in no particular order."""
     if not total:
         yield ()
     for first in terms:
@@ -90,17 +90,17 @@ def _star(text: str, neighbours: Mapping[int, str], orders: tuple[int, ...]) -> 
 
 def _is_safe(text: str, charge: int | None) -> bool:
     """Whether RDKit sanitises a molecule and reads its canonical SMILES again, with this charge in it and no other."""
-    molecule = _with_hydrogens(text)
-    again = None if molecule is None else molecule_or_none(_written(molecule))
+    molecule = _read_with_hydrogens(text)
+    again = None if molecule is None else molecule_or_none(_write_or_none(molecule))
     if again is None or charge is None:
         return again is not None
     return [atom.GetFormalCharge() for atom in again.GetAtoms() if atom.GetFormalCharge()] == [charge] * bool(charge)
 
 
-def _with_hydrogens(text: str) -> Any:
+def _read_with_hydrogens(text: str) -> Any:
     """The sanitised molecule with the hydrogen atoms that are written out, or None.
 
-    RDKit would take them away before it looks at valences, and so would not see what is wrong about them.
+    RDKit would remove them before it checks valences, and so would miss what is wrong with them.
     """
     options: Any = Chem.SmilesParserParams()
     options.removeHs = False
@@ -110,7 +110,7 @@ def _with_hydrogens(text: str) -> Any:
         return None
 
 
-def _written(molecule: Any) -> str | None:
+def _write_or_none(molecule: Any) -> str | None:
     try:
         return str(Chem.MolToSmiles(molecule))
     except (ValueError, RuntimeError):

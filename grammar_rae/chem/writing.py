@@ -26,7 +26,7 @@ def kekule_as_written(text: str) -> str:
     Raises
     ------
     TextError
-        When RDKit refuses the text, or it cannot be written so.
+        When RDKit refuses the text, or the text cannot be written so.
     """
     text = text.strip()
     before = canonical(text)
@@ -34,13 +34,15 @@ def kekule_as_written(text: str) -> str:
     settings.removeHs = False
     read: Any = Chem.MolFromSmiles(text, settings)
     Chem.Kekulize(read, clearAromaticFlags=True)
-    written = "".join(_rewritten(text, read))
+    written = "".join(_rewrite(text, read))
     if canonical(written) != before:
-        raise TextError("this SMILES cannot be written in Kekulé form as it stands", text=text, received=written)
+        raise TextError(
+            "this SMILES cannot be written in Kekulé form with its atoms in this order", text=text, received=written
+        )
     return written
 
 
-def _rewritten(text: str, read: Any) -> list[str]:
+def _rewrite(text: str, read: Any) -> list[str]:
     out: list[str] = []
     rings: dict[str, int] = {}
     branches: list[int] = []

@@ -9,66 +9,40 @@ import typer
 
 from grammar_rae import __version__
 from grammar_rae.cli import (
-    benchmark,
     catalogue,
     density,
     evaluation,
     export,
-    expressions,
     latent,
     optimization,
     sampling,
-    studies,
     training,
 )
-from grammar_rae.cli.failures import Commands
+from grammar_rae.cli.failures import Debug, new_app
 
 HELP = "Generative models of molecules and other strings of a grammar. Start with: grammar-rae demo"
 
-app = typer.Typer(
-    name="grammar-rae",
-    help=HELP,
-    cls=Commands,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command()(training.demo)
-app.command()(training.train)
-app.command()(sampling.sample)
-app.command()(sampling.interpolate)
-app.command()(optimization.optimize)
-app.command()(latent.encode)
-app.command()(latent.decode)
-app.command()(latent.reconstruct)
-app.command()(evaluation.evaluate)
-app.command()(density.refit)
-app.command()(export.export)
-app.command()(catalogue.recipes)
-app.command()(density.densities)
-app.command()(catalogue.constraints)
-app.command()(expressions.expressions)
-app.add_typer(catalogue.grammar_app, name="grammar")
-
-benchmark_app = typer.Typer(help="Measure the package.", no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(benchmark_app, name="benchmark")
-for measure in (
-    benchmark.text,
-    benchmark.training,
-    benchmark.profile,
-    benchmark.constraints,
-    studies.images,
-    studies.structured,
-    studies.search,
-    studies.latent_space,
-    benchmark.iteration,
-    benchmark.steps,
-    benchmark.sampling,
-    benchmark.densities,
+app = new_app("grammar-rae", HELP)
+for command in (
+    training.demo,
+    training.train,
+    sampling.sample,
+    sampling.interpolate,
+    latent.reconstruct,
+    latent.encode,
+    latent.decode,
+    optimization.optimize,
+    evaluation.evaluate,
+    density.refit,
+    export.export,
+    catalogue.check,
 ):
-    benchmark_app.command()(measure)
+    app.command()(command)
+app.command("list")(catalogue.list_names)
+
+_grammar = typer.Typer(help="Another name of check.", no_args_is_help=True, rich_markup_mode=None)
+_grammar.command()(catalogue.check)
+app.add_typer(_grammar, name="grammar", hidden=True)
 
 
 def _show_version(wanted: bool) -> None:
@@ -82,10 +56,9 @@ def options(
     version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
     ] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", envvar="GRAMMAR_RAE_DEBUG", help="Show the traceback of an error.")
-    ] = False,
+    debug: Debug = False,
 ) -> None:
+    """Read the options that all commands have."""
     # Both act elsewhere: the version in its callback, debug in failures.Commands.
     del version, debug
 

@@ -22,12 +22,12 @@ def seconds(text: str) -> float:
     match = _DURATION.fullmatch(text)
     value = float(match[1]) * _UNITS[match[2].lower()] if match else math.nan
     if not 0 < value < math.inf:
-        raise typer.BadParameter(f"{text!r} is no duration; expected for example 90, 90s, 10m or 2h")
+        raise typer.BadParameter(f"expected a duration such as 90, 90s, 10m or 2h, not {text!r}")
     return value
 
 
 def names(text: str) -> list[str]:
-    """The names of a list such as ``qed,logp, sa``, each once.
+    """The names in a list such as ``qed,logp, sa``, each once.
 
     >>> names("qed,logp, sa,qed")
     ['qed', 'logp', 'sa']
@@ -35,32 +35,8 @@ def names(text: str) -> list[str]:
     return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
-def whole_numbers(text: str) -> list[int]:
-    """The numbers of a list such as ``0,1, 2``, each once.
-
-    >>> whole_numbers("0,1, 2,1")
-    [0, 1, 2]
-    """
-    try:
-        return [int(name) for name in names(text)]
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no list of whole numbers; expected for example 0,1,2") from error
-
-
-def numbers(text: str) -> list[float]:
-    """The numbers of a list such as ``0,0.5, 2``, each once.
-
-    >>> numbers("0,0.5, 2,0")
-    [0.0, 0.5, 2.0]
-    """
-    try:
-        return [float(name) for name in names(text)]
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no list of numbers; expected for example 0,0.5,2") from error
-
-
 def constraint_text(rules: list[str] | None) -> str | None:
-    """The rules of a constraint, each given for itself or several in one text, as one text.
+    """The rules of a constraint, from one option or several, as one text.
 
     >>> constraint_text(["chemistry", "max-heavy-atoms=38; elements=CNO"])
     'chemistry; max-heavy-atoms=38; elements=CNO'
@@ -74,46 +50,68 @@ Model = Annotated[
     typer.Option(
         "-m",
         "--model",
-        help="The folder of a trained model, or the name of one in the box: molecules, expressions.",
+        help="The folder of a trained model, or a name from `grammar-rae list models`.",
         callback=model_folder,
     ),
 ]
 IN_THE_BOX = Path(DEFAULT_MODEL)
 """The default of :data:`Model`."""
-Texts = Annotated[Path, typer.Argument(help=".smi, .txt, .csv, .tsv (each also .gz) or .parquet.", show_default=False)]
-Column = Annotated[
-    str | None, typer.Option(help="The column of a table that holds the texts; SMILES columns are found by themselves.")
+Texts = Annotated[
+    Path,
+    typer.Argument(help="A file of texts: .smi, .txt, .csv, .tsv (each also .gz) or .parquet.", show_default=False),
 ]
-Html = Annotated[Path | None, typer.Option(help="Also write a page with the drawn molecules.")]
+Column = Annotated[
+    str | None,
+    typer.Option(
+        help="The column of a table that holds the texts; a column of SMILES is found automatically.",
+        show_default=False,
+    ),
+]
+Html = Annotated[Path | None, typer.Option(help="An HTML page to write with the molecules.", show_default=False)]
 Constraint = Annotated[
     list[str] | None,
     typer.Option(
         metavar="RULES",
-        help='What every step of the decoder must obey, for example "chemistry; max-heavy-atoms=38"; may be given once '
-        "for each rule; `grammar-rae constraints` lists them. Without it, what the model was trained with.",
+        help='The rules that every text has to keep, for example "chemistry; max-heavy-atoms=38"; may be repeated; '
+        "`grammar-rae list constraints` shows all. Without it, the model's own.",
         show_default=False,
     ),
 ]
 Temperature = Annotated[
     float | None,
-    typer.Option(help="Below 1 the decoder is bolder, above 1 more varied; without it, the model's own."),
+    typer.Option(
+        help="The temperature of the decoder: below 1 bolder, above 1 more varied; without it, the model's own.",
+        show_default=False,
+    ),
 ]
 TopP = Annotated[
     float | None,
     typer.Option(
-        help="Below 1, draw only from the likeliest codes that have this share of the probability; "
-        "without it, the model's own."
+        help="The share of probability that the likeliest tokens to draw from hold together, at most 1; "
+        "without it, the model's own.",
+        show_default=False,
     ),
 ]
 Smoothing = Annotated[
     float | None,
     typer.Option(
-        help="The noise on the codes, told to a decoder that was trained with it; without it, the model's own."
+        help="The strength of the noise on the latent codes, for models that are trained with it; "
+        "without it, the model's own.",
+        show_default=False,
     ),
 ]
 Output = Annotated[Path, typer.Option("-o", "--output", help="The CSV file to write; - is the standard output.")]
-Jobs = Annotated[int, typer.Option(help="Processes that parse the texts; -1 for one per core.")]
+Jobs = Annotated[int, typer.Option(help="The number of processes; -1 for one per core.")]
 TimeLimit = Annotated[
-    float | None, typer.Option(parser=seconds, metavar="DURATION", help="Stop after 90, 90s, 10m or 2h.")
+    float | None,
+    typer.Option(parser=seconds, metavar="DURATION", help="The longest time to train, for example 90s, 10m or 2h."),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
+Epochs = Annotated[
+    int | None, typer.Option(min=1, help="The number of passes over the data; without it, the recipe's own.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="The random seed: the same seed gives the same result.")]
+OptionalSeed = Annotated[
+    int | None,
+    typer.Option(min=0, help="The random seed: the same seed gives the same result.", show_default=False),
+]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")]

@@ -1,58 +1,70 @@
-"""What exists and what fits: ``recipes``, ``constraints``, ``grammar list``, ``grammar check``."""
+"""What exists and what fits: ``list``, ``check``."""
 
 import inspect
-from typing import TYPE_CHECKING, Annotated
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from grammar_rae.cli import arguments
+from grammar_rae.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from grammar_rae.datasets import Coverage
 
 MOST_SHOWN = 20
 
-grammar_app = typer.Typer(help="Look at grammars.", no_args_is_help=True, rich_markup_mode=None)
+Sections = dict[str, dict[str, str]]
+"""Heading -> name -> what it is; the heading of a list without sections is empty."""
 
 
-def recipes() -> None:
-    """List the recipes that train knows."""
-    from grammar_rae.recipes import RECIPES
+def list_names(
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="What to list: recipes, models, constraints, densities, scores, strategies, grammars, objectives or "
+            "regularizers.",
+            show_default=False,
+        ),
+    ],
+    show: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A recipe to print as TOML; edit it, and train with `--recipe FILE.toml`.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """List recipes, models, constraints and so on."""
+    if kind not in KINDS:
+        raise UnknownNameError("kind of list", kind, KINDS)
+    if show is not None:
+        if kind != "recipes":
+            raise typer.BadParameter("only recipes can be shown", param_hint="--show")
+        typer.echo(_recipe_text(show), nl=False)
+        return
+    for number, (heading, rows) in enumerate(KINDS[kind]().items()):
+        if heading:
+            typer.echo(f"{chr(10) if number else ''}{heading}")
+        width = max(map(len, rows), default=0)
+        for name, text in rows.items():
+            typer.echo(f"{'  ' if heading else ''}{name:<{width}}  {text}")
 
-    two_columns({name: recipe.description for name, recipe in RECIPES.items()})
 
-
-def constraints() -> None:
-    """List the constraints that sample, decode and train know."""
-    from grammar_rae.decoding import CONSTRAINTS
-
-    two_columns({name: (inspect.getdoc(row) or name).partition("\n")[0] for name, row in CONSTRAINTS.items()})
-
-
-@grammar_app.command("list")
-def list_grammars() -> None:
-    """List the grammars that come with the package."""
-    from grammar_rae.grammar import read_grammar
-    from grammar_rae.resources import bundled_names
-
-    told = {}
-    for name in bundled_names("grammars", ".cfg"):
-        grammar = read_grammar(name)
-        told[name] = f"{grammar.size} productions, {len(grammar.terminals)} terminals"
-    two_columns(told)
-
-
-@grammar_app.command()
 def check(
     texts: arguments.Texts,
-    grammar: Annotated[str, typer.Option(help="One of the list, or the path of a file in NLTK's notation.")] = "smiles",
+    grammar: Annotated[
+        str, typer.Option(help="A name from `grammar-rae list grammars`, or the path of a file in NLTK's notation.")
+    ] = "smiles",
     form: Annotated[
-        str, typer.Option(help="kekule or aromatic: the SMILES that RDKit writes; text: the texts as they stand.")
+        str, typer.Option(help="The form of the texts: kekule or aromatic SMILES as RDKit writes them, or text as is.")
     ] = "kekule",
     column: arguments.Column = None,
     jobs: arguments.Jobs = 1,
 ) -> None:
-    """Tell how much of a file a grammar covers, and what it does not."""
+    """Count how much of a file a grammar covers."""
     from grammar_rae.codecs import GrammarCodec
     from grammar_rae.datasets import coverage
     from grammar_rae.grammar import read_grammar
@@ -60,8 +72,8 @@ def check(
     found = coverage(texts, GrammarCodec(form=form, table=read_grammar(grammar)), column, jobs)
     typer.echo(f"{found.accepted} of {found.read} rows are covered ({100 * found.share:.2f} %)")
     if found.lengths:
-        told = ", ".join(f"{name} {value:g}" for name, value in found.lengths.items())
-        typer.echo(f"productions a text: {told}")
+        lengths = ", ".join(f"{name} {value:g}" for name, value in found.lengths.items())
+        typer.echo(f"productions per text: {lengths}")
     _show_what_is_missing(found)
 
 
@@ -77,8 +89,107 @@ def _show_what_is_missing(found: "Coverage") -> None:
             typer.echo(f"  {count:>8}  {symbol}  for example line {example.line}: {example.text}")
 
 
-def two_columns(rows: dict[str, str]) -> None:
-    """Write names and what they mean."""
-    width = max(map(len, rows), default=0)
-    for name, text in rows.items():
-        typer.echo(f"{name:<{width}}  {text}")
+def _recipes() -> Sections:
+    from grammar_rae.recipes import RECIPES, ImageRecipe
+
+    sections: Sections = {"molecules and other texts": {}, "images": {}}
+    for name, recipe in RECIPES.items():
+        heading = "images" if isinstance(recipe, ImageRecipe) else "molecules and other texts"
+        sections[heading][name] = recipe.description
+    return sections
+
+
+def _recipe_text(name: str) -> str:
+    from grammar_rae.cli.recipe_files import recipe_toml
+    from grammar_rae.recipes import RECIPES
+
+    if name not in RECIPES:
+        raise UnknownNameError("recipe", name, RECIPES)
+    return recipe_toml(RECIPES[name])
+
+
+def _models() -> Sections:
+    from grammar_rae import checkpoint
+    from grammar_rae.resources import bundled_model, bundled_models
+
+    names = bundled_models()
+    return {"": {name: checkpoint.read_meta(bundled_model(name))["recipe"]["description"] for name in names}}
+
+
+def _constraints() -> Sections:
+    from grammar_rae.decoding import CONSTRAINTS
+
+    return _documented(CONSTRAINTS)
+
+
+def _densities() -> Sections:
+    from grammar_rae.density import DENSITIES
+
+    return _documented(DENSITIES)
+
+
+def _scores() -> Sections:
+    from grammar_rae.scores import SCORES
+
+    return {"": {name: score.description for name, score in SCORES.items()}}
+
+
+def _strategies() -> Sections:
+    from grammar_rae.optimization import STRATEGIES
+
+    return _documented(STRATEGIES)
+
+
+def _grammars() -> Sections:
+    from grammar_rae.grammar import read_grammar
+    from grammar_rae.resources import bundled_names
+
+    rows = {}
+    for name in bundled_names("grammars", ".cfg"):
+        grammar = read_grammar(name)
+        rows[name] = f"{grammar.size} productions, {len(grammar.terminals)} terminals"
+    return {"": rows}
+
+
+def _objectives() -> Sections:
+    from grammar_rae.objectives import OBJECTIVES
+
+    return _documented(OBJECTIVES)
+
+
+def _regularizers() -> Sections:
+    from grammar_rae.regularizers import REGULARIZERS
+
+    return _documented(REGULARIZERS)
+
+
+KINDS: dict[str, Callable[[], Sections]] = {
+    "recipes": _recipes,
+    "models": _models,
+    "constraints": _constraints,
+    "densities": _densities,
+    "scores": _scores,
+    "strategies": _strategies,
+    "grammars": _grammars,
+    "objectives": _objectives,
+    "regularizers": _regularizers,
+}
+"""What ``list`` can list."""
+
+
+def _documented(table: Mapping[str, Any]) -> Sections:
+    return {"": {name: first_words(inspect.getdoc(row) or name) for name, row in table.items()}}
+
+
+def first_words(text: str) -> str:
+    r"""The first paragraph of a docstring on one line, up to its first formula.
+
+    >>> first_words("The plain one: z = h, at no cost.\n\nMore about it.")
+    'The plain one: z = h, at no cost.'
+    """
+    paragraph = re.sub(r":math:`([^`\\]*)`", r"\1", " ".join(text.partition("\n\n")[0].split()))
+    before, formula, _ = paragraph.partition(":math:")
+    if not formula:
+        return paragraph
+    end = max(map(before.rfind, ",:;("))
+    return before[: end if end >= 0 else None].rstrip(" ,:;(") + "."

@@ -1,33 +1,30 @@
-"""The density of a trained model: ``densities``, ``refit``."""
+"""Another density for a trained model: ``refit``."""
 
-import inspect
 import json
 from typing import Annotated, Any
 
 import typer
 
-from grammar_rae.cli import arguments, catalogue, files
-
-
-def densities() -> None:
-    """List the densities that refit knows."""
-    from grammar_rae.density import DENSITIES
-
-    catalogue.two_columns(
-        {name: " ".join((inspect.getdoc(row) or name).partition("\n\n")[0].split()) for name, row in DENSITIES.items()}
-    )
+from grammar_rae.cli import arguments, files
 
 
 def refit(
-    density: Annotated[str, typer.Argument(help="One of `grammar-rae densities`.", show_default=False)],
+    density: Annotated[
+        str, typer.Argument(help="The new density; `grammar-rae list densities` shows all.", show_default=False)
+    ],
     model: arguments.Trained,
     options: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="An option of the density, for example n_components=20."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the fit; without it, the model's.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="The random seed of the fit; without it, the model's.", show_default=False)
+    ] = None,
 ) -> None:
-    """Fit another density to the codes of a trained model, and save it in place of the old one."""
+    """Fit another density to a trained model, and save it.
+
+    The new density takes the place of the old one; the nets stay as they are.
+    """
     from grammar_rae.model import load_model
 
     loaded = load_model(model)
@@ -35,8 +32,8 @@ def refit(
     loaded.refit_density(density, seed=seed, **dict(_option(text) for text in options or []))
     loaded.save(model)
     kind = loaded.density_.score_kind
-    told = [f"{score:.4g}" if score is not None else "unknown" for score in (before, loaded.density_score)]
-    files.note(f"{kind} of held-out codes, in nats a code: {told[0]} before, {told[1]} now; saved in {model}")
+    scores = [f"{score:.4g}" if score is not None else "unknown" for score in (before, loaded.density_score)]
+    files.note(f"{kind} of held-out codes, in nats per code: {scores[0]} before, {scores[1]} now; saved in {model}")
 
 
 def _option(text: str) -> tuple[str, Any]:
@@ -47,7 +44,7 @@ def _option(text: str) -> tuple[str, Any]:
     """
     name, sign, value = text.partition("=")
     if not sign or not name.strip().isidentifier():
-        raise typer.BadParameter(f"{text!r} is no option; expected for example n_components=20")
+        raise typer.BadParameter(f"expected NAME=VALUE, for example n_components=20, not {text!r}")
     try:
         return name.strip(), json.loads(value)
     except ValueError:

@@ -16,30 +16,33 @@ def evaluate(
     model: arguments.Model = arguments.IN_THE_BOX,
     reference: Annotated[
         str,
-        typer.Option(help="moses (its test sets, downloaded), or a file of molecules that the model has not seen."),
+        typer.Option(help="The molecules to compare with: moses (downloaded), or a file that the model has not seen."),
     ] = "moses",
     output: Annotated[
         Path | None,
         typer.Option(
             "-o",
             "--output",
-            help="The folder to write; without it, evaluation/ in the model's, and here for a model in the box.",
+            help="The folder to write; without it, evaluation/ in the model's folder, or here for a bundled model.",
+            show_default=False,
         ),
     ] = None,
     training: Annotated[
         Path | None,
-        typer.Option(help="A file of the molecules that the model has seen; without it, the data in its folder."),
+        typer.Option(
+            help="A file of the molecules that the model was trained on; without it, the data in its folder.",
+            show_default=False,
+        ),
     ] = None,
     column: arguments.Column = None,
-    n: Annotated[int, typer.Option("-n", min=10, help="How many texts are drawn.")] = 30_000,
+    n: Annotated[int, typer.Option("-n", min=10, help="The number of molecules to draw.")] = 30_000,
     rows: Annotated[
-        int | None, typer.Option(min=10, help="At most so many molecules of each reference, for a quick look.")
+        int | None,
+        typer.Option(min=10, help="The largest number of reference molecules, for a quick look.", show_default=False),
     ] = None,
-    reconstruct: Annotated[
-        int, typer.Option(min=0, help="How many reference molecules are encoded and decoded.")
-    ] = 1_000,
+    reconstruct: Annotated[int, typer.Option(min=0, help="The number of reference molecules to reconstruct.")] = 1_000,
     baseline: Annotated[
-        bool, typer.Option("--baseline", help="The same figures for as many molecules of the training set, too.")
+        bool, typer.Option("--baseline", help="Measure as many molecules of the training set, too.")
     ] = False,
     constraint: arguments.Constraint = None,
     temperature: arguments.Temperature = None,
@@ -48,20 +51,20 @@ def evaluate(
     seed: arguments.Seed = 0,
     cache: Annotated[
         Path | None,
-        typer.Option(help="A folder for MOSES's files, and for what is computed of a reference: it is used again."),
+        typer.Option(help="A folder that keeps downloads and what is computed of a reference.", show_default=False),
     ] = None,
-    device: Annotated[str, typer.Option(help="Of ChemNet and of similarities: cpu or cuda.")] = "cpu",
-    jobs: Annotated[int, typer.Option(help="Processes that read molecules; -1 for one per core.")] = -1,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")] = False,
+    device: Annotated[str, typer.Option(help="The device for metrics: cpu or cuda.")] = "cpu",
+    jobs: arguments.Jobs = -1,
+    quiet: arguments.Quiet = False,
 ) -> None:
-    """Compare a model's molecules with others: MOSES's and GuacaMol's figures, and reconstruction."""
-    from grammar_rae.benchmarks.evaluation import Evaluation
-    from grammar_rae.benchmarks.evaluation import evaluate as evaluated
+    """Measure a model of molecules as MOSES and GuacaMol do."""
+    from grammar_rae.evaluation import EvaluationSettings
+    from grammar_rae.evaluation import evaluate as measure
     from grammar_rae.model import TextModel
     from grammar_rae.report.evaluation import evaluation_markdown, write_evaluation_page
 
     folder = _default_folder(model) if output is None else output
-    what = Evaluation(
+    settings = EvaluationSettings(
         reference=reference,
         training=training,
         run=model,
@@ -81,20 +84,20 @@ def evaluate(
         progress=not quiet,
     )
     with files.writable_folder(folder):
-        found = evaluated(TextModel.load(model), what)
-        told = evaluation_markdown(found.figures)
-        files.write_text(folder / RESULTS, json.dumps(found.figures, indent=1) + "\n")
-        files.write_text(folder / TABLES, told)
+        found = measure(TextModel.load(model), settings)
+        tables = evaluation_markdown(found.figures)
+        files.write_text(folder / RESULTS, json.dumps(found.figures.to_dict(), indent=1) + "\n")
+        files.write_text(folder / TABLES, tables)
         files.write_frame(folder / DRAWS, found.draws.to_frame())
         valid = [text for text, good in zip(found.draws.texts, found.draws.valid, strict=True) if good]
         write_evaluation_page(folder / PAGE, found.figures, valid)
-    for remark in found.figures["remarks"]:
+    for remark in found.figures.remarks:
         files.note(f"note: {remark}")
     files.note("written: " + ", ".join(str(folder / name) for name in (RESULTS, TABLES, PAGE, DRAWS)))
-    typer.echo(told, nl=False)
+    typer.echo(tables, nl=False)
 
 
 def _default_folder(model: Path) -> Path:
-    """Nothing is written where the package is installed."""
+    """The folder to write where none is named: never one where the package is installed."""
     in_the_box = model.resolve() in {bundled_model(name).resolve() for name in bundled_models()}
     return Path("evaluation") if in_the_box else model / "evaluation"

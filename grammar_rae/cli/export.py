@@ -11,17 +11,20 @@ from grammar_rae.errors import InputError
 
 def export(
     model: arguments.Trained,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the copy.", show_default=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.", show_default=False)],
 ) -> None:
-    """Write a small copy of a model: weights in half precision, without data, latent codes and training state."""
+    """Write a small copy of a trained model.
+
+    Its weights are in half precision; data, latent codes and training state stay behind.
+    """
     from grammar_rae.model import load_model
 
     if output.resolve() == model.resolve():
         raise InputError(
-            "the copy would take the place of the model",
+            "the copy would replace the model",
             received=str(output),
             expected="another folder",
-            remedy="Give -o a folder of its own.",
+            remedy="Name another folder with -o.",
         )
     load_model(model).save(output, compact=True)
     size = sum(file.stat().st_size for file in output.iterdir() if file.is_file())

@@ -4,7 +4,7 @@ import errno
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -16,9 +16,10 @@ INTERRUPTED = 130
 
 
 class Commands(TyperGroup):
-    """The group of all commands; every error of the package that leaves one of them ends here."""
+    """The group of all commands, where every error of the package ends."""
 
     def invoke(self, ctx: Any) -> Any:
+        """Run a command; end with one line on stderr and an exit code where it fails."""
         try:
             with _plain_warnings():
                 return super().invoke(ctx)
@@ -28,11 +29,29 @@ class Commands(TyperGroup):
         except (GrammarRAEError, OSError) as error:
             if ctx.params.get("debug") or _is_broken_pipe(error):
                 raise
-            _tell(error)
+            _report(error)
             raise typer.Exit(ERROR) from None
 
 
-def _tell(error: Exception) -> None:
+def new_app(name: str, help_text: str) -> typer.Typer:
+    """A program of commands whose errors end as one line."""
+    return typer.Typer(
+        name=name,
+        help=help_text,
+        cls=Commands,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
+Debug = Annotated[bool, typer.Option("--debug", envvar="GRAMMAR_RAE_DEBUG", help="Show the traceback of an error.")]
+"""The option that :class:`Commands` reads."""
+
+
+def _report(error: Exception) -> None:
     typer.secho(f"error: {_sentence(error)}", fg=typer.colors.RED, err=True)
     if isinstance(error, TextError) and error.position is not None:
         for line in error.caret().splitlines():

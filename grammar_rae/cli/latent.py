@@ -1,7 +1,7 @@
 """Between texts and latent codes: ``encode``, ``decode``, ``reconstruct``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,42 +9,53 @@ from grammar_rae.cli import arguments, files
 from grammar_rae.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from grammar_rae.datasets import Row
 
 
 def encode(
     texts: arguments.Texts,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="z.npy (codes alone) or z.csv (with line and text); - for CSV.")
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help="The file to write: .npy, or .csv with line and text; - is the standard output.",
+        ),
     ],
     model: arguments.Model = arguments.IN_THE_BOX,
     column: arguments.Column = None,
 ) -> None:
-    """Write the latent code of every text of a file."""
+    """Encode the texts of a file to latent codes."""
     from grammar_rae.model import TextModel
 
     files.check_writable(output)
     loaded = TextModel.load(model)
-    accepted, rejected = usable_rows(loaded.codec, texts, column)
-    files.write_codes(output, loaded.encode([row.text for row in accepted]), accepted)
+    rows, unusable = read_file(texts, column)
+    encoded = loaded.encode([row.text for row in rows], errors="skip")
+    rejected = join_rejected(texts, rows, unusable, encoded.rejected)
+    files.write_codes(output, encoded.codes, [rows[index] for index in encoded.rows])
     files.write_rejected(output, rejected)
-    files.note(f"encoded {len(accepted)} texts")
+    files.note(f"encoded {len(encoded)} texts")
 
 
 def decode(
-    codes: Annotated[Path, typer.Argument(help="z.npy or z.csv, as encode writes them.", show_default=False)],
+    codes: Annotated[Path, typer.Argument(help="A file of latent codes as encode writes it.", show_default=False)],
     model: arguments.Model = arguments.IN_THE_BOX,
     output: arguments.Output = files.STDOUT,
     temperature: Annotated[
-        float, typer.Option(help="0 takes the likeliest code at each step; above that, codes are drawn.")
+        float, typer.Option(help="The temperature of the decoder; at 0 it takes the likeliest token at each step.")
     ] = 0.0,
     top_p: Annotated[
-        float, typer.Option(help="Below 1, draw only from the likeliest codes that have this share of the probability.")
+        float, typer.Option(help="The share of probability that the likeliest tokens to draw from hold together.")
     ] = 1.0,
-    beam: Annotated[int | None, typer.Option(help="Search for the likeliest text with so many beams instead.")] = None,
-    seed: Annotated[int | None, typer.Option(help="The same seed draws the same texts.")] = None,
+    beam: Annotated[
+        int | None, typer.Option(help="The width of a search for the likeliest text.", show_default=False)
+    ] = None,
+    seed: arguments.OptionalSeed = None,
     smoothing: Annotated[
-        float, typer.Option(help="The noise on the codes, told to a decoder that was trained with it.")
+        float, typer.Option(help="The strength of the noise on the codes, for models that are trained with it.")
     ] = 0.0,
     constraint: arguments.Constraint = None,
 ) -> None:
@@ -69,57 +80,48 @@ def reconstruct(
     column: arguments.Column = None,
     constraint: arguments.Constraint = None,
 ) -> None:
-    """Encode and decode a file; tell how much comes back."""
+    """Encode and decode texts, and report how many come back."""
     import pandas as pd
 
     from grammar_rae.model import TextModel
 
     files.check_writable(output)
     loaded = TextModel.load(model)
-    accepted, rejected = usable_rows(loaded.codec, texts, column)
-    originals = [row.text for row in accepted]
-    reconstructions = loaded.reconstruct(originals, arguments.constraint_text(constraint))
-    exact = are_exact(loaded.codec, originals, reconstructions)
+    rows, unusable = read_file(texts, column)
+    found = loaded.reconstruction([row.text for row in rows], arguments.constraint_text(constraint))
+    rejected = join_rejected(texts, rows, unusable, found.rejected)
+    accepted = [index for index in range(len(rows)) if index not in found.rejected]
     columns = {
-        "line": [row.line for row in accepted],
-        "smiles": originals,
-        "reconstruction": reconstructions,
-        "exact": exact,
+        "line": [rows[index].line for index in accepted],
+        "smiles": [rows[index].text for index in accepted],
+        "reconstruction": [found.texts[index] for index in accepted],
+        "exact": found.exact[accepted],
     }
     files.write_frame(output, pd.DataFrame(columns))
     files.write_rejected(output, rejected)
-    files.note(f"exactly reconstructed: {share(exact)}")
+    files.note(f"exactly reconstructed: {found}")
 
 
-def usable_rows(codec: Any, source: Path, column: str | None) -> tuple[list["Row"], list["Row"]]:
-    """The rows of a file that the codec takes, and the others with their problem.
+def read_file(source: Path, column: str | None) -> tuple[list["Row"], list["Row"]]:
+    """The rows of a file that hold a text, and those that do not."""
+    from grammar_rae.datasets import read_rows
+
+    rows = list(read_rows(source, column))
+    return [row for row in rows if row.problem is None], [row for row in rows if row.problem is not None]
+
+
+def join_rejected(source: Path, rows: list["Row"], unusable: list["Row"], rejected: "Mapping[int, str]") -> list["Row"]:
+    """The rows without a text and those that the model rejects, each with its problem, in the order of the file.
 
     Raises
     ------
     DataError
-        When no row is left.
+        If no row is left.
     """
-    from grammar_rae.datasets import read_rows
-
-    rows = list(read_rows(source, column))
-    candidates = [row for row in rows if row.problem is None]
-    errors = dict(codec.encode_batch([row.text for row in candidates]).rejected)
-    accepted = [row for index, row in enumerate(candidates) if index not in errors]
-    refused = [candidates[index]._replace(problem=error.message) for index, error in errors.items()]
-    rejected = sorted([row for row in rows if row.problem is not None] + refused)
-    if not accepted:
+    problems = sorted([*unusable, *(rows[index]._replace(problem=reason) for index, reason in rejected.items())])
+    if len(rejected) == len(rows):
         raise DataError(
-            f"none of the {len(rows)} rows can be used: {rejected[0].problem} (line {rejected[0].line})",
+            f"none of the {len(problems)} rows can be used: {problems[0].problem} (line {problems[0].line})",
             where=str(source),
         )
-    return accepted, rejected
-
-
-def are_exact(codec: Any, originals: list[str], reconstructions: list[str]) -> list[bool]:
-    """Whether each reconstruction is the original: for molecules, whether their canonical SMILES are the same."""
-    return [codec.canonical(one) == other for one, other in zip(originals, reconstructions, strict=True)]
-
-
-def share(flags: list[bool]) -> str:
-    """A share for people: ``93.4% (467 of 500)``."""
-    return f"{sum(flags) / len(flags):.1%} ({sum(flags)} of {len(flags)})"
+    return problems

@@ -23,40 +23,44 @@ def optimize(
     score: Annotated[
         list[str],
         typer.Option(
-            help="What to optimise: a score's name, or FILE.py:FUNCTION for your own function of one text; "
-            "several times for a Pareto front.",
+            help="The score to optimise: a name from `grammar-rae list scores`, or FILE.py:FUNCTION for a function of "
+            "one text; may be repeated for a Pareto front.",
             show_default=False,
         ),
     ],
     model: arguments.Model = arguments.IN_THE_BOX,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the run.")] = Path("optimization"),
-    budget: Annotated[int, typer.Option(min=1, help="Evaluations in all; a multiple of the batch size.")] = 250,
-    batch_size: Annotated[int, typer.Option(min=1, help="Evaluations before the search learns from them.")] = 50,
-    strategy: Annotated[str, typer.Option(help="turbo, density or paper.")] = "turbo",
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.")] = Path("optimization"),
+    budget: Annotated[int, typer.Option(min=1, help="The number of evaluations, a multiple of the batch size.")] = 250,
+    batch_size: Annotated[int, typer.Option(min=1, help="The number of evaluations in each iteration.")] = 50,
+    strategy: Annotated[str, typer.Option(help="The search strategy: turbo, density or paper.")] = "turbo",
     data: Annotated[
         Path | None,
-        typer.Option(help="A file of texts to begin with; without it those that the model was trained on, else drawn."),
+        typer.Option(
+            help="A file of texts to start from; without it the training data, or texts that the model draws.",
+            show_default=False,
+        ),
     ] = None,
     column: arguments.Column = None,
     maximize: Annotated[
-        bool | None, typer.Option("--maximize/--minimize", help="Against what the score says of itself.")
+        bool | None,
+        typer.Option("--maximize/--minimize", help="The direction; without it, the score's own.", show_default=False),
     ] = None,
     constraint: arguments.Constraint = None,
     decodings: Annotated[
-        int, typer.Option(min=1, help="Above 1, draw so many texts of each code; the most frequent valid one counts.")
+        int, typer.Option(min=1, help="The number of texts decoded from each code; the most frequent valid one counts.")
     ] = 1,
-    n_initial: Annotated[int, typer.Option(min=2, help="Texts to draw where there are no data.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed finds the same texts.")] = 0,
-    jobs: Annotated[int, typer.Option(help="Processes that evaluate the score; -1 for one per core.")] = 1,
+    n_initial: Annotated[int, typer.Option(min=2, help="The number of texts to draw where there are no data.")] = 1000,
+    seed: arguments.Seed = 0,
+    jobs: arguments.Jobs = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in this folder.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")] = False,
+    quiet: arguments.Quiet = False,
 ) -> None:
     """Search for texts with high scores."""
     batch_size = min(batch_size, budget)
     if budget % batch_size:
         raise typer.BadParameter(
-            f"a budget of {budget} is no multiple of the batch size {batch_size}; expected for example "
-            f"{budget - budget % batch_size}",
+            f"expected a multiple of the batch size {batch_size}, for example {budget - budget % batch_size}, "
+            f"not {budget}",
             param_hint="--budget",
         )
     from grammar_rae.codecs import FORMS
@@ -66,15 +70,15 @@ def optimize(
     from grammar_rae.report.optimization import write_optimization_report
     from grammar_rae.scores import get_score
 
-    wanted = [scorer(name) for name in score]
+    wanted = [load_scorer(name) for name in score]
     for one in wanted:
-        get_score(one)  # so that an unknown name is told before any work
+        get_score(one)  # so that an unknown name is refused before any work
     if strategy not in STRATEGIES:
         raise UnknownNameError("strategy", strategy, STRATEGIES)
     loaded = TextModel.load(model)
-    before = dict(loaded.score_constants_)
-    read_before = resume and data is None and has_data(output)
-    texts = None if read_before else initial_texts(loaded, model, data, column, n_initial)
+    before = loaded.score_constants_
+    has_start = resume and data is None and has_data(output)
+    texts = None if has_start else initial_texts(loaded, model, data, column, n_initial)
     options: dict[str, Any] = {"strategy": strategy, "maximize": maximize, "decodings": decodings, "seed": seed}
     options |= {"n_iterations": budget // batch_size, "batch_size": batch_size, "n_initial": n_initial}
     options |= {"constraint": arguments.constraint_text(constraint), "jobs": jobs, "progress": not quiet}
@@ -82,22 +86,23 @@ def optimize(
     files.write_frame(output / BEST, result.best(max(1, len(result.history))))
     kind = "molecules" if FORMS[loaded.codec.form].molecules else "text"
     write_optimization_report(output / PAGE, result, kind=kind)
-    tell(result, output)
+    print_result(result, output)
+    loaded.store_score_constants(result.constants)
     if loaded.score_constants_ != before:
         save_constants(loaded, model)
 
 
-def scorer(text: str) -> str | Callable[[str], float]:
-    """A score's name as it is; ``FILE.py:FUNCTION`` as that function of the user's own code.
+def load_scorer(text: str) -> str | Callable[[str], float]:
+    """The name of a score as it is; for ``FILE.py:FUNCTION`` that function of the user's own code.
 
     Raises
     ------
     DataError
-        When there is no such file or function, none is named, or the file cannot be run.
+        If there is no such file or function, none is named, or the file cannot be run.
     """
     path, _, name = text.rpartition(":")
     if text.endswith(_FILE):
-        raise DataError("a function of this file must be named", where=text, expected=f"{text}:FUNCTION")
+        raise DataError("a score from a file needs the name of its function", where=text, expected=f"{text}:FUNCTION")
     if not path.endswith(_FILE):
         return text
     if not Path(path).is_file():
@@ -117,7 +122,7 @@ def scorer(text: str) -> str | Callable[[str], float]:
     if not callable(function):
         own = [one for one, value in vars(module).items() if callable(value) and not one.startswith("_")]
         raise DataError(
-            "there is no such function in the file",
+            "the file has no such function",
             received=repr(name),
             expected=f"one of {', '.join(own)}" if own else "a function of one text",
             where=path,
@@ -126,14 +131,14 @@ def scorer(text: str) -> str | Callable[[str], float]:
 
 
 def has_data(run: Path) -> bool:
-    """Whether the run in this folder has read what it begins with."""
+    """Whether the run in this folder has read the texts that it starts from."""
     from grammar_rae.optimization.journal import TEXTS
 
     return (run / TEXTS).is_file()
 
 
 def initial_texts(loaded: Any, model: Path, data: Path | None, column: str | None, n_initial: int) -> list[str] | None:
-    """The texts to begin with: a file's, or those that the model was trained on; None where they are to be drawn."""
+    """The texts to start from: a file's, or those that the model was trained on; None if they are to be drawn."""
     from grammar_rae.datasets import TokenDataset, read_rows
     from grammar_rae.model import DATA_FOLDER
 
@@ -156,23 +161,23 @@ def initial_texts(loaded: Any, model: Path, data: Path | None, column: str | Non
 
 
 def save_constants(loaded: Any, model: Path) -> None:
-    """Save with the model what scores are standardised by; one in the box stays as it is for all."""
+    """Save a model with the constants of its scores; a bundled model is left as it is for everyone."""
     from grammar_rae.resources import bundled_model, bundled_models
 
     if model.resolve() in [bundled_model(name).resolve() for name in bundled_models()]:
         return
     loaded.save(model)
-    files.note(f"what {', '.join(loaded.score_constants_)} is standardised by is saved in {model}")
+    files.note(f"the constants that standardise {', '.join(loaded.score_constants_)} are saved in {model}")
 
 
-def tell(result: "Optimization", run: Path) -> None:
-    """The best texts on the standard output, and what was written for the person."""
+def print_result(result: "Optimization", run: Path) -> None:
+    """Print the best texts on the standard output, and what was found and written on stderr."""
     shown = result.best(SHOWN) if len(result.scores) == 1 else result.front()
     for row in shown[[*result.scores, "text"]].itertuples(index=False):
         typer.echo("\t".join([*(f"{value:.6g}" for value in row[:-1]), row[-1]]))
     if result.left_out:
-        told = ", ".join(f"{reason} ({count})" for reason, count in result.left_out.items())
-        files.note(f"left out of the data: {told}")
+        reasons = ", ".join(f"{reason} ({count})" for reason, count in result.left_out.items())
+        files.note(f"left out of the data: {reasons}")
     for name, (_, value) in result.initial_best.items():
         files.note(f"best {name} in the data {value:.6g}")
     valid = f"{result.validity:.1%} valid, " if len(result.history) else ""

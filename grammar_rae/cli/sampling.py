@@ -9,17 +9,19 @@ from grammar_rae.cli import arguments, files, pages
 
 def sample(
     model: arguments.Model = arguments.IN_THE_BOX,
-    n: Annotated[int, typer.Option("-n", help="How many.")] = 1000,
+    n: Annotated[int, typer.Option("-n", help="The number of molecules.")] = 1000,
     output: arguments.Output = files.STDOUT,
-    scores: Annotated[str, typer.Option(help="Columns to add, for example qed,logp,sa.")] = "",
+    scores: Annotated[
+        str, typer.Option(help="The scores to add as columns, for example qed,logp,sa; `grammar-rae list scores`.")
+    ] = "",
     html: arguments.Html = None,
-    seed: Annotated[int | None, typer.Option(help="The same seed draws the same samples.")] = None,
+    seed: arguments.OptionalSeed = None,
     temperature: arguments.Temperature = None,
     top_p: arguments.TopP = None,
     smoothing: arguments.Smoothing = None,
     constraint: arguments.Constraint = None,
     valid_only: Annotated[
-        bool, typer.Option("--valid-only/--raw", help="Draw until n are valid, or give n as they come.")
+        bool, typer.Option("--valid-only/--raw", help="Draw until n are valid, or keep the first n, valid or not.")
     ] = True,
 ) -> None:
     """Draw new molecules."""
@@ -28,7 +30,7 @@ def sample(
 
     files.check_writable(output, html)
     wanted = arguments.names(scores)
-    score([], wanted)  # so that an unknown name is told before any work
+    score([], wanted)  # so that an unknown name is refused before any work
     loaded = TextModel.load(model)
     rules = arguments.constraint_text(constraint)
     result = loaded.sample(
@@ -48,12 +50,12 @@ def interpolate(
     a: Annotated[str, typer.Argument(help="The text to start from.", show_default=False)],
     b: Annotated[str, typer.Argument(help="The text to end at.", show_default=False)],
     model: arguments.Model = arguments.IN_THE_BOX,
-    steps: Annotated[int, typer.Option(help="Texts on the way, both ends included.")] = 9,
+    steps: Annotated[int, typer.Option(help="The number of texts, both ends included.")] = 9,
     constraint: arguments.Constraint = None,
     output: arguments.Output = files.STDOUT,
     html: arguments.Html = None,
 ) -> None:
-    """Decode the way from one text to another."""
+    """Decode points between two texts."""
     import pandas as pd
 
     from grammar_rae.model import TextModel

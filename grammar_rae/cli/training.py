@@ -26,24 +26,31 @@ STATE = "state"  # where in its folder a training keeps what --resume needs
 
 def train(
     texts: arguments.Texts,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The folder of the run.", show_default=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.", show_default=False)],
     column: arguments.Column = None,
-    recipe: Annotated[str, typer.Option(help="What to train; `grammar-rae recipes` lists them.")] = "molecules",
+    recipe: Annotated[
+        str, typer.Option(help="A name from `grammar-rae list recipes`, or a file FILE.toml.")
+    ] = "molecules",
     time_limit: arguments.TimeLimit = None,
-    epochs: Annotated[int | None, typer.Option(help="Stop after so many passes over the data.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the weights, the order and the noise.")] = 0,
+    epochs: arguments.Epochs = None,
+    seed: arguments.Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the training in this folder.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in this folder.")] = False,
     constraint: arguments.Constraint = None,
     jobs: arguments.Jobs = -1,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
-    devices: Annotated[int | None, typer.Option(help="How many of them; several train one model together.")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, 32-true or bf16-mixed.")] = None,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")] = False,
+    device: Annotated[str | None, typer.Option(help="The device: auto, cpu or cuda.", show_default=False)] = None,
+    devices: Annotated[
+        int | None, typer.Option(help="The number of devices that train the model together.", show_default=False)
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="The precision: auto, 32-true or bf16-mixed.", show_default=False)
+    ] = None,
+    quiet: arguments.Quiet = False,
 ) -> None:
-    """Train a model on a file of texts, or of images for a recipe of images."""
+    """Train a model on a file of molecules or on images."""
     check_run(output, resume=resume, overwrite=overwrite)
     import grammar_rae
+    from grammar_rae.cli.recipe_files import read_recipe
     from grammar_rae.model import TextModel
 
     chosen: dict[str, Any] = {
@@ -54,7 +61,7 @@ def train(
     }
     model = grammar_rae.train(
         texts,
-        recipe=recipe,
+        recipe=read_recipe(recipe),
         folder=output,
         column=column,
         epochs=epochs,
@@ -74,19 +81,18 @@ def train(
 
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write in.")] = Path(),
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")] = False,
+    quiet: arguments.Quiet = False,
 ) -> None:
-    """Train on bundled molecules, and draw new ones."""
+    """Train on bundled molecules and draw new ones."""
     import grammar_rae
     from grammar_rae.cli import pages
-    from grammar_rae.cli.latent import are_exact, share
     from grammar_rae.datasets import read_texts
-    from grammar_rae.resources import bundled
+    from grammar_rae.resources import bundled_file
 
     output.mkdir(parents=True, exist_ok=True)
     table, page, run = output / "samples.csv", output / "samples.html", output / DEMO_RUN
     files.check_writable(table, page)
-    texts = [text for _, text in read_texts(bundled(DEMO_DATA))]
+    texts = [text for _, text in read_texts(bundled_file(DEMO_DATA))]
     random.Random(0).shuffle(texts)
     held_out, texts = texts[:DEMO_HELD_OUT], texts[DEMO_HELD_OUT:]
     files.note(f"training on {len(texts):,} molecules for {DEMO_SECONDS / 60:g} minutes")
@@ -97,12 +103,12 @@ def demo(
     frame = result.to_frame(scores=DEMO_SCORES)
     files.write_frame(table, frame)
     pages.write_samples_page(page, model, result, frame)
-    exact = are_exact(model.codec, held_out, model.reconstruct(held_out))
+    exact = model.reconstruction(held_out)
     typer.echo(
         f"""
 raw validity          {result.validity:.1%} (drew {result.attempts:,} for {len(result):,} valid ones)
 uniqueness            {result.uniqueness:.1%}
-exact reconstruction  {share(exact)}, molecules not seen in training
+exact reconstruction  {exact}, molecules not seen in training
 
 written               {table}, {page}, and the model {run}
 
@@ -141,14 +147,14 @@ def tell_rejected(texts: Path, run: Path) -> None:
     from grammar_rae.model import DATA_FOLDER
 
     if texts.is_dir():
-        return  # encoded before: whoever did that was told
+        return  # encoded before, and reported then
     folder = run / DATA_FOLDER
     data = TokenDataset.open(folder)
     if data.n_rejected:
         files.note(f"{data.n_rejected} of {data.n_read} rows were left out; {folder / REJECTED} says why")
 
 
-def conclude(model: "LatentModel", run: Path, then: str) -> None:
+def conclude(model: "LatentModel[Any]", run: Path, then: str) -> None:
     """Say what the training came to, and what to do next; of several processes, the first one does."""
     from grammar_rae.training import is_main_process
 
@@ -165,7 +171,7 @@ def conclude(model: "LatentModel", run: Path, then: str) -> None:
     files.note(f"next: {then}")
 
 
-def stop_if_interrupted(model: "LatentModel", run: Path) -> None:
+def stop_if_interrupted(model: "LatentModel[Any]", run: Path) -> None:
     """After Ctrl-C the model is saved; the exit code still says that the training was cut short."""
     if model.history.stopped == "interrupted":
         files.note(f"interrupted; the model so far is in {run}, and --resume continues the training")

@@ -3,7 +3,7 @@
 Every codec has ``rules``: the table that says, for each token, which nonterminal it expands and what it leaves open. To
 a grammar codec these are productions and macros. A character codec is the right-linear case: one nonterminal, each
 character expands it and leaves it open again, and the last token ends the text. So decoders, likelihoods, constraints
-and length budgets serve both without knowing which one they have.
+and length budgets serve both alike.
 """
 
 from collections.abc import Mapping
@@ -30,21 +30,21 @@ __all__ = [
 CODECS: dict[str, type[GrammarCodec] | type[CharacterCodec]] = {
     codec.kind: codec for codec in (GrammarCodec, CharacterCodec)
 }
-"""The codecs by the name that their saved form carries."""
+"""The codecs by the name under which they are saved."""
 
 
 def codec_from_dict(data: Mapping[str, Any]) -> Codec:
-    """The codec that a ``to_dict`` wrote; needs neither RDKit nor NLTK.
+    """Rebuild a codec from its ``to_dict``; this needs neither RDKit nor NLTK.
 
     Raises
     ------
     InputError
-        When ``data`` is no codec.
+        When ``data`` does not describe a codec.
     """
     try:
         kind = data["kind"]
         if kind not in CODECS:
-            raise UnknownNameError("kind of codec", kind, CODECS)
+            raise UnknownNameError("codec kind", kind, CODECS)
         return CODECS[kind].from_dict(data)
     except (KeyError, TypeError) as error:
-        raise InputError(f"these are not a codec's data ({error!r})") from error
+        raise InputError(f"cannot rebuild a codec from these data ({error!r})") from error

@@ -1,4 +1,4 @@
-"""What every codec is, and what the codecs share."""
+"""The interface of codecs, and their common base."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -32,55 +32,85 @@ class EncodedBatch(NamedTuple):
 
 
 class Codec(Protocol):
-    """What turns text into tokens; see the module's first lines."""
+    """The interface of a codec between text and tokens."""
 
     kind: ClassVar[str]
 
     @property
-    def form(self) -> str: ...
+    def form(self) -> str:
+        """A row of :data:`FORMS`."""
+        ...
 
     @property
-    def fragments(self) -> str: ...
+    def fragments(self) -> str:
+        """A row of :data:`FRAGMENTS`."""
+        ...
 
     @property
-    def max_length(self) -> int | None: ...
+    def max_length(self) -> int | None:
+        """The greatest number of tokens of a text, or None."""
+        ...
 
     @property
-    def rules(self) -> Rules: ...
+    def rules(self) -> Rules:
+        """The table of the tokens."""
+        ...
 
-    def show(self, token: int) -> str: ...
+    def show(self, token: int) -> str:
+        """What a token spells."""
+        ...
 
-    def to_dict(self) -> dict[str, Any]: ...
+    def to_dict(self) -> dict[str, Any]:
+        """The codec as a JSON-compatible dictionary."""
+        ...
 
-    def prepare(self, text: str) -> str: ...
+    def prepare(self, text: str) -> str:
+        """Bring a text into the form that is parsed."""
+        ...
 
-    def canonical(self, text: str) -> str | None: ...
+    def canonical(self, text: str) -> str | None:
+        """The canonical spelling of a text, or None if it is invalid."""
+        ...
 
-    def encode(self, text: str) -> Ints: ...
+    def encode(self, text: str) -> Ints:
+        """Encode a text as tokens, int32 (T,)."""
+        ...
 
-    def encode_text(self, text: str) -> Ints: ...
+    def encode_text(self, text: str) -> Ints:
+        """Encode a text that is already in the codec's form."""
+        ...
 
-    def encode_batch(self, texts: Sequence[str], prepared: bool = False) -> EncodedBatch: ...
+    def encode_batch(self, texts: Sequence[str], prepared: bool = False) -> EncodedBatch:
+        """Encode many texts."""
+        ...
 
-    def decode(self, tokens: NDArray[np.integer] | Sequence[int]) -> str: ...
+    def decode(self, tokens: NDArray[np.integer] | Sequence[int]) -> str:
+        """The text of tokens (T,)."""
+        ...
 
-    def decode_batch(self, tokens: NDArray[np.integer]) -> list[str]: ...
+    def decode_batch(self, tokens: NDArray[np.integer]) -> list[str]:
+        """The texts of tokens (B, T)."""
+        ...
 
-    def spell_batch(self, tokens: NDArray[np.integer]) -> list[str | None]: ...
+    def spell_batch(self, tokens: NDArray[np.integer]) -> list[str | None]:
+        """The texts of tokens (B, T), None for incomplete rows."""
+        ...
 
-    def one_hot(self, tokens: NDArray[np.integer] | Sequence[int]) -> NDArray[np.float32]: ...
+    def one_hot(self, tokens: NDArray[np.integer] | Sequence[int]) -> NDArray[np.float32]:
+        """One-hot vectors of tokens (T,), float32 (T, R)."""
+        ...
 
 
 @dataclass(frozen=True)
 class TextCodec:
-    """What the codecs share.
+    """The common base of the codecs.
 
     Attributes
     ----------
     form, fragments
         A row of :data:`FORMS` and one of :data:`FRAGMENTS`.
     max_length
-        The most tokens that a text may take; None for no limit.
+        The greatest number of tokens of a text; None for no limit.
     """
 
     form: str = "text"
@@ -93,7 +123,7 @@ class TextCodec:
         self._check_names()
         if self.max_length is not None and self.max_length < self.rules.shortest:
             raise InputError(
-                "the length limit is below the shortest text",
+                "max_length is below the length of the shortest text",
                 received=self.max_length,
                 expected=f"{self.rules.shortest} tokens or more",
             )
@@ -102,32 +132,33 @@ class TextCodec:
         if self.form not in FORMS:
             raise UnknownNameError("form", self.form, FORMS)
         if self.fragments not in FRAGMENTS:
-            raise UnknownNameError("way with fragments", self.fragments, FRAGMENTS)
+            raise UnknownNameError("value of fragments", self.fragments, FRAGMENTS)
 
     @property
     def rules(self) -> Rules:
+        """The table of the tokens."""
         raise NotImplementedError
 
-    def _tokens(self, texts: Sequence[str]) -> EncodedBatch:
-        """Tokens of texts that are in the grammar's form."""
+    def _tokenize(self, texts: Sequence[str]) -> EncodedBatch:
+        """Encode texts that are in the grammar's form."""
         raise NotImplementedError
 
     def prepare(self, text: str) -> str:
-        """The text in the form that is parsed.
+        """Bring a text into the form that is parsed.
 
         Raises
         ------
         TextError
-            When RDKit refuses the molecule, or it has several parts and that was not asked for.
+            When RDKit refuses the molecule, or the molecule has several parts and the codec refuses those.
         """
         return FORMS[self.form].prepare(text, self.fragments)
 
     def canonical(self, text: str) -> str | None:
-        """The one spelling of a decoded text (RDKit's canonical SMILES for a molecule), None when it means nothing."""
+        """The canonical spelling of a decoded text (of a molecule, RDKit's canonical SMILES), None if it is invalid."""
         return FORMS[self.form].canonical(text)
 
     def encode(self, text: str) -> Ints:
-        """Tokens of a text, int32 (T,).
+        """Encode a text as tokens, int32 (T,).
 
         Raises
         ------
@@ -137,7 +168,7 @@ class TextCodec:
         return self._only(self.encode_batch([text]))
 
     def encode_text(self, text: str) -> Ints:
-        """Tokens of a text that is in the grammar's form already, int32 (T,); RDKit is not needed.
+        """Encode a text that is already in the grammar's form as tokens, int32 (T,), without RDKit.
 
         Raises
         ------
@@ -147,22 +178,22 @@ class TextCodec:
         return self._only(self.encode_batch([text], prepared=True))
 
     def encode_batch(self, texts: Sequence[str], prepared: bool = False) -> EncodedBatch:
-        """Tokens of many texts; what is refused stands in ``rejected`` instead of raising.
+        """Encode many texts; those that are refused are listed in ``rejected`` instead of raised.
 
         Parameters
         ----------
         texts
-            B texts.
+            The texts.
         prepared
-            Whether they are in the grammar's form already.
+            Whether the texts are already in the grammar's form.
 
         Raises
         ------
         InputError
-            For one text in place of a list.
+            For a single text instead of a list.
         """
         if isinstance(texts, str):
-            raise InputError("a batch is a list of texts, not one text", received=repr(texts))
+            raise InputError("a batch must be a list of strings", received=repr(texts), expected=f"[{texts!r}]")
         texts = list(texts)
         rejected: list[tuple[int, TextError]] = []
         ready: list[str] = []
@@ -170,12 +201,12 @@ class TextCodec:
         for i, text in enumerate(texts):
             try:
                 if not isinstance(text, str):
-                    raise TextError("this is no text", text=str(text), received=f"{text!r}, a {type(text).__name__}")
+                    raise TextError("expected a string", text=str(text), received=f"{text!r}, a {type(text).__name__}")
                 ready.append(text if prepared else self.prepare(text))
                 index.append(i)
             except TextError as error:
                 rejected.append((i, error))
-        batch = self._tokens(ready)
+        batch = self._tokenize(ready)
         refused = {i for i, _ in batch.rejected}
         accepted = [i for i in range(len(ready)) if i not in refused]
         rejected += [(index[i], error) for i, error in batch.rejected]
@@ -198,7 +229,7 @@ class TextCodec:
         return EncodedBatch(batch.tokens, batch.offsets, sorted(rejected, key=lambda pair: pair[0]), atoms)
 
     def one_hot(self, tokens: NDArray[np.integer] | Sequence[int]) -> NDArray[np.float32]:
-        """Tokens (T,) as rows of zeros with a one, float32 (T, R); nothing in this package needs it.
+        """One-hot vectors of tokens (T,), float32 (T, R), for other libraries.
 
         Raises
         ------
@@ -221,10 +252,11 @@ class TextCodec:
 
 
 def _bracket_atoms(texts: Iterable[str]) -> frozenset[str]:
-    # One search for all of them; the line breaks keep a bracket that one text leaves open out of the next.
+    # One search for all texts; the line breaks keep an open bracket of one text out of the next.
     return frozenset(_BRACKET_ATOM.findall("\n".join(text for text in texts if "[" in text)))
 
 
 def strip_padding(row: NDArray[np.integer]) -> NDArray[np.integer]:
+    """The tokens of a row before its first -1."""
     padding = np.flatnonzero(row < 0)
     return row[: padding[0]] if len(padding) else row

@@ -1,4 +1,4 @@
-"""Text as characters: the rival without a grammar."""
+"""Text as characters, without a grammar."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,14 +31,12 @@ class CharacterCodec(TextCodec):
         wrong = [c for c in self.characters if not isinstance(c, str) or len(c) != 1]
         if wrong or len(set(self.characters)) < len(self.characters):
             raise InputError(
-                "these cannot be a codec's characters",
-                received=wrong or "one of them twice",
+                "invalid characters for a codec",
+                received=wrong or "duplicate characters",
                 expected="single characters, each once",
             )
         if len(self.characters) >= MAX_TOKENS:
-            raise InputError(
-                "there are too many characters", received=len(self.characters), expected=f"fewer than {MAX_TOKENS}"
-            )
+            raise InputError("too many characters", received=len(self.characters), expected=f"fewer than {MAX_TOKENS}")
         super().__post_init__()
 
     @classmethod
@@ -50,7 +48,7 @@ class CharacterCodec(TextCodec):
         fragments: str = "refuse",
         max_length: int | None = None,
     ) -> "CharacterCodec":
-        """A codec for the characters that occur in texts; those that the form refuses teach nothing."""
+        """Learn the characters of texts; texts that the form refuses are ignored."""
         bare = cls(form=form, fragments=fragments)
         seen: set[str] = set()
         for text in texts:
@@ -79,7 +77,7 @@ class CharacterCodec(TextCodec):
         """What a token spells."""
         return "" if token == self.end else self.characters[token]
 
-    def _tokens(self, texts: Sequence[str]) -> EncodedBatch:
+    def _tokenize(self, texts: Sequence[str]) -> EncodedBatch:
         tokens: list[int] = []
         offsets = [0]
         rejected = []
@@ -87,7 +85,7 @@ class CharacterCodec(TextCodec):
             unknown = next((i for i, character in enumerate(text) if character not in self._number), None)
             if unknown is not None:
                 error = TextError(
-                    f"{text[unknown]!r} is no character of this codec",
+                    f"{text[unknown]!r} is not a character of this codec",
                     text=text,
                     position=unknown,
                     where=f"character {unknown + 1}",
@@ -106,15 +104,17 @@ class CharacterCodec(TextCodec):
         Raises
         ------
         InputError
-            When they do not end in the end token, hold it earlier, or hold no token.
+            When the end token is missing, repeated or not last, or a token is unknown.
         """
         listed = np.asarray(tokens, dtype=np.int64).tolist()
-        text = self._spelled(listed)
+        text = self._spell(listed)
         if text is None:
-            raise InputError("these tokens are no text", received=listed, expected=f"characters, then {self.end}")
+            raise InputError(
+                "these tokens do not spell a text", received=listed, expected=f"characters, then {self.end}"
+            )
         return text
 
-    def _spelled(self, tokens: list[int]) -> str | None:
+    def _spell(self, tokens: list[int]) -> str | None:
         if tokens.count(self.end) != 1 or tokens[-1] != self.end or not all(0 <= token <= self.end for token in tokens):
             return None
         return "".join(self.characters[token] for token in tokens[:-1])
@@ -125,21 +125,21 @@ class CharacterCodec(TextCodec):
         Raises
         ------
         InputError
-            When a row is no text.
+            When a row does not spell a text.
         """
         return [self.decode(strip_padding(row)) for row in tokens]
 
     def spell_batch(self, tokens: NDArray[np.integer]) -> list[str | None]:
-        """The texts of tokens (B, T), as of :meth:`decode_batch`; None for a row that is no text."""
-        return [self._spelled(strip_padding(row).tolist()) for row in tokens]
+        """The texts of tokens (B, T) as in :meth:`decode_batch`, but None for a row that does not spell a text."""
+        return [self._spell(strip_padding(row).tolist()) for row in tokens]
 
     def to_dict(self) -> dict[str, Any]:
-        """The codec as JSON can hold it."""
+        """The codec as a JSON-compatible dictionary."""
         settings = {"form": self.form, "fragments": self.fragments, "max_length": self.max_length}
         return {"kind": self.kind, **settings, "characters": list(self.characters)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "CharacterCodec":
-        """The codec that :meth:`to_dict` wrote."""
+        """Rebuild a codec from :meth:`to_dict`."""
         settings = {name: data[name] for name in ("form", "fragments", "max_length")}
         return cls(characters=tuple(data["characters"]), **settings)

@@ -1,4 +1,4 @@
-"""How texts go into a codec and come out of it: the forms of a molecule, expressions, and texts as they are."""
+"""The forms in which a codec reads texts: of molecules, of expressions, and texts as they are."""
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple
@@ -39,10 +39,10 @@ def _expression(text: str) -> str | None:
 
 
 class Form(NamedTuple):
-    """How texts go into a codec and come out of it.
+    """How a codec prepares a text and reads a decoded one.
 
-    ``prepare(text, fragments)`` is the text that is parsed; ``canonical(text)`` the one spelling that stands for a
-    decoded text, None when it means nothing; ``fields`` says whether a text is a line of a file or its first field,
+    ``prepare(text, fragments)`` is the text that is parsed; ``canonical(text)`` is the canonical spelling of a decoded
+    text, or None if that is invalid; ``fields`` says whether a text is a line of a file or its first field,
     ``molecules`` whether "." joins separate molecules, and ``valences`` whether a text is valid when its atoms keep to
     their valences and its rings are closed (aromatic atoms also need a ring system that has a Kekulé structure).
     """
@@ -60,8 +60,8 @@ FORMS: dict[str, Form] = {
     "expression": Form(_as_it_is, _expression, "line", False),
     "text": Form(_as_it_is, lambda text: text, "line", False),
 }
-"""What is parsed: RDKit's Kekulé SMILES or its canonical SMILES of a molecule, or the text as it is; what is decoded as
-an expression means something when it can be evaluated."""
+"""What is parsed: RDKit's Kekulé SMILES or its canonical SMILES of a molecule, or the text as it is; a decoded
+expression is valid when it can be evaluated."""
 
 FRAGMENTS = ("refuse", "largest", "keep")
-"""What is done with a molecule of several parts ("." in SMILES)."""
+"""What to do with a molecule of several parts ("." in SMILES)."""

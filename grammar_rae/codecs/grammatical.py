@@ -20,7 +20,7 @@ class GrammarCodec(TextCodec):
     Attributes
     ----------
     table
-        The grammar and its macros; a bare :class:`Grammar` stands for one without macros.
+        The grammar and its macros; a bare :class:`Grammar` means no macros.
     """
 
     table: MacroTable | Grammar = None  # type: ignore[assignment]
@@ -31,10 +31,12 @@ class GrammarCodec(TextCodec):
         if isinstance(self.table, Grammar):
             object.__setattr__(self, "table", MacroTable(self.table))
         if not isinstance(self.table, MacroTable):
-            raise InputError("a grammar codec needs a grammar", received=type(self.table).__name__)
+            raise InputError(
+                "a grammar codec needs a grammar", received=type(self.table).__name__, expected="Grammar or MacroTable"
+            )
         self._check_names()
         if self._refuses_fragments and "." in self.grammar.terminals:
-            # What the codec refuses to read it should not be able to write either.
+            # The codec should not write what it refuses to read.
             object.__setattr__(self, "table", _without_fragments(self.table))
         super().__post_init__()
 
@@ -49,9 +51,9 @@ class GrammarCodec(TextCodec):
         fragments: str = "refuse",
         max_length: int | None = None,
     ) -> "GrammarCodec":
-        """A codec whose macros are learned from texts; those that are refused teach nothing.
+        """Learn the macros from texts; texts that are refused are ignored.
 
-        ``grammar`` is one, or what :func:`read_grammar` takes.
+        ``grammar`` is a grammar, or an argument of :func:`read_grammar`.
         """
         grammar = grammar if isinstance(grammar, Grammar) else read_grammar(grammar)
         bare = cls(form=form, fragments=fragments, table=MacroTable(grammar))
@@ -83,9 +85,9 @@ class GrammarCodec(TextCodec):
     def _refuses_fragments(self) -> bool:
         return self.fragments != "keep" and FORMS[self.form].molecules
 
-    def _tokens(self, texts: Sequence[str]) -> EncodedBatch:
+    def _tokenize(self, texts: Sequence[str]) -> EncodedBatch:
         derivations = parser_for(self.grammar).parse_batch(texts)
-        tokens, offsets = self.macros.encode(derivations.tokens, derivations.offsets)
+        tokens, offsets = self.macros.encode(derivations.productions, derivations.offsets)
         for _, error in derivations.rejected:
             if self._refuses_fragments and error.position is not None and error.text[error.position :][:1] == ".":
                 error.remedy = _FRAGMENTS_REMEDY
@@ -110,26 +112,26 @@ class GrammarCodec(TextCodec):
             When a row is not a complete derivation.
         """
         texts = self.spell_batch(tokens)
-        # Where a row spells nothing, decode raises, and says why.
+        # For an incomplete row, decode raises an error that says why.
         return [self.decode(strip_padding(tokens[row])) if text is None else text for row, text in enumerate(texts)]
 
     def spell_batch(self, tokens: NDArray[np.integer]) -> list[str | None]:
-        """The texts of tokens (B, T), as of :meth:`decode_batch`; None for a row that is not a complete derivation."""
+        """The texts of tokens (B, T) as in :meth:`decode_batch`, but None for an incomplete derivation."""
         return self.macros.spell(tokens)
 
     def to_dict(self) -> dict[str, Any]:
-        """The codec as JSON can hold it."""
+        """The codec as a JSON-compatible dictionary."""
         settings = {"form": self.form, "fragments": self.fragments, "max_length": self.max_length}
         return {"kind": self.kind, **settings, **self.macros.to_dict()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "GrammarCodec":
-        """The codec that :meth:`to_dict` wrote."""
+        """Rebuild a codec from :meth:`to_dict`."""
         settings = {name: data[name] for name in ("form", "fragments", "max_length")}
         return cls(table=MacroTable.from_dict(data), **settings)
 
 
-_FRAGMENTS_REMEDY = "Molecules of several parts are read with fragments='keep', by a grammar that has '.'."
+_FRAGMENTS_REMEDY = "To read molecules of several parts, use fragments='keep' and a grammar with '.'."
 
 
 def _without_fragments(table: MacroTable) -> MacroTable:

@@ -1,12 +1,12 @@
-"""Data: texts and images out of files, the data sets that training reads, and public sets to download.
+"""Data: texts and images from files, the data sets that training reads, and public sets to download.
 
-``read_texts`` and ``sample_texts`` read .smi, .csv, .parquet and what they are given; ``encode`` turns texts into a
-``TokenDataset``, ``coverage`` says how many a codec takes and what stops the others. ``read_images`` turns a file or an
-array into an ``ImageDataset``, ``image_set`` opens a public set by its name. ``fetch`` downloads.
-Nothing here imports RDKit or NLTK; a codec may, when it prepares or parses a text.
+``read_texts`` and ``sample_texts`` read files and Python objects; ``encode`` turns texts into a ``TokenDataset``,
+``coverage`` counts how many a codec accepts and why it refuses the others. ``read_images`` turns a file or an array
+into an ``ImageDataset``, ``image_set`` opens a public set by its name. ``fetch`` downloads. Nothing here imports RDKit
+or NLTK; a codec may, when it prepares or parses a text.
 """
 
-from grammar_rae.datasets.encoded import DescribedRows, Rejected, TokenDataset, add_facts, padded
+from grammar_rae.datasets.encoded import DescribedRows, Rejected, TokenDataset, add_facts, pad_tokens
 from grammar_rae.datasets.encoding import Coverage, coverage, encode
 from grammar_rae.datasets.fetching import SOURCES, fetch
 from grammar_rae.datasets.image_files import read_images
@@ -31,7 +31,7 @@ __all__ = [
     "encode",
     "fetch",
     "image_set",
-    "padded",
+    "pad_tokens",
     "read_images",
     "read_rows",
     "read_texts",

@@ -1,4 +1,4 @@
-"""CelebA: its pictures cropped and made small once, and kept in files that are mapped into memory."""
+"""CelebA: pictures are cropped and resized once, and kept in files that are mapped into memory."""
 
 import hashlib
 import secrets
@@ -17,7 +17,7 @@ from grammar_rae.errors import DataError, InputError
 PAGE = "mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 SIZE = 64
 _CROP = 140
-_GIVEN = (178, 218)  # width and height of the aligned pictures
+_ORIGINAL_SIZE = (178, 218)  # width and height of the aligned pictures
 _PREPARED = f"centre crop {_CROP}, {SIZE}x{SIZE}, bilinear"
 _CACHE = f"prepared_{SIZE}x{SIZE}"
 _PICTURES = ("img_align_celeba/img_align_celeba", "img_align_celeba", "Img/img_align_celeba")
@@ -28,29 +28,30 @@ _Bytes = npt.NDArray[np.uint8]
 
 
 def open_celeba(folder: Path | None, progress: bool) -> ImageSet:
-    """CelebA at 64 x 64 out of a folder with the aligned pictures and the list of the parts.
+    """Open CelebA at 64 x 64 from a folder with the aligned pictures and the list of the parts.
 
     The folder holds ``img_align_celeba`` with the pictures and ``list_eval_partition.txt`` (or .csv), and perhaps
     ``list_attr_celeba.txt`` (or .csv), whose 40 attributes become labels of 0 and 1. The training set is the list's
-    parts 0 and 1, since recipes hold out validation images of their own; the test set is part 2.
+    parts 0 and 1, since recipes hold out their own validation images; the test set is part 2.
 
     A centre crop of 140 x 140 is resized to 64 x 64 by Pillow's bilinear filter, which averages over what falls into a
-    pixel. That is done once, with all processors, into a folder ``prepared_64x64`` beside the pictures, or in the
-    user's cache where nothing can be written there; it takes 2.5 GB. It is done anew when the list has changed.
+    pixel. This happens once, with all processors; the result takes 2.5 GB in a folder ``prepared_64x64`` beside the
+    pictures, or in the user's cache where that folder cannot be written. It is repeated when the list changes.
 
-    Raises InputError without a folder; DataError for lists or pictures that are missing, damaged or of another size.
+    Raises InputError without a folder, and DataError for lists or pictures that are missing, damaged or of another
+    size.
     """
     if folder is None:
         raise InputError(
-            "CelebA is not downloaded: its terms forbid it",
+            "CelebA cannot be downloaded automatically: its terms forbid it",
             expected="a folder with img_align_celeba and list_eval_partition.txt",
-            remedy=f"Get both from {PAGE} and name their folder.",
+            remedy=f"Download both from {PAGE} and pass their folder.",
         )
-    parts = _read_parts(_found_list(folder, "list_eval_partition"))
-    pictures = _found_pictures(folder, parts[0][0])
+    parts = _read_parts(_require_list(folder, "list_eval_partition"))
+    pictures = _find_pictures(folder, parts[0][0])
     attributes = _attributes(folder)
     sets = []
-    for images, names in zip(_prepared(folder, pictures, parts, progress), parts, strict=True):
+    for images, names in zip(_open_prepared(folder, pictures, parts, progress), parts, strict=True):
         sets.append(ImageDataset(images, None if attributes is None else _labels(attributes, names, folder)))
     return ImageSet(*sets)
 
@@ -58,14 +59,14 @@ def open_celeba(folder: Path | None, progress: bool) -> ImageSet:
 # --- lists -----------------------------------------------------------------------------------------------------------
 
 
-def _found_list(folder: Path, name: str) -> Path:
+def _require_list(folder: Path, name: str) -> Path:
     found = _find_list(folder, name)
     if found is None:
         raise DataError(
-            "the folder lacks a list of CelebA",
+            "the folder lacks a list file of CelebA",
             where=str(folder),
             expected=f"{name}.txt or {name}.csv",
-            remedy=f"It is on {PAGE}.",
+            remedy=f"Download it from {PAGE}.",
         )
     return found
 
@@ -75,7 +76,7 @@ def _find_list(folder: Path, name: str) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _found_pictures(folder: Path, first: str) -> Path:
+def _find_pictures(folder: Path, first: str) -> Path:
     for place in _PICTURES:
         if (folder / place / first).is_file():
             return folder / place
@@ -83,7 +84,7 @@ def _found_pictures(folder: Path, first: str) -> Path:
         "the folder lacks the pictures of CelebA",
         where=str(folder),
         expected=f"img_align_celeba/{first}",
-        remedy=f"Unpack img_align_celeba.zip there; it is on {PAGE}.",
+        remedy=f"Unpack img_align_celeba.zip there; download it from {PAGE}.",
     )
 
 
@@ -101,7 +102,9 @@ def _fields(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 def _wrong_line(path: Path, number: int, fields: list[str], expected: str) -> DataError:
     received = repr(" ".join(fields[:3]))
-    return DataError("the list has a wrong line", where=f"{path}, line {number}", received=received, expected=expected)
+    return DataError(
+        "the list contains an invalid line", where=f"{path}, line {number}", received=received, expected=expected
+    )
 
 
 def _read_parts(path: Path) -> tuple[list[str], list[str]]:
@@ -111,7 +114,7 @@ def _read_parts(path: Path) -> tuple[list[str], list[str]]:
     for number, fields in _fields(path):
         if number == 1 and fields[-1] == "partition":
             continue
-        # The name goes into a path: nothing but a plain name is let through.
+        # The name goes into a path, so only a plain name is accepted.
         if len(fields) != 2 or fields[1] not in ("0", "1", "2") or Path(fields[0]).name != fields[0]:
             raise _wrong_line(path, number, fields, "the name of a picture and 0, 1 or 2")
         (test if fields[1] == "2" else train).append(fields[0])
@@ -125,7 +128,7 @@ def _read_parts(path: Path) -> tuple[list[str], list[str]]:
 
 
 def _attributes(folder: Path) -> dict[str, _Bytes] | None:
-    """Each picture's attributes as 0 and 1 (A,), or None where there is no list of them."""
+    """Each picture's attributes as 0 and 1 (A,), or None without a list of them."""
     path = _find_list(folder, "list_attr_celeba")
     if path is None:
         return None
@@ -150,27 +153,27 @@ def _labels(attributes: dict[str, _Bytes], names: Sequence[str], folder: Path) -
     try:
         return np.stack([attributes[name] for name in names])
     except KeyError as error:
-        raise DataError("a picture is not in the list of attributes", where=str(folder), received=error) from error
+        raise DataError("the list of attributes lacks a picture", where=str(folder), received=error) from error
 
 
 # --- pictures --------------------------------------------------------------------------------------------------------
 
 
-def _prepared(folder: Path, pictures: Path, parts: Iterable[Sequence[str]], progress: bool) -> list[_Bytes]:
-    """The images (N, 3, 64, 64) of each part, mapped from files that are made if they are not there."""
+def _open_prepared(folder: Path, pictures: Path, parts: Iterable[Sequence[str]], progress: bool) -> list[_Bytes]:
+    """The images (N, 3, 64, 64) of each part, mapped from files, which are prepared if they do not exist."""
     mapped = []
     for part, names in zip(("train", "test"), parts, strict=True):
-        # A list that has changed, or another way to prepare, is another file.
+        # A changed list or another way to prepare gives another file.
         digest = hashlib.sha256("\n".join((_PREPARED, *names)).encode()).hexdigest()
         file = f"{part}-{digest[:16]}.npy"
         shape = (len(names), 3, SIZE, SIZE)
-        images = _mapped(folder / _CACHE / file, shape)
+        images = _map_file(folder / _CACHE / file, shape)
         if images is None:
-            images = _mapped(_user_cache() / file, shape)
+            images = _map_file(_user_cache() / file, shape)
         if images is None:
-            path = _writable(folder) / file
-            _write(path, shape, _shown(_all_prepared(pictures, names), len(names), progress, part))
-            images = _mapped(path, shape)
+            path = _writable_folder(folder) / file
+            _write(path, shape, _show_progress(_prepare_all(pictures, names), len(names), progress, part))
+            images = _map_file(path, shape)
             assert images is not None, "the file that was written cannot be read"
         mapped.append(images)
     return mapped
@@ -182,7 +185,7 @@ def _user_cache() -> Path:
     return Path(pooch.os_cache("grammar_rae")) / "celeba" / _CACHE
 
 
-def _mapped(path: Path, shape: tuple[int, ...]) -> _Bytes | None:
+def _map_file(path: Path, shape: tuple[int, ...]) -> _Bytes | None:
     try:
         images: _Bytes = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError):
@@ -190,8 +193,8 @@ def _mapped(path: Path, shape: tuple[int, ...]) -> _Bytes | None:
     return images if images.shape == shape and images.dtype == np.uint8 else None
 
 
-def _writable(folder: Path) -> Path:
-    """The folder for the prepared images: beside the pictures if files can be made there, else in the user's cache."""
+def _writable_folder(folder: Path) -> Path:
+    """The folder for the prepared images: beside the pictures if that is writable, else in the user's cache."""
     for cache in (folder / _CACHE, _user_cache()):
         probe = cache / f".{secrets.token_hex(4)}.part"
         try:
@@ -205,12 +208,12 @@ def _writable(folder: Path) -> Path:
     raise DataError(
         f"the prepared images cannot be stored ({problem.strerror or problem})",
         where=str(cache),
-        remedy="Look at the permissions there and in the folder of the pictures.",
+        remedy="Check the permissions there and in the folder of the pictures.",
     )
 
 
 def _write(path: Path, shape: tuple[int, ...], blocks: Iterable[_Bytes]) -> None:
-    """Write a .npy file of bytes block after block, under another name until it is whole."""
+    """Write a .npy file of bytes block by block, under another name until it is complete."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("wb") as stream:
@@ -223,13 +226,13 @@ def _write(path: Path, shape: tuple[int, ...], blocks: Iterable[_Bytes]) -> None
         raise DataError(
             f"the prepared images cannot be written ({error.strerror or error})",
             where=str(path),
-            remedy="Look at the free space there.",
+            remedy="Check the free disk space.",
         ) from error
     finally:
         part.unlink(missing_ok=True)
 
 
-def _shown(blocks: Iterable[_Bytes], total: int, progress: bool, part: str) -> Iterator[_Bytes]:
+def _show_progress(blocks: Iterable[_Bytes], total: int, progress: bool, part: str) -> Iterator[_Bytes]:
     from tqdm.auto import tqdm
 
     with tqdm(desc=f"preparing {part}", total=total, unit=" images", disable=not progress) as bar:
@@ -238,39 +241,39 @@ def _shown(blocks: Iterable[_Bytes], total: int, progress: bool, part: str) -> I
             bar.update(len(block))
 
 
-def _all_prepared(pictures: Path, names: Iterable[str]) -> Iterator[_Bytes]:
+def _prepare_all(pictures: Path, names: Iterable[str]) -> Iterator[_Bytes]:
     """Blocks of images (B, 3, 64, 64) in the order of the names, prepared by threads: Pillow works outside the GIL."""
     from joblib import Parallel, delayed
 
     rest = iter(names)
     chunks = iter(lambda: list(islice(rest, _CHUNK)), [])
     parallel = Parallel(n_jobs=-1, prefer="threads", return_as="generator", batch_size=1, pre_dispatch="3 * n_jobs")
-    tasks = (delayed(_some_prepared)(pictures, chunk) for chunk in chunks)
+    tasks = (delayed(_prepare_chunk)(pictures, chunk) for chunk in chunks)
     with closing(cast(Generator[_Bytes, None, None], parallel(tasks))) as results:
         yield from results
 
 
-def _some_prepared(pictures: Path, names: Sequence[str]) -> _Bytes:
-    return np.stack([_one_prepared(pictures / name) for name in names])
+def _prepare_chunk(pictures: Path, names: Sequence[str]) -> _Bytes:
+    return np.stack([_prepare_picture(pictures / name) for name in names])
 
 
-def _one_prepared(path: Path) -> _Bytes:
+def _prepare_picture(path: Path) -> _Bytes:
     from PIL import Image
 
     try:
         with Image.open(path, formats=("JPEG", "PNG")) as picture:
-            if picture.size != _GIVEN:
+            if picture.size != _ORIGINAL_SIZE:
                 raise DataError(
-                    "this is no aligned picture of CelebA",
+                    "this picture is not one of the aligned pictures of CelebA",
                     where=str(path),
                     received=f"{picture.size[0]} x {picture.size[1]} pixels",
-                    expected=f"{_GIVEN[0]} x {_GIVEN[1]}, as in img_align_celeba",
+                    expected=f"{_ORIGINAL_SIZE[0]} x {_ORIGINAL_SIZE[1]}, as in img_align_celeba",
                 )
-            left, top = ((size - _CROP) // 2 for size in _GIVEN)
+            left, top = ((size - _CROP) // 2 for size in _ORIGINAL_SIZE)
             square = picture.convert("RGB").crop((left, top, left + _CROP, top + _CROP))
             small = square.resize((SIZE, SIZE), Image.Resampling.BILINEAR)
     except FileNotFoundError as error:
-        raise DataError("a picture of the list is missing", where=str(path)) from error
+        raise DataError("a picture named in the list is missing", where=str(path)) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(
             f"a picture cannot be read ({error})", where=str(path), remedy="Unpack the pictures again."

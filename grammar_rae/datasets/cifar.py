@@ -1,4 +1,4 @@
-"""The batch files of CIFAR-10, in its binary version and in that for Python, whose pickles are read and never run."""
+"""The batch files of CIFAR-10, binary or for Python; the pickles of the latter are read without being run."""
 
 import pickletools
 import struct
@@ -22,10 +22,10 @@ _Batch = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 
 
 def read_batches(folder: Path) -> ImageSet | None:
-    """CIFAR-10 out of a folder with its batch files, in either version; None where it holds not even the first.
+    """Read CIFAR-10 from a folder with its batch files, in either version; None if the first file is missing.
 
     Both versions are described on the data set's page: in the binary one a record is a byte for the label and 3072 for
-    the planes of red, green and blue. Raises DataError for files that are missing, damaged or something else.
+    the planes of red, green and blue. Raises DataError for missing, damaged or other files.
     """
     readers: tuple[tuple[str, Callable[[Path], _Batch]], ...] = ((".bin", _binary_batch), ("", _python_batch))
     for suffix, read in readers:
@@ -43,7 +43,7 @@ def _part(paths: list[Path], read: Callable[[Path], _Batch]) -> ImageDataset:
         except OSError as error:
             raise DataError(f"the batch cannot be read ({error.strerror or error})", where=str(path)) from error
         if not len(pixels) or len(pixels) != len(numbers) or numbers.min() < 0 or numbers.max() >= CLASSES:
-            raise _damaged(path, "the images do not fit their labels")
+            raise _damage_error(path, "the images do not fit their labels")
         images.append(pixels)
         labels.append(numbers)
     return ImageDataset(np.concatenate(images).reshape(-1, *SHAPE), np.concatenate(labels))
@@ -52,7 +52,7 @@ def _part(paths: list[Path], read: Callable[[Path], _Batch]) -> ImageDataset:
 def _binary_batch(path: Path) -> _Batch:
     content = np.fromfile(path, np.uint8)
     if len(content) % (1 + _PIXELS):
-        raise _damaged(path, f"its {len(content)} bytes are no records of {1 + _PIXELS}")
+        raise _damage_error(path, f"its {len(content)} bytes are not a whole number of records of {1 + _PIXELS}")
     records = content.reshape(-1, 1 + _PIXELS)
     return records[:, 1:], records[:, 0].astype(np.int64)
 
@@ -64,31 +64,31 @@ def _python_batch(path: Path) -> _Batch:
         return _array(batch["data"]), np.array([_integer(label) for label in batch["labels"]], dtype=np.int64)
     except _RefusedError as error:
         raise DataError(
-            f"the file is no batch of CIFAR-10: it holds {error}, which is not read",
+            f"the file is not a batch of CIFAR-10: it holds {error}, which is never read or run",
             where=str(path),
-            remedy="Fetch the data set from its own page, or use its binary version.",
+            remedy="Download the data set from its own page, or use its binary version.",
         ) from error
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, struct.error) as error:
-        # Whatever the bytes say, nothing but these can come of shuffling them between a stack and a table.
-        raise _damaged(path, str(error)) from error
+        # Moving values between a stack and a table can raise nothing else, whatever the bytes are.
+        raise _damage_error(path, str(error)) from error
 
 
-def _damaged(path: Path, reason: str) -> DataError:
-    return DataError(f"the batch of CIFAR-10 is damaged ({reason})", where=str(path), remedy="Fetch it again.")
+def _damage_error(path: Path, reason: str) -> DataError:
+    return DataError(f"the batch of CIFAR-10 is damaged ({reason})", where=str(path), remedy="Download it again.")
 
 
 # --- pickles, read as data -------------------------------------------------------------------------------------------
 # A pickle is a program for a stack machine. pickletools lists its instructions; those that such a batch consists of are
-# followed here, with one difference: what a name stands for is never looked up and never called, only written down.
+# followed here, with one difference: names are never looked up or called, only recorded.
 
 
 class _RefusedError(Exception):
-    """An instruction or a name that a batch of images has no use for."""
+    """An instruction or a name that a batch of images never needs."""
 
 
 @dataclass
 class _Call:
-    """A call that a pickle asks for, written down: the name, the arguments and the state set afterwards."""
+    """A call that a pickle asks for, recorded: the name, the arguments and the state set afterwards."""
 
     name: str
     arguments: Any = None
@@ -127,7 +127,7 @@ class _Reader:
             self._step(opcode.name, argument)
         (batch,) = self.stack
         if not isinstance(batch, dict):
-            raise TypeError("no table of images and labels")
+            raise TypeError("not a table of images and labels")
         return batch
 
     def _step(self, name: str, argument: Any) -> None:
@@ -196,38 +196,38 @@ _STEPS: dict[str, Callable[[_Reader, Any], None]] = {
 
 
 def _text(value: Any) -> str:
-    # Nothing else is a key or a name: to hash or print what is nested deep enough would end the process.
+    # Nothing else is a key or a name: hashing or printing deeply nested values would end the process.
     if not isinstance(value, str | bytes):
-        raise TypeError("a key or a name is no text")
+        raise TypeError("a key or a name is not text")
     return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
 def _integer(value: Any) -> int:
     if type(value) is not int:
-        raise TypeError("a label is no integer")
+        raise TypeError("a label is not an integer")
     return value
 
 
 def _array(call: Any) -> npt.NDArray[np.uint8]:
-    """The images (N, 3072) that a written-down call would make."""
+    """The images (N, 3072) that a recorded call would make."""
     if not isinstance(call, _Call):
-        raise TypeError("the images are no array")
+        raise TypeError("the images are not an array")
     if call.name == "_frombuffer":
         buffer, kind, shape, order = call.arguments
     else:
         _, shape, kind, fortran, buffer = call.state
         order = "F" if fortran else "C"
     if kind.name != "dtype" or kind.arguments[0] not in ("u1", b"u1") or order != "C":
-        raise ValueError("the images are no bytes in rows")
+        raise ValueError("the images are not rows of bytes")
     count, width = (_integer(size) for size in shape)
     data = _bytes(buffer)
     if width != _PIXELS or len(data) != count * _PIXELS:
-        raise ValueError(f"{len(data)} bytes are no {count} images")
+        raise ValueError(f"{len(data)} bytes do not hold {count} images")
     return np.frombuffer(data, np.uint8).reshape(count, width)
 
 
 def _bytes(value: Any) -> bytes:
     if isinstance(value, _Call) and value.name == "encode":
         value = value.arguments[0]
-    # pickletools gives the strings of Python 2 as text, one character a byte.
+    # pickletools gives the strings of Python 2 as text, one character per byte.
     return value.encode("latin-1") if isinstance(value, str) else bytes(memoryview(value))

@@ -48,7 +48,7 @@ def fingerprint(codec_dict: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def padded(
+def pad_tokens(
     tokens: npt.NDArray[np.uint16], offsets: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
     """Some rows of tokens that lie end to end: int64 (B, T), padded at the end with -1, T the longest length."""
@@ -101,7 +101,7 @@ class TokenDataset:
     def open(cls, folder: str | PathLike[str]) -> "TokenDataset":
         """The data set that ``encode`` wrote into a folder. Needs neither RDKit nor a grammar.
 
-        Raises DataError where the folder is no encoded data set, is of a newer format, or is damaged.
+        Raises DataError if the folder is not an encoded data set, has a newer format, or is damaged.
         """
         folder = Path(folder)
         meta = read_meta(folder)
@@ -160,10 +160,12 @@ class TokenDataset:
 
     @property
     def n_accepted(self) -> int:
+        """Rows that were encoded."""
         return int(self.meta["accepted"])
 
     @property
     def n_rejected(self) -> int:
+        """Rows that were refused."""
         return int(self.meta["rejected"])
 
     @property
@@ -203,7 +205,7 @@ class TokenDataset:
         """
         import torch
 
-        return torch.from_numpy(padded(self._tokens, self._offsets, self._to_rows(indices)))
+        return torch.from_numpy(pad_tokens(self._tokens, self._offsets, self._to_rows(indices)))
 
     def described(self) -> "DescribedRows":
         """The same rows for a training that also uses what is known of them; DataError where nothing is."""
@@ -267,7 +269,7 @@ def read_meta(folder: Path) -> dict[str, Any]:
         meta = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DataError(
-            "this is no encoded data set" if folder.is_dir() else "there is no such folder",
+            "not an encoded data set" if folder.is_dir() else "there is no such folder",
             where=str(folder),
             expected=f"a folder with {META}",
             remedy="Encode the texts first.",
@@ -275,9 +277,9 @@ def read_meta(folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise DataError(f"the file cannot be read ({error.strerror})", where=str(path)) from error
     except ValueError as error:
-        raise _damaged(path, "the file is no JSON") from error
+        raise _damaged(path, "the file is not JSON") from error
     if not isinstance(meta, dict) or meta.get("kind") != KIND:
-        raise DataError("this is no encoded data set", where=str(path), expected=f'"kind": "{KIND}"')
+        raise DataError("not an encoded data set", where=str(path), expected=f'"kind": "{KIND}"')
     version = meta.get("format")
     if isinstance(version, int) and version > FORMAT:
         raise DataError(

@@ -1,4 +1,4 @@
-"""Texts into an encoded data set, or into figures on how well a codec covers them: in parallel, in constant memory."""
+"""Encode texts as a data set, or measure how well a codec covers them: in parallel, in constant memory."""
 
 import json
 import os
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from grammar_rae.codecs import Codec
 
 CHUNK = 2000
-"""Texts that a worker encodes at a time: about a tenth of a second or more of work."""
+"""Texts that a worker encodes at a time: at least about a tenth of a second of work."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,15 @@ class Coverage:
     Attributes
     ----------
     read, accepted, rejected
-        Rows; the first is the sum of the others.
+        Numbers of rows; the first is the sum of the others.
     reasons
         Reason -> number of rejected rows.
     unsupported
-        Character, or bracket atom, at which a text left the codec's language -> number of rejected rows.
+        Character or bracket atom at which texts left the codec's language -> number of rejected rows.
     examples
-        The same symbols -> the first row that was rejected for it.
+        The same symbols -> the first row rejected for it.
     lengths
-        The lengths T in tokens of the accepted rows: min, mean, median, 99%, 99.9%, max. Empty when there is none.
+        The lengths in tokens of the accepted rows: min, mean, median, 99%, 99.9%, max. Empty without accepted rows.
     """
 
     read: int
@@ -54,7 +54,7 @@ class Coverage:
 
     @property
     def share(self) -> float:
-        """Accepted rows over read rows."""
+        """The share of accepted rows."""
         return self.accepted / self.read
 
 
@@ -77,37 +77,37 @@ def encode(
     source, column, fields
         As in ``read_texts``.
     codec
-        Turns the texts into tokens.
+        The codec that turns the texts into tokens.
     folder
-        Where to write the data set; without one it stays in memory. It appears there only when it is complete, in place
-        of an encoded data set that may be there already, and after an error or Ctrl-C all is as it was before.
+        Where to write the data set; by default it stays in memory. It replaces an encoded data set in that folder, but
+        only when it is complete: an error or Ctrl-C changes nothing.
     jobs
-        Worker processes, -1 for one per processor core. Their number does not change the result. More than one needs a
-        codec that ``codecs.codec_from_dict`` can build.
+        Number of worker processes, -1 for one per core. It does not change the result. More than one needs a codec that
+        ``codecs.codec_from_dict`` can rebuild.
     progress
         Whether to show a progress bar.
     prepared
-        Whether the texts are in the codec's own form already, so that RDKit need not read them.
+        Whether the texts are already in the codec's form, so that RDKit need not read them.
     chunk
-        Texts that are encoded at a time.
+        Number of texts encoded at a time.
 
     Raises
     ------
     DataError
-        As ``read_texts``; also when no row is accepted, when the folder holds something else, or cannot be written.
+        As in ``read_texts``; also when no row is accepted, or the folder holds something else or cannot be written.
     InputError
-        ``jobs`` of 0, or ``chunk`` below 1.
+        If ``jobs`` is 0 or ``chunk`` below 1.
     """
     target = None if folder is None else Path(folder).resolve()
     if target is not None:
         check_replaceable(target)
-    rows = _Counted(read_rows(source, column, fields=fields))
-    chunks = _encoded_chunks(rows, codec, jobs, prepared, chunk)
+    rows = _RowCounter(read_rows(source, column, fields=fields))
+    chunks = _encode_chunks(rows, codec, jobs, prepared, chunk)
     tally = _Tally()
     with ExitStack() as stack:
         building = None if target is None else stack.enter_context(building_folder(target))
         writer = stack.enter_context(closing(Writer(building)))
-        for encoded in stack.enter_context(closing(_with_progress(chunks, source, progress))):
+        for encoded in stack.enter_context(closing(_show_progress(chunks, source, progress))):
             tally.add(encoded)
             writer.add(encoded.tokens, encoded.lengths, encoded.lines, [row for row, _ in encoded.refused])
         tally.check(rows.count)
@@ -144,12 +144,12 @@ def coverage(
     prepared: bool = False,
     chunk: int = CHUNK,
 ) -> Coverage:
-    """How many texts of a source a codec takes, and what stops the others. Parameters and errors as ``encode``."""
-    rows = _Counted(read_rows(source, column, fields=fields))
-    chunks = _encoded_chunks(rows, codec, jobs, prepared, chunk)
+    """Measure how many texts of a source a codec accepts, and why not others; arguments and errors as in ``encode``."""
+    rows = _RowCounter(read_rows(source, column, fields=fields))
+    chunks = _encode_chunks(rows, codec, jobs, prepared, chunk)
     tally = _Tally()
     lengths: list[npt.NDArray[np.int64]] = []
-    with closing(_with_progress(chunks, source, progress)) as shown:
+    with closing(_show_progress(chunks, source, progress)) as shown:
         for encoded in shown:
             tally.add(encoded)
             lengths.append(encoded.lengths)
@@ -180,10 +180,10 @@ def _summary(lengths: npt.NDArray[np.int64]) -> dict[str, float]:
 
 
 def _capacities(codec: "Codec", bracket_atoms: Iterable[str]) -> dict[str, int]:
-    """The capacities of the atoms that the texts may be written with, {} where the form follows no valences.
+    """The capacities of the atoms of the texts, {} where the form does not follow valences.
 
-    What has none is left out: RDKit read every row in this form, so it can only come out of rows that were passed as
-    prepared and are no molecules.
+    Atoms without a capacity are left out: RDKit read every row of this form, so they can only come from invalid rows
+    that were passed as prepared.
     """
     from grammar_rae.codecs import FORMS
 
@@ -197,24 +197,24 @@ def _capacities(codec: "Codec", bracket_atoms: Iterable[str]) -> dict[str, int]:
 # --- chunks of rows, in this process or in others --------------------------------------------------------------------
 
 
-class _Refused(NamedTuple):
+class _Refusal(NamedTuple):
     row: Rejected
     symbol: str | None
 
 
 class _Chunk(NamedTuple):
-    """Some rows of the source: the accepted ones' tokens one after another, lengths, lines, atoms; and the others."""
+    """Some rows of the source: tokens end to end, lengths, lines and atoms of accepted ones, and the refused ones."""
 
     read: int
     tokens: npt.NDArray[np.uint16]
     lengths: npt.NDArray[np.int64]
     lines: npt.NDArray[np.int64]
     atoms: frozenset[str]
-    refused: list[_Refused]
+    refused: list[_Refusal]
 
 
-class _Counted:
-    """Rows, and how many of them have been read."""
+class _RowCounter:
+    """An iterator over rows that counts them."""
 
     def __init__(self, rows: Iterator[Row]) -> None:
         self._rows = rows
@@ -226,18 +226,18 @@ class _Counted:
             yield row
 
 
-def _encoded_chunks(rows: Iterable[Row], codec: "Codec", jobs: int, prepared: bool, chunk: int) -> Iterator[_Chunk]:
+def _encode_chunks(rows: Iterable[Row], codec: "Codec", jobs: int, prepared: bool, chunk: int) -> Iterator[_Chunk]:
     if jobs == 0 or jobs < -1:
-        raise InputError("there must be a process", received=f"jobs {jobs}", expected="jobs >= 1, or -1 for all")
+        raise InputError("invalid number of jobs", received=f"jobs {jobs}", expected="jobs >= 1, or -1 for all")
     if chunk < 1:
-        raise InputError("a chunk needs a text", received=f"chunk {chunk}", expected="chunk >= 1")
+        raise InputError("invalid chunk size", received=f"chunk {chunk}", expected="chunk >= 1")
     chunks = _chunks(iter(rows), chunk)
     if jobs == 1:
         return (_encode_rows(codec, some, prepared) for some in chunks)
-    return _in_processes(chunks, codec.to_dict(), jobs, prepared)
+    return _encode_in_processes(chunks, codec.to_dict(), jobs, prepared)
 
 
-def _in_processes(
+def _encode_in_processes(
     chunks: Iterable[list[Row]], codec_dict: dict[str, Any], jobs: int, prepared: bool
 ) -> Generator[_Chunk, None, None]:
     from joblib import Parallel, delayed
@@ -249,7 +249,7 @@ def _in_processes(
         try:
             for rows in chunks:
                 yield delayed(_encode_rows_in_worker)(text, rows, prepared)
-        except Exception as error:  # raised below, when the workers are at rest: joblib would kill them at their work
+        except Exception as error:  # raised below, when the workers are idle: joblib would kill them while they work
             failures.append(error)
 
     # A few chunks wait for every worker, never the whole file; the results come back in the order of the file.
@@ -284,14 +284,14 @@ def _encode_rows(codec: "Codec", rows: list[Row], prepared: bool) -> _Chunk:
     accepted = [row.line for index, row in enumerate(usable) if index not in errors]
     lengths = np.diff(encoded.offsets)
     assert len(accepted) == len(lengths) == len(usable) - len(errors), "the codec lost a text"
-    refused = [_refused_text(usable[index], error) for index, error in errors.items()]
-    refused += [_Refused(Rejected(row.line, row.text, row.problem), None) for row in rows if row.problem is not None]
+    refused = [_refuse(usable[index], error) for index, error in errors.items()]
+    refused += [_Refusal(Rejected(row.line, row.text, row.problem), None) for row in rows if row.problem is not None]
     refused.sort(key=lambda one: one.row.line)
     return _Chunk(len(rows), encoded.tokens, lengths, np.array(accepted, dtype=np.int64), encoded.atoms, refused)
 
 
-def _refused_text(row: Row, error: TextError) -> _Refused:
-    return _Refused(Rejected(row.line, row.text, error.message, error.position), _offending_symbol(error))
+def _refuse(row: Row, error: TextError) -> _Refusal:
+    return _Refusal(Rejected(row.line, row.text, error.message, error.position), _offending_symbol(error))
 
 
 def _offending_symbol(error: TextError) -> str | None:
@@ -308,7 +308,7 @@ def _offending_symbol(error: TextError) -> str | None:
     return text[position]
 
 
-def _with_progress(chunks: Iterator[_Chunk], source: Source, progress: bool) -> Generator[_Chunk, None, None]:
+def _show_progress(chunks: Iterator[_Chunk], source: Source, progress: bool) -> Generator[_Chunk, None, None]:
     if not progress:
         yield from chunks
         return
@@ -345,21 +345,21 @@ class _Tally:
                 self.symbol_examples.setdefault(symbol, row)
 
     def check(self, read: int) -> None:
-        """Every row that was read has become tokens or a rejection."""
+        """Assert that every row became tokens or a rejection."""
         assert read == self.read == self.accepted + self.rejected, "a row was lost"
 
     def check_any_accepted(self, source: Source) -> None:
         if self.accepted:
             return
-        told = []
+        reasons = []
         for reason, count in self.reasons.most_common(3):
             example = self.reason_examples[reason]
-            told.append(f"{reason} ({count} rows, e.g. {_short(example.text)!r} in line {example.line})")
+            reasons.append(f"{reason} ({count} rows, e.g. {_shorten(example.text)!r} in line {example.line})")
         raise DataError(
-            f"none of the {self.read} rows can be encoded: " + ", ".join(told),
+            f"none of the {self.read} rows can be encoded: " + ", ".join(reasons),
             where=str(source) if isinstance(source, str | os.PathLike) else None,
         )
 
 
-def _short(text: str, most: int = 60) -> str:
+def _shorten(text: str, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."

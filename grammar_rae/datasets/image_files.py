@@ -1,4 +1,4 @@
-"""Images out of files and arrays: idx, .npy and .npz files, and arrays of several layouts."""
+"""Images from idx, .npy and .npz files, and from arrays of several layouts."""
 
 import gzip
 import math
@@ -20,7 +20,7 @@ ImageSource: TypeAlias = str | PathLike[str] | npt.ArrayLike
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 
 TRAIN, TEST = "train", "t10k"
-"""What the names of MNIST's files, and of what ``fetch`` writes, begin with."""
+"""The prefixes of the names of MNIST's files, and of those that ``fetch`` writes."""
 
 _GZIP, _NPY, _ZIP = b"\x1f\x8b", b"\x93NUMPY", b"PK\x03\x04"
 _UBYTE = 0x08
@@ -28,15 +28,14 @@ _BLOCK = 1 << 24  # numbers that are rounded at a time
 
 
 def read_images(source: ImageSource, labels: ImageSource | None = None) -> ImageDataset:
-    """The images of a file or an array.
+    """Read the images of a file or an array.
 
     Parameters
     ----------
     source
         The path of an idx file (also gzip-compressed), of a .npy file, or of a .npz file with the array ``images`` and
-        perhaps the array ``labels``; the content tells which it is, not the name. Or an array of NumPy or PyTorch.
-        The array, in a file too, is (N, H, W), (N, H, W, C) or (N, C, H, W), with C = 1 or 3: uint8, or floats in
-        [0, 1], which are rounded to 255ths.
+        optionally the array ``labels``, recognised by its content; or an array of NumPy or PyTorch. Its shape is (N, H,
+        W), (N, H, W, C) or (N, C, H, W), with C = 1 or 3: uint8, or floats in [0, 1], which are rounded to 255ths.
     labels
         Integers (N,), or attributes of 0 and 1 (N, A): an array, or the path of an idx or .npy file of them.
 
@@ -48,9 +47,10 @@ def read_images(source: ImageSource, labels: ImageSource | None = None) -> Image
     Raises
     ------
     InputError
-        An array of another shape or type, numbers outside [0, 1], no image, labels of another number.
+        For an array of another shape or type, pixel values outside [0, 1], no image, or a different number of labels.
     DataError
-        The same in a file; a file that is missing, damaged or of another kind. Python objects are never unpickled.
+        For the same in a file, and for a file that is missing, damaged or of another kind. Python objects are never
+        unpickled.
 
     Examples
     --------
@@ -58,20 +58,20 @@ def read_images(source: ImageSource, labels: ImageSource | None = None) -> Image
     <ImageDataset: 5 images of 3 x 28 x 28>
     """
     path = Path(source) if isinstance(source, str | PathLike) else None
-    with _telling(path):
-        array, inside = (_plain_array(source), None) if path is None else _file_arrays(path)
+    with _name_file_in_errors(path):
+        array, inside = (_to_array(source), None) if path is None else _load_arrays(path)
         images = _as_images(array)
     if labels is None:
-        with _telling(path):
+        with _name_file_in_errors(path):
             return ImageDataset(images, inside)
     labels_path = Path(labels) if isinstance(labels, str | PathLike) else None
-    with _telling(labels_path):
-        return ImageDataset(images, _plain_array(labels) if labels_path is None else _file_arrays(labels_path)[0])
+    with _name_file_in_errors(labels_path):
+        return ImageDataset(images, _to_array(labels) if labels_path is None else _load_arrays(labels_path)[0])
 
 
 @contextmanager
-def _telling(path: Path | None) -> Iterator[None]:
-    """Turn what is wrong with an array out of a file into a DataError that names the file."""
+def _name_file_in_errors(path: Path | None) -> Iterator[None]:
+    """Turn an error about an array from a file into a DataError that names the file."""
     try:
         yield
     except InputError as error:
@@ -84,8 +84,8 @@ def _telling(path: Path | None) -> Iterator[None]:
 # --- arrays ----------------------------------------------------------------------------------------------------------
 
 
-def _plain_array(source: Any) -> npt.NDArray[Any]:
-    if hasattr(source, "detach"):  # a tensor, with no import of torch
+def _to_array(source: Any) -> npt.NDArray[Any]:
+    if hasattr(source, "detach"):  # a tensor, recognised without importing torch
         source = source.detach().cpu()
         if source.is_floating_point():
             source = source.float()  # NumPy has no bfloat16
@@ -93,14 +93,14 @@ def _plain_array(source: Any) -> npt.NDArray[Any]:
         return np.asarray(source)
     except (ValueError, TypeError, RuntimeError) as error:
         raise InputError(
-            f"this cannot be made an array ({error})",
+            f"cannot convert the images to an array ({error})",
             received=type(source).__name__,
             expected="images of one size, as one array",
         ) from error
 
 
 def _as_images(array: npt.NDArray[Any]) -> Bytes:
-    """uint8 (N, C, H, W) out of any layout and type that ``read_images`` takes; a view where that is possible."""
+    """Convert any layout and type that ``read_images`` takes to uint8 (N, C, H, W); a view where possible."""
     return _as_bytes(_channels_first(array))
 
 
@@ -109,36 +109,36 @@ def _channels_first(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     layouts = "(N, H, W), (N, H, W, C) or (N, C, H, W), C = 1 or 3"
     if array.ndim not in (3, 4):
         raise InputError(
-            "images have two dimensions, or three with their channels",
+            "images must have two dimensions, or three with channels",
             received=given,
             expected=layouts,
-            remedy="Reshape them; a single image is a set of N = 1.",
+            remedy="Reshape the array; for a single image, N = 1.",
         )
     if 0 in array.shape:
-        raise InputError("there is no image, or no pixel", received=given, expected="no size of 0")
+        raise InputError("the array holds no image or no pixel", received=given, expected="no dimension of size 0")
     last = array.shape[-1] in CHANNELS
     if array.ndim == 3:
         if last:
             raise InputError(
-                "this may be a set of narrow images or one image with channels",
+                "the layout is ambiguous: narrow images, or one image with channels",
                 received=given,
                 expected=layouts,
-                remedy="Give it as (N, C, H, W) to ImageDataset, which takes no other layout.",
+                remedy="Pass it to ImageDataset as (N, C, H, W).",
             )
         return array[:, None]
     first = array.shape[1] in CHANNELS
     if first and last:
         raise InputError(
-            "two axes may be the channels",
+            "the layout is ambiguous: two axes could be the channels",
             received=given,
-            remedy="Give it as (N, C, H, W) to ImageDataset, which takes no other layout.",
+            remedy="Pass it to ImageDataset as (N, C, H, W).",
         )
     if not first and not last:
         raise InputError(
-            "images have 1 channel or 3",
+            "images must have 1 or 3 channels",
             received=given,
             expected=layouts,
-            remedy="Drop the channel of transparency, or choose the channels to keep.",
+            remedy="Drop the alpha channel, or choose the channels to keep.",
         )
     return array if first else np.moveaxis(array, -1, 1)
 
@@ -148,10 +148,10 @@ def _as_bytes(images: npt.NDArray[Any]) -> Bytes:
         return images
     if not np.issubdtype(images.dtype, np.floating):
         raise InputError(
-            "images are bytes or floating-point numbers",
+            "images must be uint8 or floating-point numbers",
             received=str(images.dtype),
             expected="uint8 from 0 to 255, or floats in [0, 1]",
-            remedy="Convert them, for instance with astype('uint8') where they are integers from 0 to 255.",
+            remedy="Convert integers from 0 to 255 with astype('uint8').",
         )
     rounded = np.empty(images.shape, dtype=np.uint8)
     size = max(_BLOCK // math.prod(images.shape[1:]), 1)
@@ -160,10 +160,10 @@ def _as_bytes(images: npt.NDArray[Any]) -> Bytes:
         lowest, highest = block.min(), block.max()
         if not (lowest >= 0 and highest <= 1):  # also true of NaN
             raise InputError(
-                "an image holds numbers outside [0, 1]",
+                "pixel values must lie in [0, 1]",
                 received="NaN" if math.isnan(lowest) else f"numbers from {lowest:.6g} to {highest:.6g}",
                 expected="floats in [0, 1]",
-                remedy="Scale them to [0, 1], or give uint8 from 0 to 255.",
+                remedy="Scale them to [0, 1], or pass uint8 from 0 to 255.",
             )
         np.rint(block * block.dtype.type(255), out=rounded[start : start + size], casting="unsafe")
     return rounded
@@ -173,27 +173,27 @@ def _as_bytes(images: npt.NDArray[Any]) -> Bytes:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn the errors of the file system and of damaged archives into a DataError."""
+def _translate_errors(path: Path) -> Iterator[None]:
+    """Turn errors of the file system and of damaged archives into a DataError."""
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
         raise DataError(
-            f"the file ends too early or is damaged ({error})", where=str(path), remedy="Fetch it again."
+            f"the file ends too early or is damaged ({error})", where=str(path), remedy="Download it again."
         ) from error
     except OSError as error:
         raise DataError(f"the file cannot be read ({error.strerror or error})", where=str(path)) from error
 
 
-def _file_arrays(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
+def _load_arrays(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
     """The array of a file, and the labels beside it in a .npz file."""
     if path.is_dir():
         raise DataError(
             "this is a folder, not a file of images",
             where=str(path),
-            remedy="Give the path of one file, or a known set's name and its folder to image_set.",
+            remedy="Pass the path of one file, or use image_set for a folder of a known set.",
         )
-    with _reading(path), path.open("rb") as stream:
+    with _translate_errors(path), path.open("rb") as stream:
         start = stream.read(len(_NPY))
     if start == _NPY:
         return _read_numpy(path), None
@@ -204,10 +204,10 @@ def _file_arrays(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]
 
 def _read_numpy(path: Path) -> npt.NDArray[Any]:
     try:
-        with _reading(path):
+        with _translate_errors(path):
             array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
             return array
-    except ValueError as error:  # a header that is none, objects, fewer bytes than the header says
+    except ValueError as error:  # an invalid header, objects, fewer bytes than the header says
         raise DataError(
             f"the .npy file cannot be used ({error})", where=str(path), remedy="Save a uint8 array with numpy.save."
         ) from error
@@ -215,14 +215,14 @@ def _read_numpy(path: Path) -> npt.NDArray[Any]:
 
 def _read_archive(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
     try:
-        with _reading(path), np.load(path, allow_pickle=False) as archive:
+        with _translate_errors(path), np.load(path, allow_pickle=False) as archive:
             if "images" not in archive.files:
                 raise DataError(
                     "the .npz file has no array of images",
                     where=str(path),
                     received="the arrays " + ", ".join(archive.files[:10]) if archive.files else "no array",
-                    expected="an array images, and perhaps an array labels",
-                    remedy="Load the array that you mean and give it to read_images.",
+                    expected="an array named images, and optionally one named labels",
+                    remedy="Load the array that holds the images and pass it to read_images.",
                 )
             return archive["images"], archive["labels"] if "labels" in archive.files else None
     except ValueError as error:
@@ -230,12 +230,13 @@ def _read_archive(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None
 
 
 def read_idx(path: Path) -> Bytes:
-    """The array of bytes in an idx file, of any number of dimensions; mapped where the file is not compressed.
+    """Read the array of bytes in an idx file, of any number of dimensions; mapped unless the file is compressed.
 
     The format is that of the MNIST files: two bytes of 0, the type (8: bytes), the number of dimensions, the sizes as
-    big-endian 32-bit integers, the data. Raises DataError where the file is none, or is longer or shorter than it says.
+    big-endian 32-bit integers, the data. Raises DataError for another file, or one that is longer or shorter than it
+    says.
     """
-    with _reading(path), path.open("rb") as raw:
+    with _translate_errors(path), path.open("rb") as raw:
         compressed = raw.read(2) == _GZIP
         raw.seek(0)
         if not compressed:
@@ -255,14 +256,14 @@ def _idx_shape(stream: IO[bytes] | gzip.GzipFile, path: Path) -> tuple[int, ...]
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] != _UBYTE or magic[3] == 0:
         raise DataError(
-            "this is no file of images that can be read",
+            "unsupported format of image file",
             where=str(path),
             received=f"a file that begins with the bytes {magic.hex(' ')}" if magic else "an empty file",
             expected="an idx file of bytes (00 00 08), compressed by gzip or not, or a .npy or .npz file",
         )
     sizes = stream.read(4 * magic[3])
     if len(sizes) < 4 * magic[3]:
-        raise DataError("the idx file ends within its header", where=str(path), remedy="Fetch it again.")
+        raise DataError("the idx file ends inside its header", where=str(path), remedy="Download it again.")
     return tuple(int(size) for size in np.frombuffer(sizes, ">u4"))
 
 
@@ -270,16 +271,16 @@ def _check_size(size: int, shape: tuple[int, ...], path: Path) -> None:
     expected = math.prod(shape)
     if size != expected:
         raise DataError(
-            "the idx file is cut off" if size < expected else "the idx file goes on after its data",
+            "the idx file is cut off" if size < expected else "the idx file continues after its data",
             where=str(path),
             received=f"{size} bytes of data" if size < expected else "more bytes than that",
             expected=f"{expected} bytes, as its header says",
-            remedy="Fetch it again.",
+            remedy="Download it again.",
         )
 
 
 def write_idx(path: Path, array: Bytes) -> None:
-    """Write bytes as an idx file that is not compressed: under another name first, so that it is whole or not there."""
+    """Write bytes as an uncompressed idx file, under another name first, so that it is complete or absent."""
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as stream:
@@ -291,7 +292,7 @@ def write_idx(path: Path, array: Bytes) -> None:
 
 
 def find_idx(folder: Path, part: str, content: str) -> Path | None:
-    """The idx file of a part (TRAIN, TEST) and its content ("images", "labels") under one of the usual names."""
+    """Find the idx file of a part (TRAIN, TEST) and content ("images", "labels") under one of the usual names."""
     for dimensions in (1,) if content == "labels" else (3, 4):
         for separator in "-.":
             for suffix in ("", ".gz"):

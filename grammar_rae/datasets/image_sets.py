@@ -1,4 +1,4 @@
-"""The public sets of images that have a name here: what they are, and how their files are read."""
+"""The public sets of images by name: what they are, and how to read their files."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from grammar_rae.datasets.images import ImageDataset, ImageSet
 from grammar_rae.errors import DataError, InputError, UnknownNameError
 
 _DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")  # of Debian's package dataset-fashion-mnist
-_PADDING = 2  # MNIST's 28 x 28 pixels become 32 x 32, which strided layers halve without a rest
+_PADDING = 2  # MNIST's 28 x 28 pixels become 32 x 32, which strided layers halve without a remainder
 _DIGITS_TEST, _DIGITS_SEED = 360, 0
 
 
 @dataclass(frozen=True)
 class NamedImages:
-    """A public set of images; ``open(folder, progress)`` reads it from a folder, or from where it usually is."""
+    """A public set of images; ``open(folder, progress)`` reads it from a folder, or from its usual place."""
 
     description: str
     licence: str
@@ -30,7 +30,7 @@ class NamedImages:
 
 
 def image_set(name: str, folder: str | PathLike[str] | None = None, progress: bool = False) -> ImageSet:
-    """A public set of images, in its usual two parts.
+    """Open a public set of images, in its usual two parts.
 
     Parameters
     ----------
@@ -42,21 +42,21 @@ def image_set(name: str, folder: str | PathLike[str] | None = None, progress: bo
         - ``cifar10``: 50,000 and 10,000 images, (3, 32, 32). The folder holds the batch files of the version for Python
           or of the binary one.
         - ``celeba``: 182,637 and 19,962 faces, (3, 64, 64), with 40 attributes; see ``celeba.open_celeba``.
-        - ``digits``: 1,437 and 360 grey digits of scikit-learn, (1, 8, 8), split here once and for all.
+        - ``digits``: 1,437 and 360 grey digits of scikit-learn, (1, 8, 8), with a fixed split.
     folder
-        Where the files are. Without one, MNIST, Fashion-MNIST and CIFAR-10 are taken from the user's cache and fetched
-        into it if they are not there, except for Fashion-MNIST where Debian's package of it is installed.
+        Where the files are. By default, MNIST, Fashion-MNIST and CIFAR-10 are read from the user's cache, and
+        downloaded into it if needed; Fashion-MNIST is read from Debian's package if that is installed.
     progress
-        Whether to show the progress of what takes minutes.
+        Whether to show the progress of long steps.
 
     Raises
     ------
     UnknownNameError
-        ``IMAGE_SETS`` has no such name.
+        If ``IMAGE_SETS`` lacks the name.
     InputError
-        A folder where none is needed, or none where one is.
+        For a folder where none is needed, or none where one is.
     DataError
-        Files that are missing, damaged or something else; no network.
+        For missing, damaged or other files, and without a network.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def image_set(name: str, folder: str | PathLike[str] | None = None, progress: bo
     <ImageDataset: 360 images of 1 x 8 x 8>
     """
     if name not in IMAGE_SETS:
-        raise UnknownNameError("set of images", name, IMAGE_SETS)
+        raise UnknownNameError("image set", name, IMAGE_SETS)
     return IMAGE_SETS[name].open(None if folder is None else Path(folder), progress)
 
 
@@ -86,14 +86,14 @@ def _idx_part(folder: Path, part: str, name: str, shape: tuple[int, int, int]) -
                 f"the folder lacks a file of {name}" if folder.is_dir() else "there is no such folder",
                 where=str(folder),
                 expected=f"{part}-{content}-idx{3 if content == 'images' else 1}-ubyte, also with .gz",
-                remedy=f"Leave the folder out to have {name} fetched.",
+                remedy=f"Leave the folder out to download {name}.",
             )
         arrays.append(read_idx(path))
     images, labels = arrays
     images = images[:, None] if images.ndim == 3 else images
     if images.shape[1:] != shape or labels.shape != images.shape[:1] or not len(images):
         raise DataError(
-            f"the files are not those of {name}",
+            f"the files do not hold {name}",
             where=str(folder),
             received=f"{part}: images of shape {images.shape}, labels of shape {labels.shape}",
             expected=f"images of shape {shape} and as many labels",
@@ -115,7 +115,7 @@ def _open_cifar10(folder: Path | None, progress: bool) -> ImageSet:
         "the folder lacks the batches of CIFAR-10" if folder.is_dir() else "there is no such folder",
         where=str(folder),
         expected="data_batch_1 to data_batch_5 and test_batch, or the same with .bin",
-        remedy="Unpack the data set there, or leave the folder out to have it fetched.",
+        remedy="Unpack the data set there, or leave the folder out to download it.",
     )
 
 
@@ -154,4 +154,4 @@ IMAGE_SETS: dict[str, NamedImages] = {
         _open_digits,
     ),
 }
-"""The sets that ``image_set`` knows: a new one is a row here."""
+"""The sets of ``image_set``; a new one is a new row."""

@@ -1,4 +1,4 @@
-"""The data set of images: bytes in memory or mapped from a file, which become numbers in [0, 1] a batch at a time."""
+"""The data set of images: bytes in memory or mapped from a file, converted to [0, 1] one batch at a time."""
 
 import hashlib
 from functools import cached_property
@@ -18,7 +18,7 @@ _BLOCK = 1 << 24  # bytes of images that are hashed at a time
 
 
 class ImageDataset:
-    """N images of one size, or a view of some of them. ``read_images`` and ``image_set`` make it.
+    """N images of one size, or a view of some of them. Made by ``read_images`` and ``image_set``.
 
     The images stay as they were given, in memory or on disk; views share them.
 
@@ -27,14 +27,14 @@ class ImageDataset:
     images
         uint8 (N, C, H, W) from 0 to 255, with C = 1 (grey) or 3 (red, green, blue). It may be memory-mapped.
     labels
-        Integers (N,), or attributes of 0 and 1 (N, A), or nothing. No model reads them.
+        Integers (N,), or attributes of 0 and 1 (N, A), or None. Models ignore them.
     rows
-        The images (integers, or booleans) that a view is of; without them, all.
+        The images of a view (integers, or booleans); all by default.
 
     Raises
     ------
     InputError
-        An array of another kind, no image, labels of another number.
+        For an array of another kind, no image, or a different number of labels.
 
     Examples
     --------
@@ -47,8 +47,8 @@ class ImageDataset:
     def __init__(
         self, images: npt.NDArray[np.uint8], labels: npt.ArrayLike | None = None, rows: Indices | None = None
     ) -> None:
-        self._images = _checked_images(images)
-        self._labels = None if labels is None else _checked_labels(labels, len(images))
+        self._images = _check_images(images)
+        self._labels = None if labels is None else _check_labels(labels, len(images))
         self._rows: Rows | None = None if rows is None else check_rows(rows, len(images))
 
     def __len__(self) -> int:
@@ -65,17 +65,17 @@ class ImageDataset:
 
     @property
     def images(self) -> npt.NDArray[np.uint8]:
-        """All images: uint8 (N, C, H, W). A view copies them at every access; a large one is better read by batch."""
+        """All images: uint8 (N, C, H, W). A view copies them at every access; read a large one in batches."""
         return self._images if self._rows is None else self._images[self._rows]
 
     @property
     def labels(self) -> npt.NDArray[np.int64] | None:
-        """The labels: int64 (N,), or (N, A) of 0 and 1, or None where there are none."""
+        """The labels: int64 (N,), or (N, A) of 0 and 1, or None."""
         return self._labels if self._labels is None or self._rows is None else self._labels[self._rows]
 
     @cached_property
     def fingerprint(self) -> str:
-        """The sha256 of shape and pixels, the same for two sets that train alike: labels do not count."""
+        """The sha256 of shape and pixels, equal for sets that train alike; labels are ignored."""
         digest = hashlib.sha256(repr((len(self), *self.shape)).encode())
         size = max(_BLOCK // int(np.prod(self.shape)), 1)
         for start in range(0, len(self), size):
@@ -90,7 +90,7 @@ class ImageDataset:
         import torch
 
         pixels = torch.from_numpy(self._pixels(check_rows(indices, len(self))))
-        # One pass, into memory of the usual order, whatever the order of the bytes and torch's default type.
+        # One pass, into contiguous memory, whatever the order of the bytes and torch's default type.
         return torch.div(pixels, 255, out=torch.empty(pixels.shape, dtype=torch.float32))
 
     def subset(self, indices: Indices) -> "ImageDataset":
@@ -118,34 +118,38 @@ class ImageSet(NamedTuple):
     test: ImageDataset
 
 
-def _checked_images(images: Any) -> npt.NDArray[np.uint8]:
+def _check_images(images: Any) -> npt.NDArray[np.uint8]:
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4:
         shape = f"{images.dtype} of shape {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
         raise InputError(
-            "these are no images",
+            "images have the wrong type or shape",
             received=shape,
             expected="a uint8 array (N, C, H, W)",
-            remedy="read_images takes other arrays and files.",
+            remedy="Convert other arrays and files with read_images.",
         )
     if images.shape[1] not in CHANNELS and 0 not in images.shape:
         raise InputError(
-            "images have 1 channel or 3", received=f"shape {images.shape}", expected="(N, 1, H, W) or (N, 3, H, W)"
+            "images must have 1 or 3 channels",
+            received=f"shape {images.shape}",
+            expected="(N, 1, H, W) or (N, 3, H, W)",
         )
     if 0 in images.shape:
-        raise InputError("there is no image, or no pixel", received=f"shape {images.shape}", expected="no size of 0")
+        raise InputError(
+            "the array holds no image or no pixel", received=f"shape {images.shape}", expected="no dimension of size 0"
+        )
     return images
 
 
-def _checked_labels(labels: npt.ArrayLike, n: int) -> npt.NDArray[np.int64]:
+def _check_labels(labels: npt.ArrayLike, n: int) -> npt.NDArray[np.int64]:
     given = np.asarray(labels)
     if not (np.issubdtype(given.dtype, np.integer) or given.dtype == np.bool_) or given.ndim not in (1, 2):
         raise InputError(
-            "these are no labels",
+            "labels have the wrong type or shape",
             received=f"{given.dtype} of shape {given.shape}",
             expected="integers (N,), or attributes of 0 and 1 (N, A)",
         )
     if len(given) != n:
-        raise InputError("every image needs its label", received=f"{len(given)} labels", expected=f"{n}")
+        raise InputError("every image needs one label", received=f"{len(given)} labels", expected=f"{n} labels")
     if given.ndim == 2 and not ((given == 0) | (given == 1)).all():
-        raise InputError("attributes are 0 or 1", received=f"values from {given.min()} to {given.max()}")
+        raise InputError("attributes must be 0 or 1", received=f"values from {given.min()} to {given.max()}")
     return given.astype(np.int64, copy=False)

@@ -1,4 +1,4 @@
-"""Texts out of files, frames, arrays and lists: one row at a time, and no row lost without a word."""
+"""Texts from files, data frames, arrays and lists: one row at a time, and no row is lost silently."""
 
 import csv
 import gzip
@@ -27,7 +27,7 @@ SMILES_COLUMNS = (
     "isomericsmiles",
     "smi",
 )
-"""The names that a column of SMILES is found under, the preferred one first; case, blanks and hyphens do not matter."""
+"""The names of columns of SMILES, the preferred one first; case, blanks and hyphens do not matter."""
 
 HEADER = "header"
 BLANK = "blank line"
@@ -43,7 +43,7 @@ KNOWN_SUFFIXES = (
 
 
 class Row(NamedTuple):
-    """One row of a source: its line (from 1), its text, and why it cannot be a text to encode (None where it can)."""
+    """One row of a source: its line (from 1), its text, and why it is unusable (None if it is usable)."""
 
     line: int
     text: str
@@ -51,7 +51,7 @@ class Row(NamedTuple):
 
 
 def read_texts(source: Source, column: str | None = None, *, fields: Fields = "first") -> Iterator[tuple[int, str]]:
-    """The texts of a source with their line numbers, one at a time.
+    """Read the texts of a source with their line numbers, one at a time.
 
     Parameters
     ----------
@@ -59,23 +59,24 @@ def read_texts(source: Source, column: str | None = None, *, fields: Fields = "f
         The path of a .smi, .smiles, .txt, .csv, .tsv (each also gzip-compressed) or .parquet file; or a list, array,
         pandas Series or other iterable of texts; or a pandas DataFrame.
     column
-        The column of a table. Without one: a column that is named as SMILES columns usually are, else the only column.
+        The column of a table. By default, a column with a usual name such as ``smiles``, else the only column.
     fields
-        What a line of a .smi, .smiles or .txt file holds: ``"first"``, the text up to the first blank (the rest is a
-        name), or ``"line"``, one text with blanks in it.
+        How to read a line of a .smi, .smiles or .txt file: ``"first"``, the text up to the first blank (the rest is a
+        name), or ``"line"``, the whole line.
 
     Returns
     -------
     Pairs of line number and text. Line numbers count the lines of the file from 1, header included; in a Parquet file
-    or an iterable they count the rows. Header, blank lines and missing values are left out: ``read_rows`` has them too.
+    or an iterable they count the rows. Header, blank lines and missing values are left out; ``read_rows`` includes
+    them.
 
     Raises
     ------
     DataError
-        No file there, a folder, an unknown suffix, nothing inside, not UTF-8, a damaged gzip or Parquet file, no such
-        column. What is wrong inside the file is found when the reading gets there.
+        For a missing or empty file, a folder, an unknown suffix or column, text that is not UTF-8, or a damaged gzip or
+        Parquet file. Errors inside the file are raised when reading reaches them.
     MissingExtraError
-        A Parquet file without pyarrow.
+        For a Parquet file without pyarrow.
 
     Examples
     --------
@@ -86,26 +87,26 @@ def read_texts(source: Source, column: str | None = None, *, fields: Fields = "f
 
 
 def read_rows(source: Source, column: str | None = None, *, fields: Fields = "first") -> Iterator[Row]:
-    """Every row of a source, those without a usable text included (see ``Row``); else as ``read_texts``.
+    """Read every row of a source, unusable ones included (see ``Row``); otherwise as ``read_texts``.
 
     A header line of a .smi file is a row with the problem "header". The header of a table is not a row, except where
     its only column has an unusual name: that may be a first text in a table without a header.
     """
     if fields not in ("first", "line"):
-        raise InputError("fields names no way to read a line", received=repr(fields), expected="'first' or 'line'")
+        raise InputError("unknown value of fields", received=repr(fields), expected="'first' or 'line'")
     if isinstance(source, str | PathLike):
         path = Path(source)
-        return _never_empty(_file_rows(path, column, fields), where=str(path))
-    return _never_empty(_iterable_rows(source, column), where=None)
+        return _require_rows(_file_rows(path, column, fields), where=str(path))
+    return _require_rows(_iterable_rows(source, column), where=None)
 
 
 def sample_texts(
     source: Source, n: int, seed: int, column: str | None = None, *, fields: Fields = "first"
 ) -> list[str]:
-    """``n`` texts drawn without replacement in one pass, in the order of the source; all of them where it has fewer.
+    """Draw ``n`` texts without replacement in one pass, in the order of the source; all if it has fewer.
 
     Each text is equally likely (reservoir sampling: Vitter, "Random Sampling with a Reservoir", 1985, algorithm R). The
-    same source, n and seed give the same texts. Raises InputError for n < 1, else as ``read_texts``.
+    same source, n and seed give the same texts. Raises InputError for n < 1, and otherwise as ``read_texts``.
     """
     if n < 1:
         raise InputError("the number of texts to draw must be positive", received=n, expected="n >= 1")
@@ -119,10 +120,10 @@ def sample_texts(
     return [text for _, text in sorted(reservoir)]
 
 
-def _never_empty(rows: Iterator[Row], where: str | None) -> Iterator[Row]:
+def _require_rows(rows: Iterator[Row], where: str | None) -> Iterator[Row]:
     first = next(rows, None)
     if first is None:
-        raise DataError("there is no row to read", where=where, expected="one text or more")
+        raise DataError("the source holds no row", where=where, expected="at least one text")
     return chain([first], rows)
 
 
@@ -141,7 +142,7 @@ def _file_rows(path: Path, column: str | None, fields: Fields) -> Iterator[Row]:
             f"a {suffix} file has no named columns",
             where=str(path),
             received=f"column {column!r}",
-            remedy="Leave the column out, or give a .csv, .tsv or .parquet file.",
+            remedy="Leave the column out, or use a .csv, .tsv or .parquet file.",
         )
     return _line_rows(path, fields)
 
@@ -153,7 +154,7 @@ def _suffix(path: Path) -> str:
         if name.endswith(known):
             return known.removesuffix(".gz")
     raise DataError(
-        "the file's suffix does not say how to read it",
+        "unsupported file suffix",
         where=str(path),
         received=repr("".join(path.suffixes[-2:])),
         expected="one of " + ", ".join(KNOWN_SUFFIXES),
@@ -166,7 +167,7 @@ def _check_is_file(path: Path) -> None:
         raise DataError(
             "this is a folder, not a file of texts",
             where=str(path),
-            remedy="Open an encoded data set with TokenDataset.open." if encoded else "Give the path of one file.",
+            remedy="Open an encoded data set with TokenDataset.open." if encoded else "Pass the path of one file.",
         )
     if path.exists():
         return
@@ -176,13 +177,13 @@ def _check_is_file(path: Path) -> None:
     raise DataError(
         "there is no such file",
         where=str(path),
-        remedy=f"Close names there: {', '.join(close)}." if close else "Texts themselves are given as a list.",
+        remedy=f"Similar names in that folder: {', '.join(close)}." if close else "Pass texts themselves as a list.",
     )
 
 
 def _line_rows(path: Path, fields: Fields) -> Iterator[Row]:
     first_field = fields == "first"
-    for number, line in enumerate(_decoded_lines(path), start=1):
+    for number, line in enumerate(_decode_lines(path), start=1):
         text = line.strip()
         if not text:
             yield Row(number, "", BLANK)
@@ -193,11 +194,11 @@ def _line_rows(path: Path, fields: Fields) -> Iterator[Row]:
 
 
 def _table_rows(path: Path, column: str | None, separators: str) -> Iterator[Row]:
-    lines = _decoded_lines(path)
+    lines = _decode_lines(path)
     first = next(lines, None)
     if first is None:
         return
-    delimiter = max(separators, key=first.count)  # the first of them where the header has none
+    delimiter = max(separators, key=first.count)  # the first separator where the header contains none
     # strict: an opening quote that is never closed would otherwise swallow the rest of the file in one cell.
     reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
     where: int | None = None
@@ -211,7 +212,7 @@ def _table_rows(path: Path, column: str | None, separators: str) -> Iterator[Row
             raise DataError(
                 f"the table cannot be read ({error})",
                 where=f"{path}, record from line {number}",
-                remedy="Look for a quotation mark that is not closed.",
+                remedy="Look for a quotation mark that is never closed.",
             ) from error
         if not record:
             yield Row(number, "", BLANK)
@@ -253,7 +254,7 @@ def _choose_column(names: Sequence[Any], column: str | None, where: str | None) 
             "the table has no such column",
             where=where,
             received=repr(column),
-            expected="one of " + _listed(names),
+            expected="one of " + _join_names(names),
             remedy=f"Did you mean {close[0]!r}?" if close else None,
         )
     for known in SMILES_COLUMNS:
@@ -263,14 +264,14 @@ def _choose_column(names: Sequence[Any], column: str | None, where: str | None) 
     if len(names) == 1:
         return names[0]
     raise DataError(
-        "it is not clear which column holds the texts",
+        "cannot tell which column holds the texts",
         where=where,
-        received=f"the columns {_listed(names)}",
-        remedy="Name one with column (--column).",
+        received=f"the columns {_join_names(names)}",
+        remedy="Choose one with column (--column).",
     )
 
 
-def _listed(names: Sequence[Any], most: int = 20) -> str:
+def _join_names(names: Sequence[Any], most: int = 20) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(repr(name) for name in names[:most]) + more
 
@@ -282,10 +283,10 @@ def _plain_name(name: str) -> str:
 # --- lines -----------------------------------------------------------------------------------------------------------
 
 
-def _decoded_lines(path: Path) -> Iterator[str]:
+def _decode_lines(path: Path) -> Iterator[str]:
     """The lines of a plain or gzip-compressed UTF-8 file, each with its end; a byte order mark is dropped."""
     number = 0
-    with _reading(path), path.open("rb") as raw, _unzipped(raw) as stream:
+    with _translate_errors(path), path.open("rb") as raw, _unzip(raw) as stream:
         for block in stream:
             # Old Macintosh files end lines in a carriage return alone, which iterating a binary file does not see.
             for line in block.splitlines(keepends=True):
@@ -301,7 +302,7 @@ def _decoded_lines(path: Path) -> Iterator[str]:
                     ) from error
 
 
-def _unzipped(raw: IO[bytes]) -> IO[bytes]:
+def _unzip(raw: IO[bytes]) -> IO[bytes]:
     # The content decides, not the name: browsers unzip a download and keep its name.
     compressed = raw.read(2) == b"\x1f\x8b"
     raw.seek(0)
@@ -309,13 +310,13 @@ def _unzipped(raw: IO[bytes]) -> IO[bytes]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn the errors of the file system and of gzip into a DataError."""
+def _translate_errors(path: Path) -> Iterator[None]:
+    """Turn errors of the file system and of gzip into a DataError."""
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
-            f"the gzip file ends too early or is damaged ({error})", where=str(path), remedy="Fetch it again."
+            f"the gzip file ends too early or is damaged ({error})", where=str(path), remedy="Download it again."
         ) from error
     except OSError as error:
         raise DataError(f"the file cannot be read ({error.strerror or error})", where=str(path)) from error
@@ -325,19 +326,21 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _iterable_rows(source: Iterable[Any], column: str | None) -> Iterator[Row]:
-    if hasattr(source, "columns") and hasattr(source, "iloc"):  # a DataFrame, with no import of pandas
+    if hasattr(source, "columns") and hasattr(source, "iloc"):  # a DataFrame, recognised without importing pandas
         names = list(source.columns)
         source = source.iloc[:, names.index(_choose_column(names, column, None))]
     elif column is not None:
-        raise InputError("only a table has columns", received=f"column {column!r} with a {type(source).__name__}")
+        raise InputError("column applies only to tables", received=f"column {column!r} with a {type(source).__name__}")
     if isinstance(source, bytes | bytearray | Mapping) or not isinstance(source, Iterable):
         raise InputError(
-            "this is no source of texts",
+            "unsupported source of texts",
             received=type(source).__name__,
             expected="a path, or a list, array, Series or other iterable of texts",
         )
     if getattr(source, "ndim", 1) != 1:
-        raise InputError("an array of texts has one dimension", received=f"shape {getattr(source, 'shape', None)}")
+        raise InputError(
+            "an array of texts must have one dimension", received=f"shape {getattr(source, 'shape', None)}"
+        )
     return (_cell(number, value) for number, value in enumerate(source, start=1))
 
 
@@ -347,4 +350,4 @@ def _cell(number: int, value: Any) -> Row:
         return Row(number, text) if text else Row(number, "", BLANK)
     if value is None or type(value).__name__ == "NAType" or (isinstance(value, float) and math.isnan(value)):
         return Row(number, "", "missing value")
-    return Row(number, str(value), f"not a text but {type(value).__name__}")
+    return Row(number, str(value), f"not a string but {type(value).__name__}")

@@ -1,4 +1,4 @@
-"""Which rows of a data set are meant: indices checked, and a part set aside for validation."""
+"""Row indices of a data set: checks, and a split into training and validation."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,18 +10,18 @@ Rows = npt.NDArray[np.int64]
 
 
 def check_rows(indices: Indices, n: int) -> Rows:
-    """Row numbers 0..N-1 (B,) out of integers, negative ones counting from the end, or N booleans.
+    """Convert integers, negative ones counting from the end, or N booleans to row numbers 0..N-1 (B,).
 
-    Raises IndexError outside -N..N-1, InputError for what is no index.
+    Raises IndexError outside -N..N-1, and InputError for anything that is not an index.
     """
     chosen = np.asarray(indices)
     if chosen.dtype == np.bool_ and chosen.shape == (n,):
         chosen = np.flatnonzero(chosen)
     if chosen.size == 0:
-        chosen = chosen.astype(np.int64)  # numpy takes an empty list for floats
+        chosen = chosen.astype(np.int64)  # numpy makes floats of an empty list
     if chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
         raise InputError(
-            "these are no indices of rows",
+            "invalid row indices",
             received=f"{chosen.dtype} of shape {chosen.shape}",
             expected=f"integers of shape (B,) or booleans of shape ({n},)",
         )
@@ -32,18 +32,20 @@ def check_rows(indices: Indices, n: int) -> Rows:
 
 
 def split_rows(n: int, fraction: float, seed: int, maximum: int | None = None) -> tuple[Rows, Rows]:
-    """The rows for training and those for validation, each in ascending order; they depend on N and the seed alone.
+    """Split rows into training and validation, each in ascending order; this depends only on N and the seed.
 
     ``fraction`` of the rows, at least one and at most ``maximum``, go into the second. Raises InputError for a
     fraction outside (0, 1) or a maximum below 1, DataError for fewer than two rows.
     """
     if not 0 < fraction < 1:
-        raise InputError("a split needs a share of the rows", received=f"fraction {fraction}", expected="0 < f < 1")
+        raise InputError("the fraction must lie between 0 and 1", received=fraction, expected="0 < fraction < 1")
     if maximum is not None and maximum < 1:
-        raise InputError("the validation set needs a row", received=f"maximum {maximum}", expected="maximum >= 1")
+        raise InputError(
+            "the validation set needs at least one row", received=f"maximum {maximum}", expected="maximum >= 1"
+        )
     if n < 2:
-        raise DataError("there are too few rows to split", received=n, expected="two or more")
+        raise DataError("too few rows to split", received=n, expected="two or more")
     size = min(max(round(n * fraction), 1), n - 1, maximum or n)
     order = np.random.default_rng(seed).permutation(n)
-    # Sorted, so that the rows of a view lie in the file in their order.
+    # Sorted, so that a view reads the file in order.
     return np.sort(order[size:]), np.sort(order[:size])

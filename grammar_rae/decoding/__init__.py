@@ -1,23 +1,8 @@
-"""Decoding: constraints on what may come next, and the loops that draw it or search for it."""
+"""Decoding: constraints on what may come next, and the loops that draw tokens or search for them."""
 
 from grammar_rae.decoding.beam import beam_search, check_width
-from grammar_rae.decoding.chemistry import MoleculeConstraint
-from grammar_rae.decoding.choices import (
-    CONSTRAINTS,
-    AllOf,
-    Chemistry,
-    Choice,
-    Elements,
-    Grammatical,
-    Masked,
-    MaxHeavyAtoms,
-    RingSizes,
-    ScaffoldPrefix,
-    Unconstrained,
-    choice_of,
-)
+from grammar_rae.decoding.chemistry import Limits, MoleculeConstraint
 from grammar_rae.decoding.constraints import Constraint, Draws, DrawsAll, Free, GrammarConstraint, Masks, Stacks, State
-from grammar_rae.decoding.limits import Limits
 from grammar_rae.decoding.sampling import (
     DecodesAtOnce,
     StepDecoder,
@@ -27,13 +12,27 @@ from grammar_rae.decoding.sampling import (
     decode_all,
     draw,
 )
+from grammar_rae.decoding.specs import (
+    CONSTRAINTS,
+    AllOf,
+    Chemistry,
+    ConstraintSpec,
+    Elements,
+    Grammatical,
+    Masked,
+    MaxHeavyAtoms,
+    RingSizes,
+    ScaffoldPrefix,
+    Unconstrained,
+    parse_spec,
+)
 
 __all__ = [
     "CONSTRAINTS",
     "AllOf",
     "Chemistry",
-    "Choice",
     "Constraint",
+    "ConstraintSpec",
     "DecodesAtOnce",
     "Draws",
     "DrawsAll",
@@ -56,8 +55,8 @@ __all__ = [
     "check_temperature",
     "check_top_p",
     "check_width",
-    "choice_of",
     "decode",
     "decode_all",
     "draw",
+    "parse_spec",
 ]

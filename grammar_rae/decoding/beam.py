@@ -1,4 +1,4 @@
-"""Beam search: the likeliest derivations under a constraint, looked for with several beams a row.
+"""Beam search: a search for the likeliest derivations under a constraint, with several beams a row.
 
 A beam's score is the sum of its tokens' log-probabilities under softmax(logits) cut to the constraint's candidates. It
 is not divided by the share of them that is allowed: so all derivations keep the proportions that the model gives them,
@@ -12,15 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grammar_rae.decoding.asking import ask_in_order, check_best
 from grammar_rae.decoding.constraints import Constraint
+from grammar_rae.decoding.lazy import ask_in_order, check_best
 from grammar_rae.decoding.sampling import S, StepDecoder
 from grammar_rae.errors import DecodingError, InputError
 
 
 @torch.inference_mode()
 def beam_search(decoder: StepDecoder[S], z: Tensor, constraint: Constraint[Any], limit: int, width: int) -> Tensor:
-    """The best of ``width`` beams for each row of z (B, D).
+    """Return the best of ``width`` beams for each row of z (B, D).
 
     At each step the beams of a row and what continues them compete for ``width`` places. A beam that has ended stays in
     the race; when it leads, the row is done, for scores only fall. One beam is the greedy decoding.
@@ -30,7 +30,7 @@ def beam_search(decoder: StepDecoder[S], z: Tensor, constraint: Constraint[Any],
     decoder, z, constraint, limit
         As in :func:`~grammar_rae.decoding.sampling.decode`.
     width
-        How many beams; time and memory grow with it.
+        The number of beams; time and memory grow with it.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def beam_search(decoder: StepDecoder[S], z: Tensor, constraint: Constraint[Any],
     InputError
         For a width below 1.
     DecodingError
-        When logits are NaN or infinite, nothing is allowed, or no derivation is as short as the limit.
+        When logits are NaN or infinite, nothing is allowed, or the limit is below the shortest derivation.
     """
     check_width(width)
     n, device = len(z), z.device
@@ -91,14 +91,13 @@ def beam_search(decoder: StepDecoder[S], z: Tensor, constraint: Constraint[Any],
 
 
 def check_width(width: int) -> None:
-    """Raise an InputError for a number of beams that cannot be."""
+    """Raise an InputError for a number of beams that cannot be used."""
     if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-        raise InputError("a beam search takes a number of beams", received=repr(width), expected="1 or more")
+        raise InputError("the number of beams must be a positive integer", received=repr(width), expected="1 or more")
 
 
 def _likeliest_allowed(logits: Tensor, constraint: Constraint[Any], state: Any, width: int) -> tuple[Tensor, Tensor]:
-    """Each row's likeliest allowed tokens, ``width`` or fewer of them: log-probabilities (B, W) and tokens int64 (B,
-    W).
+    """Return each row's likeliest allowed tokens, at most ``width``: log-probabilities (B, W), and tokens int64 (B, W).
 
     The likeliest 2 * width candidates are asked about first, then twice as many, until enough are allowed or all have
     been asked about. Where a row has fewer than W, -inf pads it.

@@ -1,9 +1,9 @@
 """Constraints: what a derivation may do next, for a whole batch at once.
 
-``start(batch, limit)`` gives a state, ``advance(state, choice)`` takes one token a row. In between a constraint is
-asked what may come next. Some answers are dear, so there are three questions: ``candidates(state)`` is a cheap mask
-that leaves out nothing allowed; ``refused(state, choice)`` says of one candidate a row whether it is not allowed after
-all; ``allowed(state, among)`` is the exact mask, as far as somebody needs to know it.
+``start(batch, limit)`` returns a state, and ``advance(state, choice)`` takes a *choice*: one token a row. In between a
+constraint is asked what may come next. Some answers are expensive, so there are three questions: ``candidates(state)``
+is a cheap mask that leaves out nothing allowed; ``refuses(state, choice)`` says whether a choice of candidates is not
+allowed after all; ``allowed(state, among)`` is the exact mask, as far as a caller needs to know it.
 """
 
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from grammar_rae.grammar import Rules
 
 
 class State(Protocol):
-    """The derivations of a batch, as far as they are."""
+    """The derivations of a batch, as far as they are written."""
 
     @property
     def lhs(self) -> Tensor:
@@ -28,11 +28,11 @@ class State(Protocol):
 
     @property
     def alive(self) -> Tensor:
-        """Bool (B,): the rows that go on: neither complete nor, where nothing is forced, failed."""
+        """Bool (B,): the rows that go on, being neither complete nor, where nothing is forced, failed."""
         ...
 
     def rows(self, keep: Tensor) -> Self:
-        """The state of some rows, by their indices; a row may be taken more than once."""
+        """Return the state of some rows, by their indices; a row may be taken more than once."""
         ...
 
 
@@ -40,51 +40,51 @@ D = TypeVar("D", bound=State)
 
 
 class Constraint(Protocol[D]):
-    """What may come next; see the module's first lines. States are never changed, only made anew."""
+    """What may come next; see the module's docstring. States are immutable: ``advance`` returns a new one."""
 
     def start(self, batch: int, limit: int, device: torch.device | str = "cpu") -> D:
-        """The state before the first token; each derivation will take ``limit`` tokens at most."""
+        """Return the state before the first token; each derivation will take ``limit`` tokens at most."""
         ...
 
     def candidates(self, state: D) -> Tensor:
-        """Bool (B, R): tokens among which are all that are allowed."""
+        """Bool (B, R): a superset of the tokens that are allowed."""
         ...
 
-    def refused(self, state: D, choice: Tensor) -> Tensor:
-        """Bool (B,): which of these candidates (B,), one a row, are not allowed."""
+    def refuses(self, state: D, choice: Tensor) -> Tensor:
+        """Bool (B,): which of these candidates, int64 (B,), are not allowed."""
         ...
 
     def allowed(self, state: D, among: Tensor | None = None) -> Tensor:
-        """Bool (B, R): the tokens that are allowed; with ``among`` (B, R) those of them that are also in there."""
+        """Bool (B, R): the tokens that are allowed; with ``among`` (B, R) only those in there too."""
         ...
 
     def advance(self, state: D, choice: Tensor) -> D:
-        """The state after one token (B,) a row; every row must be alive and every token allowed."""
+        """Return the state after one token (B,) a row; every row must be alive and every token allowed."""
         ...
 
 
 @runtime_checkable
 class Draws(Protocol):
-    """A constraint that has a faster way to draw an allowed token than to be asked about it."""
+    """A constraint with a faster way to draw an allowed token than by questions."""
 
     def draw(self, state: Any, logits: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
-        """One allowed token a row, int64 (B,), from float32 logits (B, R), in the distribution of ``decode``."""
+        """Draw one allowed token a row, int64 (B,), from float32 logits (B, R), in the distribution of ``decode``."""
         ...
 
 
 @runtime_checkable
 class Exact(Protocol):
-    """A constraint that can say that its candidates are exactly what is allowed, so that nobody has to ask further."""
+    """A constraint that says whether its candidates are exactly what is allowed, so that nothing else need be asked."""
 
     exact: bool
 
 
 @runtime_checkable
 class DrawsAll(Protocol):
-    """A constraint that has a faster way to draw whole rows when the logits of all steps are there."""
+    """A constraint with a faster way to draw whole rows when the logits of all steps are there."""
 
     def draw_all(self, logits: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
-        """Tokens int64 (B, T) from float32 logits (B, T, R), in the distribution of ``decode_all``."""
+        """Draw tokens int64 (B, T) from float32 logits (B, T, R), in the distribution of ``decode_all``."""
         ...
 
 
@@ -97,7 +97,7 @@ class Stacks:
     stack
         int64 (B, S): each row's open nonterminals, the next one on top (at ``height - 1``).
     height
-        int64 (B,): how many those are.
+        int64 (B,): the number of open nonterminals.
     owed
         int64 (B,): the fewest tokens that complete them.
     left
@@ -120,12 +120,12 @@ class Stacks:
         return self.height > 0
 
     def rows(self, keep: Tensor) -> Self:
-        """The state of some rows, by their indices; a row may be taken more than once."""
+        """Return the state of some rows, by their indices; a row may be taken more than once."""
         return type(self)(self.stack[keep], self.height[keep], self.owed[keep], self.left[keep])
 
 
-class _Followed:
-    """The stacks that the grammar and its absence have in common; ``rules`` is the codec's table."""
+class _StackConstraint:
+    """What all constraints share that follow the grammar's stack; ``rules`` is the codec's table."""
 
     exact = True
 
@@ -139,15 +139,15 @@ class _Followed:
         self._cost = torch.from_numpy(rules.cost.copy())
         self._min_steps = torch.from_numpy(rules.min_steps.copy())
         self._of_lhs = torch.from_numpy(rules.lhs_mask)
-        self._dearest = int(rules.cost[rules.usable].max())
+        self._highest_cost = int(rules.cost[rules.usable].max())
 
-    def _to(self, device: torch.device) -> None:
+    def _move_to(self, device: torch.device) -> None:
         if self._pushed.device != device:
             for name in ("_pushed", "_arity", "_cost", "_min_steps", "_of_lhs"):
                 setattr(self, name, getattr(self, name).to(device))
 
     def start(self, batch: int, limit: int, device: torch.device | str = "cpu") -> Stacks:
-        """Fresh derivations.
+        """Return derivations of which nothing is written.
 
         Raises
         ------
@@ -158,31 +158,31 @@ class _Followed:
         """
         if limit < self.rules.shortest:
             raise DecodingError(
-                "no derivation is as short as the limit",
+                "the limit is too small: no derivation is as short",
                 received=f"limit {limit}",
                 expected=f"{self.rules.shortest} or more",
             )
-        return self._started(batch, limit, device)
+        return self._start(batch, limit, device)
 
-    def _started(self, batch: int, limit: int, device: torch.device | str) -> Stacks:
+    def _start(self, batch: int, limit: int, device: torch.device | str) -> Stacks:
         if batch < 0:
             raise InputError("a batch cannot be negative", received=batch)
-        self._to(torch.device(device))
+        self._move_to(torch.device(device))
         stack = torch.zeros((batch, limit + self._pushed.shape[1]), dtype=torch.int64, device=device)
         stack[:, 0] = self.rules.start
         ones = torch.ones(batch, dtype=torch.int64, device=device)
         return Stacks(stack, ones, ones * self.rules.shortest, ones * limit)
 
     def candidates(self, state: Stacks) -> Tensor:
-        """Bool (B, R): exactly the tokens that are allowed, for they cost no more to find."""
+        """Bool (B, R): exactly the tokens that are allowed, which cost no more to find."""
         top = state.lhs
         mask = self._of_lhs[top]
         spare = state.left - 1 - (state.owed - self._min_steps[top])
-        if bool((spare < self._dearest).any()):
+        if bool((spare < self._highest_cost).any()):
             mask = mask & (self._cost <= spare.unsqueeze(1))
         return mask
 
-    def refused(self, state: Stacks, choice: Tensor) -> Tensor:
+    def refuses(self, state: Stacks, choice: Tensor) -> Tensor:
         """Bool (B,): no candidate is refused."""
         del state
         return torch.zeros_like(choice, dtype=torch.bool)
@@ -193,7 +193,7 @@ class _Followed:
         return mask if among is None else mask & among
 
     def advance(self, state: Stacks, choice: Tensor) -> Stacks:
-        """The state after one token (B,) a row; every row must be alive and every token allowed."""
+        """Return the state after one token (B,) a row; every row must be alive and every token allowed."""
         base = state.height - 1
         owed = state.owed - self._min_steps[state.lhs] + self._cost[choice]
         columns = base.unsqueeze(1) + torch.arange(self._pushed.shape[1], device=choice.device)
@@ -202,8 +202,8 @@ class _Followed:
         return Stacks(stack, base + self._arity[choice], owed, state.left - 1)
 
 
-class GrammarConstraint(_Followed):
-    """Only derivations of the grammar, each complete within the limit.
+class GrammarConstraint(_StackConstraint):
+    """Derivations of the grammar only, each complete within the limit.
 
     A token is allowed when it expands the nonterminal on top of the stack, and what is owed after it fits into the
     tokens that are left. Of the rules for the top, the one that set its minimal cost always fits, so no mask is ever
@@ -216,12 +216,12 @@ class GrammarConstraint(_Followed):
     """
 
     def draw_all(self, logits: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
-        """Tokens int64 (B, T) from the logits of all steps at once, float32 (B, T, R), in one compiled loop.
+        """Draw tokens int64 (B, T) from the logits of all steps at once, float32 (B, T, R), in one compiled loop.
 
         Raises
         ------
         DecodingError
-            As :meth:`start`; or when nothing that is allowed has a finite logit.
+            As :meth:`start`; or when no allowed token has a finite logit.
         """
         rules, device = self.rules, logits.device
         self.start(0, logits.shape[1])  # is there a derivation as short as the limit?
@@ -231,14 +231,14 @@ class GrammarConstraint(_Followed):
         array, levels = logits.cpu().numpy(), stacks.uniform_levels(len(logits), generator, device)
         factor = np.float32(min(1 / temperature, 1e30) if temperature > 0 else 0.0)
         tables = (first, tokens, rules.children, rules.arity, change, rules.shortest)
-        drawn = stacks.in_threads(
-            lambda part: stacks.draws_all(rules.start, array[part], levels[part], factor, *tables), len(array)
+        drawn = stacks.run_in_threads(
+            lambda part: stacks.draw_rows(rules.start, array[part], levels[part], factor, *tables), len(array)
         )
-        return stacks.checked_tokens(drawn, device)
+        return stacks.trim_tokens(drawn, device)
 
 
-class Free(_Followed):
-    """Every token may come at any time: what a decoder writes when nothing holds it.
+class Free(_StackConstraint):
+    """Every token may come at any time: what a decoder writes without a constraint.
 
     The stack is followed as long as a row is a derivation. A row ends when it is complete, when its token does not
     expand the nonterminal on top of the stack, or when what is owed no longer fits into the tokens that are left, so
@@ -249,12 +249,12 @@ class Free(_Followed):
         super().__init__(rules)
         self._lhs = torch.from_numpy(rules.lhs.copy())
 
-    def _to(self, device: torch.device) -> None:
-        super()._to(device)
+    def _move_to(self, device: torch.device) -> None:
+        super()._move_to(device)
         self._lhs = self._lhs.to(device)
 
     def start(self, batch: int, limit: int, device: torch.device | str = "cpu") -> Stacks:
-        """Fresh derivations.
+        """Return derivations of which nothing is written.
 
         Raises
         ------
@@ -262,23 +262,26 @@ class Free(_Followed):
             For a negative batch, or a limit below 1.
         """
         if limit < 1:
-            raise InputError("a row takes one token or more", received=f"limit {limit}", expected="1 or more")
-        return self._started(batch, limit, device)
+            raise InputError(
+                "the limit is too small: a row takes one token or more", received=f"limit {limit}", expected="1 or more"
+            )
+        return self._start(batch, limit, device)
 
     def candidates(self, state: Stacks) -> Tensor:
         """Bool (B, R): all tokens."""
         return torch.ones((len(state.height), self.rules.size), dtype=torch.bool, device=state.height.device)
 
     def advance(self, state: Stacks, choice: Tensor) -> Stacks:
-        """The state after one token (B,) a row; every row must be alive."""
+        """Return the state after one token (B,) a row; every row must be alive."""
         strange = self._lhs[choice] != state.lhs
         after = super().advance(state, choice)
         return replace(after, height=after.height.masked_fill(strange | (after.owed > after.left), 0))
 
 
 class Masks(Free):
-    """The grammar's masks without the budget, as the grammar VAE decodes: a token expands the nonterminal on top of the
-    stack, and what is not complete at the limit is cut off.
+    """The grammar's masks without the budget, as the grammar VAE decodes.
+
+    A token expands the nonterminal on top of the stack, and what is not complete at the limit is cut off.
 
     A row that the limit will cut off ends as soon as that is sure, and is no derivation.
     """

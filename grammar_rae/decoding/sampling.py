@@ -1,11 +1,11 @@
 """From latent codes to tokens: one step for the whole batch, under a constraint, until every row has ended.
 
-A constraint may be dear to ask. So a token is drawn from its candidates, and only that one is asked about. Where it is
-refused it is struck out, the others are put in a random order, and the first of them that is allowed is taken; four are
-asked about, then as many again, until one is. In that order each is drawn, as softmax(logits) has it, from what those
-before it leave: exponential noise on the logits gives it at once. What is struck out leaves the proportions of the
-others as they are, so the token that is taken has the distribution that a mask of everything allowed would have given,
-and no token is asked about twice.
+Questions to a constraint may be expensive. So a token is drawn from its candidates, and only that one is asked about.
+Where it is refused it is struck out, the others are put in a random order, and the first of them that is allowed is
+taken; four are asked about, then as many again, until one is. In that order each is drawn, as softmax(logits) has it,
+from what those before it leave: exponential noise on the logits gives it at once. What is struck out leaves the
+proportions of the others as they are, so the token that is taken has the distribution that a mask of everything allowed
+would have given, and no token is asked about twice.
 """
 
 from math import log
@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from grammar_rae.decoding.asking import Answers, ask_in_order, check_best, distinct
 from grammar_rae.decoding.constraints import Constraint, Draws, DrawsAll, Exact
+from grammar_rae.decoding.lazy import Answers, ask_in_order, check_best, distinct_keys
 from grammar_rae.errors import DecodingError, InputError
 
 LOG2_E = 1 / log(2)
@@ -27,25 +27,33 @@ HOTTEST = 1e30
 class Rows(Protocol):
     """A decoder's state that can be cut to some rows."""
 
-    def rows(self: "S", keep: Tensor) -> "S": ...
+    def rows(self: "S", keep: Tensor) -> "S":
+        """Return the state of some rows, by their indices."""
+        ...
 
 
 S = TypeVar("S", bound=Rows)
 
 
 class StepDecoder(Protocol[S]):
-    """What can decode step by step: see :class:`grammar_rae.nets.sequence.GRUDecoder`."""
+    """A decoder that works step by step: see :class:`grammar_rae.nets.sequence.GRUDecoder`."""
 
-    def begin(self, z: Tensor) -> S: ...
+    def begin(self, z: Tensor) -> S:
+        """Return the state before the first step."""
+        ...
 
-    def step(self, state: S, previous: Tensor | None, lhs: Tensor) -> tuple[Tensor, S]: ...
+    def step(self, state: S, previous: Tensor | None, lhs: Tensor) -> tuple[Tensor, S]:
+        """Return logits (B, R) and the next state, from the token before and the nonterminal to expand, (B,) each."""
+        ...
 
 
 @runtime_checkable
 class DecodesAtOnce(Protocol):
-    """What has the logits of all steps before the first one: see :mod:`grammar_rae.nets.grammar_vae`."""
+    """A decoder that has the logits of all steps before the first one: see :mod:`grammar_rae.nets.grammar_vae`."""
 
-    def all_logits(self, z: Tensor, length: int) -> Tensor: ...
+    def all_logits(self, z: Tensor, length: int) -> Tensor:
+        """Return the logits of ``length`` steps, (B, length, R)."""
+        ...
 
 
 @torch.inference_mode()
@@ -75,19 +83,19 @@ def decode(
         The source of randomness; not used at temperature 0.
     top_p
         Below 1, tokens are drawn from the nucleus: the fewest likeliest tokens that have this share of the probability
-        of all allowed tokens at this temperature, always one at least. It takes more questions than drawing from all.
+        of all allowed tokens at this temperature, always at least one. It takes more questions than drawing from all.
 
     Returns
     -------
     int64 (B, T), padded with -1; T is the longest row's length. Each row is a complete derivation where the constraint
-    allows nothing else (only :class:`~grammar_rae.decoding.constraints.Free` and ``Masks`` do).
+    allows nothing else (only :class:`~grammar_rae.decoding.constraints.Free` and ``Masks`` allow more).
 
     Raises
     ------
     InputError
         For a temperature below 0 or not finite, or top_p outside (0, 1].
     DecodingError
-        When logits are NaN or infinite, nothing is allowed, or no derivation is as short as the limit.
+        When logits are NaN or infinite, nothing is allowed, or the limit is below the shortest derivation.
     """
     check_temperature(temperature)
     check_top_p(top_p)
@@ -119,18 +127,18 @@ def decode_all(
     temperature: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Decode the logits of all steps at once, float (B, T, R), as of a decoder that does not read what it wrote.
+    """Decode the logits of all steps at once, float (B, T, R), those of a decoder that does not read what it wrote.
 
     Parameters
     ----------
     logits
-        Of T steps; no row takes more. Those behind a row's end are not looked at.
+        The logits of T steps; no row takes more. Those behind a row's end are ignored.
     constraint, temperature, generator
-        As of :func:`decode`; for one seed the two do not draw the same.
+        As in :func:`decode`; for the same seed the two draw differently.
 
     Returns
     -------
-    int64 (B, T'), as of :func:`decode`.
+    int64 (B, T'), as from :func:`decode`.
 
     Raises
     ------
@@ -141,11 +149,11 @@ def decode_all(
     logits = logits.float()
     if isinstance(constraint, DrawsAll):
         return constraint.draw_all(logits, temperature, generator)
-    return decode(_Given(logits), logits[:, :0, 0], constraint, logits.shape[1], temperature, generator)
+    return decode(_FixedLogits(logits), logits[:, :0, 0], constraint, logits.shape[1], temperature, generator)
 
 
 class _At(NamedTuple):
-    """Some rows of given logits, after some steps."""
+    """Some rows of those logits, after some steps."""
 
     logits: Tensor
     step: int
@@ -154,8 +162,8 @@ class _At(NamedTuple):
         return _At(self.logits[keep], self.step)
 
 
-class _Given:
-    """A decoder whose logits (B, T, R) are given."""
+class _FixedLogits:
+    """A decoder of logits (B, T, R) that were computed before."""
 
     def __init__(self, logits: Tensor) -> None:
         self._logits = logits
@@ -174,7 +182,7 @@ def check_temperature(temperature: float) -> None:
 
 
 def check_top_p(top_p: float) -> None:
-    """Raise an InputError for a share that no nucleus can have."""
+    """Raise an InputError for a top_p that cannot be used."""
     if not hasattr(top_p, "__float__") or not 0 < top_p <= 1:
         raise InputError("top_p cannot be used", received=repr(top_p), expected="above 0, at most 1")
 
@@ -187,14 +195,14 @@ def choose(
     generator: torch.Generator | None,
     top_p: float = 1.0,
 ) -> Tensor:
-    """One allowed token a row, int64 (B,), from float32 logits (B, R); parameters and errors as of :func:`decode`."""
+    """Choose one allowed token a row, int64 (B,), from float32 logits (B, R); the rest is as in :func:`decode`."""
     if isinstance(constraint, Draws) and (temperature == 0 or top_p == 1):
         return constraint.draw(state, logits, temperature, generator)
     candidates = constraint.candidates(state)
     if temperature > 0 and top_p < 1:
-        return _drawn_from_nucleus(logits, candidates, constraint, state, temperature, generator, top_p)
+        return _draw_from_nucleus(logits, candidates, constraint, state, temperature, generator, top_p)
     choice = draw(logits, candidates, temperature, generator)
-    refused = constraint.refused(state, choice).nonzero().squeeze(1)
+    refused = constraint.refuses(state, choice).nonzero().squeeze(1)
     if len(refused):
         left = candidates[refused].scatter_(1, choice[refused].unsqueeze(1), False)
         ranks = logits[refused].masked_fill_(~left, -torch.inf)
@@ -210,7 +218,7 @@ def choose(
 
 
 def draw(logits: Tensor, allowed: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
-    """One allowed token a row, int64 (B,), from logits and a mask (B, R); by inversion, one uniform number a row.
+    """Draw one allowed token a row, int64 (B,), from logits and a mask (B, R); by inversion, one uniform number a row.
 
     Raises
     ------
@@ -223,7 +231,7 @@ def draw(logits: Tensor, allowed: Tensor, temperature: float, generator: torch.G
     if temperature == 0:
         return masked.argmax(dim=1)
     # The likeliest token has weight 1: nothing underflows to an empty row.
-    return _drawn(_weights(masked, best, temperature), generator)
+    return _draw_by_weight(_weights(masked, best, temperature), generator)
 
 
 def _weights(masked: Tensor, best: Tensor, temperature: float) -> Tensor:
@@ -233,8 +241,8 @@ def _weights(masked: Tensor, best: Tensor, temperature: float) -> Tensor:
     return masked.sub_(best).mul_(min(LOG2_E / temperature, HOTTEST)).exp2_()
 
 
-def _drawn(weights: Tensor, generator: torch.Generator | None) -> Tensor:
-    """One column a row, int64 (B,), with probabilities in proportion to weights (B, R)."""
+def _draw_by_weight(weights: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Draw one column a row, int64 (B,), with probabilities in proportion to weights (B, R)."""
     totals = weights.cumsum(dim=1)
     level = torch.rand(len(totals), 1, generator=generator, device=totals.device) * totals[:, -1:]
     # The first column whose running total exceeds the level. On the way rounding can do two things: lift the level to
@@ -246,7 +254,7 @@ def _drawn(weights: Tensor, generator: torch.Generator | None) -> Tensor:
     return drawn.squeeze(1)
 
 
-def _drawn_from_nucleus(
+def _draw_from_nucleus(
     logits: Tensor,
     candidates: Tensor,
     constraint: Constraint[Any],
@@ -255,7 +263,7 @@ def _drawn_from_nucleus(
     generator: torch.Generator | None,
     top_p: float,
 ) -> Tensor:
-    """One token a row, int64 (B,), of the nucleus of what is allowed.
+    """Draw one token a row, int64 (B,), from the nucleus of what is allowed.
 
     Candidates are asked about from the likeliest downward until the nucleus is certain: until it is the same whether
     all of the others are allowed or none.
@@ -264,10 +272,10 @@ def _drawn_from_nucleus(
     check_best(masked.amax(dim=1), logits)
     top_p = max(top_p, torch.finfo(masked.dtype).tiny)  # so that the first one is always inside
     if isinstance(constraint, Exact) and constraint.exact:
-        return _drawn_from_likeliest(masked, temperature, generator, top_p)
+        return _draw_from_exact_nucleus(masked, temperature, generator, top_p)
 
     def nucleus(found: Answers, others: Tensor | float = 0.0) -> Tensor:
-        """Which of the known tokens are inside, when that much weight (B, 1) is allowed besides them."""
+        """Tell which of the known tokens are inside when that much weight (B, 1) is allowed besides them."""
         totals = weights(found).cumsum(dim=1)
         before = nn.functional.pad(totals[:, :-1], (1, 0))
         return found.allowed & (before < top_p * (totals[:, -1:] + others))
@@ -285,18 +293,18 @@ def _drawn_from_nucleus(
 
     answers = ask_in_order(masked, constraint, state, 8, certain)
     check_best(answers.first()[1], logits)
-    drawn = _drawn(weights(answers).masked_fill_(~nucleus(answers), 0), generator)
+    drawn = _draw_by_weight(weights(answers).masked_fill_(~nucleus(answers), 0), generator)
     return answers.tokens.gather(1, drawn.unsqueeze(1)).squeeze(1)
 
 
-def _drawn_from_likeliest(
+def _draw_from_exact_nucleus(
     masked: Tensor, temperature: float, generator: torch.Generator | None, top_p: float
 ) -> Tensor:
-    """One token a row of the nucleus, int64 (B,), of logits that are -inf exactly where a token is not allowed.
+    """Draw one token a row from the nucleus, int64 (B,), of logits that are -inf exactly where a token is not allowed.
 
-    The nucleus is that of :func:`_drawn_from_nucleus`; nobody has to be asked about a token.
+    The nucleus is that of :func:`_draw_from_nucleus`; no token has to be asked about.
     """
-    keys, size = distinct(masked), masked.shape[1]
+    keys, size = distinct_keys(masked), masked.shape[1]
     weights = _weights(masked, masked.amax(dim=1, keepdim=True), temperature)
     enough = top_p * weights.sum(dim=1, keepdim=True)
     n = min(64, size)  # of some hundreds: the nucleus is nearly always among these
@@ -308,5 +316,5 @@ def _drawn_from_likeliest(
             break
         n = min(4 * n, size)
     outside = nn.functional.pad(totals[:, :-1], (1, 0)) >= enough
-    drawn = _drawn(likeliest.masked_fill_(outside, 0), generator)
+    drawn = _draw_by_weight(likeliest.masked_fill_(outside, 0), generator)
     return tokens.gather(1, drawn.unsqueeze(1)).squeeze(1)

@@ -1,7 +1,8 @@
-"""The grammar's stacks compiled, for decoders that give the logits of all steps at once.
+"""The grammar's stacks, compiled, for decoders that give the logits of all steps at once.
 
-Step by step, a decoder takes longer than the grammar, and tensors serve; here nothing is between one step and the next,
-and a step on one row is a dozen machine instructions and as many exponentials as the nonterminal has rules.
+Step by step, a decoder takes longer than the grammar, and tensors are fast enough. Here nothing stands between one step
+and the next, and a step on one row is a dozen machine instructions and as many exponentials as the nonterminal has
+rules.
 """
 
 from collections.abc import Callable
@@ -17,12 +18,12 @@ from torch import Tensor
 from grammar_rae.errors import DecodingError
 
 FEWEST_ROWS = 64
-"""Rows for which it pays to start a thread."""
+"""The fewest rows for which starting a thread pays."""
 
 
 @njit(cache=True, nogil=True)
 def uniform(level, n):  # type: ignore[no-untyped-def]
-    """The n-th of the uniform numbers that follow from one: SplitMix64's finisher."""
+    """Return the n-th of the uniform numbers that follow from one: SplitMix64's finisher."""
     z = np.uint64(level * 9007199254740992.0) + np.uint64(n + 1) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -31,13 +32,13 @@ def uniform(level, n):  # type: ignore[no-untyped-def]
 
 
 def uniform_levels(n: int, generator: torch.Generator | None, device: torch.device) -> NDArray[np.float64]:
-    """float64 (n,): uniform numbers, each the seed of a row's own."""
+    """Draw uniform numbers float64 (n,), each the seed of a row's own."""
     levels = torch.rand(n, generator=generator, device=device, dtype=torch.float64)
     return levels.cpu().numpy()
 
 
-def in_threads(kernel: Callable[[slice], NDArray[np.int64]], n: int) -> NDArray[np.int64]:
-    """What a kernel gives for n rows, each of PyTorch's threads a part of them."""
+def run_in_threads(kernel: Callable[[slice], NDArray[np.int64]], n: int) -> NDArray[np.int64]:
+    """Run a kernel over n rows, with a part of them on each of PyTorch's threads."""
     parts = max(1, min(torch.get_num_threads(), n // FEWEST_ROWS))
     ends = [n * part // parts for part in range(parts + 1)]
     slices = [slice(a, b) for a, b in pairwise(ends)]
@@ -47,8 +48,8 @@ def in_threads(kernel: Callable[[slice], NDArray[np.int64]], n: int) -> NDArray[
         return np.concatenate(list(pool.map(kernel, slices)))
 
 
-def checked_tokens(drawn: NDArray[np.int64], device: torch.device) -> Tensor:
-    """Tokens (B, T) of a kernel without the columns that no row reaches.
+def trim_tokens(drawn: NDArray[np.int64], device: torch.device) -> Tensor:
+    """Return a kernel's tokens (B, T) without the columns that no row reaches.
 
     Raises
     ------
@@ -56,16 +57,14 @@ def checked_tokens(drawn: NDArray[np.int64], device: torch.device) -> Tensor:
         For a row that begins with -2.
     """
     if (drawn[:, :1] == -2).any():
-        raise DecodingError(
-            "a step cannot be decoded: the logits are not finite, or nothing that is allowed has a finite one"
-        )
+        raise DecodingError("a step cannot be decoded: the logits are not finite, or no allowed token has a finite one")
     longest = int((drawn >= 0).sum(axis=1).max(initial=0))
     return torch.from_numpy(drawn[:, :longest].copy()).to(device)
 
 
 @njit(cache=True, nogil=True)
 def pick(logits, i, step, tokens, begin, end, change, spare, factor, level, weight):  # type: ignore[no-untyped-def]
-    """One of tokens[begin:end] that adds no more than ``spare`` to what is owed; -1 where none has a finite logit."""
+    """Draw one of tokens[begin:end] that adds at most ``spare`` to what is owed; -1 where none has a finite logit."""
     chosen, best = -1, np.float32(-np.inf)
     for k in range(begin, end):
         value = logits[i, step, tokens[k]]
@@ -91,7 +90,7 @@ def pick(logits, i, step, tokens, begin, end, change, spare, factor, level, weig
 
 
 @njit(cache=True, nogil=True)
-def draws_all(start, logits, level, factor, starts, tokens, children, arity, change, owed):  # type: ignore[no-untyped-def]
+def draw_rows(start, logits, level, factor, starts, tokens, children, arity, change, owed):  # type: ignore[no-untyped-def]
     """int64 (B, T): a derivation a row, of logits float32 (B, T, R); -1 after its end, -2 first where it cannot go on.
 
     Parameters
@@ -105,7 +104,7 @@ def draws_all(start, logits, level, factor, starts, tokens, children, arity, cha
     starts, tokens
         Where the rules of each nonterminal begin, (L + 1,), and the rules.
     children, arity, change
-        As of ``Rules``; and what a token adds to what is owed.
+        As in ``Rules``; and what a token adds to what is owed.
     """
     limit = logits.shape[1]
     drawn = np.full((len(logits), limit), -1, np.int64)

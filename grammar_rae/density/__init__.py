@@ -1,7 +1,7 @@
 """Ex-post densities: fitted on latent codes after training, replaceable without it (paper, section 4).
 
-A density is made for D latent dimensions, fitted on codes (N, D), and then sampled and scored; it knows neither encoder
-nor data. Its tensors are its whole state, so ``state_dict`` saves it.
+A density is built for D latent dimensions, fitted to codes (N, D), and then sampled and scored; it depends neither on
+the encoder nor on the data. Its tensors are its whole state, so ``state_dict`` saves it.
 """
 
 from grammar_rae.density.base import Density, ExactDensity
@@ -11,8 +11,8 @@ from grammar_rae.density.mixture import GaussianDensity, MixtureDensity, PriorDe
 from grammar_rae.density.two_stage import TwoStageDensity
 
 MAX_POINTS = 200_000
-"""Codes that a model fits its density on at most; a random part of more (10 components of 64 dimensions have 21,000
-parameters)."""
+"""The greatest number of codes that a model fits its density to; of more, a random part is used (10 components of 64
+dimensions have 21,000 parameters)."""
 
 DENSITIES: dict[str, type[Density]] = {
     "prior": PriorDensity,

@@ -1,4 +1,4 @@
-"""What every density is: made for D dimensions, fitted on codes, sampled and scored."""
+"""The base of all densities: built for D dimensions, fitted to codes, sampled and scored."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ CHUNK = 8192  # codes drawn or scored at once
 class Density(nn.Module, ABC):
     """A density of latent codes, fitted after training.
 
-    ``state_dict`` is its whole state: it can be loaded into a new instance that was made with the same options.
+    ``state_dict`` is its whole state; it can be loaded into a new instance with the same options.
 
     Parameters
     ----------
@@ -28,14 +28,14 @@ class Density(nn.Module, ABC):
     """
 
     score_kind: ClassVar[str] = "log-likelihood"
-    """What :meth:`score` is: ``log-likelihood`` or ``evidence lower bound``."""
+    """The kind of :meth:`score`: ``log-likelihood`` or ``evidence lower bound``."""
     least_codes: int = 2
-    """The fewest codes that it can be fitted on."""
+    """The fewest codes that it can be fitted to."""
 
     def __init__(self, latent: int) -> None:
         super().__init__()
         if latent < 1:
-            raise InputError("a density needs a dimension", received=latent, expected="1 or more")
+            raise InputError("invalid number of latent dimensions", received=latent, expected="1 or more")
         self.latent = latent
 
     def fit(self, z: Codes, seed: int = 0) -> Self:
@@ -46,30 +46,30 @@ class Density(nn.Module, ABC):
         z
             Codes, on any device.
         seed
-            Of all that is random in the fit: the same seed and codes give the same density (on one device).
+            The seed of the fit; the same seed and codes give the same density on the same device.
 
         Raises
         ------
         InputError
             For too few codes, codes of another size, or codes that are not finite.
         """
-        # A caller may hold codes of inference mode, which nothing can be trained on.
+        # Tensors of inference mode, which a caller may pass, cannot be trained on.
         with torch.inference_mode(False):
-            codes = self._checked(z)
+            codes = self._check_codes(z)
             self.check_count(len(codes))
             self._fit(codes, seed)
         return self
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draw z (n, D), float32, on the density's device.
+        """Draw codes (n, D), float32, on the density's device.
 
         Parameters
         ----------
         n
-            How many; 0 is allowed.
+            The number of codes; 0 is allowed.
         generator
-            A generator of the density's device; the global one if there is none.
+            A generator on the density's device; by default, the global one.
 
         Raises
         ------
@@ -78,38 +78,38 @@ class Density(nn.Module, ABC):
         """
         self._check_fitted()
         if n < 0:
-            raise InputError("the number of samples cannot be negative", received=n)
+            raise InputError("the number of samples cannot be negative", received=n, expected="0 or more")
         sizes = [min(CHUNK, n - start) for start in range(0, n, CHUNK)] or [0]
         return torch.cat([self._sample(size, generator) for size in sizes])
 
     def score(self, z: Codes, seed: int = 0) -> float:
-        """The mean over codes (N, D) of log q(z), or of the lower bound of it that is known, in nats a code.
+        """The mean over codes (N, D) of log q(z), or of its known lower bound, in nats per code.
 
-        On codes that the density was not fitted on, it tells which of two densities is closer to the data.
+        On codes that were held out of the fit, it compares how close densities are to the data.
 
         Parameters
         ----------
         z
             Codes, on any device.
         seed
-            Of what is random in a score, where something is.
+            The seed of the score, where it is random.
 
         Raises
         ------
         InputError
-            Before a fit, for no code, codes of another size, or codes that are not finite.
+            Before a fit, without codes, and for codes of another size or with values that are not finite.
         """
         self._check_fitted()
-        codes = self._checked(z).to(self.device)
+        codes = self._check_codes(z).to(self.device)
         if not len(codes):
-            raise InputError("there is no code to score", expected="one or more")
+            raise InputError("no codes to score", expected="one or more")
         return self._score(codes, seed)
 
     def check_count(self, n: int) -> None:
-        """Raise an InputError when n codes are too few to fit; a training asks before it begins."""
+        """Raise an InputError when n codes are too few to fit, which a training checks before it begins."""
         if n < self.least_codes:
             raise InputError(
-                "there are too few codes to fit a density",
+                "too few codes to fit a density",
                 received=n,
                 expected=f"{self.least_codes} or more",
                 remedy="Train on more data, or choose a simpler density.",
@@ -117,31 +117,31 @@ class Density(nn.Module, ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where its tensors are."""
+        """The device of its tensors."""
         return next(self.buffers()).device
 
-    # -- what a density must say of itself ----------------------------------------------------------------------
+    # -- what a density must implement --------------------------------------------------------------------------
 
     @abstractmethod
     def _fit(self, codes: Tensor, seed: int) -> None:
-        """Fit to checked codes (N, D), float64, on whatever device the caller had them."""
+        """Fit to checked codes (N, D), float64, on the caller's device."""
 
     @abstractmethod
     def _sample(self, n: int, generator: torch.Generator | None) -> Tensor:
-        """At most ``CHUNK`` codes, float32 (n, D)."""
+        """Draw at most ``CHUNK`` codes, float32 (n, D)."""
 
     @abstractmethod
     def _score(self, codes: Tensor, seed: int) -> float:
         """The score of checked codes (N, D), float64, on the density's device; N > 0."""
 
     @abstractmethod
-    def _fitted(self) -> bool:
-        """Whether there was a fit, or a fit's state was loaded."""
+    def _is_fitted(self) -> bool:
+        """Whether the density was fitted, or the state of a fit was loaded."""
 
     # -- checks -------------------------------------------------------------------------------------------------
 
-    def _checked(self, z: Codes) -> Tensor:
-        """The codes as a float64 tensor that does not belong to inference mode."""
+    def _check_codes(self, z: Codes) -> Tensor:
+        """Check codes and convert them to a float64 tensor outside inference mode."""
         if isinstance(z, Tensor):
             codes = z.detach()
             self._check_size(codes.shape)
@@ -152,17 +152,19 @@ class Density(nn.Module, ABC):
             self._check_size(array.shape)
             codes = torch.from_numpy(array.astype(np.float64))  # astype copies, so that memory maps may be read-only
         if not bool(codes.isfinite().all()):
-            raise InputError("latent codes are not finite", remedy="The encoder diverged: lower the learning rate.")
+            raise InputError(
+                "latent codes hold NaN or infinite values", remedy="If the encoder diverged, lower the learning rate."
+            )
         return codes
 
     def _check_size(self, shape: Sequence[int]) -> None:
         if len(shape) != 2 or shape[1] != self.latent:
             raise InputError(
-                "these are not latent codes", received=f"shape {tuple(shape)}", expected=f"(N, {self.latent})"
+                "latent codes have the wrong shape", received=f"shape {tuple(shape)}", expected=f"(N, {self.latent})"
             )
 
     def _check_fitted(self) -> None:
-        if not self._fitted():
+        if not self._is_fitted():
             raise InputError("this density is not fitted", remedy="Call fit(z) first.")
 
 
@@ -196,9 +198,9 @@ class ExactDensity(Density):
 
 
 def ridge(codes: Tensor) -> float:
-    """A variance that is nothing beside the codes': a millionth of their mean variance (and 1e-12).
+    """A variance that is negligible beside the codes': a millionth of their mean variance (and 1e-12).
 
-    Every density is fitted as if the codes had noise of this variance, so that codes on a plane, a constant dimension,
-    or codes that are all the same have a density at all.
+    Every density is fitted as if the codes had noise of this variance, so that codes on a plane, with a constant
+    dimension or all equal have a density.
     """
     return float(1e-6 * codes.var(0, unbiased=False).mean() + 1e-12)

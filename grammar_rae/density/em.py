@@ -6,22 +6,22 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_HELD = 1_000_000  # numbers of residuals held at once, K times D a code: what stays in a processor's cache
+_HELD = 1_000_000  # numbers of residuals held at once, K times D per code: they stay in a processor's cache
 _NEGLIGIBLE = 1e-10  # a responsibility that adds nothing to a component
-_LLOYD = 100  # iterations of k-means, which is a start only
+_LLOYD = 100  # iterations of k-means, which is only a start
 _STARTS = 8  # on a random part of the codes, where they cost little
 _FIRST = 5  # iterations after which the starts are compared
 
 
 class Mixture(NamedTuple):
-    """A fitted mixture: what it is, and how the fit went.
+    """A fitted mixture and the length of the fit.
 
     Attributes
     ----------
     weights, means, scales
         (K,), (K, D), and the Cholesky factors of the covariances (K, D, D); float64.
     iterations, part_iterations
-        Passes over all codes, and over the random part of them from the best start on (0 where there was no part).
+        Passes over all codes, and over the random part of them after the best start (0 without a part).
     """
 
     weights: Tensor
@@ -32,7 +32,7 @@ class Mixture(NamedTuple):
 
 
 class _Sums(NamedTuple):
-    """What a pass over the codes finds: log-likelihood, and each component's moments in its own whitened space."""
+    """The result of a pass over the codes: log-likelihood, and each component's moments in its own whitened space."""
 
     log_likelihood: float
     counts: Tensor  # (K,)
@@ -46,28 +46,28 @@ def fit_mixture(
     """Fit a mixture of full-covariance Gaussians.
 
     As scikit-learn's ``GaussianMixture`` does it: k-means, then EM until the mean log-likelihood changes by less than
-    ``tol``. Many codes are first fitted in float32, several times as fast: a random part of them, then all. EM goes on
-    in float64 from there until it stands still again, so the coarser numbers decide no more than where it starts.
+    ``tol``. Many codes are first fitted in float32, several times as fast: a random part of them, then all. EM then
+    continues in float64 until it converges again, so the coarser numbers decide only where that starts.
 
     Parameters
     ----------
     codes
-        (N, D), float64; the work is done on their device.
+        (N, D), float64; the fit runs on their device.
     tol
-        In nats a code.
+        In nats per code.
     max_iter
-        Passes over all codes at most (and over the part at most).
+        The greatest number of passes over all codes, and over the part.
     ridge
         Added to the diagonal of each covariance.
     part
-        How many codes to start from; enough to know K covariances, unless told. Less than half of N, or all are used.
+        How many codes to start from; by default, enough to estimate K covariances. All are used if it exceeds N / 2.
     """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(codes), generator=generator).to(codes.device)
     centre = codes.mean(0)
-    codes = codes - centre  # moments lose no digits to a mean far from 0
+    codes = codes - centre  # so moments lose no digits to a mean far from 0
     unit = float(codes.square().mean().sqrt()) or 1.0
-    codes /= unit  # nor does float32 overflow
+    codes /= unit  # and float32 does not overflow
     ridge /= unit**2
     part = max(10_000, 20 * n_components * codes.shape[1]) if part is None else part
     iterations = part_iterations = 0
@@ -89,10 +89,10 @@ def fit_mixture(
 def _best_start(
     few: Tensor, others: Tensor, k: int, tol: float, max_iter: int, ridge: float, generator: torch.Generator
 ) -> Mixture:
-    """Of several starts the one that seems to lead highest; EM ends on different hills.
+    """Choose the most promising of several starts; EM ends in different local optima.
 
-    After a few iterations on half of the codes, they are compared on codes that were not climbed on. (The best k-means
-    is not the best start: it looks at distances, which the directions of the largest variance rule.)
+    After a few iterations on half of the codes, they are compared on held-out codes. (The best k-means is not the best
+    start: its distances are dominated by the directions of largest variance.)
     """
     half = few[: max(len(few) // 2, k)]
     starts = [_start(half, k, ridge, generator) for _ in range(_STARTS)]
@@ -102,7 +102,7 @@ def _best_start(
 
 
 def _climb_roughly(codes: Tensor, mixture: Mixture, tol: float, max_iter: int, ridge: float) -> tuple[Mixture, int]:
-    """EM on codes in float32; where that is too coarse for a covariance to be one, the mixture as it was."""
+    """EM on codes in float32; returns the mixture unchanged where that is too coarse for a covariance."""
     try:
         return _climb(codes, mixture, tol, max_iter, ridge)
     except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
@@ -110,7 +110,7 @@ def _climb_roughly(codes: Tensor, mixture: Mixture, tol: float, max_iter: int, r
 
 
 def _climb(codes: Tensor, mixture: Mixture, tol: float, max_iter: int, ridge: float) -> tuple[Mixture, int]:
-    """EM until the mean log-likelihood stands still."""
+    """EM until the mean log-likelihood converges."""
     previous = -math.inf
     iterations = 0
     for iterations in range(1, max_iter + 1):  # noqa: B007
@@ -123,14 +123,14 @@ def _climb(codes: Tensor, mixture: Mixture, tol: float, max_iter: int, ridge: fl
 
 
 def _expectation(codes: Tensor, mixture: Mixture) -> _Sums:
-    """One pass: responsibilities a chunk at a time, and at once the moments that they give.
+    """One pass: responsibilities, a chunk at a time, and the moments that they give.
 
     The products are in the codes' precision, the sums in the mixture's.
     """
     k, d = mixture.means.shape
     eye = torch.eye(d).to(mixture.means)
     whitening = torch.linalg.solve_triangular(mixture.scales, eye, upper=False)  # (K, D, D)
-    # All K whitenings are one product of matrices.
+    # All K whitenings in one matrix product.
     joined = whitening.reshape(k * d, d).T.to(codes.dtype).contiguous()
     offsets = (whitening @ mixture.means.unsqueeze(2)).reshape(k * d).to(codes.dtype)
     volume = mixture.scales.diagonal(dim1=1, dim2=2).log().sum(1) + 0.5 * d * math.log(2 * math.pi)
@@ -146,7 +146,7 @@ def _expectation(codes: Tensor, mixture: Mixture) -> _Sums:
         counts += shares.sum(0, dtype=counts.dtype)
         for component in range(k):
             share = shares[:, component]
-            rows = (share > _NEGLIGIBLE).nonzero().squeeze(1)  # in many dimensions few codes are shared
+            rows = (share > _NEGLIGIBLE).nonzero().squeeze(1)  # in many dimensions, few codes are shared by components
             residual, share = residuals[rows, component], share[rows]
             first[component] += residual.T @ share
             second[component] += residual.T @ (residual * share.unsqueeze(1))
@@ -154,7 +154,7 @@ def _expectation(codes: Tensor, mixture: Mixture) -> _Sums:
 
 
 def _maximisation(sums: _Sums, mixture: Mixture, ridge: float) -> Mixture:
-    """The mixture that the moments give. A component that lost all codes stays where it is, at weight 0 almost."""
+    """The mixture with these moments. A component that lost all codes stays where it is, with a weight near 0."""
     k, d = mixture.means.shape
     kept = sums.counts > 1e-8
     counts = sums.counts.clamp(min=1e-8).view(k, 1, 1)
@@ -169,7 +169,7 @@ def _maximisation(sums: _Sums, mixture: Mixture, ridge: float) -> Mixture:
 
 
 def _start(codes: Tensor, k: int, ridge: float, generator: torch.Generator) -> Mixture:
-    """A Gaussian for each cluster of k-means; for a cluster of no codes that of all codes, at weight 0 almost."""
+    """A Gaussian for each cluster of k-means; for an empty cluster that of all codes, with a weight near 0."""
     centres = _nearest_means(codes, _spread_out(codes, k, generator))
     labels = _labels(codes, centres)
     exact = codes.double()
@@ -203,7 +203,7 @@ def _spread_out(codes: Tensor, k: int, generator: torch.Generator) -> Tensor:
 
 
 def _nearest_means(codes: Tensor, centres: Tensor) -> Tensor:
-    """Lloyd's iterations: centres (K, D) that are the means of the codes nearest to them; one without codes stays."""
+    """Lloyd's iterations: centres (K, D), each the mean of the codes nearest to it; one without codes stays."""
     labels = torch.full((len(codes),), -1, device=codes.device)
     for _ in range(_LLOYD):
         before, labels = labels, _labels(codes, centres)

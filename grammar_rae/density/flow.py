@@ -16,7 +16,7 @@ class FlowDensity(NeuralDensity, ExactDensity):
     r"""A neural spline flow (Durkan et al. 2019) over the standardised codes.
 
     :math:`q(z) = \mathcal N(f(z); 0, I)\, |\det \partial f / \partial z|`, where f is a chain of autoregressive
-    monotonic rational-quadratic splines, fitted by maximum likelihood. Needs the extra ``flow`` (zuko). A sample takes
+    monotonic rational-quadratic splines, fitted by maximum likelihood. Needs the extra ``flow`` (zuko). Sampling takes
     D passes through each transform.
 
     Parameters
@@ -26,10 +26,10 @@ class FlowDensity(NeuralDensity, ExactDensity):
     transforms, hidden, bins
         The number of transforms, the widths of the hidden layers of the net of each, and the bins of a spline.
     epochs, batch_size, learning_rate
-        Of Adam; the rate falls to 0 on a cosine.
+        The options of Adam; the learning rate falls to 0 on a cosine.
     """
 
-    chunk = 2048  # a spline has 3 numbers a bin for each dimension
+    chunk = 2048  # a spline has 3 numbers per bin and dimension
 
     def __init__(
         self,
@@ -58,14 +58,14 @@ class FlowDensity(NeuralDensity, ExactDensity):
         return -_log_density(net, x)
 
     def _sample(self, n: int, generator: torch.Generator | None) -> Tensor:
-        # zuko's own samples come from the global generator.
+        # zuko's own sampling uses the global generator.
         noise = torch.randn(n, self.latent, generator=generator, device=self.device)
         transform: Any = self.net.transform
         parts = [transform().inv(part) for part in torch.split(noise, self.chunk)]
-        return self._restored(torch.cat(parts))
+        return self._restore(torch.cat(parts))
 
     def _log_prob(self, z: Tensor) -> Tensor:
-        return _log_density(self.net, self._standardised(z)).double() - self._log_scale()
+        return _log_density(self.net, self._standardise(z)).double() - self._log_scale()
 
 
 def _log_density(net: nn.Module, x: Tensor) -> Tensor:

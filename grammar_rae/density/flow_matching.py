@@ -10,7 +10,7 @@ from torch.func import jvp, vmap
 from grammar_rae.density.base import CHUNK, ExactDensity
 from grammar_rae.density.neural import NeuralDensity, check_positive
 
-_SCORED = 1000  # codes that a score takes at most: a divergence costs D products a step
+_SCORED = 1000  # most codes in a score: a divergence costs D products per step
 _FREQUENCIES = 16
 
 
@@ -29,7 +29,7 @@ class _Block(nn.Module):
 
 
 class _Velocity(nn.Module):
-    """v(x, t) of points (B, D) at times (B, 1): a residual net that begins at 0."""
+    """v(x, t) of points (B, D) at times (B, 1): a residual net that is 0 at first."""
 
     def __init__(self, latent: int, hidden: int, blocks: int) -> None:
         super().__init__()
@@ -52,11 +52,11 @@ class _Velocity(nn.Module):
 class FlowMatchingDensity(NeuralDensity, ExactDensity):
     r"""Flow matching (Lipman et al. 2023) with straight paths over the standardised codes.
 
-    A net v is fitted by :math:`\mathbb E\,\|v(x_t, t) - (x_1 - x_0)\|^2` with :math:`x_t = (1 - t) x_0 + t x_1`,
-    noise :math:`x_0 \sim \mathcal N(0, I)` and codes :math:`x_1` (their equation 23 with :math:`\sigma_{min} = 0`);
-    noise that follows :math:`\dot x = v(x, t)` from t = 0 to 1 is then distributed as the codes. log q(z) is the
-    noise's, less the integral of v's divergence along the way. That takes D products of the Jacobian a step, so a score
-    is of 1,000 codes at most, chosen at random.
+    A net v is fitted by :math:`\mathbb E\,\|v(x_t, t) - (x_1 - x_0)\|^2` with :math:`x_t = (1 - t) x_0 + t x_1`, noise
+    :math:`x_0 \sim \mathcal N(0, I)` and codes :math:`x_1` (their equation 23 with :math:`\sigma_{min} = 0`); noise
+    that follows :math:`\dot x = v(x, t)` from t = 0 to 1 is then distributed as the codes. log q(z) is the noise's,
+    less the integral of v's divergence along the way. That takes D products with the Jacobian per step, so a score uses
+    at most 1,000 codes, chosen at random.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class FlowMatchingDensity(NeuralDensity, ExactDensity):
     steps
         Steps of the fourth-order Runge-Kutta method, which samples and log-densities take from noise to code and back.
     epochs, batch_size, learning_rate
-        Of Adam; the rate falls to 0 on a cosine, and a moving average of the weights is kept.
+        The options of Adam; the learning rate falls to 0 on a cosine, and a moving average of the weights is kept.
     """
 
     averaging = 0.999
@@ -101,11 +101,11 @@ class FlowMatchingDensity(NeuralDensity, ExactDensity):
         x = torch.randn(n, self.latent, generator=generator, device=self.device)
         for step in range(self.steps):
             x = x + self._step(x, step / self.steps, 1 / self.steps)[0]
-        return self._restored(x)
+        return self._restore(x)
 
     @torch.no_grad()
     def _log_prob(self, z: Tensor) -> Tensor:
-        x, total = self._standardised(z), torch.zeros(len(z), dtype=torch.float64, device=z.device)
+        x, total = self._standardise(z), torch.zeros(len(z), dtype=torch.float64, device=z.device)
         for step in range(self.steps, 0, -1):
             change, divergence = self._step(x, step / self.steps, -1 / self.steps, divergence=True)
             x, total = x + change, total + divergence

@@ -12,22 +12,22 @@ from grammar_rae.density.em import Mixture, fit_mixture
 from grammar_rae.errors import InputError, UnknownNameError
 
 SOLVERS = ("auto", "sklearn", "torch")
-_MANY = 20_000  # codes from which on the solver of this package is the faster one
+_MANY = 20_000  # from this number of codes on, the solver of this package is faster
 
 
 class GaussiansDensity(ExactDensity):
-    """What Gaussian densities share: weights (K,), means (K, D), and Cholesky factors of covariances (K, D, D)."""
+    """The base of Gaussian densities: weights (K,), means (K, D), and Cholesky factors of covariances (K, D, D)."""
 
     weights: Tensor
     means: Tensor
     scales: Tensor
     iterations: int = 0
-    """Passes over all codes that the fit took; 0 for a closed form, and for a density that was loaded."""
+    """The number of passes over all codes in the fit; 0 for a closed form or a loaded density."""
 
     def __init__(self, latent: int, n_components: int = 1) -> None:
         super().__init__(latent)
         if n_components < 1:
-            raise InputError("a mixture needs a component", received=n_components, expected="1 or more")
+            raise InputError("a mixture needs at least one component", received=n_components, expected="1 or more")
         self.n_components = n_components
         self.register_buffer("weights", torch.zeros(n_components))
         self.register_buffer("means", torch.zeros(n_components, latent))
@@ -57,12 +57,12 @@ class GaussiansDensity(ExactDensity):
         by_component = -0.5 * whitened.square().sum(1) - log_volume.unsqueeze(1)
         return torch.logsumexp(by_component + self.weights.double().log().unsqueeze(1), dim=0)
 
-    def _fitted(self) -> bool:
+    def _is_fitted(self) -> bool:
         return bool(self.weights.sum() > 0)
 
 
 class PriorDensity(GaussiansDensity):
-    r"""The prior of variational objectives, :math:`q(z) = \mathcal N(z; 0, I)`; a fit only checks the codes.
+    r"""The prior of variational objectives, :math:`q(z) = \mathcal N(z; 0, I)`; fitting only checks the codes.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class PriorDensity(GaussiansDensity):
 class GaussianDensity(GaussiansDensity):
     r"""One full-covariance Gaussian, :math:`q(z) = \mathcal N(z; \mu, \Sigma)`, in closed form.
 
-    Codes that are all the same give a Gaussian of standard deviation 1e-6 there.
+    Identical codes give a Gaussian of standard deviation 1e-6 there.
 
     Parameters
     ----------
@@ -110,14 +110,14 @@ class MixtureDensity(GaussiansDensity):
     latent
         D.
     n_components
-        K; the paper has 10.
+        K; 10 in the paper.
     solver
         ``sklearn``: scikit-learn's ``GaussianMixture``, on the CPU. ``torch``: :mod:`grammar_rae.density.em`, on the
-        codes' device; it starts on a random part of many codes, and is several times faster there. ``auto``: the second
-        for 20,000 codes or more and for codes that are not on the CPU, the first for others.
+        codes' device; it starts on a random part of many codes, and is several times faster then. ``auto``: the latter
+        for 20,000 codes or more and for codes outside the CPU, else the former.
     max_iter, tol
         EM ends after this many passes over the codes, or when the mean log-likelihood changes by less than ``tol`` nats
-        a code. As the authors of the paper have them.
+        per code. The defaults are those of the authors of the paper.
     """
 
     def __init__(
@@ -127,21 +127,21 @@ class MixtureDensity(GaussiansDensity):
         if solver not in SOLVERS:
             raise UnknownNameError("solver", solver, SOLVERS)
         if max_iter < 1:
-            raise InputError("EM needs a pass over the codes", received=f"max_iter {max_iter}", expected="1 or more")
+            raise InputError("EM needs at least one iteration", received=f"max_iter {max_iter}", expected="1 or more")
         if not tol > 0:
-            raise InputError("EM ends when little changes", received=f"tol {tol}", expected="a number above 0")
+            raise InputError("the tolerance of EM must be positive", received=f"tol {tol}", expected="a number above 0")
         self.solver, self.max_iter, self.tol = solver, max_iter, tol
         self.least_codes = max(2, n_components)
 
     def _estimate(self, codes: Tensor, seed: int) -> Mixture:
         small = codes.device.type == "cpu" and len(codes) < _MANY
         if self.solver == "sklearn" or (self.solver == "auto" and small):
-            return self._by_sklearn(codes, seed)
+            return self._estimate_with_sklearn(codes, seed)
         return fit_mixture(
             codes, self.n_components, tol=self.tol, max_iter=self.max_iter, ridge=ridge(codes), seed=seed
         )
 
-    def _by_sklearn(self, codes: Tensor, seed: int) -> Mixture:
+    def _estimate_with_sklearn(self, codes: Tensor, seed: int) -> Mixture:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
 

@@ -1,4 +1,4 @@
-"""What densities made of a net share: standardised codes and the training of the net."""
+"""The base of neural densities: standardised codes and the training of the net."""
 
 import copy
 import math
@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from grammar_rae.density.base import Density, ridge
 from grammar_rae.errors import InputError, TrainingError
 
-_HELD_OUT = 2048  # held-out codes that an epoch is judged by, at least: few codes are repeated, with other noise
+_HELD_OUT = 2048  # fewest held-out codes to judge an epoch by: few codes are repeated, with other noise
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Within, PyTorch's global generator of the CPU is seeded; afterwards it is as it was."""
+def fix_seed(seed: int) -> Iterator[None]:
+    """Seed PyTorch's global CPU generator within a context, and restore it afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
@@ -35,13 +35,13 @@ class NeuralDensity(Density):
     latent
         D.
     epochs, batch_size, learning_rate
-        Of the training.
+        The options of the training.
     """
 
     cosine: ClassVar[bool] = True
-    """Whether the learning rate falls to 0 on a cosine, or stays."""
+    """Whether the learning rate falls to 0 on a cosine, or is constant."""
     averaging: ClassVar[float] = 0.0
-    """Decay of the moving average of the weights that is kept in their place."""
+    """The decay of the moving average of the weights, which is kept instead of them; 0 for none."""
 
     shift: Tensor
     scale: Tensor
@@ -54,8 +54,8 @@ class NeuralDensity(Density):
         self.register_buffer("scale", torch.zeros(latent))
 
     def _build(self) -> None:
-        """Make the net; the last thing that a constructor does."""
-        with seeded(0):
+        """Build the net; the last step of a constructor."""
+        with fix_seed(0):
             self.net = self._new_net()
         self.net.requires_grad_(False)
 
@@ -65,21 +65,21 @@ class NeuralDensity(Density):
 
     @abstractmethod
     def _losses(self, net: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
-        """The loss of each of standardised codes (B, D), (B,); the generator is of their device."""
+        """The losses (B,) of standardised codes (B, D); the generator is on their device."""
 
-    def _fitted(self) -> bool:
+    def _is_fitted(self) -> bool:
         return bool((self.scale > 0).all())
 
-    def _standardised(self, z: Tensor) -> Tensor:
-        """Codes (N, D), float64, as the net sees them: float32."""
+    def _standardise(self, z: Tensor) -> Tensor:
+        """Standardise codes (N, D), float64, for the net: float32."""
         return ((z - self.shift.double()) / self.scale.double()).float()
 
-    def _restored(self, x: Tensor) -> Tensor:
-        """What the net draws, as codes."""
+    def _restore(self, x: Tensor) -> Tensor:
+        """Map draws of the net back to codes."""
         return self.shift + self.scale * x
 
     def _log_scale(self) -> Tensor:
-        """What a log-density of standardised codes is greater by than that of the codes."""
+        """The difference between the log-densities of standardised codes and of codes."""
         return self.scale.double().log().sum()
 
     # -- training -----------------------------------------------------------------------------------------------
@@ -88,20 +88,20 @@ class NeuralDensity(Density):
         codes = codes.to(self.device)
         blur = ridge(codes)
         before = self.shift.clone(), self.scale.clone()
-        with seeded(seed):
+        with fix_seed(seed):
             net = self._new_net().to(self.device)
         self.shift.copy_(codes.mean(0))
         self.scale.copy_((codes.var(0, unbiased=False) + blur).sqrt())
         try:
-            # A constant dimension, and codes on a plane, have a density because of this noise alone.
-            best = self._trained(net, self._standardised(codes), math.sqrt(blur) / self.scale, seed)
+            # A constant dimension, and codes on a plane, have a density only because of this noise.
+            best = self._train(net, self._standardise(codes), math.sqrt(blur) / self.scale, seed)
         except BaseException:
             self.shift.copy_(before[0])
             self.scale.copy_(before[1])
             raise
         self.net.load_state_dict(best)
 
-    def _trained(self, net: nn.Module, x: Tensor, blur: Tensor, seed: int) -> dict[str, Tensor]:
+    def _train(self, net: nn.Module, x: Tensor, blur: Tensor, seed: int) -> dict[str, Tensor]:
         """The state of the net's best epoch."""
         generator = torch.Generator(x.device).manual_seed(seed)
         x = x[torch.randperm(len(x), generator=generator, device=x.device)]
@@ -118,13 +118,13 @@ class NeuralDensity(Density):
                     if self.cosine:
                         rate = 0.5 * (1 + math.cos(math.pi * step / steps))
                         optimizer.param_groups[0]["lr"] = self.learning_rate * rate
-                    loss = self._losses(net, _blurred(x[rows], blur, generator), generator).mean()
+                    loss = self._losses(net, _blur(x[rows], blur, generator), generator).mean()
                     optimizer.zero_grad(set_to_none=True)
                     loss.backward()  # type: ignore[no-untyped-call]
                     optimizer.step()
                     step += 1
                     if averaged is not net:
-                        # The average forgets the first weights sooner than its decay alone would have it.
+                        # The average forgets the first weights sooner than its decay alone would.
                         _approach(averaged, net, max(1 - self.averaging, 9 / (9 + step)))
             now = self._held_out_loss(averaged, held_out, blur, seed)
             if now < least:
@@ -137,14 +137,14 @@ class NeuralDensity(Density):
 
     @torch.no_grad()
     def _held_out_loss(self, net: nn.Module, x: Tensor, blur: Tensor, seed: int) -> float:
-        # The same noise each time, so that epochs differ by the weights alone.
+        # The same noise each time, so that epochs differ only in their weights.
         generator = torch.Generator(x.device).manual_seed(seed)
         parts = torch.split(x, max(self.batch_size, 512))
-        losses = [self._losses(net, _blurred(part, blur, generator), generator) for part in parts]
+        losses = [self._losses(net, _blur(part, blur, generator), generator) for part in parts]
         return float(torch.cat(losses).mean())
 
 
-def _blurred(x: Tensor, blur: Tensor, generator: torch.Generator) -> Tensor:
+def _blur(x: Tensor, blur: Tensor, generator: torch.Generator) -> Tensor:
     return x + blur * torch.randn(x.shape, generator=generator, device=x.device)
 
 
@@ -155,17 +155,17 @@ def _approach(averaged: nn.Module, net: nn.Module, share: float) -> None:
 
 
 def check_positive(**options: float) -> None:
-    """Raise an InputError for an option that is not above 0."""
+    """Raise an InputError for an option that is not positive."""
     for name, value in options.items():
         if not value > 0:
-            raise InputError("this option must be above 0", received=f"{name} {value}")
+            raise InputError(f"{name} must be positive", received=value, expected="a number above 0")
 
 
 def check_widths(hidden: tuple[int, ...]) -> tuple[int, ...]:
-    """The widths of a net's hidden layers as a tuple; an InputError where there is none, or one below 1."""
+    """Check the widths of a net's hidden layers and return them as a tuple; InputError for none, or one below 1."""
     hidden = tuple(hidden)
     if not hidden or min(hidden) < 1:
-        raise InputError("a net needs hidden layers of a unit or more", received=f"hidden {hidden}")
+        raise InputError("every hidden layer needs at least one unit", received=f"hidden {hidden}")
     return hidden
 
 

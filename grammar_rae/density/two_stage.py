@@ -47,9 +47,9 @@ class TwoStageDensity(NeuralDensity):
     latent
         D.
     hidden
-        Widths of the encoder's hidden layers; the decoder has them the other way round.
+        Widths of the encoder's hidden layers; the decoder has them in reverse order.
     epochs, batch_size, learning_rate
-        Of Adam, at a constant rate.
+        The options of Adam, with a constant learning rate.
     """
 
     score_kind = "evidence lower bound"
@@ -77,11 +77,11 @@ class TwoStageDensity(NeuralDensity):
 
     def _sample(self, n: int, generator: torch.Generator | None) -> Tensor:
         u, noise = torch.randn(2, n, self.latent, generator=generator, device=self.device)
-        return self._restored(self.net.decoder(u) + self.net.log_gamma.exp() * noise)
+        return self._restore(self.net.decoder(u) + self.net.log_gamma.exp() * noise)
 
     @torch.no_grad()
     def _score(self, codes: Tensor, seed: int) -> float:
         generator = torch.Generator(self.device).manual_seed(seed)
-        x = self._standardised(codes)
+        x = self._standardise(codes)
         bounds = [self.net(part, generator) for _ in range(_DRAWS) for part in torch.split(x, CHUNK)]
         return float(torch.cat(bounds).double().mean() - self._log_scale())

@@ -1,4 +1,4 @@
-"""Grammars, parsers and macro-productions: text to leftmost derivations and back. No tensor library is needed here."""
+"""Grammars, parsers and macro-productions: text to leftmost derivations and back, without PyTorch."""
 
 from grammar_rae.grammar.cfg import Grammar, Production, read_grammar
 from grammar_rae.grammar.macros import MAX_TOKENS, MacroTable, learn_macros

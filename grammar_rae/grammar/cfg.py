@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from grammar_rae.errors import GrammarError, UnknownNameError
 from grammar_rae.grammar.rules import Rules
-from grammar_rae.resources import bundled, bundled_names
+from grammar_rae.resources import bundled_file, bundled_names
 
 
 class Production(NamedTuple):
@@ -36,7 +36,7 @@ class Grammar:
     Attributes
     ----------
     name
-        What people call it; not part of its fingerprint.
+        The name shown to users; not part of the fingerprint.
     nonterminals, terminals
         The names, in the order of their numbers.
     productions
@@ -57,30 +57,32 @@ class Grammar:
     ) -> "Grammar":
         """Build a grammar from ``(lhs, [(is_terminal, symbol), ...])`` pairs.
 
-        A nonterminal without productions is allowed (the paper's molecule grammar has one): whatever needs it can
-        never be completed, and :attr:`rules` marks it so.
+        A nonterminal without productions is allowed (the paper's molecule grammar has one): rules that need it can
+        never be completed, and :attr:`rules` marks them.
 
         Raises
         ------
         GrammarError
-            For no production at all, one listed twice, a terminal that is empty, a symbol that UTF-8 cannot hold, or a
-            start symbol that derives no text.
+            When there are no productions, duplicate productions, an empty terminal, a symbol that UTF-8 cannot encode,
+            or a start symbol that derives no text.
         """
         listed = [(lhs, tuple(rhs)) for lhs, rhs in productions]
         if not listed:
             raise GrammarError("a grammar needs at least one production", where=name)
         for production, times in Counter(listed).items():
             if times > 1:
-                raise GrammarError("a production is listed twice", received=_show(*production), where=name)
+                raise GrammarError("duplicate production", received=_show(*production), where=name)
         nonterminals = dict.fromkeys(lhs for lhs, _ in listed)
         nonterminals.update(dict.fromkeys(symbol for _, rhs in listed for terminal, symbol in rhs if not terminal))
         terminals = dict.fromkeys(symbol for _, rhs in listed for terminal, symbol in rhs if terminal)
         if "" in terminals:
-            raise GrammarError("a terminal is the empty string", where=name, remedy="Write an empty right-hand side.")
+            raise GrammarError(
+                "a terminal cannot be the empty string", where=name, remedy="Write an empty right-hand side."
+            )
         try:
             "".join((*nonterminals, *terminals)).encode()
         except UnicodeEncodeError as error:
-            raise GrammarError(f"a symbol cannot be written as UTF-8 ({error.reason})", where=name) from error
+            raise GrammarError(f"a symbol cannot be encoded as UTF-8 ({error.reason})", where=name) from error
         if start not in nonterminals:
             raise GrammarError("the start symbol has no production", received=start, where=name)
         number = {symbol: index for index, symbol in enumerate(nonterminals)}
@@ -106,7 +108,7 @@ class Grammar:
         Raises
         ------
         GrammarError
-            When NLTK cannot read the text, or as :meth:`from_productions` does.
+            When NLTK cannot read the text, and as in :meth:`from_productions`.
         """
         from nltk import CFG, Nonterminal
 
@@ -114,7 +116,7 @@ class Grammar:
             read = CFG.fromstring(text)
         except ValueError as error:
             raise GrammarError(
-                f"this is not a grammar in NLTK's notation ({error})",
+                f"cannot read the grammar in NLTK's notation ({error})",
                 where=name,
                 expected="lines like: S -> A 'b' | 'c'",
             ) from error
@@ -128,11 +130,11 @@ class Grammar:
         )
 
     def without(self, terminal: str) -> "Grammar":
-        """The same grammar without the productions that spell ``terminal``; nothing changes where none does."""
+        """The same grammar without the productions that contain ``terminal``."""
         return Grammar.from_productions(
             self.name,
             self.nonterminals[self.start],
-            (pair for pair in self._named() if (True, terminal) not in pair[1]),
+            (pair for pair in self._named_productions() if (True, terminal) not in pair[1]),
         )
 
     @property
@@ -153,7 +155,7 @@ class Grammar:
     @cached_property
     def text(self) -> str:
         """The grammar in NLTK's notation, one production a line, the start symbol's first."""
-        lines = [_show(*pair) for pair in self._named()]
+        lines = [_show(*pair) for pair in self._named_productions()]
         return f"%start {self.nonterminals[self.start]}\n" + "\n".join(lines) + "\n"
 
     @cached_property
@@ -163,14 +165,16 @@ class Grammar:
 
     def show(self, production: int) -> str:
         """One production in NLTK's notation."""
-        return _show(*self._named()[production])
+        return _show(*self._named_productions()[production])
 
     def to_dict(self) -> dict[str, Any]:
-        """The grammar as JSON can hold it."""
+        """The grammar as a JSON-compatible dictionary."""
         return {
             "name": self.name,
             "start": self.nonterminals[self.start],
-            "productions": [[lhs, [[terminal, symbol] for terminal, symbol in rhs]] for lhs, rhs in self._named()],
+            "productions": [
+                [lhs, [[terminal, symbol] for terminal, symbol in rhs]] for lhs, rhs in self._named_productions()
+            ],
         }
 
     @classmethod
@@ -180,7 +184,7 @@ class Grammar:
         Raises
         ------
         GrammarError
-            When ``data`` is of another form.
+            When ``data`` does not describe a grammar.
         """
         try:
             name, start = str(data["name"]), str(data["start"])
@@ -189,10 +193,10 @@ class Grammar:
                 for lhs, rhs in data["productions"]
             ]
         except (KeyError, TypeError, ValueError) as error:
-            raise GrammarError(f"these are not a grammar's data ({error!r})") from error
+            raise GrammarError(f"cannot rebuild a grammar from these data ({error!r})") from error
         return cls.from_productions(name, start, productions)
 
-    def _named(self) -> list[tuple[str, tuple[tuple[bool, str], ...]]]:
+    def _named_productions(self) -> list[tuple[str, tuple[tuple[bool, str], ...]]]:
         return [
             (
                 self.nonterminals[p.lhs],
@@ -203,10 +207,10 @@ class Grammar:
 
 
 def _show(lhs: str, rhs: Iterable[tuple[bool, str]]) -> str:
-    def quoted(terminal: str) -> str:
+    def quote(terminal: str) -> str:
         return f'"{terminal}"' if "'" in terminal else f"'{terminal}'"
 
-    return " ".join([lhs, "->", *(quoted(symbol) if terminal else symbol for terminal, symbol in rhs)])
+    return " ".join([lhs, "->", *(quote(symbol) if terminal else symbol for terminal, symbol in rhs)])
 
 
 def read_grammar(source: str | Path) -> Grammar:
@@ -222,23 +226,23 @@ def read_grammar(source: str | Path) -> Grammar:
     UnknownNameError
         For a name that is neither bundled nor a file.
     GrammarError
-        For a file that holds no grammar.
+        For a file without a grammar.
     """
     path = Path(source)
     if path.suffix != ".cfg" and not _is_file(path):
         names = bundled_names("grammars", ".cfg")
         if str(source) not in names:
             raise UnknownNameError("grammar", str(source), names)
-        path = bundled(f"grammars/{source}.cfg")
+        path = bundled_file(f"grammars/{source}.cfg")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:  # bytes that are not UTF-8, a path that no file can have
-        raise GrammarError(f"this grammar file cannot be read ({error})", where=str(path)) from error
+        raise GrammarError(f"cannot read the grammar file ({error})", where=str(path)) from error
     return Grammar.from_text(text, name=path.stem)
 
 
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # longer than a name can be: a grammar's text in place of its name, for one
+    except OSError:  # longer than a name can be, for example the text of a grammar instead of its name
         return False

@@ -1,8 +1,9 @@
 """LALR(k) tables for a grammar, k as small as the grammar allows.
 
-The paper's molecule grammar is not LALR(1): after ``C1=`` only the terminal behind the bond tells a ring closure from
-the next atom. So the tables look one terminal ahead, and, in the few cells where that leaves a choice, further: such a
-cell points to another row of the same table, which is asked about the next terminal. Parsing stays linear in the text.
+The paper's molecule grammar is not LALR(1): after ``C1=`` only the terminal after the bond distinguishes a ring closure
+from the next atom. So the tables look one terminal ahead and, in the few cells where that leaves a choice, further:
+such a cell points to another row of the same table, which is looked up with the next terminal. Parsing stays linear in
+the text.
 
 Construction: the LR(0) automaton with sets of lookahead strings of length k carried along it until nothing changes
 (DeRemer and Pennello, "Efficient computation of LALR(1) look-ahead sets", 1982, done by plain propagation, for any k).
@@ -20,8 +21,8 @@ from grammar_rae.grammar.cfg import Grammar
 
 MAX_LOOKAHEAD = 3
 MAX_STRINGS = 200_000
-"""How many lookahead strings of two terminals or more an automaton may carry: some seconds' worth. A grammar of 40
-terminals has millions of three terminals."""
+"""How many lookahead strings of two or more terminals an automaton may carry, which takes some seconds. A grammar of 40
+terminals has millions of strings of three."""
 
 # An action is one integer: its kind in the two lowest bits, its target above them.
 ERROR, SHIFT, REDUCE, LOOK = 0, 1, 2, 3
@@ -45,7 +46,7 @@ class ParseTables:
     lhs, length
         int32 (P + 1,): left-hand side and number of symbols of each production; the last one is the accepting one.
     k
-        How many terminals are looked at, at most.
+        The greatest number of terminals looked ahead.
     """
 
     action: NDArray[np.int32]
@@ -57,7 +58,7 @@ class ParseTables:
 
 @cache
 def compile_tables(grammar: Grammar) -> ParseTables:
-    """The tables of the smallest k.
+    """Compile the tables with the smallest possible k.
 
     Raises
     ------
@@ -79,7 +80,7 @@ def compile_tables(grammar: Grammar) -> ParseTables:
     raise GrammarError(
         f"the grammar is not LALR({tried}): {conflict}{beyond}",
         where=grammar.name,
-        remedy="An ambiguous grammar has no such table; NLTK's chart parser can still read it.",
+        remedy="NLTK's chart parser reads any grammar, ambiguous ones included.",
     )
 
 
@@ -178,8 +179,8 @@ class _Automaton:
 
     # -- lookaheads ---------------------------------------------------------------------------------------------
 
-    def _closed(self, state: int) -> dict[Item, set[Lookahead]]:
-        """The items of a state, closed, with their lookaheads."""
+    def _close_items(self, state: int) -> dict[Item, set[Lookahead]]:
+        """The closure of the items of a state, with their lookaheads."""
         strings = {item: set(found) for item, found in self.lookaheads[state].items()}
         waiting = list(strings)
         while waiting:
@@ -201,7 +202,7 @@ class _Automaton:
         while waiting:
             self._check_size(carried)
             state = waiting.pop()
-            for (production, dot), strings in self._closed(state).items():
+            for (production, dot), strings in self._close_items(state).items():
                 if dot == len(self.rhs[production]):
                     continue
                 target = self.moves[state][self.rhs[production][dot]]
@@ -219,7 +220,7 @@ class _Automaton:
         rows: list[list[int]] = [[ERROR] * (self.end + 1) for _ in self.kernels]
         for state in range(len(self.kernels)):
             choices: dict[Lookahead, int] = {}
-            for (production, dot), strings in self._closed(state).items():
+            for (production, dot), strings in self._close_items(state).items():
                 rhs = self.rhs[production]
                 if dot == len(rhs):
                     action = production << 2 | REDUCE
@@ -235,7 +236,7 @@ class _Automaton:
         return np.array(rows, dtype=np.int32), ""
 
     def _fill(self, rows: list[list[int]], row: int, choices: dict[Lookahead, int]) -> None:
-        """Write one row; a terminal that leaves a choice points to a new row for the terminal behind it."""
+        """Write one row; a terminal that leaves a choice points to a new row for the terminal after it."""
         by_terminal: dict[int, dict[Lookahead, int]] = defaultdict(dict)
         for string, action in choices.items():
             by_terminal[string[0]][string[1:]] = action
@@ -251,12 +252,12 @@ class _Automaton:
         names = [*self.grammar.terminals, "end of text"]
         seen = " ".join(repr(names[terminal]) for terminal in string)
 
-        def told(action: int) -> str:
+        def describe(action: int) -> str:
             if action & 3 == SHIFT:
                 return "read on"
             return f"complete {self.grammar.show(action >> 2)}" if action >> 2 < self.grammar.size else "end"
 
-        return f"before {seen} it could " + " or ".join(sorted(map(told, (one, other))))
+        return f"before {seen} it could " + " or ".join(sorted(map(describe, (one, other))))
 
     def goto(self) -> NDArray[np.int32]:
         table = np.full((len(self.kernels), len(self.grammar.nonterminals)), -1, dtype=np.int32)

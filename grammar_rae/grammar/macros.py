@@ -3,9 +3,9 @@
 A derivation takes a hundred productions for a molecule, most of them forced or habitual. :func:`learn_macros` joins the
 most frequent pair (a rule, the rule that expands its leftmost open nonterminal), again and again, as byte-pair encoding
 does on text (Gage, 1994). In a leftmost derivation the rule after one that leaves something open always expands its
-leftmost open nonterminal, so such a pair is just two neighbours of which the first has arity > 0; and what they make
-together is a piece of a tree: its left-hand side is the first one's, what it leaves open is known. Masks, stacks and
-budgets work on macros as on productions.
+leftmost open nonterminal, so such a pair is just two neighbours of which the first has arity > 0. Together they
+are a fragment of a tree with the left-hand side of the first rule and a known list of open nonterminals, so masks,
+stacks and budgets work on macros as they do on productions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,9 +29,9 @@ MAX_TOKENS = 1 << 16
 
 @dataclass(frozen=True)
 class MacroTable:
-    """A grammar's productions followed by its macros: the alphabet of tokens.
+    """A grammar's productions followed by its macros: the vocabulary of tokens.
 
-    Code ``c < P`` is production ``c``; token ``P + m`` is macro ``m``.
+    Token ``t < P`` is production ``t``; token ``P + m`` is macro ``m``.
 
     Attributes
     ----------
@@ -46,11 +46,13 @@ class MacroTable:
 
     def __post_init__(self) -> None:
         if self.size > MAX_TOKENS:
-            raise GrammarError("there are too many tokens", received=self.size, expected=f"at most {MAX_TOKENS}")
+            raise GrammarError("too many tokens", received=self.size, expected=f"at most {MAX_TOKENS}")
         for index, macro in enumerate(self.macros):
             if len(macro) < 2:
-                raise GrammarError("a macro stands for two productions or more", received=macro, where=f"macro {index}")
-            _open(self.grammar, macro)
+                raise GrammarError(
+                    "a macro must contain at least two productions", received=macro, where=f"macro {index}"
+                )
+            _open_nonterminals(self.grammar, macro)
 
     @property
     def size(self) -> int:
@@ -59,26 +61,26 @@ class MacroTable:
 
     @cached_property
     def rules(self) -> Rules:
-        """Productions and macros as the table that decoders see."""
+        """Productions and macros as the table of rules for decoders."""
         productions = self.grammar.productions
         return Rules.build(
             [p.lhs for p in productions] + [productions[m[0]].lhs for m in self.macros],
-            [p.children for p in productions] + [_open(self.grammar, m) for m in self.macros],
+            [p.children for p in productions] + [_open_nonterminals(self.grammar, m) for m in self.macros],
             len(self.grammar.nonterminals),
             self.grammar.start,
-            self._written,
+            self._terminal_counts,
         )
 
     @cached_property
-    def _written(self) -> NDArray[np.int64]:
-        """int64 (R, V): how often each token itself writes each terminal."""
+    def _terminal_counts(self) -> NDArray[np.int64]:
+        """How often each token itself writes each terminal, int64 (R, V)."""
         counts = np.zeros((self.size, len(self.grammar.terminals)), dtype=np.int64)
         for token in range(self.size):
             np.add.at(counts[token], [~symbol for symbol in self.body(token) if symbol < 0], 1)
         return counts
 
     def encode(self, derivations: Ints, offsets: NDArray[np.int64]) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
-        """Productions to tokens, as few as can spell the derivation.
+        """Encode productions in the fewest tokens that spell the derivation.
 
         Parameters
         ----------
@@ -99,7 +101,7 @@ class MacroTable:
         return encoded
 
     def expand(self, tokens: NDArray[np.integer]) -> Ints:
-        """Tokens (T,) to productions, int32.
+        """Expand tokens (T,) to productions, int32.
 
         Raises
         ------
@@ -116,7 +118,7 @@ class MacroTable:
         return productions
 
     def body(self, token: int) -> tuple[int, ...]:
-        """The right-hand side of a token, a macro's as a production's, in the symbols of :class:`Production`."""
+        """The right-hand side of a production or a macro, in the symbols of :class:`Production`."""
         if token < self.grammar.size:
             return self.grammar.productions[token].rhs
         macro = self.macros[token - self.grammar.size]
@@ -142,7 +144,7 @@ class MacroTable:
         return [data[ends[row] : ends[row + 1]].decode() if complete[row] else None for row in range(len(rows))]
 
     def to_dict(self) -> dict[str, Any]:
-        """The table as JSON can hold it."""
+        """The table as a JSON-compatible dictionary."""
         return {"grammar": self.grammar.to_dict(), "macros": [list(macro) for macro in self.macros]}
 
     @classmethod
@@ -152,13 +154,13 @@ class MacroTable:
         Raises
         ------
         GrammarError
-            When ``data`` is of another form.
+            When ``data`` does not describe a table.
         """
         try:
             grammar = Grammar.from_dict(data["grammar"])
             macros = tuple(tuple(int(p) for p in macro) for macro in data["macros"])
         except (KeyError, TypeError, ValueError) as error:
-            raise GrammarError(f"these are not a macro table's data ({error!r})") from error
+            raise GrammarError(f"cannot rebuild a macro table from these data ({error!r})") from error
         return cls(grammar, macros)
 
     @cached_property
@@ -181,7 +183,15 @@ class MacroTable:
 
     @cached_property
     def trie(self) -> tuple[Ints, Ints]:
-        """int32 (nodes, P): the node after a production (0: none); int32 (nodes,): the token that ends there (-1)."""
+        """The trie of the tokens.
+
+        Returns
+        -------
+        next_node
+            int32 (nodes, P): the node after a production, 0 where there is none.
+        token_at
+            int32 (nodes,): the token that ends at a node, or -1.
+        """
         edges: list[dict[int, int]] = [{}]
         token_at = [-1]
         for token in range(self.size):
@@ -205,11 +215,11 @@ def _check_range(tokens: NDArray[np.integer], size: int, what: str) -> None:
     """Raise an InputError for a token outside 0 ... size - 1."""
     if len(tokens) and not 0 <= tokens.min() <= tokens.max() < size:
         wrong = next(int(token) for token in tokens if not 0 <= token < size)
-        raise InputError(f"there is no such {what}", received=wrong, expected=f"0 to {size - 1}")
+        raise InputError(f"unknown {what}", received=wrong, expected=f"0 to {size - 1}")
 
 
-def _open(grammar: Grammar, macro: Sequence[int]) -> tuple[int, ...]:
-    """What a macro leaves open, from the left.
+def _open_nonterminals(grammar: Grammar, macro: Sequence[int]) -> tuple[int, ...]:
+    """The nonterminals that a macro leaves open, from the left.
 
     Raises
     ------
@@ -219,10 +229,14 @@ def _open(grammar: Grammar, macro: Sequence[int]) -> tuple[int, ...]:
     stack: list[int] = []
     for step, production in enumerate(macro):
         if not 0 <= production < grammar.size:
-            raise GrammarError("a macro names no production of the grammar", received=production, where=grammar.name)
+            raise GrammarError(
+                "a macro refers to a production that the grammar lacks", received=production, where=grammar.name
+            )
         lhs = grammar.productions[production].lhs
         if step and (not stack or stack.pop() != lhs):
-            raise GrammarError("a macro is no run of a leftmost derivation", received=macro, where=grammar.name)
+            raise GrammarError(
+                "a macro must be a run of steps of a leftmost derivation", received=macro, where=grammar.name
+            )
         stack.extend(reversed(grammar.productions[production].children))
     return tuple(reversed(stack))
 
@@ -241,17 +255,17 @@ def learn_macros(
     grammar
         The grammar of the derivations.
     derivations, offsets
-        Leftmost derivations end to end, and where each begins (N + 1,). Some 20,000 molecules are plenty.
+        Leftmost derivations end to end, and where each begins (N + 1,). About 20,000 molecules suffice.
     n_macros
-        How many; fewer are learned when no pair is left that occurs ``min_count`` times.
+        The greatest number of macros; learning stops earlier when no pair occurs ``min_count`` times.
 
     Returns
     -------
     The table; the same derivations give the same table everywhere (ties go to the smaller tokens).
     """
     if n_macros < 0:
-        raise InputError("the number of macros cannot be negative", received=n_macros)
-    # A separator keeps pairs inside one derivation; it is a rule that leaves nothing open.
+        raise InputError("the number of macros cannot be negative", received=n_macros, expected="0 or more")
+    # A separator keeps pairs inside one derivation; it acts as a rule that leaves nothing open.
     tokens = np.insert(derivations.astype(np.int32), offsets[1:-1], -1)
     arity = np.zeros(grammar.size + n_macros, dtype=np.int32)
     arity[: grammar.size] = grammar.rules.arity

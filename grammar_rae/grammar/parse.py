@@ -1,8 +1,8 @@
 """Text to leftmost derivations and back.
 
 :class:`CompiledParser` runs LALR(k) tables (see :mod:`grammar_rae.grammar.lalr`) over a whole batch of texts in one
-compiled kernel: linear in the text, no Python object a terminal. :class:`ChartParser` is NLTK's, for the grammars that
-have no such table, the ambiguous ones among them; of several derivations it takes the first that NLTK finds.
+compiled kernel, in time linear in the text. :class:`ChartParser` is NLTK's, for grammars without such a table,
+ambiguous ones included; of several derivations it takes the first that NLTK finds.
 """
 
 import warnings
@@ -27,17 +27,17 @@ _SHOWN = 8  # how many of the legal terminals an error message lists
 class Derivations(NamedTuple):
     """The leftmost derivations of the accepted texts of a batch, end to end.
 
-    ``tokens`` int32 (sum of lengths,); ``offsets`` int64 (accepted + 1,); ``rejected`` the index and the error of each
-    other text.
+    ``productions`` int32 (sum of lengths,); ``offsets`` int64 (accepted + 1,); ``rejected`` the index and the error of
+    each other text.
     """
 
-    tokens: Ints
+    productions: Ints
     offsets: NDArray[np.int64]
     rejected: list[tuple[int, TextError]]
 
 
 class Parser(Protocol):
-    """What reads a text by a grammar."""
+    """The interface of a parser."""
 
     grammar: Grammar
 
@@ -47,22 +47,22 @@ class Parser(Protocol):
         Raises
         ------
         TextError
-            With the position, when the text is not in the language.
+            When the text is not in the language; it names the position.
         """
         ...
 
     def parse_batch(self, texts: Sequence[str]) -> Derivations:
-        """The same for many texts at once; raises for none of them."""
+        """Parse many texts at once; those that fail are listed instead of raised."""
         ...
 
 
 @cache
 def parser_for(grammar: Grammar) -> Parser:
-    """The compiled parser where the grammar has one, else NLTK's chart parser, with a warning that says why."""
+    """The compiled parser of a grammar, or NLTK's chart parser with a warning where no table exists."""
     try:
         return CompiledParser(grammar)
     except GrammarError as error:
-        warnings.warn(f"NLTK's chart parser reads the texts, hundreds of times slower. {error}", stacklevel=2)
+        warnings.warn(f"texts are parsed by NLTK's chart parser, hundreds of times slower: {error}", stacklevel=2)
         return ChartParser(grammar)
 
 
@@ -81,16 +81,18 @@ class CompiledParser:
         self._trie = terminal_trie(grammar)
 
     def parse(self, text: str) -> Ints:
+        """See :meth:`Parser.parse`."""
         derivations = self.parse_batch([text])
         if derivations.rejected:
             raise derivations.rejected[0][1]
-        return derivations.tokens
+        return derivations.productions
 
     def parse_batch(self, texts: Sequence[str]) -> Derivations:
+        """See :meth:`Parser.parse_batch`."""
         encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
         ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
         tables = self.tables
-        tokens, lengths = _parse_all(
+        productions, lengths = _parse_all(
             np.frombuffer(b"".join(encoded), dtype=np.uint8),
             ends,
             *self._trie,
@@ -101,17 +103,17 @@ class CompiledParser:
         )
         rejected = [(i, self._error(texts[i])) for i in np.flatnonzero(lengths < 0).tolist()]
         kept = lengths[lengths >= 0]
-        return Derivations(tokens, np.concatenate(([0], np.cumsum(kept))).astype(np.int64), rejected)
+        return Derivations(productions, np.concatenate(([0], np.cumsum(kept))).astype(np.int64), rejected)
 
     def _error(self, text: str) -> TextError:
-        """A text that failed, as a sentence: where, what stands there, and what could have stood there.
+        """The error of a text that failed: where, what was found, and what was expected.
 
-        The tables notice an error at a terminal or, where they look further ahead, some terminals behind it; walking
-        through the text again finds the first terminal that no text of the language has there.
+        The tables may notice an error some terminals late, where they look further ahead; walking through the text
+        again finds the first terminal that no text of the language has there.
         """
         terminals, begins, bad = _terminals(self.grammar, text)
         if bad >= 0:
-            return _no_terminal(self.grammar, text, bad)
+            return _unknown_terminal(self.grammar, text, bad)
         stacks, n = self._walk(terminals)
         position = len(text) if n == len(terminals) else _position(text, int(begins[n]))
         if not text:
@@ -119,12 +121,12 @@ class CompiledParser:
         elif n == len(terminals):
             message, where = "the text ends too early", "end of text"
         else:
-            message, where = f"{self.grammar.terminals[terminals[n]]!r} cannot stand here", f"character {position + 1}"
-        legal = self._legal(stacks)
+            message, where = f"{self.grammar.terminals[terminals[n]]!r} is unexpected here", f"character {position + 1}"
+        legal = self._legal_terminals(stacks)
         shown = ", ".join(legal[:_SHOWN]) + (f" or {len(legal) - _SHOWN} others" if len(legal) > _SHOWN else "")
         return TextError(message, text=text, position=position, where=where, expected=shown)
 
-    def expected(self, prefix: str) -> list[str]:
+    def next_terminals(self, prefix: str) -> list[str]:
         """The terminals that can follow a prefix of the language ("end of text" among them), in the grammar's order.
 
         Raises
@@ -135,26 +137,28 @@ class CompiledParser:
         terminals, _, bad = _terminals(self.grammar, prefix)
         stacks, n = self._walk(terminals)
         if bad >= 0 or n < len(terminals):
-            raise TextError(f"no text of the grammar {self.grammar.name!r} begins so", text=prefix)
-        return self._legal(stacks)
+            raise TextError(f"no text of the grammar {self.grammar.name!r} begins with this prefix", text=prefix)
+        return self._legal_terminals(stacks)
 
-    def _legal(self, stacks: list[_Stack]) -> list[str]:
+    def _legal_terminals(self, stacks: list[_Stack]) -> list[str]:
         names = [*self.grammar.terminals, "end of text"]
-        return [name for terminal, name in enumerate(names) if self._shifted(stacks, terminal)]
+        return [name for terminal, name in enumerate(names) if self._shift(stacks, terminal)]
 
     def _walk(self, terminals: Ints) -> tuple[list[_Stack], int]:
-        """The stacks behind the longest part of the terminals that begins a text of the language, and its length."""
+        """The stacks after the longest prefix of the terminals that begins a text of the language, and its length."""
         stacks: list[_Stack] = [(0, None)]
         for n, terminal in enumerate(terminals.tolist()):
-            after = self._shifted(stacks, terminal)
+            after = self._shift(stacks, terminal)
             if not after:
                 return stacks, n
             stacks = after
         return stacks, len(terminals)
 
-    def _shifted(self, stacks: list[_Stack], terminal: int) -> list[_Stack]:
-        """Every stack that one more terminal can lead to. Where the tables ask for the terminal behind it, each answer
-        is followed: this is for messages, not for speed."""
+    def _shift(self, stacks: list[_Stack], terminal: int) -> list[_Stack]:
+        """Every stack that one more terminal can lead to.
+
+        Where the tables look further ahead, all possible actions are followed: this serves messages, not speed.
+        """
         tables = self.tables
         found: list[_Stack] = []
         todo = [(stack, int(tables.action[stack[0], terminal])) for stack in stacks]
@@ -162,7 +166,7 @@ class CompiledParser:
             stack, action = todo.pop()
             target = action >> 2
             if action & 3 == LOOK:
-                todo.extend((stack, behind) for behind in self._answers(target))
+                todo.extend((stack, behind) for behind in self._possible_actions(target))
             elif action & 3 == SHIFT:
                 found.append((target, stack))
             elif action & 3 == REDUCE and tables.lhs[target] < 0:
@@ -177,16 +181,16 @@ class CompiledParser:
                 todo.append(((state, kept), int(tables.action[state, terminal])))
         return found
 
-    def _answers(self, row: int) -> set[int]:
-        """The actions that a lookahead row can lead to, whatever the terminals behind it are."""
+    def _possible_actions(self, row: int) -> set[int]:
+        """The actions that a lookahead row can lead to, whatever terminals follow."""
         found: set[int] = set()
         for action in np.unique(self.tables.action[row]).tolist():
-            found |= self._answers(action >> 2) if action & 3 == LOOK else {action}
+            found |= self._possible_actions(action >> 2) if action & 3 == LOOK else {action}
         return found
 
 
 class ChartParser:
-    """NLTK's chart parser behind the same face; hundreds of times slower, and it takes any grammar."""
+    """NLTK's chart parser behind the same interface: for any grammar, hundreds of times slower."""
 
     def __init__(self, grammar: Grammar) -> None:
         from nltk import CFG, Nonterminal
@@ -203,26 +207,28 @@ class ChartParser:
         self._parser = NltkChartParser(CFG(names[grammar.start], productions))
 
     def parse(self, text: str) -> Ints:
+        """See :meth:`Parser.parse`."""
         terminals, _, bad = _terminals(self.grammar, text)
         if bad >= 0:
-            raise _no_terminal(self.grammar, text, bad)
+            raise _unknown_terminal(self.grammar, text, bad)
         try:
             tree = next(iter(self._parser.parse([self.grammar.terminals[t] for t in terminals])), None)
         except (ValueError, RecursionError, TimeoutError) as error:  # newer versions give up after some seconds
-            raise TextError(f"the text is too much for NLTK's chart parser ({error})", text=text) from error
+            raise TextError(f"NLTK's chart parser gave up on the text ({error})", text=text) from error
         if tree is None:
             raise TextError(f"the grammar {self.grammar.name!r} does not derive this text", text=text)
         return np.array([self._number[production] for production in tree.productions()], dtype=np.int32)
 
     def parse_batch(self, texts: Sequence[str]) -> Derivations:
-        tokens, rejected = [], []
+        """See :meth:`Parser.parse_batch`."""
+        derivations, rejected = [], []
         for index, text in enumerate(texts):
             try:
-                tokens.append(self.parse(text))
+                derivations.append(self.parse(text))
             except TextError as error:
                 rejected.append((index, error))
-        offsets = np.cumsum([0, *map(len, tokens)], dtype=np.int64)
-        return Derivations(np.concatenate([np.zeros(0, np.int32), *tokens]), offsets, rejected)
+        offsets = np.cumsum([0, *map(len, derivations)], dtype=np.int64)
+        return Derivations(np.concatenate([np.zeros(0, np.int32), *derivations]), offsets, rejected)
 
 
 def _terminals(grammar: Grammar, text: str) -> tuple[Ints, Ints, int]:
@@ -237,10 +243,10 @@ def _position(text: str, byte: int) -> int:
     return len(text.encode("utf-8", "surrogatepass")[:byte].decode("utf-8", "surrogatepass"))
 
 
-def _no_terminal(grammar: Grammar, text: str, bad_byte: int) -> TextError:
+def _unknown_terminal(grammar: Grammar, text: str, bad_byte: int) -> TextError:
     position = _position(text, bad_byte)
     return TextError(
-        f"{text[position]!r} is no terminal of the grammar {grammar.name!r}",
+        f"{text[position]!r} is not a terminal of the grammar {grammar.name!r}",
         text=text,
         position=position,
         where=f"character {position + 1}",
@@ -261,11 +267,11 @@ def spell(grammar: Grammar, derivation: NDArray[np.integer]) -> str:
         while stack and stack[-1] < 0:
             text.append(grammar.terminals[~stack.pop()])
         if not stack:
-            raise InputError("the derivation goes on after its end", received=f"{len(derivation)} productions")
+            raise InputError("the derivation continues after its end", received=f"{len(derivation)} productions")
         nonterminal = stack.pop()
         if not 0 <= production < grammar.size or grammar.productions[production].lhs != nonterminal:
             raise InputError(
-                "this production cannot stand here",
+                "this production cannot be applied here",
                 received=grammar.show(production) if 0 <= production < grammar.size else production,
                 expected=f"one that expands {grammar.nonterminals[nonterminal]}",
                 where=f"step {step + 1}",
@@ -275,7 +281,7 @@ def spell(grammar: Grammar, derivation: NDArray[np.integer]) -> str:
         text.append(grammar.terminals[~stack.pop()])
     if stack:
         raise InputError(
-            "the derivation is not complete",
+            "the derivation is incomplete",
             received=f"{len(derivation)} productions",
             expected=f"more, for {grammar.nonterminals[stack[-1]]}",
         )
@@ -289,15 +295,15 @@ def spell(grammar: Grammar, derivation: NDArray[np.integer]) -> str:
 def _parse_all(  # type: ignore[no-untyped-def]
     buffer, ends, next_node, terminal_of, action, goto, lhs, length
 ):
-    """Parse every text of a buffer; returns the tokens end to end and how many each text has (-1: it failed).
+    """Parse every text of a buffer; returns the productions end to end and how many each text has (-1: it failed).
 
     The automaton meets productions in the order of a bottom-up parse. Each symbol on its stack carries the list of the
     productions below it in leftmost order (first and last node of a linked list), so that a reduction only joins the
     lists of its parts behind its own node.
     """
     n_texts = len(ends) - 1
-    tokens = np.empty(max(64, 8 * len(buffer)), np.int32)
-    n_tokens = 0
+    productions = np.empty(max(64, 8 * len(buffer)), np.int32)
+    n_productions = 0
     lengths = np.empty(n_texts, np.int64)
     end_terminal = action.shape[1] - 1
     accepting = len(lhs) - 1
@@ -332,7 +338,7 @@ def _parse_all(  # type: ignore[no-untyped-def]
                 act = action[act >> 2, terminals[ahead]]
             target = act >> 2
             if top + 2 >= len(state):
-                state, head, tail = _doubled(state), _doubled(head), _doubled(tail)
+                state, head, tail = _double(state), _double(head), _double(tail)
             if act & 3 == SHIFT:
                 top += 1
                 state[top] = target
@@ -340,7 +346,7 @@ def _parse_all(  # type: ignore[no-untyped-def]
                 at += 1
             elif act & 3 == REDUCE and target != accepting:
                 if n_nodes == len(node_production):
-                    node_production, node_next = _doubled(node_production), _doubled(node_next)
+                    node_production, node_next = _double(node_production), _double(node_next)
                 node_production[n_nodes] = target
                 node_next[n_nodes] = -1
                 last = n_nodes
@@ -358,21 +364,21 @@ def _parse_all(  # type: ignore[no-untyped-def]
                 break
         if act & 3 == ERROR:
             continue
-        if n_tokens + n_nodes > len(tokens):
-            grown = np.empty(2 * (n_tokens + n_nodes), np.int32)
-            grown[:n_tokens] = tokens[:n_tokens]
-            tokens = grown
+        if n_productions + n_nodes > len(productions):
+            grown = np.empty(2 * (n_productions + n_nodes), np.int32)
+            grown[:n_productions] = productions[:n_productions]
+            productions = grown
         node = head[top]
         while node >= 0:
-            tokens[n_tokens] = node_production[node]
-            n_tokens += 1
+            productions[n_productions] = node_production[node]
+            n_productions += 1
             node = node_next[node]
         lengths[text] = n_nodes
-    return tokens[:n_tokens].copy(), lengths
+    return productions[:n_productions].copy(), lengths
 
 
 @njit(cache=True, nogil=True)
-def _doubled(array):  # type: ignore[no-untyped-def]
+def _double(array):  # type: ignore[no-untyped-def]
     grown = np.empty(2 * len(array), array.dtype)
     grown[: len(array)] = array
     return grown

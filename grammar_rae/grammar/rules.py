@@ -1,7 +1,7 @@
-"""What a leftmost derivation needs to know of its rules: the left-hand side, what it leaves open, what that will cost.
+"""The table of rules of a leftmost derivation: what each expands, leaves open, and costs to complete.
 
 A *rule* is one decision of a derivation: a production, or a macro (a run of productions, see
-:mod:`grammar_rae.grammar.macros`). Decoders, likelihoods and constraints see only this table.
+:mod:`grammar_rae.grammar.macros`). Decoders, likelihoods and constraints depend on this table alone.
 """
 
 from collections.abc import Sequence
@@ -25,13 +25,13 @@ class Rules:
     children
         int64 (R, A): the nonterminals that it leaves open, from the left; padded with -1.
     arity
-        int64 (R,): how many those are.
+        int64 (R,): how many nonterminals it leaves open.
     min_steps
         int64 (L,): the fewest rules that complete a nonterminal; at least ``NEVER`` where none do.
     cost
         int64 (R,): the fewest rules that complete all that a rule leaves open (the rule itself not counted).
     start
-        The nonterminal that a derivation begins with.
+        The start symbol.
     terminals
         int64 (R, V): how often a rule itself writes each of V terminals.
     """
@@ -97,9 +97,9 @@ class Rules:
 def _least_costs(
     lhs: NDArray[np.int64], children: NDArray[np.int64], n_nonterminals: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Bellman-Ford over the rules; it settles within L rounds: a cheapest derivation nests no nonterminal in itself."""
+    """Bellman-Ford over the rules; L rounds suffice, since a cheapest derivation nests no nonterminal in itself."""
     steps = np.full(n_nonterminals + 1, NEVER, dtype=np.int64)
-    steps[-1] = 0  # what the padding -1 picks
+    steps[-1] = 0  # the entry that the padding -1 selects
     for _ in range(n_nonterminals + 1):
         cost = np.minimum(steps[children].sum(axis=1), NEVER)
         new = steps.copy()

@@ -16,7 +16,7 @@ def terminal_trie(grammar: Grammar) -> tuple[NDArray[np.int32], NDArray[np.int32
     Returns
     -------
     next_node
-        int32 (nodes, 256): the node after a byte, 0 where none is (no edge leads back to the root).
+        int32 (nodes, 256): the node after a byte, 0 where there is none (no edge leads back to the root).
     terminal_at
         int32 (nodes,): the terminal that ends at a node, or -1.
     """

@@ -1,15 +1,15 @@
-"""Metrics: sets of texts, and sets of images, to numbers.
+"""Metrics of sets of texts and of sets of images.
 
-Those of texts are functions of a list of SMILES. Those that compare two sets take the reference as texts too, or,
-computed once for many comparisons, as what :func:`chemnet_moments` or, for all of them, :func:`describe` gives. MOSES's
-are in ``moses.py``, GuacaMol's in ``guacamol.py``.
+Metrics of texts are functions of a list of SMILES. Those that compare two sets take the reference as texts too or,
+computed once for many comparisons, as the result of :func:`chemnet_moments` or :func:`describe`. MOSES's metrics are in
+``moses.py``, GuacaMol's in ``guacamol.py``.
 
-Those of images are functions of the features (N, F) that a :class:`FeatureNet` gives for them, by :func:`features_of`.
+Metrics of images are functions of features (N, F), which :func:`features_of` computes with a :class:`FeatureNet`.
 """
 
 from grammar_rae.metrics.classifier import ClassifierFeatures, train_classifier
 from grammar_rae.metrics.features import FeatureNet, features_of
-from grammar_rae.metrics.frechet import Moments, frechet_distance, moments, moments_without
+from grammar_rae.metrics.frechet import Moments, frechet_distance, moments, subtract_moments
 from grammar_rae.metrics.guacamol import GuacaMol, choose, guacamol_scores, kl_divergences
 from grammar_rae.metrics.images import frechet, frechet_floor, nearest_neighbours
 from grammar_rae.metrics.inception import InceptionFeatures
@@ -50,7 +50,6 @@ __all__ = [
     "internal_diversity",
     "kl_divergences",
     "moments",
-    "moments_without",
     "nearest_neighbours",
     "novelty",
     "prd",
@@ -61,6 +60,7 @@ __all__ = [
     "ring_statistics",
     "scaffold_similarity",
     "snn",
+    "subtract_moments",
     "train_classifier",
     "unique_at",
     "uniqueness",

@@ -1,7 +1,7 @@
 """Feature nets: images to vectors in which metrics of sets of images are measured.
 
-A Fréchet distance is that of its feature net, and is called so: "FID" is the distance by the Inception net that FID was
-defined with, any other is "FD(name)". Distances by different nets, or by one kind of net trained twice, do not compare.
+A Fréchet distance depends on its feature net and is named after it: "FID" is the distance by the Inception net of its
+definition, any other is "FD(name)". Distances by different nets, or by a net trained twice, cannot be compared.
 """
 
 from collections.abc import Iterable
@@ -18,23 +18,23 @@ Images = NDArray[Any] | Tensor
 
 
 class FeatureNet(Protocol):
-    """What a metric needs of a feature net.
+    """The interface of a feature net.
 
-    ``name`` is what users call it by, ``distance_name`` what the Fréchet distance of its features is called.
+    ``name`` is its name for users, ``distance_name`` that of the Fréchet distance of its features.
     """
 
     name: str
     distance_name: str
 
     def __call__(self, images: Tensor) -> NDArray[np.float32]:
-        """Images (B, C, H, W), float32 in [0, 1], to features (B, F)."""
+        """The features (B, F) of images (B, C, H, W), float32 in [0, 1]."""
         ...
 
 
 def features_of(
     net: FeatureNet, images: Images | Iterable[Images], batch_size: int = 256, progress: bool = False
 ) -> NDArray[np.float32]:
-    """Features (N, F) of many images, a batch at a time.
+    """Compute features (N, F) of many images, a batch at a time.
 
     Parameters
     ----------
@@ -43,14 +43,14 @@ def features_of(
     images
         An array or tensor (N, C, H, W), or batches of them in any sizes. uint8 from 0 to 255, or floats in [0, 1].
     batch_size
-        How many images of an array the net sees at once; batches are taken as they come.
+        How many images of an array to process at once; batches keep their sizes.
     progress
         Whether to show a bar.
 
     Raises
     ------
     InputError
-        For images that are not as above, or for none.
+        For invalid images, or for none.
     """
     from tqdm.auto import tqdm
 
@@ -64,7 +64,7 @@ def features_of(
             found.append(net(_as_floats(batch)))
             bar.update(len(batch))
     if not found:
-        raise InputError("there are no images to take features of", expected="one image or more")
+        raise InputError("no images to extract features from", expected="one image or more")
     return np.concatenate(found).astype(np.float32, copy=False)
 
 
@@ -72,14 +72,14 @@ def _as_floats(batch: Images) -> Tensor:
     pixels = batch.detach() if isinstance(batch, Tensor) else torch.from_numpy(np.array(batch))
     if pixels.ndim != 4 or not (pixels.dtype == torch.uint8 or pixels.dtype.is_floating_point):
         raise InputError(
-            "these are not images",
+            "images have the wrong type or shape",
             received=f"{pixels.dtype}, shape {tuple(pixels.shape)}",
             expected="uint8 or floats (B, C, H, W)",
         )
     if pixels.dtype == torch.uint8:
         return pixels.float() / 255
-    if pixels.numel() and not (pixels.min() >= 0 and pixels.max() <= 1):  # so written, NaN is refused too
+    if pixels.numel() and not (pixels.min() >= 0 and pixels.max() <= 1):  # refuses NaN too
         raise InputError(
-            "pixels are outside [0, 1]", received=f"{pixels.min():.3g} to {pixels.max():.3g}", expected="0 to 1"
+            "pixel values must lie in [0, 1]", received=f"{pixels.min():.3g} to {pixels.max():.3g}", expected="0 to 1"
         )
     return pixels.float()

@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 
 
 class Moments(NamedTuple):
-    """Of ``n`` vectors: their ``mean`` (F,) and their ``covariance`` (F, F), with n - 1 in the denominator."""
+    """The ``mean`` (F,) and the ``covariance`` (F, F) of ``n`` vectors, with n - 1 in the denominator."""
 
     n: int
     mean: Floats
@@ -20,10 +20,10 @@ class Moments(NamedTuple):
 
 
 def moments(batches: Iterable[NDArray[np.floating]]) -> Moments:
-    """Mean and covariance of vectors that come in batches (B, F), in float64; no batch is kept.
+    """Compute mean and covariance of vectors from batches (B, F), in float64; no batch is kept.
 
     Batches are joined as in Chan, Golub and LeVeque, "Algorithms for Computing the Sample Variance" (1983), which loses
-    no digits where the mean is far from 0.
+    no digits when the mean is far from 0.
 
     Raises
     ------
@@ -46,12 +46,12 @@ def moments(batches: Iterable[NDArray[np.floating]]) -> Moments:
         mean = mean + step * (more / (n + more))
         n += more
     if n < 2:
-        raise InputError("a covariance needs two vectors", received=n, expected="2 or more")
+        raise InputError("a covariance needs at least two vectors", received=n, expected="2 or more")
     return Moments(n, mean, scatter / (n - 1))
 
 
-def moments_without(every: Moments, part: Moments) -> Moments:
-    """The moments of the vectors that are not in the part: what :func:`moments` would give for them.
+def subtract_moments(every: Moments, part: Moments) -> Moments:
+    """The moments of the vectors outside a part, as :func:`moments` would give them.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def moments_without(every: Moments, part: Moments) -> Moments:
     """
     n = every.n - part.n
     if n < 2:
-        raise InputError("a covariance needs two vectors", received=n, expected="2 or more")
+        raise InputError("a covariance needs at least two vectors", received=n, expected="2 or more")
     mean = (every.n * every.mean - part.n * part.mean) / n
     step = part.mean - mean
     scatter = (every.n - 1) * every.covariance - (part.n - 1) * part.covariance
@@ -69,30 +69,30 @@ def moments_without(every: Moments, part: Moments) -> Moments:
 
 
 def frechet_distance(mean1: Floats, covariance1: Floats, mean2: Floats, covariance2: Floats) -> float:
-    """The squared 2-Wasserstein distance of two Gaussians, by the name that FID and FCD have made usual.
+    """The squared 2-Wasserstein distance of two Gaussians, as FID and FCD use it.
 
     |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))  (Dowson and Landau, 1982).
 
-    With C1 = A A' and C2 = B B', the trace of the root is the sum of the singular values of A'B. So no root of a matrix
-    that is not symmetric is needed, and covariances of less than full rank, as few vectors give, do no harm.
+    With C1 = A A' and C2 = B B', the trace of the root is the sum of the singular values of A'B. So no root of a
+    matrix that is not symmetric is needed, and covariances of few vectors, which lack full rank, do no harm.
 
     Parameters
     ----------
     mean1, mean2
         (F,)
     covariance1, covariance2
-        (F, F), symmetric, without negative eigenvalues but for rounding.
+        (F, F), symmetric and positive semi-definite up to rounding.
 
     Raises
     ------
     InputError
-        For shapes that do not fit together.
+        For shapes that do not match.
     """
     first, second = np.atleast_1d(mean1), np.atleast_1d(mean2)
     shapes = [np.shape(part) for part in (first, second, covariance1, covariance2)]
     if first.ndim != 1 or shapes != [first.shape, first.shape, first.shape * 2, first.shape * 2]:
         raise InputError(
-            "these are not the moments of two Gaussians of one size",
+            "means and covariances do not match in shape",
             received=f"shapes {', '.join(map(str, shapes))}",
             expected="(F,), (F,), (F, F), (F, F)",
         )

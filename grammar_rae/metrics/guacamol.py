@@ -7,14 +7,14 @@ training set:
 
 - validity: of the first n draws;
 - uniqueness: of the first n valid draws, the different ones over n;
-- novelty: of the first n different molecules, those that the training set has not, over n;
+- novelty: of the first n different molecules, those outside the training set, over n;
 - KL divergence: of the first n different molecules and n of the training set, the mean over ten descriptors of
   :math:`e^{-D(training \| draws)}`, see :func:`kl_divergences`;
 - FCD: :math:`e^{-0.2 \, FCD}` of the first n valid draws and n molecules of the training set.
 
-A model has ten draws for each molecule that is asked for (the program's ``max_tries``); what it does not find in them
-counts as missing. The program draws anew for each score, here all are of the same draws. The n different molecules are
-different as canonical SMILES; what is counted and compared are molecules without stereochemistry and isotopes.
+A model has ten draws for each requested molecule (the program's ``max_tries``); molecules that are not found count as
+missing. The program draws again for each score; here all scores use the same draws. The n different molecules are
+different as canonical SMILES; they are counted and compared without stereochemistry and isotopes.
 """
 
 import math
@@ -42,28 +42,27 @@ DISCRETE = ("acceptors", "donors", "rotatable_bonds", "aliphatic_rings", "aromat
 """Descriptors that are compared by histograms."""
 
 TRIES = 10
-"""Draws for each molecule that is asked for, at most."""
+"""The greatest number of draws for each requested molecule."""
 
 _FEWEST = 3
 _FLOOR = 1e-10  # of a density: its logarithm is taken
 
 
-class Chosen(NamedTuple):
-    """Which draws the five scores are about.
+class Selection(NamedTuple):
+    """The draws that the five scores evaluate.
 
     Attributes
     ----------
     first
-        How many of the first n draws are valid.
+        The number of valid draws among the first n.
     valid
-        The first n valid draws; fewer where there are no more.
+        The first n valid draws, or fewer.
     flat
-        The same without stereochemistry and isotopes, canonical.
+        The same as canonical SMILES without stereochemistry and isotopes.
     different
-        The first n different molecules, then without these, each once: fewer where there are no more, or where some
-        differ in nothing else.
+        The first n different molecules, stripped of stereochemistry and isotopes, each once, so possibly fewer.
     attempts
-        How many draws it took to find these.
+        The number of draws needed to find these.
     """
 
     first: int
@@ -75,11 +74,11 @@ class Chosen(NamedTuple):
 
 @dataclass(frozen=True)
 class GuacaMol:
-    """The five scores of n molecules and what they were made of; NaN where there was too little for one.
+    """The five scores of n molecules and their ingredients; NaN where there were too few molecules.
 
     ``fcd`` is the distance itself, ``fcd_floor`` that of other molecules of the training set; ``divergences`` has one
-    for each descriptor. ``training_copies`` is the share of the valid draws that the training set has, which novelty, a
-    share of different molecules, does not show; ``attempts`` is how many draws it all took.
+    for each descriptor. ``training_copies`` is the share of valid draws that are in the training set, which novelty, a
+    share of different molecules, does not show; ``attempts`` is the number of draws.
     """
 
     n: int
@@ -95,18 +94,18 @@ class GuacaMol:
     divergences: dict[str, float]
 
 
-def choose(draws: Iterable[str], n: int, jobs: int = 1) -> Chosen:
-    """What the scores of n molecules are about, from at most ten times as many draws.
+def choose(draws: Iterable[str], n: int, jobs: int = 1) -> Selection:
+    """Choose the molecules to score from at most ten times as many draws.
 
     Parameters
     ----------
     draws
-        Texts in the order in which they were drawn, also those that are no molecules. An iterator is asked for no more
-        than is needed, in parts of n.
+        Texts in the order of drawing, invalid ones included. An iterator is consumed in parts of n, only as far as
+        needed.
     n
-        How many molecules are asked for.
+        The number of molecules to score.
     jobs
-        Processes; -1 for one a core.
+        Number of processes; -1 for one per core.
 
     Raises
     ------
@@ -114,14 +113,14 @@ def choose(draws: Iterable[str], n: int, jobs: int = 1) -> Chosen:
         For fewer than n draws.
     """
     if n < 1:
-        raise InputError("a score needs a molecule", received=f"n = {n}", expected="1 or more")
+        raise InputError("the scores need at least one molecule", received=f"n = {n}", expected="1 or more")
     first = attempts = 0
     valid: list[str] = []
     flat: list[str] = []
     different: dict[str, str] = {}  # canonical -> without stereochemistry
     stream = islice(draws, TRIES * n)
     while (attempts < n or len(different) < n) and (part := list(islice(stream, n))):
-        for text, row in zip(part, chem.portraits(part, ["canonical", "flat"], jobs), strict=True):
+        for text, row in zip(part, chem.compute_traits(part, ["canonical", "flat"], jobs), strict=True):
             if attempts >= n and len(different) == n:
                 break
             attempts += 1
@@ -134,12 +133,12 @@ def choose(draws: Iterable[str], n: int, jobs: int = 1) -> Chosen:
             if len(different) < n:
                 different.setdefault(*row)
     if attempts < n:
-        raise InputError("there are too few draws", received=attempts, expected=f"n = {n} of them, or more")
-    return Chosen(first, valid, flat, list(dict.fromkeys(different.values())), attempts)
+        raise InputError("too few draws", received=attempts, expected=f"n = {n} or more")
+    return Selection(first, valid, flat, list(dict.fromkeys(different.values())), attempts)
 
 
 def guacamol_scores(
-    chosen: Chosen,
+    selection: Selection,
     n: int,
     training: Sequence[str],
     is_known: Callable[[str], bool],
@@ -148,19 +147,19 @@ def guacamol_scores(
     device: str | torch.device = "cpu",
     progress: bool = False,
 ) -> GuacaMol:
-    """The five scores.
+    """Compute the five scores.
 
     Parameters
     ----------
-    chosen, n
-        What :func:`choose` gave for n molecules.
+    selection, n
+        The result of :func:`choose` for n molecules.
     training
         Molecules of the training set, drawn at random: n to compare with, and others to measure the floor with, 2 n in
         all. With fewer, each of the two has half of them.
     is_known
-        Whether the training set has a molecule: of canonical SMILES without stereochemistry and isotopes.
+        Tells whether the training set has a molecule, from canonical SMILES without stereochemistry and isotopes.
     jobs
-        Processes; -1 for one a core.
+        Number of processes; -1 for one per core.
     device
         Where ChemNet runs, and similarities are computed.
     progress
@@ -177,24 +176,24 @@ def guacamol_scores(
     """
     half = min(n, len(training) // 2)
     if half < _FEWEST:
-        raise InputError("there are too few training molecules", received=len(training), expected=2 * _FEWEST)
+        raise InputError("too few training molecules", received=len(training), expected=f"{2 * _FEWEST} or more")
     sample, others = training[:half], training[half : 2 * half]
     moments = chemnet_moments(sample, device, progress=progress)
     distance = math.nan
-    if len(chosen.valid) > 1:
-        distance = fcd(chemnet_moments(chosen.valid, device, progress=progress), moments)
+    if len(selection.valid) > 1:
+        distance = fcd(chemnet_moments(selection.valid, device, progress=progress), moments)
     divergences: dict[str, float] = {}
-    unlike = list(dict.fromkeys(row[0] for row in chem.portraits(sample, ["flat"], jobs) if row is not None))
-    if min(len(chosen.different), len(unlike)) >= _FEWEST:
-        divergences = kl_divergences(chosen.different, unlike, jobs=jobs, device=device, progress=progress)
-    copies = sum(map(is_known, chosen.flat))
+    unlike = list(dict.fromkeys(row[0] for row in chem.compute_traits(sample, ["flat"], jobs) if row is not None))
+    if min(len(selection.different), len(unlike)) >= _FEWEST:
+        divergences = kl_divergences(selection.different, unlike, jobs=jobs, device=device, progress=progress)
+    copies = sum(map(is_known, selection.flat))
     return GuacaMol(
         n=n,
-        attempts=chosen.attempts,
-        validity=chosen.first / n,
-        uniqueness=len(set(chosen.flat)) / n,
-        novelty=sum(not is_known(text) for text in chosen.different) / n,
-        training_copies=copies / len(chosen.flat) if chosen.flat else math.nan,
+        attempts=selection.attempts,
+        validity=selection.first / n,
+        uniqueness=len(set(selection.flat)) / n,
+        novelty=sum(not is_known(text) for text in selection.different) / n,
+        training_copies=copies / len(selection.flat) if selection.flat else math.nan,
         kl_score=kl_score(divergences),
         fcd_score=fcd_score(distance),
         fcd=distance,
@@ -220,11 +219,11 @@ def kl_divergences(
     Parameters
     ----------
     smiles, training
-        Different molecules each, of about the same number.
+        Two lists of different molecules, of similar lengths.
 
     Returns
     -------
-    By the name of the descriptor; the score is :func:`kl_score`.
+    Divergences by the name of the descriptor; :func:`kl_score` turns them into the score.
 
     Raises
     ------
@@ -233,7 +232,9 @@ def kl_divergences(
     """
     for texts in (smiles, training):
         if len(texts) < _FEWEST:
-            raise InputError("a distribution needs more molecules", received=len(texts), expected=f"{_FEWEST} or more")
+            raise InputError(
+                "too few molecules to estimate a distribution", received=len(texts), expected=f"{_FEWEST} or more"
+            )
     traits = [name for name in (*CONTINUOUS, *DISCRETE) if name in chem.TRAITS]
     tables = []
     for texts in (training, smiles):
@@ -247,9 +248,9 @@ def kl_divergences(
 
 
 def kl_score(divergences: Mapping[str, float]) -> float:
-    """The mean of exp(-D) over the descriptors; one that could not be measured counts as 0 (GuacaMol fails or has NaN).
+    """The mean of exp(-D) over the descriptors; an undefined one counts as 0 (GuacaMol fails or has NaN).
 
-    NaN for no descriptor.
+    NaN without descriptors.
     """
     if not divergences:
         return math.nan
@@ -265,7 +266,7 @@ def fcd_score(distance: float) -> float:
 def continuous_divergence(training: Floats, draws: Floats) -> float:
     """The divergence of two Gaussian kernel densities (Scott's bandwidth) at 1000 points over the range of both.
 
-    NaN where all values of one side are the same: they have no such density.
+    NaN where all values of one side are equal, which have no such density.
     """
     from scipy.stats import entropy, gaussian_kde
 
@@ -278,9 +279,9 @@ def continuous_divergence(training: Floats, draws: Floats) -> float:
 
 
 def discrete_divergence(training: Floats, draws: Floats) -> float:
-    """The divergence of two histograms of ten bins over the range of the training set; what is outside is left out.
+    """The divergence of two histograms of ten bins over the range of the training set; values outside are ignored.
 
-    NaN where nothing is inside.
+    NaN where none is inside.
     """
     from scipy.stats import entropy
 

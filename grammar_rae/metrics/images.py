@@ -14,8 +14,8 @@ _CHUNK = 1024  # rows compared at once with all others
 def frechet(features: NDArray[Any] | Moments, reference: NDArray[Any] | Moments) -> float:
     """The Fréchet distance of two sets of images, 0 or more: FID where the features are Inception's.
 
-    It falls with the number of images, towards a limit: compare only distances of equally many against the same
-    reference. Two samples of one set are not at 0 either: see :func:`frechet_floor`.
+    It falls with the number of images, towards a limit: compare only distances of equally many images to the same
+    reference. Two samples of one set also differ by more than 0: see :func:`frechet_floor`.
 
     Parameters
     ----------
@@ -37,27 +37,27 @@ def _moments(features: NDArray[Any]) -> Moments:
 
 
 def frechet_floor(reference: NDArray[Any], n: int, others: NDArray[Any] | None = None, seed: int = 0) -> float:
-    """The Fréchet distance of n real images from the reference: what a perfect generator would get.
+    """The Fréchet distance of n real images from the reference, which a perfect generator would reach.
 
-    Where a few features vary most, as a classifier's do, one draw may differ from the next by half: see several seeds.
+    Where few features vary most, as with a classifier's, one draw may differ from the next by half: use several seeds.
 
     Parameters
     ----------
     reference
-        Features (M, F) that generated images are compared with, of test images as a rule.
+        Features (M, F) of the images that generated ones are compared with, usually test images.
     n
-        How many generated images are compared.
+        The number of generated images.
     others
-        Features (L, F) of other real images, of training images as a rule: n of them are drawn. Without any, two parts
-        of the reference are drawn that share no image, of n or of half of it, whichever is less; where that is less
-        than n, the figure is too high, as distances of fewer images are.
+        Features (L, F) of other real images, usually training images, of which n are drawn. By default, two disjoint
+        parts of the reference are drawn, of n images or half of the reference if that is less, in which case the
+        distance is too high, as distances of fewer images are.
     seed
-        Decides what is drawn.
+        The seed of the draws.
 
     Raises
     ------
     InputError
-        As for :func:`frechet`, and when there are fewer than n others.
+        As for :func:`frechet`, and for fewer than n others.
     """
     chance = np.random.default_rng(seed)
     theirs = feature_rows(reference, least=2 if others is not None else 4)
@@ -72,8 +72,8 @@ def frechet_floor(reference: NDArray[Any], n: int, others: NDArray[Any] | None =
 def nearest_neighbours(features: NDArray[Any], training: NDArray[Any], k: int = 1) -> NDArray[np.int64]:
     """The k nearest training images of each image, nearest first: indices (N, k).
 
-    To see whether generated images are copies. Rows may be features (N, F) and (M, F), or images (N, ...) and (M, ...),
-    compared pixel by pixel; uint8 as well as floats. The distance is Euclidean.
+    They show whether generated images are copies. Rows may be features (N, F) and (M, F), or images (N, ...) and (M,
+    ...), compared pixel by pixel; uint8 as well as floats. The distance is Euclidean.
 
     Raises
     ------
@@ -82,11 +82,11 @@ def nearest_neighbours(features: NDArray[Any], training: NDArray[Any], k: int = 
     """
     ours, theirs = feature_pair(features.reshape(len(features), -1), training.reshape(len(training), -1))
     if not 1 <= k <= len(theirs):
-        raise InputError("there are not so many neighbours", received=k, expected=f"1 to {len(theirs)}")
+        raise InputError("invalid number of neighbours", received=k, expected=f"1 to {len(theirs)}")
     squares = np.einsum("mf,mf->m", theirs, theirs)
     found = []
     for start in range(0, len(ours), _CHUNK):
-        distance = squares - 2 * (ours[start : start + _CHUNK] @ theirs.T)  # but for the square of the row itself
+        distance = squares - 2 * (ours[start : start + _CHUNK] @ theirs.T)  # up to the square of the row itself
         near = np.argpartition(distance, k - 1, axis=1)[:, :k]
         order = np.argsort(np.take_along_axis(distance, near, axis=1), axis=1, kind="stable")
         found.append(np.take_along_axis(near, order, axis=1))
@@ -94,25 +94,27 @@ def nearest_neighbours(features: NDArray[Any], training: NDArray[Any], k: int = 
 
 
 def feature_rows(features: NDArray[Any], least: int = 1) -> NDArray[np.float32]:
-    """Features (N, F) as float32, checked: finite, and at least so many rows."""
+    """Check that features (N, F) are finite and have enough rows; return them as float32."""
     rows = np.asarray(features)
     if rows.ndim != 2 or len(rows) < least or rows.shape[1] < 1 or rows.dtype.kind not in "fiub":
         raise InputError(
-            "these are not enough features",
+            "features have the wrong type, shape or number",
             received=f"{rows.dtype}, shape {rows.shape}",
-            expected=f"numbers (N, F), N from {least} on",
+            expected=f"numbers (N, F) with N >= {least}",
         )
     rows = rows.astype(np.float32, copy=False)
     if not np.isfinite(rows).all():
-        raise InputError("features are not finite", received=f"{int((~np.isfinite(rows)).any(1).sum())} such rows")
+        raise InputError(
+            "features hold NaN or infinite values", received=f"{int((~np.isfinite(rows)).any(1).sum())} such rows"
+        )
     return rows
 
 
 def feature_pair(
     first: NDArray[Any], second: NDArray[Any], least: int = 1
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Two sets of features of one width, checked as :func:`feature_rows` does."""
+    """Check two sets of features of equal width as :func:`feature_rows` does."""
     ours, theirs = feature_rows(first, least), feature_rows(second, least)
     if ours.shape[1] != theirs.shape[1]:
-        raise InputError("two sets of features are of different width", received=f"{ours.shape} and {theirs.shape}")
+        raise InputError("the two sets of features differ in width", received=f"{ours.shape} and {theirs.shape}")
     return ours, theirs

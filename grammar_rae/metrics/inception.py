@@ -26,7 +26,7 @@ class InceptionFeatures:
     Parameters
     ----------
     weights
-        The file ``weights-inception-2015-12-05-6726825d.pth`` of torch-fidelity's release v0.2.0. Without one, it is
+        The file ``weights-inception-2015-12-05-6726825d.pth`` of torch-fidelity's release v0.2.0. By default, it is
         downloaded (96 MB) into the user's cache, unless it is there already.
     device
         Where the net runs.
@@ -51,14 +51,14 @@ class InceptionFeatures:
             from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
         except ImportError as error:
             raise MissingExtraError("torch-fidelity", "fid", "the FID") from error
-        # torch-fidelity unpickles the file, which can run code: it gets no other than the one that is known.
-        file = _download(progress) if weights is None else _checked(Path(weights))
+        # torch-fidelity unpickles the file, which can run code, so only the known file is accepted.
+        file = _download(progress) if weights is None else _check_weights(Path(weights))
         net = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=str(file))
         self.device = torch.device(device)
         self._net: Callable[[Tensor], tuple[Tensor, ...]] = net.to(self.device).eval()
 
     def __call__(self, images: Tensor) -> NDArray[np.float32]:
-        """Images (B, 1 or 3, H, W) in [0, 1] to features (B, 2048).
+        """The features (B, 2048) of images (B, 1 or 3, H, W) in [0, 1].
 
         Raises
         ------
@@ -67,7 +67,7 @@ class InceptionFeatures:
         """
         if images.ndim != 4 or images.shape[1] not in (1, 3):
             raise InputError(
-                "Inception sees grey and RGB images", received=tuple(images.shape), expected="(B, 1 or 3, H, W)"
+                "Inception takes grey or RGB images", received=tuple(images.shape), expected="(B, 1 or 3, H, W)"
             )
         pixels = (images.to(self.device) * 255).round().clamp(0, 255).to(torch.uint8).expand(-1, 3, -1, -1)
         with torch.inference_mode():
@@ -75,7 +75,7 @@ class InceptionFeatures:
         return features
 
 
-_REMEDY = f"Download {_URL}{_FILE} by hand and give its path, or use the features of a classifier."
+_REMEDY = f"Download {_URL}{_FILE} by hand and pass its path, or use the features of a classifier."
 
 
 def _download(progress: bool) -> Path:
@@ -87,21 +87,21 @@ def _download(progress: bool) -> Path:
         return Path(pooch.retrieve(_URL + _FILE, f"sha256:{_SHA256}", _FILE, folder, downloader=downloader))
     except (OSError, ValueError) as error:  # of the network and the disk; of the checksum
         raise DataError(
-            f"the weights of Inception cannot be downloaded ({type(error).__name__})", where=_URL, remedy=_REMEDY
+            f"the Inception weights cannot be downloaded ({type(error).__name__})", where=_URL, remedy=_REMEDY
         ) from error
 
 
-def _checked(path: Path) -> Path:
+def _check_weights(path: Path) -> Path:
     try:
         with path.open("rb") as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise DataError(
-            f"the weights of Inception cannot be read ({error.strerror})", where=str(path), remedy=_REMEDY
+            f"the Inception weights cannot be read ({error.strerror})", where=str(path), remedy=_REMEDY
         ) from error
     if found != _SHA256:
         raise DataError(
-            "these are not the weights of the FID's Inception net",
+            "the file does not hold the Inception weights of the FID",
             received=f"sha256 {found}",
             expected=_SHA256,
             where=str(path),

@@ -1,4 +1,4 @@
-"""Fidelity and variety apart: precision and recall of sets of features, where a Fréchet distance has one number.
+"""Precision and recall of sets of features: fidelity and variety apart, unlike the single number of a Fréchet distance.
 
 Two ways: by the nearest neighbours of each image (:func:`prdc`) and by clusters of all of them (:func:`prd`).
 """
@@ -18,7 +18,7 @@ _ENTRIES = 10_000_000  # distances held at once: 80 MB
 
 
 class PRDC(NamedTuple):
-    """What :func:`prdc` gives: all in [0, 1] but ``density``, which may exceed 1."""
+    """The result of :func:`prdc`: all in [0, 1] except ``density``, which may exceed 1."""
 
     precision: float
     recall: float
@@ -36,12 +36,12 @@ class PRDCurve(NamedTuple):
 def prdc(real: NDArray[Any], fake: NDArray[Any], k: int = 5) -> PRDC:
     """Precision, recall (Kynkäänniemi et al., 2019), density and coverage (Naeem et al., 2020), by nearest neighbours.
 
-    The ball of an image reaches to the k-th nearest other image of its own set; its surface is left out.
+    The ball of an image reaches to the k-th nearest other image of its own set; its surface is excluded.
 
     - precision: the share of fake images inside a real image's ball;
     - recall: the share of real images inside a fake image's ball;
-    - density: in how many real balls a fake image is on average, over k; a single outlier among the real images, whose
-      ball is large, counts for little. 1 is expected of two samples of one distribution;
+    - density: the mean number of real balls that hold a fake image, over k; a single outlier among the real images,
+      whose ball is large, counts for little. 1 is expected of two samples of one distribution;
     - coverage: the share of real images whose ball holds a fake image.
 
     All depend on the numbers of images: compare only sets of the same sizes, best N = M, and the same k.
@@ -56,10 +56,10 @@ def prdc(real: NDArray[Any], fake: NDArray[Any], k: int = 5) -> PRDC:
     Raises
     ------
     InputError
-        For k or fewer images in a set, other widths, or numbers that are not finite.
+        For k or fewer images in a set, different widths, or numbers that are not finite.
     """
     if k < 1:
-        raise InputError("a ball needs a neighbour to reach to", received=k, expected="1 or more")
+        raise InputError("invalid number of neighbours", received=k, expected="1 or more")
     rows, others = (part.astype(np.float64) for part in feature_pair(real, fake, least=k + 1))
     real_radius, fake_radius = _radii(rows, k), _radii(others, k)
     holds = np.zeros(len(others))  # how many real balls hold each fake image
@@ -110,17 +110,17 @@ def prd(
     """The precision-recall curve of two distributions (Sajjadi et al., 2018), on clusters of their features.
 
     The features of both sets are clustered together by k-means, and the two histograms over the clusters compared by
-    :func:`prd_of_histograms`. The curve is the mean of several runs, each with its own clusters. One figure for each of
-    its ends: :func:`prd_f`.
+    :func:`prd_of_histograms`. The curve is the mean of several runs, each with its own clusters. :func:`prd_f` gives
+    one number for each of its ends.
 
     Parameters
     ----------
     real, fake
-        Features (N, F) each. Equally many: a larger set would have more say in where the clusters are.
+        Features (N, F) each. Equally many, since a larger set would have more influence on the clusters.
     n_clusters, n_angles, n_runs
         As in the paper.
     seed
-        Decides the clusters.
+        The seed of the clusters.
 
     Raises
     ------
@@ -132,12 +132,16 @@ def prd(
     rows, others = feature_pair(real, fake, least=max(n_clusters, 2))
     if len(rows) != len(others):
         raise InputError(
-            "the two sets are not of one size",
+            "the two sets differ in size",
             received=f"{len(rows)} real and {len(others)} fake images",
-            remedy="Draw as many of the larger set at random as the smaller has.",
+            remedy="Subsample the larger set at random.",
         )
     if n_runs < 1 or n_clusters < 1:
-        raise InputError("there is nothing to count", received=f"{n_clusters} clusters, {n_runs} runs")
+        raise InputError(
+            "invalid number of clusters or runs",
+            received=f"{n_clusters} clusters, {n_runs} runs",
+            expected="1 or more of each",
+        )
     both = np.concatenate([rows, others])
     curves = []
     for state in np.random.SeedSequence(seed).generate_state(n_runs):
@@ -163,9 +167,9 @@ def prd_of_histograms(real: NDArray[Any], fake: NDArray[Any], n_angles: int = 10
     fine = p.ndim == 1 and p.shape == q.shape and all((part >= 0).all() and 0 < part.sum() < np.inf for part in (p, q))
     if not fine or n_angles < 1:
         raise InputError(
-            "these histograms give no curve",
+            "invalid histograms or number of angles",
             received=f"shapes {p.shape} and {q.shape}, {n_angles} angles",
-            expected="(K,) twice, 0 or more with a positive sum, and an angle",
+            expected="(K,) twice, entries of 0 or more with a positive sum, and at least one angle",
         )
     p, q = p / p.sum(), q / q.sum()
     edge = 1e-10  # 0 and a right angle themselves would be 0 / 0
@@ -175,17 +179,20 @@ def prd_of_histograms(real: NDArray[Any], fake: NDArray[Any], n_angles: int = 10
 
 
 def prd_f(precision: Floats, recall: Floats, beta: float = 8) -> tuple[float, float]:
-    r"""The two figures of a curve, :math:`F_\beta` (of recall) and :math:`F_{1/\beta}` (of precision), its maxima of
-    :math:`(1 + \beta^2) \, p r / (\beta^2 p + r)`.
+    r"""The two numbers of a curve, :math:`F_\beta` (of recall) and :math:`F_{1/\beta}` (of precision).
+
+    Each is the maximum of :math:`(1 + \beta^2) \, p r / (\beta^2 p + r)` over the curve.
 
     Raises
     ------
     InputError
-        For a beta that is not positive, or no curve.
+        For a beta that is not positive, or an invalid curve.
     """
     p, r = np.asarray(precision, dtype=np.float64), np.asarray(recall, dtype=np.float64)
     if not 0 < beta < np.inf or p.ndim != 1 or p.shape != r.shape or not len(p):
-        raise InputError("this curve has no F", received=f"shapes {p.shape} and {r.shape}, beta {beta}")
+        raise InputError(
+            "invalid precision-recall curve or beta", received=f"shapes {p.shape} and {r.shape}, beta {beta}"
+        )
     return _largest_f(p, r, beta), _largest_f(p, r, 1 / beta)
 
 

@@ -1,4 +1,4 @@
-"""What metrics need to know of a set of molecules, found once for many comparisons."""
+"""Descriptions of sets of molecules, computed once for many metrics."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,25 +12,25 @@ from numpy.typing import NDArray
 from grammar_rae import chem
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.metrics.frechet import Moments
-from grammar_rae.metrics.molecules import chemnet_moments, listed
+from grammar_rae.metrics.molecules import as_list, chemnet_moments
 
 PROPERTIES = ("logp", "sa", "qed", "weight")
-"""The numbers of a molecule whose distributions MOSES compares."""
+"""The properties of molecules whose distributions MOSES compares."""
 
 PARTS = ("fingerprints", "fragments", "scaffolds", "filters", *PROPERTIES, "chemnet")
-"""What the metrics of MOSES need, by name."""
+"""The parts of a description that the metrics of MOSES need."""
 
 _TEXTS = {"canonical", "flat"}  # traits of molecules that no metric needs
 
 
 @dataclass(frozen=True, eq=False)
 class MoleculeSet:
-    """What :func:`describe` found of N molecules; what it was not asked for is None or not there.
+    """The description of N molecules by :func:`describe`; parts that were not requested are None or missing.
 
     Attributes
     ----------
     n
-        How many molecules.
+        The number of molecules.
     fingerprints, long_fingerprints
         Packed Morgan fingerprints of radius 2, uint8 (N, 128) of 1024 bits and (N, 512) of 4096 bits.
     fragments
@@ -59,7 +59,7 @@ class MoleculeSet:
 
 
 Molecules: TypeAlias = Sequence[str] | MoleculeSet
-"""A set of molecules as SMILES, or what :func:`describe` found of them."""
+"""A set of molecules as SMILES, or their description by :func:`describe`."""
 
 
 def describe(
@@ -70,7 +70,7 @@ def describe(
     device: str | torch.device = "cpu",
     progress: bool = False,
 ) -> MoleculeSet:
-    """Find what metrics need of N molecules, each read once.
+    """Describe N molecules for metrics, reading each once.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def describe(
     parts
         Names in :data:`PARTS`, ``"long_fingerprints"``, or names of numbers in :data:`grammar_rae.chem.TRAITS`.
     jobs
-        Processes; -1 for one a core.
+        Number of processes; -1 for one per core.
     device
         Where ChemNet runs.
     progress
@@ -88,27 +88,27 @@ def describe(
     Raises
     ------
     UnknownNameError
-        For a part of another name.
+        For an unknown part.
     TextError
         For the first text that RDKit refuses.
     InputError
-        For no molecule at all, or fewer than two where ChemNet is asked for.
+        Without molecules, or for fewer than two if ChemNet is requested.
     MissingExtraError
-        Where ChemNet is asked for and fcd_torch is not installed.
+        If ChemNet is requested and fcd_torch is not installed.
     """
-    texts = listed(smiles)
+    texts = as_list(smiles)
     if not texts:
-        raise InputError("there is no molecule to describe", expected="one SMILES or more")
+        raise InputError("no molecules to describe", expected="one SMILES or more")
     traits = [part for part in dict.fromkeys(parts) if part != "chemnet"]
     for name in traits:
         if name not in chem.TRAITS or name in _TEXTS:
             raise UnknownNameError("part", name, {*PARTS, *chem.TRAITS} - _TEXTS)
     columns: dict[str, list[Any]] = {name: [] for name in traits}
     if traits:
-        rows = chem.portraits(texts, traits, jobs)
-        for text, row in zip(texts, _with_progress(rows, len(texts), progress), strict=True):
+        rows = chem.compute_traits(texts, traits, jobs)
+        for text, row in zip(texts, _show_progress(rows, len(texts), progress), strict=True):
             if row is None:
-                chem.canonical(text)  # says what is wrong with it
+                chem.canonical(text)  # raises an error that says what is wrong
             for column, value in zip(columns.values(), cast(tuple[Any, ...], row), strict=True):
                 column.append(value)
     found: dict[str, Any] = {name: _JOINED[name](columns.pop(name)) for name in traits if name in _JOINED}
@@ -118,38 +118,38 @@ def describe(
 
 
 def part_of(molecules: Molecules, part: str) -> Any:
-    """One part of a set: found now where texts were given.
+    """One part of the description of a set, computed now for texts.
 
     Raises
     ------
     InputError
-        For a described set without that part.
+        For a description without that part.
     """
     given = molecules if isinstance(molecules, MoleculeSet) else describe(molecules, [part])
     found = given.values.get(part) if part in PROPERTIES or part in given.values else getattr(given, part, None)
     if found is None:
         raise InputError(
-            "this set of molecules was described without what the metric needs",
+            "the molecule set lacks a part that the metric needs",
             expected=f"the part {part!r}",
-            remedy=f"Name it among the parts: describe(smiles, [..., {part!r}]).",
+            remedy=f"Add it to the parts: describe(smiles, [..., {part!r}]).",
         )
     return found
 
 
-def _counted(lists: list[list[str]]) -> Counter[str]:
+def _count_fragments(lists: list[list[str]]) -> Counter[str]:
     return Counter(fragment for fragments in lists for fragment in fragments)
 
 
 _JOINED: dict[str, Any] = {
     "fingerprints": np.stack,
     "long_fingerprints": np.stack,
-    "fragments": _counted,
+    "fragments": _count_fragments,
     "scaffolds": lambda found: Counter(scaffold for scaffold in found if scaffold is not None),
     "filters": lambda found: np.array(found, np.bool_),
 }
 
 
-def _with_progress(rows: Iterator[Any], total: int, progress: bool) -> Iterator[Any]:
+def _show_progress(rows: Iterator[Any], total: int, progress: bool) -> Iterator[Any]:
     if not progress:
         return rows
     from tqdm.auto import tqdm

@@ -1,7 +1,7 @@
 """Metrics of sets of molecules, given as SMILES.
 
-Functions that need molecules raise :class:`~grammar_rae.errors.TextError` at the first text that is none: what to do
-with those is a choice that a metric should not hide.
+Functions that need molecules raise :class:`~grammar_rae.errors.TextError` at the first invalid text: what to do with
+those is a choice that a metric should not hide.
 """
 
 from collections import Counter
@@ -18,31 +18,31 @@ from grammar_rae.errors import InputError, MissingExtraError
 from grammar_rae.metrics.frechet import Moments, frechet_distance, moments
 
 RING_SIZES = ("3", "4", "5", "6", "7", "8+")
-"""The sizes of rings that :func:`ring_statistics` tells apart."""
+"""The sizes of rings that :func:`ring_statistics` distinguishes."""
 
 _WEIGHTS = "ChemNet_v0.13_pretrained.pt"
 _CHARACTERS = 350  # what ChemNet was trained to read
 
 
 def validity(smiles: Sequence[str]) -> float:
-    """The share of texts that RDKit parses and sanitises; NaN for none."""
-    texts = listed(smiles)
+    """The share of texts that RDKit parses and sanitises; NaN without texts."""
+    texts = as_list(smiles)
     return sum(map(chem.is_valid, texts)) / len(texts) if texts else float("nan")
 
 
 def uniqueness(smiles: Sequence[str]) -> float:
     """The share of different molecules (canonical SMILES) among the valid ones; NaN where none is valid."""
-    valid = [spelled for spelled in map(chem.canonical_or_none, listed(smiles)) if spelled is not None]
+    valid = [spelled for spelled in map(chem.canonical_or_none, as_list(smiles)) if spelled is not None]
     return len(set(valid)) / len(valid) if valid else float("nan")
 
 
 def ring_statistics(smiles: Sequence[str]) -> dict[str, float]:
-    """What rings molecules have.
+    """Statistics of the rings of molecules.
 
     Returns
     -------
     ``rings`` and ``aromatic_rings``, means over the molecules; and for each of :data:`RING_SIZES` the share of all
-    rings, as ``rings_of_3`` to ``rings_of_8+`` (NaN where there is no ring). Rings are those of
+    rings, as ``rings_of_3`` to ``rings_of_8+`` (NaN without rings). Rings are those of
     :func:`grammar_rae.chem.ring_list`.
 
     Raises
@@ -50,11 +50,11 @@ def ring_statistics(smiles: Sequence[str]) -> dict[str, float]:
     TextError
         For the first text that RDKit refuses.
     InputError
-        For no molecule at all.
+        Without molecules.
     """
-    texts = listed(smiles)
+    texts = as_list(smiles)
     if not texts:
-        raise InputError("there is no molecule to count rings in", expected="one SMILES or more")
+        raise InputError("no molecules to count rings in", expected="one SMILES or more")
     sizes: Counter[str] = Counter()
     aromatic = 0
     for ring in (ring for text in texts for ring in chem.ring_list(text)):
@@ -70,13 +70,13 @@ def fcd(
 ) -> float:
     """The Fréchet ChemNet distance (Preuer et al., 2018): how far molecules are from reference molecules, 0 or more.
 
-    It falls with the number of molecules, towards a limit: compare only distances of equally many against the same
-    reference. Two samples of one set are not at 0 either; measure that floor too.
+    It falls with the number of molecules, towards a limit: compare only distances of equally many to the same
+    reference. Two samples of one set also differ by more than 0; measure that floor too.
 
     Parameters
     ----------
     smiles, reference
-        The molecules and the reference molecules, or what :func:`chemnet_moments` gave for them.
+        The molecules and the reference molecules, or their :func:`chemnet_moments`.
     device
         Where ChemNet runs.
 
@@ -100,14 +100,14 @@ def chemnet_moments(
 ) -> Moments:
     """Mean and covariance of the 512 activations of ChemNet's last hidden layer, as :func:`fcd` compares them.
 
-    Each text is read as its canonical SMILES, as ChemNet was trained; of a molecule of several parts only the first is
-    seen. Only one batch is held in memory. Parameters and errors as for :func:`fcd`.
+    Each text is read as its canonical SMILES, as ChemNet was trained; only the first part of a molecule of several
+    parts is read. Only one batch is held in memory. Parameters and errors as for :func:`fcd`.
     """
-    return moments(_activations(listed(smiles), torch.device(device), batch_size, progress))
+    return moments(_activations(as_list(smiles), torch.device(device), batch_size, progress))
 
 
 def check_chemnet() -> Any:
-    """The module with ChemNet, or :class:`~grammar_rae.errors.MissingExtraError`."""
+    """Import the module with ChemNet, or raise :class:`~grammar_rae.errors.MissingExtraError`."""
     try:
         import fcd_torch.utils as chemnet
     except ImportError as error:
@@ -121,8 +121,8 @@ def _activations(
     from tqdm.auto import tqdm
 
     chemnet = check_chemnet()
-    # Only the net and the reading of SMILES are fcd_torch's. Its own class unpickles the weights (with older versions
-    # of PyTorch) and calls functions that NumPy and SciPy have given up.
+    # Only the net and its reading of SMILES come from fcd_torch. Its own class unpickles the weights (with older
+    # versions of PyTorch) and calls functions that NumPy and SciPy have removed.
     weights: Any = torch.load(Path(chemnet.__file__).with_name(_WEIGHTS), map_location=device, weights_only=True)
     net = chemnet.load_imported_model(weights).to(device).eval()
     starts = range(0, len(texts), batch_size)
@@ -135,8 +135,10 @@ def _activations(
         yield activations
 
 
-def listed(smiles: Sequence[str]) -> list[str]:
-    """The texts as a list, unless one text was given in the place of many."""
+def as_list(smiles: Sequence[str]) -> list[str]:
+    """Convert texts to a list; InputError for a single text."""
     if isinstance(smiles, str):
-        raise InputError("a set of molecules is a list of texts, not one text", received=repr(smiles))
+        raise InputError(
+            "a set of molecules must be a list of strings", received=repr(smiles), expected=f"[{smiles!r}]"
+        )
     return list(smiles)

@@ -25,9 +25,9 @@ def nearest_similarity(
     fingerprints
         Packed bits, uint8 (N, W).
     reference
-        (M, W); None for the other ones of the same set, of which there must be one.
+        (M, W); None compares with the other fingerprints of the same set, which needs at least two.
     device
-        Where the products are made.
+        The device of the products.
 
     Returns
     -------
@@ -50,11 +50,11 @@ def nearest_similarity(
 
 
 def mean_powers(fingerprints: Packed, powers: Sequence[int], device: str | torch.device = "cpu") -> Floats:
-    """For each fingerprint, the mean of its similarities to all of the set, itself too, to each of some powers.
+    """For each fingerprint, the means of the powers of its similarities to all of the set, itself included.
 
     Returns
     -------
-    float64 (P, N), a row a power.
+    float64 (P, N), one row for each power.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def mean_powers(fingerprints: Packed, powers: Sequence[int], device: str | torch
 
 
 def _tiles(first: Packed, second: Packed, device: torch.device) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Slices of both sides, and the similarities (B, C) between them; two fingerprints without a bit have 1."""
+    """Slices of both sides, and the similarities (B, C) between them; 1 for two fingerprints without bits."""
     for rows, left in _blocks(first, device):
         count = left.sum(dim=1, keepdim=True)
         for columns, right in _blocks(second, device):
@@ -82,7 +82,7 @@ def _tiles(first: Packed, second: Packed, device: torch.device) -> Iterator[tupl
 def _blocks(packed: Packed, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
     for start in range(0, len(packed), _TILE):
         rows = slice(start, min(start + _TILE, len(packed)))
-        # Counts of bits are small whole numbers: float32 has them exactly.
+        # Counts of bits are small integers, which float32 represents exactly.
         yield rows, torch.from_numpy(np.unpackbits(packed[rows], axis=1)).to(device, torch.float32)
 
 
@@ -90,7 +90,7 @@ def _check(first: Packed, second: Packed, least: int) -> None:
     for part in (first, second):
         if part.ndim != 2 or part.dtype != np.uint8 or part.shape[1] != first.shape[1] or len(part) < least:
             raise InputError(
-                "these fingerprints cannot be compared",
+                "fingerprints have the wrong type, shape or number",
                 received=f"{first.dtype} of shape {first.shape}, {second.dtype} of shape {second.shape}",
                 expected=f"packed bits, uint8 (N, W) and (M, W), {least} row{'s' if least > 1 else ''} or more",
             )

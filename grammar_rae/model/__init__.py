@@ -1,33 +1,47 @@
-"""The trained thing, and what it draws."""
+"""Trained models: of texts and of images, what they draw, and how they are saved."""
 
 from os import PathLike, fspath
 from pathlib import Path
+from typing import Any
 
 from grammar_rae import checkpoint
 from grammar_rae.errors import CheckpointError
-from grammar_rae.model.generative import TextModel
+from grammar_rae.model.fitted import Fitted, FittedImages, FittedTexts, NotTrainedError
 from grammar_rae.model.images import ImageModel
 from grammar_rae.model.latent import LatentModel
+from grammar_rae.model.results import DecodedTexts, EncodedTexts, Reconstruction
 from grammar_rae.model.samples import SampleResult
 from grammar_rae.model.sources import DATA_FOLDER
+from grammar_rae.model.texts import TextModel
 from grammar_rae.recipes import Recipe, get_recipe
 
 __all__ = [
     "DATA_FOLDER",
     "MODELS",
+    "DecodedTexts",
+    "EncodedTexts",
+    "Fitted",
+    "FittedImages",
+    "FittedTexts",
+    "GenerativeModel",
     "ImageModel",
     "LatentModel",
+    "NotTrainedError",
+    "Reconstruction",
     "SampleResult",
     "TextModel",
     "load_model",
     "model_type",
 ]
 
-MODELS: dict[str, type[LatentModel]] = {model.kind: model for model in (TextModel, ImageModel)}
+GenerativeModel = TextModel
+"""Another name of :class:`TextModel`."""
+
+MODELS: dict[str, type[LatentModel[Any]]] = {model.kind: model for model in (TextModel, ImageModel)}
 """The kinds of models, by what ``model.json`` calls them."""
 
 
-def load_model(folder: str | PathLike[str]) -> LatentModel:
+def load_model(folder: str | PathLike[str]) -> LatentModel[Any]:
     """The model saved in a folder, of whatever kind.
 
     Raises
@@ -41,13 +55,13 @@ def load_model(folder: str | PathLike[str]) -> LatentModel:
     return MODELS[kind].load(folder)
 
 
-def model_type(recipe: str | Recipe) -> type[LatentModel]:
+def model_type(recipe: str | Recipe) -> type[LatentModel[Any]]:
     """The kind of model that a recipe is for.
 
     Raises
     ------
     UnknownNameError
-        For the name of no recipe.
+        If there is no recipe of this name.
     """
     found = get_recipe(recipe, Recipe)
     return next(model for model in MODELS.values() if isinstance(found, model.recipe_type))

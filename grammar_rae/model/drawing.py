@@ -1,11 +1,11 @@
-"""From latent codes to tokens of texts: what was given, checked, and the way that was chosen."""
+"""From latent codes to tokens of texts: the settings of a decoding, checked, and the algorithm that they choose."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from grammar_rae.decoding import (
     Constraint,
@@ -46,44 +46,45 @@ class Drawing:
             raise InputError(
                 "a beam search draws nothing",
                 received=f"temperature {self.temperature}, top_p {self.top_p}",
-                remedy="Give beam alone, or temperature and top_p without it.",
+                remedy="Pass beam alone, or temperature and top_p without it.",
             )
 
     @property
     def width(self) -> int:
-        """How many rows each row of z takes."""
+        """How many rows of a batch each row of z takes."""
         return self.beam or 1
 
     def tokens(
         self,
-        decoder: StepDecoder[Any],
+        decoder: nn.Module,
         z: Tensor,
         constraint: Constraint[Any],
         limit: int,
         generator: torch.Generator,
     ) -> Tensor:
         """int64 (B, T): the tokens of z (B, D); see :mod:`grammar_rae.decoding` for the rest."""
+        steps = cast(StepDecoder[Any], decoder)
         if self.beam is not None:
-            return beam_search(decoder, z, constraint, limit, self.beam)
+            return beam_search(steps, z, constraint, limit, self.beam)
         if isinstance(decoder, DecodesAtOnce) and isinstance(constraint, DrawsAll) and self.top_p == 1:
             with torch.inference_mode():
                 return decode_all(decoder.all_logits(z, limit), constraint, self.temperature, generator)
-        return decode(decoder, z, constraint, limit, self.temperature, generator, self.top_p)
+        return decode(steps, z, constraint, limit, self.temperature, generator, self.top_p)
 
 
 def latent_codes(z: Any, size: int) -> Tensor:
-    """Latent codes as float32 (N, D) on the CPU; one alone, (D,), is taken as (1, D).
+    """Latent codes as float32 (N, D) on the CPU; a single code (D,) becomes (1, D).
 
     Raises
     ------
     InputError
-        For what is no numbers, of another size than D, or not finite.
+        Unless they are finite numbers, D to a row.
     """
     try:
         values = z.detach().float().cpu().numpy() if isinstance(z, Tensor) else z
         codes = torch.from_numpy(np.array(values, dtype=np.float32, ndmin=2))
     except (TypeError, ValueError) as error:
-        raise InputError("latent codes are numbers", received=type(z).__name__, expected="(N, D)") from error
+        raise InputError("latent codes must be numbers", received=type(z).__name__, expected="(N, D)") from error
     if codes.ndim != 2 or codes.shape[1] != size:
         raise InputError(
             "these are not latent codes of this model",
@@ -93,3 +94,9 @@ def latent_codes(z: Any, size: int) -> Tensor:
     if not bool(codes.isfinite().all()):
         raise InputError("latent codes must be finite numbers", received="NaN or infinity among them")
     return codes
+
+
+def check_count(name: str, number: object, what: str) -> None:
+    """Raise :class:`InputError` unless an argument is a whole number of texts or images, 1 or more."""
+    if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
+        raise InputError(f"{name} must be a number of {what}", received=repr(number), expected="1 or more")

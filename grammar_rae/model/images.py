@@ -12,14 +12,15 @@ from torch import Tensor
 
 from grammar_rae.datasets import IMAGE_SETS, ImageDataset, image_set, read_images
 from grammar_rae.errors import InputError
-from grammar_rae.model.drawing import latent_codes
-from grammar_rae.model.latent import Codes, LatentModel
-from grammar_rae.recipes import ImageRecipe, Parts, Recipe, build_image, training_settings
+from grammar_rae.model.drawing import check_count, latent_codes
+from grammar_rae.model.fitted import Codes, FittedImages
+from grammar_rae.model.latent import LatentModel
+from grammar_rae.recipes import ImageRecipe, Recipe, build_image, training_settings
 
 Images = NDArray[np.float32]
 
 
-class ImageModel(LatentModel):
+class ImageModel(LatentModel[Images]):
     """A model of images of one size; a scikit-learn transformer between images and codes z.
 
     Images that go in are what :func:`grammar_rae.datasets.read_images` takes; those that come out are float32
@@ -40,7 +41,6 @@ class ImageModel(LatentModel):
 
     kind = "image model"
     makes = "images"
-    shape_: tuple[int, int, int]
     recipe_type = ImageRecipe
     batch_rows = 128  # the widest feature maps of the paper's decoder for faces take 2 MB an image, three times
 
@@ -53,6 +53,12 @@ class ImageModel(LatentModel):
         overrides: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(recipe, epochs, time_limit, seed, overrides)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.two_d_array = False
+        return tags
 
     def fit(
         self,
@@ -69,7 +75,7 @@ class ImageModel(LatentModel):
         ----------
         X
             An :class:`ImageDataset`, or what :func:`read_images` takes: a file or an array. Or the name of a public set
-            (``"mnist"``, ``"digits"``; see ``IMAGE_SETS``), where no file is called so: its training images.
+            (``"mnist"``, ``"digits"``; see ``IMAGE_SETS``), unless a file has that name: its training images.
         y
             Ignored; scikit-learn's pipelines pass it.
         folder
@@ -84,33 +90,33 @@ class ImageModel(LatentModel):
         DataError, InputError, TrainingError, CheckpointError
             For images, settings or a state that cannot be used.
         """
-        recipe = self._resolved()
-        home = self._home(folder, resume)
-        data = _images(X, progress)
+        recipe = self._resolve_recipe()
+        home = self._check_home(folder, resume)
+        data = _read_source(X, progress)
         if len(data) < 4:
             raise InputError("there are too few images to train on", received=len(data), expected="4 or more")
         sets = data.split(recipe.validation_fraction, training_settings(recipe).seed, recipe.validation_maximum)
-        about = {"shape": data.shape}
-        self._learn(recipe, build_image(recipe, data.shape), sets, about, home, resume, progress)
+        parts = build_image(recipe, data.shape)
+        self._learn(FittedImages(recipe=recipe, **parts._asdict(), shape=data.shape), sets, home, resume, progress)
         return self
 
     def _encode_set(self, data: ImageDataset, rows: NDArray[np.int64]) -> Codes:
         return self._encode_rows(np.zeros(len(rows), np.int64), lambda part: data.batch(rows[part]))
 
     def _about(self) -> dict[str, Any]:
-        return {"shape": self.shape_}
+        return {"shape": self.shape}
 
     @classmethod
-    def _from_about(cls, recipe: ImageRecipe, meta: Mapping[str, Any]) -> tuple[Parts, dict[str, Any]]:
+    def _from_about(cls, recipe: ImageRecipe, meta: Mapping[str, Any]) -> FittedImages:
         channels, height, width = map(int, meta["shape"])
         shape = (channels, height, width)
-        return build_image(recipe, shape), {"shape": shape}
+        return FittedImages(recipe=recipe, **build_image(recipe, shape)._asdict(), shape=shape)
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of the model's images."""
-        self._check_trained()
-        return self.shape_
+        shape: tuple[int, int, int] = self._check_trained().shape
+        return shape
 
     def encode(self, images: Any) -> Codes:
         """Latent codes of images, float32 (N, D).
@@ -118,7 +124,7 @@ class ImageModel(LatentModel):
         Raises
         ------
         DataError, InputError
-            For what are no images, or images of another size than the model's.
+            If ``images`` cannot be read as images, or they are of another size than the model's.
         """
         shape = self.shape
         data = images if isinstance(images, ImageDataset) else read_images(images)
@@ -132,15 +138,15 @@ class ImageModel(LatentModel):
         return self._encode_set(data, np.arange(len(data)))
 
     def decode(self, z: NDArray[Any] | Tensor, *, smoothing: float = 0.0, seed: int | None = None) -> Images:
-        """Images of latent codes (N, D); one code alone, (D,), is taken as (1, D).
+        """Images of latent codes (N, D); a single code (D,) becomes (1, D).
 
         Parameters
         ----------
         z
             Codes.
         smoothing, seed
-            The level of the noise that is put on the codes, by the seed, and that the decoder is told: see
-            :class:`grammar_rae.regularizers.NoiseConditioned`. Other decoders know of 0 only.
+            The level of the noise that is added to the codes, by the seed, and passed to the decoder: see
+            :class:`grammar_rae.regularizers.NoiseConditioned`. Other decoders accept only 0.
 
         Raises
         ------
@@ -156,35 +162,13 @@ class ImageModel(LatentModel):
         with torch.inference_mode(), self._autocast():
             for start in range(0, len(codes), self.batch_rows):
                 z = codes[start : start + self.batch_rows].to(self.device)
-                part = self.autoencoder_.decoder(self.autoencoder_.smooth(z, smoothing, generator))
+                part = self.autoencoder_.decode(z, smoothing, generator)
                 images[start : start + self.batch_rows] = part.float().cpu().numpy()
         return images
 
-    def reconstruct(self, images: Any) -> Images:
-        """Images encoded and decoded again.
-
-        Raises
-        ------
-        DataError, InputError
-            As :meth:`encode`.
-        """
-        return self.decode(self.encode(images))
-
-    def interpolate(self, a: Any, b: Any, steps: int = 9) -> Images:
-        """Images (steps, C, H, W) on the straight line between the codes of one image (C, H, W) and another.
-
-        Raises
-        ------
-        InputError
-            For fewer than two steps.
-        DataError, InputError
-            As :meth:`encode`.
-        """
-        if not isinstance(steps, int | np.integer) or steps < 2:
-            raise InputError("an interpolation has two ends", received=f"{steps!r} steps", expected="2 or more")
+    def _encode_pair(self, a: Any, b: Any) -> tuple[Codes, Codes]:
         first, last = (self.encode(one[None] if hasattr(one, "ndim") else np.asarray(one)[None]) for one in (a, b))
-        share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
-        return self.decode((1 - share) * first + share * last)
+        return first, last
 
     def sample(self, n: int, *, seed: int | None = None, smoothing: float | None = None) -> Images:
         """Draw n images: codes from the density, decoded.
@@ -196,7 +180,7 @@ class ImageModel(LatentModel):
         seed
             The same seed gives the same images; None draws afresh.
         smoothing
-            As in :meth:`decode`; the recipe's unless it is given.
+            As for :meth:`decode`; None for the recipe's.
 
         Raises
         ------
@@ -204,8 +188,7 @@ class ImageModel(LatentModel):
             For an n, a seed or a smoothing that cannot be used.
         """
         self._check_trained()
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-            raise InputError("n must be a number of images", received=repr(n), expected="1 or more")
+        check_count("n", n, "images")
         generator = self._generator(seed)
         return self._images(
             self.density_.sample(int(n), generator),
@@ -213,16 +196,8 @@ class ImageModel(LatentModel):
             generator,
         )
 
-    def transform(self, X: Any) -> Codes:
-        """Latent codes of images, float32 (N, D): :meth:`encode` by scikit-learn's name."""
-        return self.encode(X)
 
-    def inverse_transform(self, X: NDArray[Any]) -> Images:
-        """Images of latent codes (N, D): :meth:`decode` by scikit-learn's name."""
-        return self.decode(X)
-
-
-def _images(source: Any, progress: bool) -> ImageDataset:
+def _read_source(source: Any, progress: bool) -> ImageDataset:
     if isinstance(source, ImageDataset):
         return source
     if isinstance(source, str | PathLike) and fspath(source) in IMAGE_SETS and not Path(source).exists():

@@ -1,14 +1,13 @@
 """What models of texts and of images have in common: training, latent codes, the density, and the folder."""
 
 import hashlib
-import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import torch
@@ -16,19 +15,20 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from torch import Tensor
 
-from grammar_rae import checkpoint
 from grammar_rae.autoencoder import Autoencoder
 from grammar_rae.density import Density
-from grammar_rae.errors import CheckpointError, InputError, TrainingError
-from grammar_rae.recipes import Parts, Recipe, build_density, get_recipe, training_settings
+from grammar_rae.errors import InputError, TrainingError
+from grammar_rae.model.fitted import Codes, Fitted, NotTrainedError
+from grammar_rae.model.storage import read_model, write_model
+from grammar_rae.recipes import Recipe, build_density, get_recipe, training_settings
 from grammar_rae.training import (
     Callback,
     DataSet,
     History,
     ProgressBar,
     TrainingState,
-    bfloat16_units,
     fit,
+    has_bfloat16,
     is_main_process,
     release_memory,
 )
@@ -36,17 +36,12 @@ from grammar_rae.training import (
 KEPT_CODES, KEPT_HELD_OUT = 50_000, 5_000
 """Latent codes of training and of validation rows that a model keeps for its densities, at most."""
 
-Codes = NDArray[np.float32]
+Outputs = TypeVar("Outputs")
+"""What a model decodes to: a list of texts, or an array of images."""
 
 
-def _halved(tensor: Tensor) -> Tensor:
-    """The tensor as float16 where it is of floats that float16 can hold."""
-    half = tensor.to(torch.float16)
-    return half if tensor.is_floating_point() and bool(half.isfinite().all()) else tensor
-
-
-class _Watch(Callback):
-    """Has the history of a training that was validated once, also when it ends in an error."""
+class _KeepHistory(Callback):
+    """Keeps the history of a training that was validated once, also when it ends in an error."""
 
     history: History | None = None
 
@@ -54,7 +49,7 @@ class _Watch(Callback):
         self.history = state.history
 
 
-class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: ignore[misc]
     """An autoencoder and a density of its codes; a scikit-learn transformer between data and codes z.
 
     Parameters
@@ -64,12 +59,16 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     epochs, time_limit
         How long to train (time in seconds); None leaves it to the recipe.
     seed
-        Of the weights, the split, the order of the rows and the density.
+        Seed of the weights, the split, the order of the rows and the density.
     overrides
-        Other choices than the recipe's: see :meth:`Recipe.replaced`.
+        Other choices than the recipe's: see :meth:`Recipe.replace`.
 
     Attributes
     ----------
+    fitted_
+        Everything that training leaves, as one frozen object; it exists once the model is trained or loaded.
+    recipe_, autoencoder_, density_, codes_, held_out_codes_
+        Its parts.
     history
         What happened in training.
     density_score
@@ -82,9 +81,7 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     makes: ClassVar[str]
     """What it is a model of, for messages."""
 
-    recipe_: Any
-    autoencoder_: Autoencoder
-    density_: Density
+    fitted_: Any
 
     recipe_type: ClassVar[type[Recipe]]
 
@@ -107,80 +104,56 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     # -- training -----------------------------------------------------------------------------------------------
 
-    def _resolved(self) -> Any:
-        given = {"epochs": self.epochs, "time_limit": self.time_limit, "seed": self.seed}
-        chosen = {name: value for name, value in given.items() if value is not None}
+    def _resolve_recipe(self) -> Any:
+        arguments = {"epochs": self.epochs, "time_limit": self.time_limit, "seed": self.seed}
+        chosen = {name: value for name, value in arguments.items() if value is not None}
         overrides = self.overrides or {}
         if twice := sorted(chosen.keys() & overrides.keys()):
             raise InputError(
-                f"{', '.join(twice)} cannot be an override too", remedy="Give it as an argument of its own only."
+                f"{', '.join(twice)} cannot be an override too", remedy="Pass it only as an argument of its own."
             )
-        return get_recipe(self.recipe, self.recipe_type).replaced(**chosen, **overrides)
+        return get_recipe(self.recipe, self.recipe_type).replace(**chosen, **overrides)
 
-    def _home(self, folder: str | PathLike[str] | None, resume: bool) -> Path | None:
+    def _check_home(self, folder: str | PathLike[str] | None, resume: bool) -> Path | None:
         if resume and folder is None:
-            raise InputError("there is nothing to resume without a folder", remedy="Give the folder of the training.")
+            raise InputError("there is nothing to resume without a folder", remedy="Pass the folder of the training.")
         return None if folder is None else Path(folder)
 
     def _learn(
-        self,
-        recipe: Recipe,
-        parts: Parts,
-        sets: tuple[DataSet, DataSet],
-        about: Mapping[str, Any],
-        home: Path | None,
-        resume: bool,
-        progress: bool,
+        self, draft: Fitted, sets: tuple[DataSet, DataSet], home: Path | None, resume: bool, progress: bool
     ) -> None:
-        """Train, fit the density, and save; ``about`` is what :meth:`_set` takes of the data."""
-        settings = training_settings(recipe)
-        parts.density.check_count(len(sets[0]))
+        """Train the parts of a draft, fit its density, and save."""
+        settings = training_settings(draft.recipe)
+        draft.density.check_count(len(sets[0]))
         release_memory()  # of the data's preparation
-        watch = _Watch()
-        callbacks = [watch, ProgressBar()] if progress else [watch]
+        keeper = _KeepHistory()
+        callbacks = [keeper, ProgressBar()] if progress else [keeper]
         # What decides nothing before the training has ended.
         free = ("training", "density", "density_options", "constraint", "temperature", "top_p", "smoothing")
-        same = {name: value for name, value in recipe.to_dict().items() if name not in free}
+        same = {name: value for name, value in draft.recipe.to_dict().items() if name not in free}
         try:
-            history = fit(parts.autoencoder, *sets, settings, home, callbacks, resume, same)
+            history = fit(draft.autoencoder, *sets, settings, home, callbacks, resume, same)
         except TrainingError:
             # It diverged: the autoencoder has the weights of its best validation, if there was one, and they are kept.
-            if watch.history is not None:
-                self._finish(recipe, parts, watch.history, sets, about, home)
+            if keeper.history is not None:
+                self._finish(replace(draft, history=keeper.history), sets, home)
             raise
-        self._finish(recipe, parts, history, sets, about, home)
+        self._finish(replace(draft, history=history), sets, home)
 
-    def _finish(
-        self,
-        recipe: Recipe,
-        parts: Parts,
-        history: History,
-        sets: tuple[DataSet, DataSet],
-        about: Mapping[str, Any],
-        home: Path | None,
-    ) -> None:
+    def _finish(self, draft: Fitted, sets: tuple[DataSet, DataSet], home: Path | None) -> None:
         """Fit the density of what was trained, and save."""
-        self._set(recipe, parts, history, about)
-        limits = (KEPT_CODES, KEPT_HELD_OUT)
-        self.codes_, self.held_out_codes_ = (
-            self._codes_of(data, limit) for data, limit in zip(sets, limits, strict=True)
+        draft.autoencoder.eval()
+        self.fitted_ = draft
+        codes, held_out_codes = (
+            self._encode_some(data, limit) for data, limit in zip(sets, (KEPT_CODES, KEPT_HELD_OUT), strict=True)
         )
-        self._fit_density(recipe, parts.density, self.codes_, training_settings(recipe).seed)
+        self.fitted_ = replace(draft, codes=codes, held_out_codes=held_out_codes)
+        self._fit_density(draft.recipe, draft.density, codes, training_settings(draft.recipe).seed)
         if home is not None and is_main_process():
             self.save(home)
 
-    def _set(self, recipe: Recipe, parts: Parts, history: History, about: Mapping[str, Any]) -> None:
-        self.recipe_ = recipe
-        self.autoencoder_ = parts.autoencoder.eval()
-        self.density_ = parts.density
-        self.history_ = history
-        self.density_score_: float | None = None
-        self.codes_ = self.held_out_codes_ = np.zeros((0, recipe.latent), np.float32)
-        for name, value in about.items():
-            setattr(self, f"{name}_", value)
-
-    def _codes_of(self, data: Any, limit: int) -> Codes:
-        """Codes of at most so many rows, chosen at random."""
+    def _encode_some(self, data: Any, limit: int) -> Codes:
+        """Codes of at most ``limit`` rows, chosen at random."""
         return self._encode_set(data, np.random.default_rng(self.seed).permutation(len(data))[:limit])
 
     @abstractmethod
@@ -208,7 +181,7 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def refit_density(
         self, density: str, *, codes: NDArray[Any] | Tensor | None = None, seed: int | None = None, **options: Any
     ) -> Self:
-        """Put another density in the place of the model's own, without training again, and return the model.
+        """Replace the model's density by another one, without training again, and return the model.
 
         Parameters
         ----------
@@ -218,7 +191,7 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             Latent codes (N, D) to fit on, as :meth:`encode` gives them; None for those of the training rows, of which
             the model keeps up to 50,000.
         seed
-            Of the fit; None for the model's.
+            Seed of the fit; None for the model's.
         options
             The density's, for example ``n_components=10``.
 
@@ -226,40 +199,140 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         ------
         InputError
             For a density or options that do not exist, codes that cannot be fitted, or a model without codes. The model
-            is then as it was.
+            is left as it was.
         """
         self._check_trained()
         recipe = replace(self.recipe_, density=density, density_options=options)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.seed)
-            made = build_density(recipe)
+            fresh = build_density(recipe)
         if codes is None and len(self.codes_) == 0:
             raise InputError(
-                "this model keeps no latent codes to fit a density on", remedy="Give codes=model.encode(...)."
+                "this model keeps no latent codes to fit a density on", remedy="Pass codes=model.encode(...)."
             )
-        self._fit_density(recipe, made, self.codes_ if codes is None else codes, self.seed if seed is None else seed)
+        self._fit_density(recipe, fresh, self.codes_ if codes is None else codes, self.seed if seed is None else seed)
         return self
 
     def _fit_density(self, recipe: Recipe, density: Density, codes: NDArray[Any] | Tensor, seed: int) -> None:
         density.to(self.device).fit(codes, seed=seed)
         held_out = self.held_out_codes_
         score = density.score(held_out, seed=seed) if len(held_out) else None
-        self.recipe_, self.density_, self.density_score_ = recipe, density.eval(), score
+        self.fitted_ = replace(self.fitted_, recipe=recipe, density=density.eval(), density_score=score)
+
+    # -- between data and codes ---------------------------------------------------------------------------------
+
+    @abstractmethod
+    def encode(self, data: Any) -> Any:
+        """Latent codes of N texts or images, float32 (N, D)."""
+
+    @abstractmethod
+    def decode(self, z: NDArray[Any] | Tensor) -> Outputs:
+        """The texts or images of latent codes (N, D)."""
+
+    def reconstruct(self, data: Any, **options: Any) -> Outputs:
+        """Encode texts or images and decode them again.
+
+        Parameters
+        ----------
+        data
+            As for ``encode``, whose errors are raised.
+        options
+            As for ``decode``; without any, the likeliest output of each code.
+        """
+        return self.decode(self.encode(data), **options)
+
+    def interpolate(self, a: Any, b: Any, steps: int = 9, **options: Any) -> Outputs:
+        """Decode codes on the straight line from the code of ``a`` to that of ``b``, both ends included.
+
+        Parameters
+        ----------
+        a, b
+            One text or one image each.
+        steps
+            How many codes, 2 or more.
+        options
+            As for ``decode``.
+
+        Raises
+        ------
+        InputError
+            For fewer than two steps; else as ``encode`` and ``decode``.
+        """
+        if not isinstance(steps, int | np.integer) or steps < 2:
+            raise InputError("an interpolation has two ends", received=f"{steps!r} steps", expected="2 or more")
+        first, last = self._encode_pair(a, b)
+        share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
+        return self.decode((1 - share) * first + share * last, **options)
+
+    def _encode_pair(self, a: Any, b: Any) -> tuple[Codes, Codes]:
+        """The codes (1, D) of one text or image and of another."""
+        codes = self.encode([a, b])
+        return codes[:1], codes[1:]
+
+    def transform(self, X: Any) -> Codes:
+        """Latent codes, float32 (N, D): ``encode`` by scikit-learn's name."""
+        return self._transform(X)
+
+    def _transform(self, X: Any) -> Codes:
+        codes: Codes = self.encode(X)
+        return codes
+
+    def inverse_transform(self, X: NDArray[Any]) -> Outputs:
+        """Texts or images of latent codes (N, D): ``decode`` by scikit-learn's name."""
+        return self.decode(X)
 
     # -- what was trained ---------------------------------------------------------------------------------------
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "autoencoder_")
+        return hasattr(self, "fitted_")
 
-    def _check_trained(self) -> None:
+    def _check_trained(self) -> Any:
+        """The trained state.
+
+        Raises
+        ------
+        NotTrainedError
+            Where there is none.
+        """
         if not self.__sklearn_is_fitted__():
-            raise TrainingError("the model is not trained", remedy="Call fit, or load a saved model.")
+            raise NotTrainedError("the model is not trained", remedy="Call fit, or load a saved model.")
+        return self.fitted_
+
+    @property
+    def recipe_(self) -> Any:
+        """The recipe that was followed, all choices resolved."""
+        return self._check_trained().recipe
+
+    @property
+    def autoencoder_(self) -> Autoencoder:
+        """The nets."""
+        autoencoder: Autoencoder = self._check_trained().autoencoder
+        return autoencoder
+
+    @property
+    def density_(self) -> Density:
+        """The density of the latent codes."""
+        density: Density = self._check_trained().density
+        return density
+
+    @property
+    def codes_(self) -> Codes:
+        """float32 (N, D): latent codes of training rows, for densities to be fitted on."""
+        return self._kept(self._check_trained().codes)
+
+    @property
+    def held_out_codes_(self) -> Codes:
+        """float32 (N, D): latent codes of validation rows."""
+        return self._kept(self._check_trained().held_out_codes)
+
+    def _kept(self, codes: Codes | None) -> Codes:
+        return np.zeros((0, self.recipe_.latent), np.float32) if codes is None else codes
 
     @property
     def history(self) -> History:
         """What happened in training."""
-        self._check_trained()
-        return self.history_
+        history: History = self._check_trained().history
+        return history
 
     @property
     def density_score(self) -> float | None:
@@ -267,8 +340,8 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
         For a density without a likelihood it is a lower bound (``density_.score_kind`` says which).
         """
-        self._check_trained()
-        return self.density_score_
+        score: float | None = self._check_trained().density_score
+        return score
 
     @property
     def device(self) -> torch.device:
@@ -286,7 +359,7 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _autocast(self) -> AbstractContextManager[Any]:
         kind = self.device.type
         # Who trains in float32 wants float32 everywhere.
-        enabled = self.recipe_.training.get("precision") != "32-true" and bfloat16_units(kind)
+        enabled = self.recipe_.training.get("precision") != "32-true" and has_bfloat16(kind)
         return torch.autocast(kind, dtype=torch.bfloat16, enabled=enabled)
 
     def _generator(self, seed: int | None, purpose: str = "") -> torch.Generator:
@@ -307,12 +380,12 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     @abstractmethod
     def _about(self) -> dict[str, Any]:
-        """What is to be known of the data, as JSON holds it."""
+        """What the data say of the model, as JSON holds it."""
 
     @classmethod
     @abstractmethod
-    def _from_about(cls, recipe: Any, meta: Mapping[str, Any]) -> tuple[Parts, dict[str, Any]]:
-        """The parts for a recipe, random and not fitted, and what :meth:`_set` takes of the data."""
+    def _from_about(cls, recipe: Any, meta: Mapping[str, Any]) -> Fitted:
+        """The trained state of a recipe, with random weights and a density that is not fitted."""
 
     def save(self, folder: str | PathLike[str], *, compact: bool = False) -> None:
         """Write the model into a folder: weights as safetensors, all else as JSON.
@@ -320,7 +393,7 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         folder
-            Where; an older model there is replaced.
+            The folder to write; an older model there is replaced.
         compact
             Write a copy to hand on, of less than half the size: weights as float16, each rounded to about three
             digits, of the history only its validations, and no latent codes, which only
@@ -332,23 +405,7 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             When it cannot be written; what was there before is then still whole.
         """
         self._check_trained()
-        meta = {
-            "kind": self.kind,
-            "recipe": self.recipe_.to_dict(),
-            **self._about(),
-            "density_score": self.density_score_,
-            "history": (self.history_.validations() if compact else self.history_).to_dict(),
-            "seed": self.seed,
-            "versions": checkpoint.versions(),
-        }
-        weights = self.autoencoder_.state_dict()
-        groups = {"weights": weights, "density": self.density_.state_dict()}
-        if compact:
-            groups["weights"] = {name: _halved(tensor) for name, tensor in weights.items()}
-        else:
-            kept = {"training": self.codes_, "held_out": self.held_out_codes_}
-            groups["latents"] = {name: torch.from_numpy(codes) for name, codes in kept.items()}
-        checkpoint.save(Path(folder), meta, groups)
+        write_model(self, self._about(), Path(folder), compact)
 
     @classmethod
     def load(cls, folder: str | PathLike[str]) -> Self:
@@ -359,31 +416,4 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         CheckpointError
             When the folder holds no such model, or one that is damaged or of a newer format.
         """
-        meta, tensors = checkpoint.load(Path(folder), require=("weights", "density"))
-        if meta.get("kind") != cls.kind:
-            raise CheckpointError(
-                f"this folder holds no model of {cls.makes}",
-                received=repr(meta.get("kind")),
-                where=os.fspath(folder),
-                remedy="grammar_rae.load(folder) reads models of every kind.",
-            )
-        try:
-            recipe = cls.recipe_type.from_dict(meta["recipe"])
-            parts, about = cls._from_about(recipe, meta)
-            parts.autoencoder.load_state_dict(tensors["weights"])
-            parts.density.load_state_dict(tensors["density"])
-            history = History.from_dict(meta["history"])
-            model = cls(recipe, seed=int(meta["seed"]))
-            model._set(recipe, parts, history, about)
-            model.density_.eval()
-            if (score := meta.get("density_score")) is not None:
-                model.density_score_ = float(score)
-            if latents := tensors.get("latents"):  # models of the first versions have none
-                model.codes_, model.held_out_codes_ = (latents[name].numpy() for name in ("training", "held_out"))
-        except (KeyError, IndexError, TypeError, AttributeError, RuntimeError, ValueError) as error:
-            raise CheckpointError(
-                f"this model cannot be read ({error})",
-                where=os.fspath(folder),
-                remedy="Load it with the version of grammar_rae that wrote it, or train again.",
-            ) from error
-        return model
+        return read_model(cls, folder)

@@ -1,12 +1,14 @@
 """What a model drew, with the figures that say how."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from grammar_rae.model.results import select_valid
 from grammar_rae.scores import score
 
 
@@ -17,8 +19,8 @@ class SampleResult:
     Attributes
     ----------
     texts
-        n texts: canonical SMILES where the model writes molecules. A text that is not valid (only without
-        ``valid_only``) stands as it was decoded.
+        n texts: canonical SMILES for molecules. A text that is not valid (only without ``valid_only``) is left as it
+        was decoded.
     valid
         Bool (n,): which of them are valid.
     attempts, n_valid
@@ -46,6 +48,11 @@ class SampleResult:
         return self.texts
 
     @property
+    def valid_texts(self) -> list[str]:
+        """The texts that are valid: all of them, unless ``valid_only`` was off."""
+        return select_valid(self.texts, self.valid)
+
+    @property
     def validity(self) -> float:
         """Raw validity under :attr:`constraint`: the share of all decoded texts that were valid, before any rejection.
 
@@ -55,8 +62,8 @@ class SampleResult:
 
     @property
     def uniqueness(self) -> float:
-        """The share of different texts among the valid ones that are returned."""
-        valid = [text for text, good in zip(self.texts, self.valid, strict=True) if good]
+        """The share of distinct texts among the valid ones that are returned."""
+        valid = self.valid_texts
         return len(set(valid)) / len(valid) if valid else float("nan")
 
     def __len__(self) -> int:
@@ -76,3 +83,61 @@ class SampleResult:
         """
         frame = pd.DataFrame({"smiles": self.texts, "valid": self.valid})
         return frame.assign(**score(self.texts, scores))
+
+
+class Collected(NamedTuple):
+    """Texts that were drawn, which are valid, how many were decoded and valid for that, and the texts' codes (N, D)."""
+
+    texts: list[str]
+    valid: NDArray[np.bool_]
+    attempts: int
+    n_valid: int
+    latent: NDArray[np.float32]
+
+
+def collect(
+    draw: Callable[[int], tuple[list[str | None], NDArray[np.float32]]],
+    canonical: Callable[[str], str | None],
+    n: int,
+    most: int,
+    batch_rows: int,
+    valid_only: bool,
+    dimensions: int,
+) -> Collected:
+    """Draw batches until there are n texts, or ``most`` were decoded.
+
+    Parameters
+    ----------
+    draw
+        The size of a batch -> its texts, None for what is not a text, and their codes (B, D).
+    canonical
+        A text -> its canonical spelling, None if it is not valid.
+    n, most
+        How many texts are wanted, and decoded at most.
+    batch_rows
+        The largest batch.
+    valid_only
+        Whether only valid texts count.
+    dimensions
+        D.
+    """
+    texts: list[str] = []
+    valid: list[bool] = []
+    latent: list[NDArray[np.float32]] = []
+    attempts = n_valid = 0
+    while len(texts) < n and attempts < most:
+        # As many as are likely to be needed: the share that was valid so far tells.
+        needed = (n - len(texts)) * (attempts + 1) / (n_valid + 1) if valid_only else n - len(texts)
+        decoded, codes = draw(int(min(np.ceil(needed), batch_rows, most - attempts)))
+        for text, code in zip(decoded, codes, strict=True):
+            if len(texts) == n:
+                break
+            spelled = None if text is None else canonical(text)
+            attempts += 1
+            n_valid += spelled is not None
+            if spelled is not None or not valid_only:
+                texts.append(spelled if spelled is not None else text or "")
+                valid.append(spelled is not None)
+                latent.append(code)
+    stacked = np.stack(latent) if latent else np.zeros((0, dimensions), np.float32)
+    return Collected(texts, np.array(valid, dtype=bool), attempts, n_valid, stacked)

@@ -1,11 +1,11 @@
-"""Where a model's texts come from: files, encoded data sets, lists, and what is none of these."""
+"""Where a model's texts come from: files, encoded data sets and lists."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from grammar_rae.codecs import FORMS
+from grammar_rae.codecs import FORMS, Codec, codec_from_dict
 from grammar_rae.datasets import TokenDataset, comes_from, encode, sample_texts
 from grammar_rae.errors import InputError, TrainingError
 from grammar_rae.recipes import TextRecipe, learn_codec
@@ -18,10 +18,10 @@ PARALLEL_FROM = 4_000
 """Texts from which on it pays to start processes that encode."""
 
 
-def encoded(
+def encode_source(
     source: Any, recipe: TextRecipe, column: str | None, home: Path | None, resume: bool, progress: bool, jobs: int
-) -> TokenDataset:
-    """The data set to train on: ``source`` itself where it is one, else encoded by a codec that is learned from it.
+) -> tuple[TokenDataset, Codec]:
+    """The data set to train on and its codec, which is learned from the source unless that is encoded already.
 
     Parameters
     ----------
@@ -39,29 +39,16 @@ def encoded(
     TrainingError
         When a training is resumed with another file.
     """
-    if isinstance(source, TokenDataset):
-        return source
-    if isinstance(source, str | PathLike) and Path(source).is_dir():
-        return TokenDataset.open(source)
-    target = None if home is None else home / DATA_FOLDER
-    # Under DDP the other processes start when the first one has encoded everything.
-    if target is not None and target.is_dir() and (resume or not is_main_process()):
-        data = TokenDataset.open(target)
-        if isinstance(source, str | PathLike) and not comes_from(data, source):
-            raise TrainingError(
-                "the training to resume has other data",
-                received=str(source),
-                expected=str(data.meta["source"].get("name", "texts given in Python")),
-                where=str(home),
-                remedy="Resume with the same file, or train anew in another folder.",
-            )
-        return data
+    if (data := _open_encoded(source, home, resume)) is not None:
+        return data, codec_from_dict(data.codec_dict)
     if isinstance(source, Iterator):
         source = list(source)  # it is read twice
     fields = FORMS[recipe.form].fields
     texts = sample_texts(source, recipe.codec_texts, recipe.training.get("seed", 0), column, fields=fields)
     codec = learn_codec(recipe, texts)
-    return encode(source, codec, target, column, jobs if len(texts) > PARALLEL_FROM else 1, progress, fields=fields)
+    target = None if home is None else home / DATA_FOLDER
+    jobs = jobs if len(texts) > PARALLEL_FROM else 1
+    return encode(source, codec, target, column, jobs, progress, fields=fields), codec
 
 
 def validation_set(source: Any, data: TokenDataset) -> TokenDataset:
@@ -85,19 +72,40 @@ def validation_set(source: Any, data: TokenDataset) -> TokenDataset:
     return found
 
 
-def listed(texts: Any) -> list[str]:
-    """Texts as a list; one text alone is a list of one.
+def _open_encoded(source: Any, home: Path | None, resume: bool) -> TokenDataset | None:
+    """The data set that the source or the run's folder holds, if there is one."""
+    if isinstance(source, TokenDataset):
+        return source
+    if isinstance(source, str | PathLike) and Path(source).is_dir():
+        return TokenDataset.open(source)
+    # Under DDP the other processes start when the first one has encoded everything.
+    if home is None or not (home / DATA_FOLDER).is_dir() or not (resume or not is_main_process()):
+        return None
+    data = TokenDataset.open(home / DATA_FOLDER)
+    if isinstance(source, str | PathLike) and not comes_from(data, source):
+        raise TrainingError(
+            "the training to resume used other data",
+            received=str(source),
+            expected=str(data.meta["source"].get("name", "texts given in Python")),
+            where=str(home),
+            remedy="Resume with the same file, or train anew in another folder.",
+        )
+    return data
+
+
+def as_texts(texts: Any) -> list[str]:
+    """Texts as a list; a single text becomes a list of one.
 
     Raises
     ------
     InputError
-        For what is no list, array or Series of texts.
+        If ``texts`` is not a list, array or Series of texts.
     """
     if isinstance(texts, str):
         return [texts]
     if hasattr(texts, "columns") or isinstance(texts, Mapping) or not isinstance(texts, Iterable):
         raise InputError(
-            "these are no texts",
+            "the argument is not a list of texts",
             received=type(texts).__name__,
             expected="a list, array or Series of texts",
             remedy="Take one column of the table." if hasattr(texts, "columns") else None,
@@ -105,5 +113,5 @@ def listed(texts: Any) -> list[str]:
     found = list(texts)
     for index, text in enumerate(found, start=1):
         if not isinstance(text, str):
-            raise InputError(f"text {index} of {len(found)} is no text", received=type(text).__name__)
+            raise InputError(f"item {index} of {len(found)} is not a text", received=type(text).__name__)
     return found

@@ -1,10 +1,10 @@
-"""The nets of the grammar VAE (Kusner, Paige and Hernández-Lobato, ICML 2017), which the RAE's paper takes over.
+"""The nets of the grammar VAE (Kusner, Paige and Hernández-Lobato, ICML 2017), which the paper of the RAE adopts.
 
-The encoder is a stack of convolutions over one-hot tokens; the decoder gets the same view of z at every position and is
-never told what it decided before: its logits are those of all positions at once.
+The encoder is a stack of convolutions over one-hot tokens; the decoder gets the same z at every
+position and never sees its earlier decisions: it computes the logits of all positions at once.
 
-Two things are not as in the original, because PyTorch's are not: a GRU's reset gate is applied after its recurrent
-product, and its gates are true sigmoids; and weights begin as PyTorch lets them.
+Two details differ from the original, as in PyTorch: a GRU's reset gate is applied after its recurrent product and its
+gates are true sigmoids; and weights are initialised by PyTorch's defaults.
 """
 
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ from grammar_rae.nets.lengths import check_length
 
 
 class OneHotConvolution(nn.Module):
-    """A convolution over one-hot vectors of tokens without the vectors: each token's column of the kernel is looked up.
+    """A convolution over one-hot vectors of tokens that looks up the kernel's columns instead of building the vectors.
 
-    It equals ``Conv1d(R + 1, channels, width)`` on the one-hot vectors of tokens in 0..R, of which R is the padding.
+    It equals ``Conv1d(R + 1, channels, width)`` on the one-hot vectors of tokens in 0..R, where R is the padding.
     """
 
     def __init__(self, n_tokens: int, channels: int, width: int) -> None:
         super().__init__()
-        # As PyTorch begins a convolution of n_tokens + 1 inputs.
+        # As PyTorch initialises a convolution of n_tokens + 1 inputs.
         bound = ((n_tokens + 1) * width) ** -0.5
         self.columns = nn.Parameter(torch.empty(n_tokens + 1, width * channels).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(channels).uniform_(-bound, bound))
@@ -44,8 +44,8 @@ class OneHotConvolution(nn.Module):
 class GrammarVAEEncoder(nn.Module):
     """Tokens through "valid" convolutions and a dense layer, each with a ReLU, then a dense layer to h.
 
-    Tokens are padded to ``max_length``; padding is a token of its own, as the original's production without a symbol
-    is.
+    Tokens are padded to ``max_length``; padding is a token of its own, like the production without a symbol of
+    the original.
 
     Parameters
     ----------
@@ -54,13 +54,13 @@ class GrammarVAEEncoder(nn.Module):
     n_outputs
         H.
     max_length
-        The positions that are read.
+        The number of positions.
     channels, widths
         The convolutions' outputs and widths.
     dense
         The size of the layer before h.
     batch_norm
-        Whether a batch normalisation stands behind each convolution's ReLU.
+        Whether batch normalisation follows each convolution's ReLU.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class GrammarVAEEncoder(nn.Module):
         left = max_length - sum(width - 1 for width in widths)
         if len(channels) != len(widths) or not channels or left < 1:
             raise InputError(
-                "these convolutions cannot read the tokens",
+                "channels and widths of the convolutions do not fit",
                 received=f"channels {list(channels)}, widths {list(widths)}, {max_length} tokens",
                 expected=f"a width for each of the channels, and more than {sum(widths) - len(widths)} tokens",
             )
@@ -92,7 +92,7 @@ class GrammarVAEEncoder(nn.Module):
         self.outputs = nn.Linear(dense, n_outputs)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens (B, T) to h (B, H); InputError for more than ``max_length`` of them."""
+        """Tokens (B, T) to h (B, H); InputError if T exceeds ``max_length``."""
         check_length(tokens, self.max_length)
         padded = nn.functional.pad(tokens, (0, self.max_length - tokens.shape[1]), value=-1)
         h: Tensor = self.outputs(
@@ -102,7 +102,7 @@ class GrammarVAEEncoder(nn.Module):
 
 
 class Positions(NamedTuple):
-    """The logits (N, T, R) of all positions, the rows ``kept`` (B,) that are still wanted, and the next position."""
+    """The logits (N, T, R) of all positions, the rows ``kept`` (B,) that are still decoded, and the next position."""
 
     logits: Tensor
     kept: Tensor
@@ -147,14 +147,14 @@ class GrammarVAEDecoder(nn.Module):
         self.logits = nn.Linear(hidden, rules.size)
 
     def all_logits(self, z: Tensor, length: int) -> Tensor:
-        """Logits (B, T, R) of so many positions, given z (B, D)."""
+        """The logits (B, T, R) of ``length`` positions, given z (B, D)."""
         x = torch.relu(self.from_latent(self.norm(z)))
         out, _ = self.gru(x.unsqueeze(1).expand(-1, length, -1))
         logits: Tensor = self.logits(out)
         return logits
 
     def forward(self, z: Tensor, tokens: Tensor) -> Tensor:
-        """Logits (B, T, R), given z (B, D); of the tokens (B, T) only the length counts."""
+        """The logits (B, T, R), given z (B, D); only the length of the tokens (B, T) matters."""
         return self.all_logits(z, tokens.shape[1])
 
     def begin(self, z: Tensor) -> Positions:
@@ -171,8 +171,8 @@ def _activation(channels: int, batch_norm: bool) -> list[nn.Module]:
 
 
 def batch_normalisation(channels: int) -> nn.BatchNorm1d:
-    """As the original's library has it: statistics that move by a hundredth of a batch's, and 0.001 in the root.
+    """Batch normalisation with the original library's constants: momentum 0.01, and 0.001 in the root.
 
-    What moves by a tenth, PyTorch's way, makes the validation loss so restless that the plateau schedule gives up.
+    PyTorch's momentum of 0.1 makes the validation loss so restless that the plateau schedule gives up.
     """
     return nn.BatchNorm1d(channels, eps=1e-3, momentum=0.01)

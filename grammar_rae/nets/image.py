@@ -15,8 +15,9 @@ Shape = tuple[int, int, int]
 
 
 class PaperEncoder(nn.Sequential):
-    """The paper's encoder: four convolutions that halve the image, batch normalisation and ReLU after each, one dense
-    layer.
+    """The paper's encoder.
+
+    Four convolutions that halve the image, batch normalisation and ReLU after each, one dense layer.
 
     Parameters
     ----------
@@ -34,16 +35,18 @@ class PaperEncoder(nn.Sequential):
         self, shape: Shape, n_outputs: int, channels: tuple[int, ...] = (128, 256, 512, 1024), kernel: int = 4
     ):
         steps = len(channels)
-        height, width = _divided(shape, 2**steps)
+        height, width = _divide_size(shape, 2**steps)
         layers: list[nn.Module] = []
         for before, after in zip((shape[0], *channels), channels, strict=False):
-            layers += [*_halving(before, after, kernel), nn.BatchNorm2d(after), nn.ReLU()]
+            layers += [*_halve(before, after, kernel), nn.BatchNorm2d(after), nn.ReLU()]
         super().__init__(*layers, nn.Flatten(), nn.Linear(channels[-1] * height * width, n_outputs))
 
 
 class PaperDecoder(nn.Sequential):
-    """The paper's decoder: one dense layer to feature maps of an eighth of a CelebA image, or a quarter of the others,
-    then transposed convolutions that double them, and one that keeps the size and ends in a sigmoid.
+    """The paper's decoder.
+
+    One dense layer to feature maps of an eighth of the size of a CelebA image, or a quarter of others, then transposed
+    convolutions that double the size, and one that keeps it and ends in a sigmoid.
 
     Parameters
     ----------
@@ -63,21 +66,23 @@ class PaperDecoder(nn.Sequential):
     def __init__(
         self, shape: Shape, latent: int, start: int = 1024, channels: tuple[int, ...] = (512, 256), kernel: int = 4
     ):
-        height, width = _divided(shape, 2 ** len(channels))
+        height, width = _divide_size(shape, 2 ** len(channels))
         layers: list[nn.Module] = [nn.Linear(latent, start * height * width), _Maps(1, (start, height, width))]
         for before, after in zip((start, *channels), channels, strict=False):
-            layers += [*_doubling(before, after, kernel), nn.BatchNorm2d(after), nn.ReLU()]
-        super().__init__(*layers, *_keeping(channels[-1], shape[0], kernel), nn.Sigmoid())
+            layers += [*_double(before, after, kernel), nn.BatchNorm2d(after), nn.ReLU()]
+        super().__init__(*layers, *_keep_size(channels[-1], shape[0], kernel), nn.Sigmoid())
 
     def forward(self, z: Tensor, images: Tensor | None = None) -> Tensor:
-        """z (B, D) to images (B, C, H, W); the true images are not looked at."""
+        """z (B, D) to images (B, C, H, W); the true images are ignored."""
         decoded: Tensor = super().forward(z)  # type: ignore[no-untyped-call]
         return decoded
 
 
 class SmallEncoder(nn.Sequential):
-    """A net for CPUs: convolutions of width 4 that halve the image until it is 4 x 4, batch normalisation and ReLU
-    after each, one dense layer.
+    """An encoder for CPUs.
+
+    Convolutions of width 4 that halve the image until it is 4 x 4, batch normalisation and ReLU after each, one dense
+    layer.
 
     Parameters
     ----------
@@ -86,14 +91,14 @@ class SmallEncoder(nn.Sequential):
     n_outputs
         The size of h.
     width
-        Outputs of the first convolution; each next one has twice as many.
+        Outputs of the first convolution; each following one has twice as many.
     """
 
     def __init__(self, shape: Shape, n_outputs: int, width: int = 16):
         sizes = _small_sizes(shape, width)
         layers: list[nn.Module] = []
         for before, after in zip((shape[0], *sizes), sizes, strict=False):
-            layers += [*_halving(before, after, 4), nn.BatchNorm2d(after), nn.ReLU()]
+            layers += [*_halve(before, after, 4), nn.BatchNorm2d(after), nn.ReLU()]
         super().__init__(*layers, nn.Flatten(), nn.Linear(sizes[-1] * 16, n_outputs))
 
 
@@ -115,17 +120,17 @@ class SmallDecoder(nn.Sequential):
         layers: list[nn.Module] = [nn.Linear(latent, sizes[0] * 16), _Maps(1, (sizes[0], 4, 4))]
         layers += [nn.BatchNorm2d(sizes[0]), nn.ReLU()]
         for before, after in pairwise(sizes):
-            layers += [*_doubling(before, after, 4), nn.BatchNorm2d(after), nn.ReLU()]
-        super().__init__(*layers, *_doubling(sizes[-1], shape[0], 4, bias=True), nn.Sigmoid())
+            layers += [*_double(before, after, 4), nn.BatchNorm2d(after), nn.ReLU()]
+        super().__init__(*layers, *_double(sizes[-1], shape[0], 4, bias=True), nn.Sigmoid())
 
     def forward(self, z: Tensor, images: Tensor | None = None) -> Tensor:
-        """z (B, D) to images (B, C, H, W); the true images are not looked at."""
+        """z (B, D) to images (B, C, H, W); the true images are ignored."""
         decoded: Tensor = super().forward(z)  # type: ignore[no-untyped-call]
         return decoded
 
 
 class _Maps(nn.Unflatten):
-    """A vector (B, C * H * W) as feature maps (B, C, H, W), in memory as the kernels are: see :func:`lay_out`."""
+    """A vector (B, C * H * W) as feature maps (B, C, H, W), in the kernels' memory format: see :func:`lay_out`."""
 
     memory_format = torch.contiguous_format
 
@@ -134,7 +139,7 @@ class _Maps(nn.Unflatten):
 
 
 def lay_out(net: nn.Module, memory_format: torch.memory_format = torch.channels_last) -> None:
-    """Keep a net's kernels, and so what it computes, in this order in memory.
+    """Store a net's kernels, and so what it computes, in this memory format.
 
     With the channels last PyTorch's convolutions and batch normalisation need fewer copies: about a tenth of a step's
     time on CPUs. Gradients of gradients are the exception: there it takes a quarter longer.
@@ -149,7 +154,7 @@ def _small_sizes(shape: Shape, width: int) -> list[int]:
     height, steps = shape[1], max(shape[1] // 4, 1).bit_length() - 1
     if shape[1] != shape[2] or steps < 1 or height != 4 * 2**steps:
         raise InputError(
-            "the small nets cannot take images of this size",
+            "the small nets do not support this image size",
             received=f"{shape[1]} x {shape[2]} pixels",
             expected="squares of 8, 16, 32, 64, ... pixels",
             remedy="Pad or resize the images.",
@@ -157,10 +162,10 @@ def _small_sizes(shape: Shape, width: int) -> list[int]:
     return [width * 2**step for step in range(steps)]
 
 
-def _divided(shape: Shape, by: int) -> tuple[int, int]:
+def _divide_size(shape: Shape, by: int) -> tuple[int, int]:
     if shape[1] % by or shape[2] % by or 0 in shape:
         raise InputError(
-            "this net cannot take images of this size",
+            "the net does not support this image size",
             received=f"{shape[1]} x {shape[2]} pixels",
             expected=f"multiples of {by}",
             remedy="Pad or resize the images.",
@@ -168,11 +173,11 @@ def _divided(shape: Shape, by: int) -> tuple[int, int]:
     return shape[1] // by, shape[2] // by
 
 
-# A convolution without a bias where batch normalisation, which has one, follows.
+# Convolutions have no bias where batch normalisation, which has one, follows.
 
 
-def _halving(before: int, after: int, kernel: int) -> list[nn.Module]:
-    """Half the size; for an even kernel as much padding on each side, for an odd one a row less at the front."""
+def _halve(before: int, after: int, kernel: int) -> list[nn.Module]:
+    """Layers that halve the size; an even kernel is padded equally on both sides, an odd one less in front."""
     whole = kernel - 2
     if whole % 2 == 0:
         return [nn.Conv2d(before, after, kernel, 2, whole // 2, bias=False)]
@@ -180,14 +185,14 @@ def _halving(before: int, after: int, kernel: int) -> list[nn.Module]:
     return [nn.ZeroPad2d((front, back, front, back)), nn.Conv2d(before, after, kernel, 2, bias=False)]
 
 
-def _doubling(before: int, after: int, kernel: int, bias: bool = False) -> list[nn.Module]:
-    """Double the size: the transpose of :func:`_halving`. An odd kernel gives a row too much, cut off at the end."""
+def _double(before: int, after: int, kernel: int, bias: bool = False) -> list[nn.Module]:
+    """Layers that double the size: the transpose of :func:`_halve`. An odd kernel adds a row, which is cut off."""
     layers: list[nn.Module] = [nn.ConvTranspose2d(before, after, kernel, 2, (kernel - 2) // 2, bias=bias)]
     return [*layers, nn.ZeroPad2d((0, -1, 0, -1))] if kernel % 2 else layers
 
 
-def _keeping(before: int, after: int, kernel: int) -> list[nn.Module]:
-    """A transposed convolution of the same size; an even kernel gives a row too much, cut off at the end."""
+def _keep_size(before: int, after: int, kernel: int) -> list[nn.Module]:
+    """A transposed convolution of the same size; an even kernel adds a row, which is cut off."""
     padding = (kernel - 1) // 2
     layers: list[nn.Module] = [nn.ConvTranspose2d(before, after, kernel, 1, padding)]
     return layers if kernel % 2 else [*layers, nn.ZeroPad2d((0, -1, 0, -1))]

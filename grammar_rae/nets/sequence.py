@@ -45,7 +45,7 @@ class ConvEncoder(nn.Module):
     ) -> None:
         super().__init__()
         if not all(width % 2 for width in widths):
-            raise InputError("a convolution that keeps the length has an odd width", received=widths)
+            raise InputError("convolution widths must be odd", received=widths)
         self.embedding = nn.Embedding(rules.size + 1, embedding, padding_idx=rules.size)
         sizes = [embedding, *[channels] * len(widths)]
         self.convolutions = nn.ModuleList(

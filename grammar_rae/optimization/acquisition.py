@@ -66,10 +66,10 @@ def search_box(
         return codes[acquisition(codes).argsort(descending=True, stable=True)]
 
 
-def by_expected_improvement(
+def choose_by_expected_improvement(
     surrogate: SparseGP, best: float, codes: Tensor, n: int, price: Tensor | float = 0.0
 ) -> list[int]:
-    """Indices of n of the codes (N, D), one after the other the best given what is believed of those before.
+    """Indices of n of the codes (N, D), each the best one after the earlier ones are assumed to have their mean value.
 
     The ``price`` (N,) is taken off the logarithm of the expected improvement.
     """
@@ -86,7 +86,7 @@ def by_expected_improvement(
     return chosen
 
 
-def by_thompson(surrogate: SparseGP, codes: Tensor, n: int, generator: torch.Generator) -> list[int]:
+def choose_by_thompson(surrogate: SparseGP, codes: Tensor, n: int, generator: torch.Generator) -> list[int]:
     """Indices of n of the codes (N, D): the maxima of n functions drawn from the surrogate, none of them twice."""
     drawn = surrogate.sample(codes, min(n, len(codes)), generator)
     chosen: list[int] = []
@@ -96,7 +96,7 @@ def by_thompson(surrogate: SparseGP, codes: Tensor, n: int, generator: torch.Gen
     return chosen
 
 
-def by_hypervolume(
+def choose_by_hypervolume(
     surrogates: Sequence[SparseGP], values: NDArray[Any], baseline: Tensor, codes: Tensor, n: int, seed: int
 ) -> list[int]:
     """Indices of n of the codes (N, D) by BoTorch's qLogNEHVI, one after the other, for M values, larger better.
@@ -110,7 +110,7 @@ def by_hypervolume(
     values
         (K, M), what was observed at the codes ``baseline`` (K, D): the front that is to be moved.
     seed
-        Of the draws behind the expectation.
+        Seed of the draws behind the expectation.
 
     Raises
     ------

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from grammar_rae.errors import InputError
-from grammar_rae.optimization.acquisition import by_hypervolume
+from grammar_rae.optimization.acquisition import choose_by_hypervolume
 from grammar_rae.optimization.pareto import is_on_front
 from grammar_rae.optimization.surrogate import SparseGP
 
@@ -49,7 +49,7 @@ class Observations:
     def merit(self) -> Array:
         """(N,): the value, or the mean of the standardised values where there are several."""
         values = self.complete
-        return (values[:, 0] if values.shape[1] == 1 else _standardised(values).mean(1)).astype(np.float64)
+        return (values[:, 0] if values.shape[1] == 1 else _standardise(values).mean(1)).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Question:
     n
         Points wanted.
     seed
-        Of all that is random in the answer.
+        Seed of everything random in the answer.
     log_density
         Codes (N, D) -> log q(z) (N,), in nats.
     decodings
@@ -79,7 +79,7 @@ class Question:
     def generator(self, *more: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, *more])
 
-    def again(self, attempt: int) -> "Question":
+    def retry(self, attempt: int) -> "Question":
         """The same question once more, with another seed for attempts from 1 on."""
         return replace(self, seed=int(self.generator(attempt).integers(2**62)), attempt=attempt) if attempt else self
 
@@ -88,7 +88,7 @@ class Strategy(ABC):
     """A way to choose the next codes: a pure function of the observations and the question.
 
     It answers twice: :meth:`pool` names codes to decode, which costs no evaluation, and :meth:`choose` says which of
-    those that came to something are evaluated.
+    the texts that they decode to are evaluated.
     """
 
     distinct: ClassVar[bool] = True
@@ -104,15 +104,15 @@ class Strategy(ABC):
     """Texts, times the points wanted, that pools are decoded for: what :meth:`choose` may choose from."""
 
     def __init__(self, *, n_inducing: int = 500) -> None:
-        self.n_inducing = at_least("n_inducing", n_inducing, 2)
+        self.n_inducing = check_number("n_inducing", n_inducing, 2)
 
-    def for_surrogate(self, seen: Observations) -> NDArray[np.int64]:
+    def surrogate_rows(self, seen: Observations) -> NDArray[np.int64]:
         """The rows that the surrogate is fitted on: all of them."""
         return np.arange(len(seen.codes))
 
-    def surrogates(self, seen: Observations, seed: int) -> list[SparseGP]:
+    def fit_surrogates(self, seen: Observations, seed: int) -> list[SparseGP]:
         """One for each score."""
-        rows = self.for_surrogate(seen)
+        rows = self.surrogate_rows(seen)
         codes, values = seen.codes[rows], seen.complete[rows]
         return [SparseGP.fit(codes, column, n_inducing=self.n_inducing, seed=seed) for column in values.T]
 
@@ -120,7 +120,7 @@ class Strategy(ABC):
     def pool(self, seen: Observations, asked: Question) -> Array:
         """Codes (P, D) to decode, the most wanted first."""
 
-    def trusted(self, latent: Array, codes: Array, n: int) -> NDArray[np.int64]:
+    def select_trusted(self, latent: Array, codes: Array, n: int) -> NDArray[np.int64]:
         """The rows of texts that may be chosen, by the codes (P, D) they were decoded from and are observed at: all."""
         return np.arange(len(codes))
 
@@ -128,18 +128,18 @@ class Strategy(ABC):
         """Indices of at most ``asked.n`` of the codes (P, D) that texts are observed at, in the order of evaluation."""
         if len(codes) <= asked.n:
             return list(range(len(codes)))
-        surrogates, x = self.surrogates(seen, asked.seed), torch.from_numpy(codes)
+        surrogates, x = self.fit_surrogates(seen, asked.seed), torch.from_numpy(codes)
         if len(surrogates) > 1:
-            return self.by_front(surrogates, seen, asked, x)
+            return self.choose_by_front(surrogates, seen, asked, x)
         return self._choose(surrogates[0], seen, asked, x)
 
-    def by_front(
+    def choose_by_front(
         self, surrogates: list[SparseGP], seen: Observations, asked: Question, codes: torch.Tensor
     ) -> list[int]:
         """The choice for several scores: what moves the front most."""
         front = front_rows(seen)
         baseline = torch.from_numpy(seen.codes[front])
-        return by_hypervolume(surrogates, seen.complete[front], baseline, codes, asked.n, asked.seed)
+        return choose_by_hypervolume(surrogates, seen.complete[front], baseline, codes, asked.n, asked.seed)
 
     @abstractmethod
     def _choose(self, surrogate: SparseGP, seen: Observations, asked: Question, codes: torch.Tensor) -> list[int]:
@@ -147,7 +147,7 @@ class Strategy(ABC):
 
 
 def front_rows(seen: Observations, most: int = 50) -> NDArray[np.int64]:
-    """The rows on the front of all observations, at most so many."""
+    """The rows on the front of all observations, the ``most`` best at most."""
     rows = np.flatnonzero(is_on_front(seen.complete))
     return rows[np.argsort(-seen.merit[rows], kind="stable")[:most]]
 
@@ -162,13 +162,13 @@ def best_rows(seen: Observations, n: int) -> NDArray[np.int64]:
     return order[np.sort(first)][:n]
 
 
-def at_least(name: str, value: Any, least: float, most: float = float("inf")) -> Any:
+def check_number(name: str, value: Any, least: float, most: float = float("inf")) -> Any:
     """An option's value, checked.
 
     Raises
     ------
     InputError
-        When it is no number from ``least`` to ``most``.
+        If it is not a number from ``least`` to ``most``.
     """
     whole = isinstance(least, int)
     right = isinstance(value, int | np.integer) if whole else isinstance(value, int | float | np.number)
@@ -179,6 +179,6 @@ def at_least(name: str, value: Any, least: float, most: float = float("inf")) ->
     return int(value) if whole else float(value)
 
 
-def _standardised(values: Array) -> Array:
+def _standardise(values: Array) -> Array:
     spread = values.std(0)
     return np.asarray((values - values.mean(0)) / np.where(spread > 0, spread, 1))

@@ -28,7 +28,7 @@ class Surrogates(Model):
         return torch.Size()
 
     def posterior(self, X: Tensor, *_: Any, **__: Any) -> GPyTorchPosterior:
-        """Of the values, without noise, at codes (..., N, D)."""
+        """The posterior of the values, without noise, at codes (..., N, D)."""
         parts = []
         for surrogate in self.surrogates:
             mean, covariance = surrogate.joint(X)

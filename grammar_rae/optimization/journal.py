@@ -81,7 +81,7 @@ class Journal:
         if folder is None:
             return
         if folder.exists() and not folder.is_dir():
-            raise DataError("this is no folder", where=str(folder), remedy="Give the folder to keep the run in.")
+            raise DataError("this is not a folder", where=str(folder), remedy="Pass the folder to keep the run in.")
         if resume:
             self._open(folder)
         # A run that ended before its data were read has left its settings only.
@@ -111,8 +111,8 @@ class Journal:
         buffer = io.BytesIO()
         np.save(buffer, initial.codes, allow_pickle=False)
         self._replace(CODES, buffer.getvalue())
-        told = {"texts": initial.texts, "left_out": initial.left_out}
-        self._replace(TEXTS, json.dumps(told, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        content = {"texts": initial.texts, "left_out": initial.left_out}
+        self._replace(TEXTS, json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
     def propose(self, iteration: int, proposals: Proposals) -> None:
         """Keep the points of an iteration."""
@@ -182,15 +182,15 @@ class Journal:
         if not isinstance(found, dict) or found.get("format") != FORMAT:
             raise DataError("the folder holds no optimisation of this version", where=str(self.folder))
         mine = json.loads(json.dumps(self.settings))
-        # The budget may change, data that were read need not be given again, and then nothing is drawn.
+        # The budget may change, data that were read need not be passed again, and then nothing is drawn.
         free = {"n_iterations", *(name for name in ("data",) if mine[name] is None)}
         free |= {"n_initial"} if None in (mine["n_initial"], found.get("n_initial")) else set()
         different = [name for name in mine if name not in free and mine[name] != found.get(name)]
         if different:
             raise DataError(
                 "the folder holds another optimisation",
-                received=_shown(mine, different),
-                expected=_shown(found, different),
+                received=_show(mine, different),
+                expected=_show(found, different),
                 where=str(self.folder),
                 remedy="Resume with the same settings, or choose another folder.",
             )
@@ -200,18 +200,18 @@ class Journal:
         try:
             return json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
         except ValueError as error:
-            raise _damaged(path) from error
+            raise _damage(path) from error
 
     def _read_initial(self, folder: Path) -> Initial:
-        told = self._json(folder / TEXTS)
+        content = self._json(folder / TEXTS)
         try:
             codes = np.load(folder / CODES, allow_pickle=False)
-            texts = [str(text) for text in told["texts"]]
-            left_out = {str(reason): int(count) for reason, count in told["left_out"].items()}
+            texts = [str(text) for text in content["texts"]]
+            left_out = {str(reason): int(count) for reason, count in content["left_out"].items()}
         except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError) as error:
-            raise _damaged(folder / CODES) from error
+            raise _damage(folder / CODES) from error
         if not isinstance(codes, np.ndarray) or codes.ndim != 2 or len(codes) != len(texts):
-            raise _damaged(folder / CODES)
+            raise _damage(folder / CODES)
         return Initial(texts, codes.astype(np.float32), left_out)
 
     def _read_rows(self, path: Path, points: Mapping[int, int]) -> list[Evaluation]:
@@ -225,7 +225,7 @@ class Journal:
                 file.truncate(len(whole))
         rows: list[Evaluation] = []
         counts: Counter[int] = Counter()
-        behind = 2 if path.name == HISTORY else 1  # what stands behind the values: the validity, the reason
+        behind = 2 if path.name == HISTORY else 1  # columns after the values: the validity, the reason
         for number, cells in enumerate(_cells(path, whole.decode("utf-8", "replace")), start=1):
             if number == 1:
                 continue
@@ -235,7 +235,7 @@ class Journal:
                 if len(values) != len(self._columns) or not counts[iteration] == point < points[iteration]:
                     raise ValueError("these are not the columns or the points of this run, each once and in order")
             except (ValueError, IndexError, KeyError) as error:
-                raise _damaged(path, f", line {number}") from error
+                raise _damage(path, f", line {number}") from error
             counts[iteration] += 1
             rows.append(Evaluation(iteration, point, values, cells[-1]))
         if not whole:
@@ -247,20 +247,20 @@ def _cells(path: Path, text: str) -> Iterator[list[str]]:
     try:
         yield from csv.reader(io.StringIO(text))
     except csv.Error as error:  # a quotation mark that is never closed, for one
-        raise _damaged(path) from error
+        raise _damage(path) from error
 
 
 def _read_proposals(path: Path) -> Proposals:
     try:
         with safetensors.safe_open(path, "numpy") as file:
-            told = json.loads(file.metadata()["points"])
+            content = json.loads(file.metadata()["points"])
             latent, codes = file.get_tensor("latent"), file.get_tensor("codes")
-        decoded = [Decoded(str(text), bool(valid), float(share)) for text, valid, share in told["decoded"]]
-        counts = {str(name): int(count) for name, count in told["counts"].items()}
+        decoded = [Decoded(str(text), bool(valid), float(share)) for text, valid, share in content["decoded"]]
+        counts = {str(name): int(count) for name, count in content["counts"].items()}
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _damaged(path) from error
+        raise _damage(path) from error
     if not len(latent) == len(codes) == len(decoded):
-        raise _damaged(path)
+        raise _damage(path)
     return Proposals(latent, codes, decoded, counts)
 
 
@@ -268,12 +268,12 @@ def _name(iteration: int) -> str:
     return f"iteration-{iteration:04}.safetensors"
 
 
-def _shown(settings: Mapping[str, Any], names: Sequence[str]) -> str:
-    """Some of the settings on one line; of the data's long digest its beginning."""
-    told = {name: settings.get(name) for name in names}
-    if told.get("data"):
-        told["data"] = f"with the digest {str(told['data'])[:8]}"
-    return ", ".join(f"{name} {value}" for name, value in told.items())[:300]
+def _show(settings: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Some of the settings on one line, with only the beginning of the data's long digest."""
+    shown = {name: settings.get(name) for name in names}
+    if shown.get("data"):
+        shown["data"] = f"with the digest {str(shown['data'])[:8]}"
+    return ", ".join(f"{name} {value}" for name, value in shown.items())[:300]
 
 
 def _line(text: str) -> str:
@@ -281,7 +281,7 @@ def _line(text: str) -> str:
     return " ".join(text.splitlines())
 
 
-def _damaged(path: Path, more: str = "") -> DataError:
+def _damage(path: Path, more: str = "") -> DataError:
     return DataError(
         "this file of the optimisation is damaged", where=f"{path}{more}", remedy="Start again in another folder."
     )

@@ -1,4 +1,4 @@
-"""The door: what a user asks for, checked, and run."""
+"""The entry point: it checks what a user asks for, and runs the search."""
 
 import hashlib
 import importlib.util
@@ -13,7 +13,7 @@ import numpy as np
 
 from grammar_rae.errors import InputError, MissingExtraError, UnknownNameError
 from grammar_rae.optimization import start
-from grammar_rae.optimization.base import Strategy, at_least
+from grammar_rae.optimization.base import Strategy, check_number
 from grammar_rae.optimization.journal import Journal
 from grammar_rae.optimization.paper import PaperStrategy
 from grammar_rae.optimization.proposals import Decoder
@@ -65,18 +65,21 @@ def optimize(
     Parameters
     ----------
     model
-        What has ``encode(texts)``, ``decode(z, temperature=, constraint=, seed=)`` and ``codec.canonical(text)`` (None
-        for what is not valid); for drawn data also ``sample(n, seed=, constraint=)``. The density strategy asks its
-        ``density_``, and a Gaussian of the data's codes where that has no ``log_prob``.
+        A trained model of texts, or any object with ``encode(texts, errors="skip")`` (which returns an object with
+        ``codes`` and ``rows``), ``decode_batch(z, temperature=, constraint=, seed=)`` (an object with ``texts`` and
+        ``valid``) and ``codec.canonical(text)`` (None for what is not valid); to draw its own data also ``sample(n,
+        seed=, constraint=)``. The density strategy uses its ``density_``, or a Gaussian of the data's codes if that has
+        no ``log_prob``. The model is not changed.
     score
-        What :func:`grammar_rae.scores.get_score` takes; or a list of such, for the Pareto front of several. A score
-        that standardises, given by name, takes the model's constants; where it has none, those of data without values,
-        which the model then keeps.
+        Whatever :func:`grammar_rae.scores.get_score` accepts; or a list of these, for the Pareto front of several. A
+        score that standardises and is named takes the model's ``score_constants_``; if that has none, those of data
+        without values. They are in the result's ``constants``, to be stored with the model:
+        ``model.store_score_constants(result.constants)``.
     data
-        Texts that the search begins with: a list, array or Series; ``(texts, values)`` or a DataFrame with a column for
-        each score where the values are known (nan for none); or the result of another run with this model, to begin
-        where that one began, by its constants, without reading, encoding and scoring again. None draws ``n_initial``
-        texts from the model.
+        Texts to start from: a list, array or Series; ``(texts, values)`` or a DataFrame with a column for each score if
+        the values are known (nan for none); or the result of another run with this model, to start where that one
+        started, with its constants, without reading, encoding and scoring again. None draws ``n_initial`` texts from
+        the model.
     n_iterations, batch_size
         The budget.
     strategy
@@ -84,20 +87,20 @@ def optimize(
     maximize
         Whether larger is better, for each score or for all; None as the scores say.
     constraint
-        Of the decoding: see the model's ``decode``.
+        Constraint of the decoding: see the model's ``decode``.
     decodings
-        1 takes the likeliest text of a code. With more, so many are drawn, and the most frequent valid one counts.
+        1 takes the likeliest text of a code. With more, that many are drawn, and the most frequent valid one counts.
     n_initial
-        Texts to draw where there are no data.
+        Texts to draw if there are no data.
     distinct
         Whether only valid texts that were not seen before are evaluated; None as the strategy has it: all but
         ``paper`` do so.
     seed
-        Of all that is random.
+        Seed of everything random.
     folder
         Where to keep all that is found, as it is found; without one it is in memory only.
     resume
-        Go on with the run in ``folder``: the result is that of a run that was never stopped. The data may be left out
+        Continue the run in ``folder``: the result is that of a run that was never stopped. The data may be left out
         once they were read. ``n_iterations`` may be another number.
     progress
         Whether to show a progress bar.
@@ -131,36 +134,38 @@ def optimize(
     constants = dict(getattr(model, "score_constants_", None) or {})
     if isinstance(data, Optimization):
         constants |= data.settings.get("constants", {})  # its values are in these units
-    scores = _scores(asked, constants)
-    maximized = _directions(maximize, scores)
-    made = _strategy(strategy, options)
-    texts = None if data is None else start.given(data, scores)
+    scores = _find_scores(asked, constants)
+    maximized = _check_directions(maximize, scores)
+    chosen = _build_strategy(strategy, options)
+    texts = None if data is None else start.parse_data(data, scores)
     settings = {
         "scores": [one.name for one in scores],
         "maximize": maximized,
         "strategy": strategy,
         "options": {name: value.item() if isinstance(value, np.generic) else value for name, value in options.items()},
-        "n_iterations": at_least("n_iterations", n_iterations, 1),
-        "batch_size": at_least("batch_size", batch_size, 1),
-        "decodings": at_least("decodings", decodings, 1),
+        "n_iterations": check_number("n_iterations", n_iterations, 1),
+        "batch_size": check_number("batch_size", batch_size, 1),
+        "decodings": check_number("decodings", decodings, 1),
         "constraint": None if constraint is None else str(constraint),
-        "distinct": made.distinct if distinct is None else bool(distinct),
-        "seed": at_least("seed", seed, 0),
+        "distinct": chosen.distinct if distinct is None else bool(distinct),
+        "seed": check_number("seed", seed, 0),
         "data": None if texts is None else _digest(texts),
-        "n_initial": at_least("n_initial", n_initial, 2) if texts is None else None,
+        "n_initial": check_number("n_initial", n_initial, 2) if texts is None else None,
     }
     if resume and folder is None:
-        raise InputError("there is nothing to resume without a folder", remedy="Give the folder of the run.")
+        raise InputError("there is nothing to resume without a folder", remedy="Pass the folder of the run.")
     check_jobs(jobs)
     journal = Journal(None if folder is None else Path(folder), settings, resume)
-    run = Run(model, scores, made, Decoder(model, decodings, constraint), journal, jobs)
+    run = Run(model, scores, chosen, Decoder(model, decodings, constraint), journal, jobs)
     run.begin(texts, [isinstance(one, str) for one in asked], progress)
     run.search(n_iterations, progress)
-    return outcome(journal, run.quality())
+    named = [one for what, one in zip(asked, run.scores, strict=True) if isinstance(what, str) and one.standardizes]
+    learned = {one.name: one.constants for one in named if one.constants != get_score(one.name).constants}
+    return outcome(journal, run.quality(), learned)
 
 
-def _scores(asked: Sequence[AnyScore], constants: Any) -> list[Score]:
-    # Who gives a score and not its name has chosen its constants.
+def _find_scores(asked: Sequence[AnyScore], constants: Any) -> list[Score]:
+    # A score that is passed as an object has its constants already.
     scores = [get_score(one, constants if isinstance(one, str) else None) for one in asked]
     names = [one.name for one in scores]
     if not names:
@@ -175,7 +180,7 @@ def _scores(asked: Sequence[AnyScore], constants: Any) -> list[Score]:
     return scores
 
 
-def _directions(maximize: bool | Sequence[bool] | None, scores: Sequence[Score]) -> list[bool]:
+def _check_directions(maximize: bool | Sequence[bool] | None, scores: Sequence[Score]) -> list[bool]:
     if maximize is None:
         return [one.higher_is_better for one in scores]
     found = [maximize] * len(scores) if isinstance(maximize, bool) else maximize
@@ -188,7 +193,7 @@ def _directions(maximize: bool | Sequence[bool] | None, scores: Sequence[Score])
     return list(found)
 
 
-def _strategy(name: str, options: dict[str, Any]) -> Strategy:
+def _build_strategy(name: str, options: dict[str, Any]) -> Strategy:
     if name not in STRATEGIES:
         raise UnknownNameError("strategy", name, STRATEGIES)
     known = inspect.signature(STRATEGIES[name]).parameters
@@ -198,8 +203,8 @@ def _strategy(name: str, options: dict[str, Any]) -> Strategy:
     return STRATEGIES[name](**options)
 
 
-def _digest(what: start.Given) -> str:
-    """Tells data apart."""
+def _digest(what: start.StartTexts) -> str:
+    """A digest that tells data apart."""
     digest = hashlib.sha256(json.dumps(what.texts).encode())
     if what.values is not None:
         digest.update(what.values.tobytes())

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from grammar_rae.optimization.acquisition import log_expected_improvement, search_box
-from grammar_rae.optimization.base import Array, Observations, Question, Strategy, at_least, best_rows
+from grammar_rae.optimization.base import Array, Observations, Question, Strategy, best_rows, check_number
 from grammar_rae.optimization.surrogate import SparseGP
 
 
@@ -36,15 +36,15 @@ class PaperStrategy(Strategy):
 
     def __init__(self, *, n_inducing: int = 500, n_raw: int = 512, n_starts: int = 8) -> None:
         super().__init__(n_inducing=n_inducing)
-        self.n_raw, self.n_starts = at_least("n_raw", n_raw, 1), at_least("n_starts", n_starts, 1)
+        self.n_raw, self.n_starts = check_number("n_raw", n_raw, 1), check_number("n_starts", n_starts, 1)
 
     def pool(self, seen: Observations, asked: Question) -> Array:
-        surrogates = self.surrogates(seen, asked.seed)
+        surrogates = self.fit_surrogates(seen, asked.seed)
         low, high = (torch.from_numpy(part) for part in (seen.initial.min(0), seen.initial.max(0)))
         rng = asked.generator(1)
         if len(surrogates) > 1:
             raw = self._raw(seen, low, high, rng)
-            return raw[self.by_front(surrogates, seen, asked, raw)].numpy()
+            return raw[self.choose_by_front(surrogates, seen, asked, raw)].numpy()
         (surrogate,) = surrogates
 
         def highest(worth: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:

@@ -1,14 +1,14 @@
 """From codes to the points of an iteration: decoding, the vote of several decodings, and what is new."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from grammar_rae.errors import InputError, TextError
+from grammar_rae.errors import InputError
 from grammar_rae.optimization.base import Array, Observations, Question, Strategy
 
 ROUNDS = 4
@@ -21,7 +21,7 @@ _ROWS = 200_000  # decodings at once
 
 
 class Decoded(NamedTuple):
-    """What a code came to: the text, whether it is valid, and the share of its decodings that were."""
+    """What a code decodes to: the text, whether it is valid, and the share of its decodings that were."""
 
     text: str
     valid: bool
@@ -39,8 +39,8 @@ class Proposals:
     decoded
         n of them.
     counts
-        How many codes were decoded for them (``decoded``), how many came to nothing valid (``invalid``), and how many
-        to a text that was seen before or twice (``seen``).
+        How many codes were decoded for them (``decoded``), how many gave nothing valid (``invalid``), and how many a
+        text that was seen before (``seen``).
     """
 
     latent: NDArray[np.float32]
@@ -56,11 +56,11 @@ class Decoder:
     Attributes
     ----------
     model
-        With ``decode``, ``encode`` and ``codec.canonical``.
+        With ``decode_batch`` and ``encode``: see :func:`grammar_rae.optimization.optimize`.
     decodings
-        1 for the likeliest text of a code; more for that many draws, the most frequent valid one of which counts.
+        1 for the likeliest text of a code; more for that many draws, of which the most frequent valid one counts.
     constraint
-        Of the decoding.
+        Constraint of the decoding.
     """
 
     model: Any
@@ -68,38 +68,52 @@ class Decoder:
     constraint: Any = None
 
     def __call__(self, codes: NDArray[Any], seed: int) -> list[Decoded]:
-        """What codes (N, D) come to; ``seed`` is that of the draws."""
+        """What codes (N, D) decode to; ``seed`` is that of the draws."""
         found: list[Decoded] = []
-        rows = max(1, _ROWS // self.decodings)
+        each = self.decodings
+        rows = max(1, _ROWS // each)
         for start in range(0, len(codes), rows):
-            part = np.repeat(np.asarray(codes[start : start + rows], np.float32), self.decodings, axis=0)
-            temperature = 0.0 if self.decodings == 1 else 1.0
-            texts = self.model.decode(
+            part = np.repeat(np.asarray(codes[start : start + rows], np.float32), each, axis=0)
+            batch = self.model.decode_batch(
                 part,
-                temperature=temperature,
+                temperature=0.0 if each == 1 else 1.0,
                 constraint=self.constraint,
-                seed=seed + start if self.decodings > 1 else None,
+                seed=seed + start if each > 1 else None,
             )
-            if len(texts) != len(part):
-                raise InputError("the model decoded another number of texts", received=len(texts), expected=len(part))
-            spelled = {text: self.model.codec.canonical(text) for text in set(texts)}
-            found += [_elected(texts[i : i + self.decodings], spelled) for i in range(0, len(texts), self.decodings)]
+            if not len(batch.texts) == len(batch.valid) == len(part):
+                raise InputError(
+                    "the model decoded another number of texts", received=len(batch.texts), expected=len(part)
+                )
+            found += [_elect(batch.texts[i : i + each], batch.valid[i : i + each]) for i in range(0, len(part), each)]
         return found
 
-    def encode(self, texts: list[str], instead: NDArray[Any]) -> NDArray[np.float32]:
-        """The codes of texts (N, D), and the rows of ``instead`` for those that the encoder refuses."""
-        codes, taken = encode_some(self.model, texts)
-        found = np.array(instead, np.float32)
-        if len(codes):
-            found[taken] = codes
+    def encode(self, texts: list[str]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The codes (K, D) of those of N texts that the model accepts, and their rows among the texts, (K,)."""
+        encoded = self.model.encode(texts, errors="skip")
+        codes, rows = np.asarray(encoded.codes, np.float32), np.asarray(encoded.rows, np.int64)
+        if codes.ndim != 2 or rows.shape != codes.shape[:1]:
+            raise InputError(
+                "codes and rows of texts do not match",
+                received=f"{codes.shape} and {rows.shape}",
+                expected="(K, D), (K,)",
+            )
+        return codes, rows
+
+    def encode_or(self, texts: list[str], fallback: NDArray[Any]) -> NDArray[np.float32]:
+        """The codes of texts (N, D); for a text that the model rejects, its row of ``fallback`` (N, D)."""
+        codes, rows = self.encode(texts)
+        found = np.array(fallback, np.float32)
+        if len(rows):
+            found[rows] = codes
         return found
 
 
-def _elected(texts: list[str], spelled: dict[str, str | None]) -> Decoded:
-    valid = [name for text in texts if (name := spelled[text]) is not None]
-    if not valid:
+def _elect(texts: Sequence[str], valid: Sequence[Any] | NDArray[np.bool_]) -> Decoded:
+    """The most frequent valid one of a code's decodings."""
+    votes = Counter(text for text, good in zip(texts, valid, strict=True) if good)
+    if not votes:
         return Decoded(texts[0], False, 0.0)
-    return Decoded(Counter(valid).most_common(1)[0][0], True, len(valid) / len(texts))
+    return Decoded(votes.most_common(1)[0][0], True, votes.total() / len(texts))
 
 
 def propose(
@@ -110,7 +124,7 @@ def propose(
     asked: Question,
     distinct: bool,
 ) -> Proposals:
-    """The next points: what the strategy chooses among what its codes come to.
+    """The next points: what the strategy chooses among the texts that its codes decode to.
 
     Parameters
     ----------
@@ -125,7 +139,7 @@ def propose(
     counts = {"decoded": 0, "invalid": 0, "seen": 0}
     mine: set[str] = set()
     for attempt in range(MOST_ROUNDS):
-        question = asked.again(attempt)
+        question = asked.retry(attempt)
         codes = np.asarray(strategy.pool(seen, question), np.float32)
         for code, found in zip(codes, decoder(codes, question.seed), strict=True):
             again = found.text in known or found.text in mine
@@ -142,29 +156,7 @@ def propose(
         nothing = np.zeros((0, seen.codes.shape[1]), np.float32)
         return Proposals(nothing, nothing, [], counts)
     points = np.stack(latent).astype(np.float32)
-    codes = decoder.encode([found.text for found in decoded], points) if strategy.recenters else points
-    trusted = strategy.trusted(points.astype(np.float64), codes.astype(np.float64), asked.n)
+    codes = decoder.encode_or([found.text for found in decoded], points) if strategy.recenters else points
+    trusted = strategy.select_trusted(points.astype(np.float64), codes.astype(np.float64), asked.n)
     chosen = trusted[strategy.choose(seen, asked, codes[trusted].astype(np.float64))]
     return Proposals(points[chosen], codes[chosen], [decoded[i] for i in chosen], counts)
-
-
-def encode_some(model: Any, texts: list[str], rows: int = 1024) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The codes (K, D) of those of N texts that the encoder takes, and which they are, bool (N,)."""
-    parts: list[NDArray[np.float32]] = []
-    taken = np.zeros(len(texts), dtype=bool)
-    # One text that is refused stops its batch: then halves of it are tried.
-    waiting = [(start, min(start + rows, len(texts))) for start in range(0, len(texts), rows)][::-1]
-    while waiting:
-        start, end = waiting.pop()
-        try:
-            codes = np.asarray(model.encode(texts[start:end]), np.float32)
-        except TextError:
-            if end - start > 1:
-                middle = (start + end) // 2
-                waiting += [(middle, end), (start, middle)]
-            continue
-        if codes.ndim != 2 or len(codes) != end - start:
-            raise InputError("these are not the codes of texts", received=f"shape {codes.shape}", expected="(N, D)")
-        taken[start:end] = True
-        parts.append(codes)
-    return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32), taken

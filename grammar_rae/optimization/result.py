@@ -1,7 +1,7 @@
 """What an optimisation found."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ class Optimization:
         By score, whether larger is better.
     decoded
         One row an iteration: ``iteration``, ``points``, and how many codes were ``decoded`` for them, how many of those
-        came to nothing valid (``invalid``) and how many to a text that was seen before or twice (``seen``).
+        decoded to nothing valid (``invalid``) and how many to a text that was seen before (``seen``).
     surrogate
         By score, how well a surrogate fitted to nine tenths of the data (the local ones, where the strategy's is local)
         predicts the others: ``rmse``, ``log_likelihood`` (mean, in nats), ``n``. Empty for fewer than 20 data.
@@ -41,6 +41,9 @@ class Optimization:
         Texts of the data that the search could not learn from, those without a value included, counted by reason.
     settings
         How the run was made.
+    constants
+        By the name of a score, the means and standard deviations that it was standardised by, where these were learned
+        from data rather than published: store them with the model to keep other searches in the same units.
     """
 
     history: pd.DataFrame
@@ -52,6 +55,7 @@ class Optimization:
     surrogate: dict[str, dict[str, float]]
     left_out: dict[str, int]
     settings: dict[str, Any]
+    constants: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def scores(self) -> list[str]:
@@ -60,7 +64,7 @@ class Optimization:
 
     @property
     def validity(self) -> float:
-        """The share of points that came to a valid text; nan for no point."""
+        """The share of points that decoded to a valid text; nan for no point."""
         return float(self.history["valid"].mean()) if len(self.history) else float("nan")
 
     @property
@@ -79,7 +83,7 @@ class Optimization:
         return found
 
     def best(self, n: int = 10, by: str | None = None) -> pd.DataFrame:
-        """The n best points of the run, the best first, each text once, by one of the scores, the first unless given.
+        """The n best points of the run, the best first, each text once, by one of the scores; None for the first.
 
         Raises
         ------
@@ -132,7 +136,9 @@ class Optimization:
         return f"<Optimization: {len(self.history)} points, validity {self.validity:.1%}, best {', '.join(shown)}>"
 
 
-def outcome(journal: Journal, surrogate: dict[str, dict[str, float]]) -> Optimization:
+def outcome(
+    journal: Journal, surrogate: dict[str, dict[str, float]], constants: dict[str, dict[str, float]]
+) -> Optimization:
     """The result of what a journal holds."""
     assert journal.initial is not None
     names = list(journal.settings["scores"])
@@ -165,4 +171,5 @@ def outcome(journal: Journal, surrogate: dict[str, dict[str, float]]) -> Optimiz
         surrogate=surrogate,
         left_out=dict(left_out),
         settings=dict(journal.settings),
+        constants=constants,
     )

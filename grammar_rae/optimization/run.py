@@ -14,12 +14,12 @@ from grammar_rae.errors import DataError, InputError
 from grammar_rae.optimization import start
 from grammar_rae.optimization.base import Array, Observations, Question, Strategy
 from grammar_rae.optimization.journal import HISTORY, INITIAL, Evaluation, Initial, Journal
-from grammar_rae.optimization.proposals import Decoder, Proposals, encode_some, propose
+from grammar_rae.optimization.proposals import Decoder, Proposals, propose
 from grammar_rae.optimization.surrogate import held_out_quality
 from grammar_rae.scores import Score
 
 LEAST_HELD_OUT = 20
-"""Data from which on the surrogate's predictions are told."""
+"""The fewest data that the surrogate's predictions are measured on."""
 
 
 @dataclass
@@ -35,19 +35,19 @@ class Run:
 
     # -- the beginning ------------------------------------------------------------------------------------------
 
-    def begin(self, data: start.Given | None, by_name: Sequence[bool], progress: bool) -> None:
+    def begin(self, data: start.StartTexts | None, by_name: Sequence[bool], progress: bool) -> None:
         """Read, encode and score what the run begins with, or what of it is still missing.
 
         Parameters
         ----------
         data
-            As given; None to draw texts from the model.
+            The texts to start from; None to draw them from the model.
         by_name
-            Whether each score was given by its name: its constants are then not chosen yet.
+            Whether each score was named: its constants are then not chosen yet.
         progress
             Whether to show a bar.
         """
-        self._take_constants(by_name)
+        self._resume_constants()
         if self.journal.initial is None:
             self._read(data, by_name, progress)
         else:
@@ -58,24 +58,24 @@ class Run:
             total = len(self.journal.rows[INITIAL])
             reason = next((row.reason for row in self.journal.rows[INITIAL] if row.reason), "no value is finite")
             raise InputError(
-                f"{known or 'no'} text of the data has the score",
-                received=f"{total} texts ({reason})",
+                "too few texts of the data have the score",
+                received=f"{known} of {total} texts ({reason})",
                 expected="2 or more with a value",
-                remedy=None if self.journal.folder is None else "Once that is mended, begin in another folder.",
+                remedy=None if self.journal.folder is None else "Fix that, and begin in another folder.",
             )
 
-    def _read(self, data: start.Given | None, by_name: Sequence[bool], progress: bool) -> None:
+    def _read(self, data: start.StartTexts | None, by_name: Sequence[bool], progress: bool) -> None:
         """Keep what the run begins with, and those of its values that are known by then."""
         settings = self.journal.settings
         fit = data is not None and data.values is None
         if data is None:
             if settings["data"] is not None:
-                raise InputError("the data were not read before the run ended", remedy="Give them again.")
-            data = start.drawn(self.model, settings["n_initial"], settings["seed"], self.decoder.constraint)
-        found, values = start.initial(self.model, data)
+                raise InputError("the data were not read before the run ended", remedy="Pass them again.")
+            data = start.sample_data(self.model, settings["n_initial"], settings["seed"], self.decoder.constraint)
+        found, values = start.encode_data(self.decoder, data)
         if data.codes is not None:
             self._check_model(found)
-        self.decoder(found.codes[:1], settings["seed"])  # what cannot decode is told before anything is scored
+        self.decoder(found.codes[:1], settings["seed"])  # a model that cannot decode fails before anything is scored
         scored = self._fit_constants(found.texts, by_name, progress) if fit else []
         self.journal.set(constants={one.name: one.constants for one in self.scores if one.standardizes})
         self.journal.begin(found)
@@ -83,53 +83,49 @@ class Run:
             self._add_known(values)
         self.journal.add(INITIAL, [Evaluation(0, index, *row) for index, row in enumerate(scored)])
 
-    def _take_constants(self, by_name: Sequence[bool]) -> None:
-        """Those of the run that is resumed; a model without any keeps them, as when the run chose them."""
+    def _resume_constants(self) -> None:
+        """Standardise scores by the constants of the run that is resumed."""
         constants = self.journal.settings.get("constants", {})
         for index, score in enumerate(self.scores):
             if constants.get(score.name, score.constants) != score.constants:
                 self.scores[index] = score.with_constants(constants[score.name])
-                if by_name[index] and hasattr(self.model, "score_constants_"):
-                    self.model.score_constants_.setdefault(score.name, self.scores[index].constants)
 
     def _fit_constants(
         self, texts: list[str], by_name: Sequence[bool], progress: bool
     ) -> list[tuple[tuple[float, ...], str]]:
-        """Choose the constants of scores that standardise, by these texts, where the model has none; it keeps them.
+        """Choose the constants of scores that standardise, by these texts, where the model has none.
 
-        Where that gave the values of all scores, they are given back.
+        The values of the texts, if that gave them for all scores; else an empty list.
         """
         kept = getattr(self.model, "score_constants_", {})
         found = []
         for index, score in enumerate(self.scores):
             if by_name[index] and score.standardizes and score.name not in kept:
-                self.scores[index], values = score.fitted(texts, self.jobs, progress)
+                self.scores[index], values = score.fit_constants(texts, self.jobs, progress)
                 found.append(values)
-                if hasattr(self.model, "score_constants_"):
-                    self.model.score_constants_[score.name] = self.scores[index].constants
         if len(found) < len(self.scores):
             return []
-        return start.with_reasons([one.values for one in found], [dict(one.failures) for one in found], self.scores)
+        return start.join_reasons([one.values for one in found], [dict(one.failures) for one in found], self.scores)
 
     def _add_known(self, values: Array) -> None:
         rows = []
         for index, row in enumerate(values):
             known = np.where(np.isfinite(row), row, np.nan)
             rows.append(
-                Evaluation(0, index, tuple(known.tolist()), "" if np.isfinite(row).all() else "no value is given")
+                Evaluation(0, index, tuple(known.tolist()), "" if np.isfinite(row).all() else "its value is missing")
             )
         self.journal.add(INITIAL, rows)
 
     def _check_model(self, initial: Initial) -> None:
         few = slice(0, 16)
-        codes, _ = encode_some(self.model, initial.texts[few])
+        codes, _ = self.decoder.encode(initial.texts[few])
         if codes.shape != initial.codes[few].shape or not np.allclose(
             codes, initial.codes[few], rtol=1e-2, atol=1e-2 * float(initial.codes.std() + 1e-12)
         ):
             raise DataError(
                 "the run was made with another model",
                 where=None if self.journal.folder is None else str(self.journal.folder),
-                remedy="Go on with that model, or begin anew.",
+                remedy="Resume with that model, or start a new run.",
             )
 
     def _score_initial(self, progress: bool) -> None:
@@ -162,11 +158,11 @@ class Run:
             counts = found.counts
             warnings.warn(
                 f"iteration {iteration} has {len(found.decoded)} of {size} points: of {counts['decoded']} codes, "
-                f"{counts['invalid']} came to nothing valid and {counts['seen']} to a text that was seen before",
+                f"{counts['invalid']} decoded to nothing valid and {counts['seen']} to a text that was seen before",
                 stacklevel=4,
             )
         elif not any(one.valid for one in found.decoded):
-            warnings.warn(f"no point of iteration {iteration} came to a valid text", stacklevel=4)
+            warnings.warn(f"no point of iteration {iteration} decoded to a valid text", stacklevel=4)
         return found
 
     def _evaluate(self, iteration: int, bar: Any) -> None:
@@ -231,7 +227,7 @@ class Run:
     def quality(self) -> dict[str, dict[str, float]]:
         """How well the strategy's surrogate predicts a held-out tenth of the data that it is fitted on, by score."""
         seen = self.observations(0)
-        rows = self.strategy.for_surrogate(seen)
+        rows = self.strategy.surrogate_rows(seen)
         if len(rows) < LEAST_HELD_OUT:
             return {}
         inducing, seed = self.strategy.n_inducing, self.journal.settings["seed"]

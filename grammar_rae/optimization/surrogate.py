@@ -52,7 +52,7 @@ class SparseGP:
     def __init__(self, kernel: Kernel, inducing: Tensor, offset: float = 0.0, scale: float = 1.0) -> None:
         self.kernel, self.inducing, self.offset, self.scale = kernel, inducing, offset, scale
         # The factors' inverses: a product with few columns is many times faster than a triangular solution.
-        self._inverse = _inverted(cholesky(kernel(inducing, inducing)))
+        self._inverse = _invert(cholesky(kernel(inducing, inducing)))
         m = len(inducing)
         self._inverse_b = torch.eye(m, dtype=torch.float64)
         self._weights = torch.zeros(m, dtype=torch.float64)
@@ -86,25 +86,25 @@ class SparseGP:
         steps
             Iterations of L-BFGS.
         seed
-            Of the choice of rows.
+            Seed of the choice of rows.
 
         Raises
         ------
         InputError
             For fewer than two rows, shapes that do not fit, or numbers that are not finite.
         """
-        x, y = _checked(codes, values)
+        x, y = _check_data(codes, values)
         order = torch.from_numpy(np.random.default_rng(seed).permutation(len(x)))
         few = order[:n_fit]
         offset = float(y[few].mean())
         # Rounding gives equal values a tiny standard deviation.
         scale = float(y[few].std(unbiased=False) if y[few].min() < y[few].max() else 0) or 1.0
-        kernel = _fitted_kernel(x[few], (y[few] - offset) / scale, steps)
+        kernel = _fit_kernel(x[few], (y[few] - offset) / scale, steps)
         return cls(kernel, x[order[:n_inducing]], offset, scale).condition(codes, values)
 
     def condition(self, codes: NDArray[Any], values: NDArray[Any]) -> "SparseGP":
-        """The process of the same parameters given these data only, (N, D) and (N,)."""
-        x, y = _checked(codes, values)
+        """The process of the same parameters conditioned on these data only, (N, D) and (N,)."""
+        x, y = _check_data(codes, values)
         found = SparseGP(self.kernel, self.inducing, self.offset, self.scale)
         root = self.kernel.noise.sqrt()
         b = torch.eye(len(self.inducing), dtype=torch.float64)
@@ -113,7 +113,7 @@ class SparseGP:
             a = self._inverse @ self.kernel(self.inducing, x[rows]) / root
             b += a @ a.mT
             ay += a @ ((y[rows] - self.offset) / self.scale)
-        found._inverse_b = _inverted(cholesky(b))
+        found._inverse_b = _invert(cholesky(b))
         found._weights = found._inverse_b @ ay / root
         return found
 
@@ -202,7 +202,7 @@ def held_out_quality(codes: NDArray[Any], values: NDArray[Any], seed: int = 0, *
     codes, values
         (N, D) and (N,), N of 10 or more.
     seed
-        Of the split and the fit.
+        Seed of the split and the fit.
     options
         As for :meth:`SparseGP.fit`.
 
@@ -231,10 +231,10 @@ def cholesky(matrix: Tensor) -> Tensor:
         lower, failed = torch.linalg.cholesky_ex(matrix + _JITTER * size * 10**power * eye)
         if not bool(failed.any()):
             return lower
-    raise InputError("a covariance has no Cholesky factor", remedy="Are the codes and the values finite?")
+    raise InputError("a covariance has no Cholesky factor", remedy="Check that codes and values are finite.")
 
 
-def _fitted_kernel(x: Tensor, y: Tensor, steps: int) -> Kernel:
+def _fit_kernel(x: Tensor, y: Tensor, steps: int) -> Kernel:
     """The likeliest kernel under its priors for codes x (n, D) and standardised values y (n,)."""
     from scipy.optimize import minimize
 
@@ -243,7 +243,7 @@ def _fitted_kernel(x: Tensor, y: Tensor, steps: int) -> Kernel:
     dimensions = x.shape[1]
     typical = math.sqrt(2) + 0.5 * math.log(dimensions)
 
-    def made(theta: Tensor) -> Kernel:
+    def build_kernel(theta: Tensor) -> Kernel:
         # Bounded away from what cannot be factorised.
         logs = theta.clamp(-8, 8)
         return Kernel(units * logs[2:].exp(), logs[0].exp(), _LEAST_NOISE + logs[1].exp())
@@ -251,7 +251,7 @@ def _fitted_kernel(x: Tensor, y: Tensor, steps: int) -> Kernel:
     def cost(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         theta = torch.tensor(flat, requires_grad=True)
         prior = ((theta[2:] - typical) / math.sqrt(3)).square().sum() + theta[0].square() + (theta[1] + 3).square() / 4
-        loss = (0.5 * prior - log_likelihood(made(theta), x, y)) / len(x)
+        loss = (0.5 * prior - log_likelihood(build_kernel(theta), x, y)) / len(x)
         loss.backward()  # type: ignore[no-untyped-call]
         assert theta.grad is not None
         return float(loss.detach()), theta.grad.numpy()
@@ -259,7 +259,7 @@ def _fitted_kernel(x: Tensor, y: Tensor, steps: int) -> Kernel:
     with torch.inference_mode(False), torch.enable_grad():
         start = np.concatenate([[0.0, -2.0], np.full(dimensions, 0.5 * math.log(dimensions))])
         found = minimize(cost, start, jac=True, method="L-BFGS-B", options={"maxiter": steps})
-    return made(torch.from_numpy(found.x))
+    return build_kernel(torch.from_numpy(found.x))
 
 
 def log_likelihood(kernel: Kernel, x: Tensor, y: Tensor) -> Tensor:
@@ -269,7 +269,7 @@ def log_likelihood(kernel: Kernel, x: Tensor, y: Tensor) -> Tensor:
     return -0.5 * (c.square().sum() + 2 * lower.diagonal().log().sum() + len(x) * math.log(2 * math.pi))
 
 
-def _inverted(lower: Tensor) -> Tensor:
+def _invert(lower: Tensor) -> Tensor:
     return _solve(lower, torch.eye(len(lower), dtype=lower.dtype))
 
 
@@ -278,11 +278,11 @@ def _solve(lower: Tensor, right: Tensor) -> Tensor:
     return solved
 
 
-def _checked(codes: NDArray[Any], values: NDArray[Any]) -> tuple[Tensor, Tensor]:
+def _check_data(codes: NDArray[Any], values: NDArray[Any]) -> tuple[Tensor, Tensor]:
     x, y = np.asarray(codes, np.float64), np.asarray(values, np.float64)
     if x.ndim != 2 or y.shape != x.shape[:1]:
         raise InputError(
-            "codes and values do not belong together", received=f"{x.shape} and {y.shape}", expected="(N, D) and (N,)"
+            "codes and values do not match", received=f"{x.shape} and {y.shape}", expected="(N, D) and (N,)"
         )
     if len(x) < 2:
         raise InputError("a Gaussian process needs data", received=f"{len(x)} rows", expected="2 or more")

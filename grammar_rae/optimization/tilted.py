@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from grammar_rae.optimization.acquisition import by_expected_improvement, log_expected_improvement
-from grammar_rae.optimization.base import Array, Observations, Question, at_least, best_rows
+from grammar_rae.optimization.acquisition import choose_by_expected_improvement, log_expected_improvement
+from grammar_rae.optimization.base import Array, Observations, Question, best_rows, check_number
 from grammar_rae.optimization.surrogate import SparseGP
 from grammar_rae.optimization.turbo import LocalStrategy
 
@@ -53,16 +53,16 @@ class DensityStrategy(LocalStrategy):
         steps: int = 4,
     ) -> None:
         super().__init__(n_local=n_local, n_regions=n_regions, n_pool=n_pool, trust=trust, size=size)
-        self.weight, self.greed = at_least("weight", weight, 0.0), at_least("greed", greed, 0.0)
-        self.quantile, self.steps = at_least("quantile", quantile, 0.0, 1.0), at_least("steps", steps, 1)
+        self.weight, self.greed = check_number("weight", weight, 0.0), check_number("greed", greed, 0.0)
+        self.quantile, self.steps = check_number("quantile", quantile, 0.0, 1.0), check_number("steps", steps, 1)
 
     def pool(self, seen: Observations, asked: Question) -> Array:
         rng = asked.generator(1)
-        around, merit = seen.codes[self.for_surrogate(seen)], seen.merit
+        around, merit = seen.codes[self.surrogate_rows(seen)], seen.merit
         if seen.values.shape[1] > 1:  # the chains follow the mean of the scores; the choice knows better
-            surrogate = self.surrogates(replace(seen, values=merit[:, None]), asked.seed)[0]
+            surrogate = self.fit_surrogates(replace(seen, values=merit[:, None]), asked.seed)[0]
         else:
-            surrogate = self.surrogates(seen, asked.seed)[0]
+            surrogate = self.fit_surrogates(seen, asked.seed)[0]
         best = float(merit.max())
         threshold = self._threshold(seen, asked)
 
@@ -94,4 +94,4 @@ class DensityStrategy(LocalStrategy):
         price = self._price(codes.numpy(), self._threshold(seen, asked), asked)
         # The improvement is raised to g in the draws: by its logarithm, the price here is w / g.
         fee = torch.from_numpy(price / max(self.greed, 1.0))
-        return by_expected_improvement(surrogate, float(np.nanmax(seen.values)), codes, asked.n, fee)
+        return choose_by_expected_improvement(surrogate, float(np.nanmax(seen.values)), codes, asked.n, fee)

@@ -4,12 +4,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from grammar_rae.optimization.acquisition import by_thompson
-from grammar_rae.optimization.base import Array, Observations, Question, Strategy, at_least, best_rows
+from grammar_rae.optimization.acquisition import choose_by_thompson
+from grammar_rae.optimization.base import Array, Observations, Question, Strategy, best_rows, check_number
 from grammar_rae.optimization.surrogate import SparseGP
 
 OCTAVES = 4
-"""A candidate's step is the region's size or up to so many times half of it: how far a text reaches is not known."""
+"""A candidate's step is the region's size halved up to this many times, as it is not known how far apart texts lie."""
 
 
 class LocalStrategy(Strategy):
@@ -21,7 +21,7 @@ class LocalStrategy(Strategy):
         Rows that the surrogate, an exact Gaussian process, is fitted on: half of them the best ones, a quarter the
         nearest to the centres, and a quarter any others, which tell it that not all the world is as good.
     n_regions
-        Centres: so many of the best codes.
+        Number of centres: the best codes.
     n_pool
         Codes that are decoded for each batch; fewer where each takes several decodings, but four a point.
     trust
@@ -36,32 +36,32 @@ class LocalStrategy(Strategy):
     def __init__(
         self, *, n_local: int = 500, n_regions: int = 10, n_pool: int = 1000, trust: float = 0.5, size: float = 0.8
     ) -> None:
-        super().__init__(n_inducing=at_least("n_local", n_local, 10))
-        self.n_regions = at_least("n_regions", n_regions, 1)
-        self.n_pool = at_least("n_pool", n_pool, 1)
-        self.trust = at_least("trust", trust, 0.0, 1.0)
-        self.size = at_least("size", size, 1e-6)
+        super().__init__(n_inducing=check_number("n_local", n_local, 10))
+        self.n_regions = check_number("n_regions", n_regions, 1)
+        self.n_pool = check_number("n_pool", n_pool, 1)
+        self.trust = check_number("trust", trust, 0.0, 1.0)
+        self.size = check_number("size", size, 1e-6)
 
     def pool_size(self, asked: Question) -> int:
         return max(4 * asked.n, int(self.n_pool // asked.decodings))
 
-    def trusted(self, latent: Array, codes: Array, n: int) -> NDArray[np.int64]:
+    def select_trusted(self, latent: Array, codes: Array, n: int) -> NDArray[np.int64]:
         distance = np.square(latent - codes).sum(1)
         # A distance of 0 is that of a text that the encoder refuses.
         order = np.argsort(np.where(distance > 0, distance, np.inf), kind="stable")
         return np.sort(order[: max(n, int(self.trust * len(codes)))])
 
-    def surrogates(self, seen: Observations, seed: int) -> list[SparseGP]:
+    def fit_surrogates(self, seen: Observations, seed: int) -> list[SparseGP]:
         """As of all strategies, but with the values of the worst twentieth of the data raised to the best of it.
 
         A few values that are very low would take all the attention of a process that is to tell good from better.
         """
-        rows = self.for_surrogate(seen)
+        rows = self.surrogate_rows(seen)
         floor = np.quantile(seen.complete[seen.iterations == 0], 0.05, axis=0)
         values = np.maximum(seen.complete[rows], floor)
         return [SparseGP.fit(seen.codes[rows], column, n_inducing=self.n_inducing, seed=seed) for column in values.T]
 
-    def for_surrogate(self, seen: Observations) -> NDArray[np.int64]:
+    def surrogate_rows(self, seen: Observations) -> NDArray[np.int64]:
         n, total = self.n_inducing, len(seen.codes)
         if total <= n:
             return np.arange(total)
@@ -110,12 +110,12 @@ class TurboStrategy(LocalStrategy):
     def pool(self, seen: Observations, asked: Question) -> Array:
         rng = asked.generator(1)
         centres = seen.codes[best_rows(seen, self.n_regions)]
-        around = seen.codes[self.for_surrogate(seen)]
+        around = seen.codes[self.surrogate_rows(seen)]
         start = centres[np.arange(self.pool_size(asked)) % len(centres)]
         return self.jumps(start, around, self.reach(seen, asked), rng)
 
     def _choose(self, surrogate: SparseGP, seen: Observations, asked: Question, codes: torch.Tensor) -> list[int]:
-        return by_thompson(surrogate, codes, asked.n, torch.Generator().manual_seed(asked.seed))
+        return choose_by_thompson(surrogate, codes, asked.n, torch.Generator().manual_seed(asked.seed))
 
 
 def region_size(seen: Observations, first: float) -> float:

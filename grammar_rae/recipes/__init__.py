@@ -53,7 +53,7 @@ Kind = TypeVar("Kind", bound=Recipe)
 
 
 def get_recipe(recipe: str | Recipe, kind: type[Kind]) -> Kind:
-    """The recipe of that name, or the recipe itself, which must be one of a kind: ``Recipe`` for any.
+    """The recipe of a name, or the recipe itself, checked to be of a kind (``Recipe`` accepts any).
 
     Raises
     ------
@@ -69,7 +69,7 @@ def get_recipe(recipe: str | Recipe, kind: type[Kind]) -> Kind:
         recipe = RECIPES[recipe]
     if not isinstance(recipe, kind):
         raise InputError(
-            "this recipe is not of the kind that is wanted",
+            "this recipe is of another kind",
             received=f"{recipe.name!r} ({type(recipe).__name__})",
             expected=kind.__name__,
         )

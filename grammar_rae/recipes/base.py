@@ -1,4 +1,4 @@
-"""What every recipe has, whatever it makes models of, and how its parts are made."""
+"""What every recipe has, whatever it is for, and how its parts are built."""
 
 import inspect
 import json
@@ -13,7 +13,7 @@ from grammar_rae.autoencoder import Autoencoder
 from grammar_rae.conditions import CONDITIONS
 from grammar_rae.density import DENSITIES, Density
 from grammar_rae.errors import InputError, UnknownNameError
-from grammar_rae.heads import HEADS, NoHead
+from grammar_rae.heads import HEADS, Head
 from grammar_rae.likelihoods import Likelihood
 from grammar_rae.objectives import OBJECTIVES
 from grammar_rae.regularizers import REGULARIZERS
@@ -24,19 +24,19 @@ Options = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What to train and how; each pair ``x``, ``x_options`` names a row of a table and its keyword arguments.
+    """What to train and how; each pair ``x``, ``x_options`` is the name of a row of a table and its keyword arguments.
 
     Attributes
     ----------
     name, description
-        For people.
+        For people to read.
     encoder, decoder, latent
         Rows of the tables of nets, and D.
     objective, likelihood, regularizer, condition, head, density
         Rows of the tables of those names. The density is fitted after training.
     smoothing
-        The noise on what is drawn from the density, unless another one is asked for; only decoders that were trained
-        with the regulariser ``noise-conditioned`` know of it.
+        The default level of the noise on draws of the density; only decoders that were trained with the regulariser
+        ``noise-conditioned`` accept any but 0.
     training
         Keyword arguments of :class:`TrainingSettings`.
     validation_fraction, validation_maximum
@@ -105,7 +105,7 @@ class Recipe:
                     expected="names, numbers, texts and lists",
                 ) from error
 
-    def replaced(self, **overrides: Any) -> Self:
+    def replace(self, **overrides: Any) -> Self:
         """The same recipe with other choices: fields of this class, or of :class:`TrainingSettings`.
 
         A length that is chosen (``epochs`` or ``time_limit``) replaces the recipe's own, whichever that was.
@@ -141,7 +141,7 @@ class Recipe:
         Raises
         ------
         InputError
-            When ``data`` is no recipe.
+            If ``data`` is not that of a recipe.
         """
         try:
             return cls(**data)
@@ -167,12 +167,12 @@ def assemble(
     Parameters
     ----------
     encoder
-        Makes the encoder, given the size H of its output.
+        Builds the encoder from the size H of its output.
     decoder
-        Makes the decoder, given how many numbers it gets of each code and, where the row is told more, as options how
-        many of those.
+        Builds the decoder from the number of inputs that it takes for each code and, where rows are told more, from an
+        option that says how many of these inputs that is.
     likelihood
-        Makes the likelihood.
+        Builds the likelihood.
 
     Raises
     ------
@@ -181,9 +181,9 @@ def assemble(
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(recipe.training.get("seed", 0))
-        objective = made(OBJECTIVES[recipe.objective], recipe.objective_options)
-        regularizer = made(REGULARIZERS[recipe.regularizer], recipe.regularizer_options)
-        condition = made(CONDITIONS[recipe.condition], recipe.condition_options)
+        objective = construct(OBJECTIVES[recipe.objective], recipe.objective_options)
+        regularizer = construct(REGULARIZERS[recipe.regularizer], recipe.regularizer_options)
+        condition = construct(CONDITIONS[recipe.condition], recipe.condition_options)
         told = {"told": condition.size} if condition.size else {}
         autoencoder = Autoencoder(
             encoder(recipe.latent * objective.outputs_per_latent),
@@ -198,7 +198,7 @@ def assemble(
         return Parts(autoencoder, build_density(recipe))
 
 
-def build_head(recipe: Recipe, n_properties: int) -> NoHead:
+def build_head(recipe: Recipe, n_properties: int) -> Head:
     """The recipe's head, for so many properties.
 
     Raises
@@ -207,7 +207,7 @@ def build_head(recipe: Recipe, n_properties: int) -> NoHead:
         For options that it does not take, or a head where no properties are known.
     """
     sizes = (recipe.latent, n_properties) if HEADS[recipe.head].asks else ()
-    head: NoHead = made(HEADS[recipe.head], recipe.head_options, *sizes)
+    head: Head = construct(HEADS[recipe.head], recipe.head_options, *sizes)
     return head
 
 
@@ -219,7 +219,7 @@ def build_density(recipe: Recipe) -> Density:
     InputError
         For options that it does not take.
     """
-    density: Density = made(DENSITIES[recipe.density], recipe.density_options, recipe.latent)
+    density: Density = construct(DENSITIES[recipe.density], recipe.density_options, recipe.latent)
     return density
 
 
@@ -234,7 +234,7 @@ def training_settings(recipe: Recipe) -> TrainingSettings:
     return TrainingSettings(**recipe.training)
 
 
-def made(make: Callable[..., Any], options: Options, *arguments: Any, **keywords: Any) -> Any:
+def construct(make: Callable[..., Any], options: Options, *arguments: Any, **keywords: Any) -> Any:
     """Call ``make``; a wrong option becomes an error that names it."""
     try:
         # Only a mistaken keyword is looked for; what goes wrong inside keeps its traceback.

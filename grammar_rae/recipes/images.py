@@ -13,7 +13,7 @@ from grammar_rae.errors import UnknownNameError
 from grammar_rae.likelihoods import IMAGE_LIKELIHOODS
 from grammar_rae.nets.image import IMAGE_DECODERS, IMAGE_ENCODERS, Shape, lay_out
 from grammar_rae.objectives import OBJECTIVES
-from grammar_rae.recipes.base import Parts, Recipe, assemble, made
+from grammar_rae.recipes.base import Parts, Recipe, assemble, construct
 from grammar_rae.regularizers import REGULARIZERS
 
 
@@ -83,14 +83,14 @@ OTHER_IMAGE_MODELS: dict[str, Model] = {
     )
     for smoothing in (0.0, 0.25, 0.5, 1.0)
 }
-"""Models that the paper has not, to be measured beside its own; they have no weights to choose."""
+"""Models that are not in the paper, to compare with its own; they have no weights to choose."""
 
 ALL_IMAGE_MODELS: dict[str, Model] = IMAGE_MODELS | OTHER_IMAGE_MODELS
-"""Both."""
+"""All of them."""
 
 
 class Data(NamedTuple):
-    """What the paper's settings are for one data set."""
+    """The paper's settings for one data set."""
 
     latent: int
     weights: Mapping[str, tuple[float | None, float | None]]
@@ -156,7 +156,7 @@ IMAGE_DATA: dict[str, Data] = {
         decoder={"kernel": 5, "channels": [512, 256, 128]},
     ),
 }
-"""Data sets that the paper has settings for."""
+"""The data sets that the paper has settings for."""
 
 
 def _with_paper_nets(model: str, data: str) -> dict[str, Any]:
@@ -192,7 +192,7 @@ def _with_small_nets(model: str, data: str) -> dict[str, Any]:
 _ADAM = {"optimizer": "adam", "gradient_clip": None, "precision": "32-true"}
 
 NETS: dict[str, Callable[[str, str], dict[str, Any]]] = {"paper": _with_paper_nets, "small": _with_small_nets}
-"""What a recipe's nets and training are, for a model and a data set."""
+"""The nets and the training of a recipe, by a model and a data set."""
 
 
 def image_recipe(model: str, data: str = "mnist", net: str = "small") -> ImageRecipe:
@@ -211,7 +211,7 @@ def image_recipe(model: str, data: str = "mnist", net: str = "small") -> ImageRe
     Raises
     ------
     UnknownNameError
-        For a name that is not there.
+        For a name that is in none of the tables.
     """
     for kind, name, table in (
         ("image model", model, ALL_IMAGE_MODELS),
@@ -254,8 +254,10 @@ def build_image(recipe: ImageRecipe, shape: Shape) -> Parts:
     """
     parts = assemble(
         recipe,
-        lambda n_outputs: made(IMAGE_ENCODERS[recipe.encoder], recipe.encoder_options, shape, n_outputs),
-        lambda latent, told: made(IMAGE_DECODERS[recipe.decoder], {**recipe.decoder_options, **told}, shape, latent),
+        lambda n_outputs: construct(IMAGE_ENCODERS[recipe.encoder], recipe.encoder_options, shape, n_outputs),
+        lambda latent, told: construct(
+            IMAGE_DECODERS[recipe.decoder], {**recipe.decoder_options, **told}, shape, latent
+        ),
         lambda: IMAGE_LIKELIHOODS[recipe.likelihood](),
     )
     lay_out(parts.autoencoder.encoder)

@@ -8,13 +8,13 @@ Kekulé form, the autoregressive decoder and the likelihood of a token, for mach
 The original cost is the sum over steps and rules of the binary cross-entropy, divided by the number of rules R, and the
 *mean* over latent dimensions of the KL divergence: in costs that are sums, the divergence has the weight R / D.
 
-Where these recipes are not the original:
+These recipes differ from the original:
 
 - PyTorch's GRU (see :mod:`grammar_rae.nets.grammar_vae`), and its first weights.
 - Molecules are canonical SMILES of RDKit; the original takes the file's as they are.
 - The validating tenth is drawn at random; the original takes the last one.
-- A character model ends a text with one token of its own; the original pads with blanks that it has to predict.
-- Neither paper tells the weights of GRAE (here as small as beta = 0.01, with the squares of the decoder's weights) nor
+- A character model ends a text with one token of its own; the original pads texts with blanks and predicts those.
+- Neither paper states the weights of GRAE (here as small as beta = 0.01, with the squares of the decoder's weights) nor
   the constant scale of GCVVAE (here that of the original's noise, 0.01).
 """
 
@@ -66,7 +66,7 @@ STRUCTURED_MODELS: dict[str, StructuredModel] = {
 
 
 class Problem(NamedTuple):
-    """What the original's settings are for one kind of texts.
+    """The original's settings for one kind of texts.
 
     ``rules`` and ``characters`` are the sizes of the two codecs, lengths the most tokens of each.
     """
@@ -146,7 +146,7 @@ def structured_recipe(model: str, problem: str, fast: bool = False) -> TextRecip
     Raises
     ------
     UnknownNameError
-        For a name that is not there.
+        For a name that is in none of the tables.
     """
     if model not in STRUCTURED_MODELS:
         raise UnknownNameError("model of the study", model, STRUCTURED_MODELS)
@@ -176,7 +176,7 @@ def structured_recipe(model: str, problem: str, fast: bool = False) -> TextRecip
     return TextRecipe(
         name=f"{'fast-' if fast else ''}{model}-{problem}",
         description=f"{row.description} on {problem}, "
-        + ("short tokens and an autoregressive decoder" if fast else "nets and settings of the grammar VAE"),
+        + ("macros and an autoregressive decoder" if fast else "nets and settings of the grammar VAE"),
         latent=data.latent,
         validation_fraction=0.1,
         validation_maximum=25_000,

@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 
 from grammar_rae.codecs import CODECS, FORMS, Codec
 from grammar_rae.conditions import CONDITIONS
-from grammar_rae.decoding import Choice, Constraint, check_temperature, check_top_p, choice_of
+from grammar_rae.decoding import Constraint, ConstraintSpec, check_temperature, check_top_p, parse_spec
 from grammar_rae.density import DENSITIES
 from grammar_rae.heads import HEADS
 from grammar_rae.likelihoods import LIKELIHOODS
 from grammar_rae.nets.sequence import DECODERS, ENCODERS
 from grammar_rae.objectives import OBJECTIVES
-from grammar_rae.recipes.base import Options, Parts, Recipe, assemble, made
+from grammar_rae.recipes.base import Options, Parts, Recipe, assemble, construct
 from grammar_rae.regularizers import REGULARIZERS
 
 
@@ -30,7 +30,7 @@ class TextRecipe(Recipe):
         How many texts, drawn at random, the codec learns from.
     constraint
         The default when sampling, as a text: ``"grammar"``, or ``"chemistry; max-heavy-atoms=38"``. It can be given as
-        an object of :mod:`grammar_rae.decoding.choices` too.
+        an object of :mod:`grammar_rae.decoding.specs` too.
     temperature, top_p
         The defaults when sampling.
 
@@ -66,7 +66,7 @@ class TextRecipe(Recipe):
     def __post_init__(self) -> None:
         check_temperature(self.temperature)
         check_top_p(self.top_p)
-        object.__setattr__(self, "constraint", str(choice_of(self.constraint)))
+        object.__setattr__(self, "constraint", str(parse_spec(self.constraint)))
         super().__post_init__()
 
     def counts(self) -> list[str]:
@@ -164,7 +164,7 @@ TEXT_RECIPES: tuple[TextRecipe, ...] = (
 
 def learn_codec(recipe: TextRecipe, texts: Iterable[str]) -> Codec:
     """The recipe's codec, learned from texts."""
-    codec: Codec = made(
+    codec: Codec = construct(
         CODECS[recipe.codec].learn,
         recipe.codec_options,
         texts,
@@ -188,21 +188,21 @@ def build_text(recipe: TextRecipe, codec: Codec) -> Parts:
     max_length = codec.max_length or 1024
     return assemble(
         recipe,
-        lambda n_outputs: made(ENCODERS[recipe.encoder], recipe.encoder_options, rules, n_outputs, max_length),
-        lambda latent, told: made(
+        lambda n_outputs: construct(ENCODERS[recipe.encoder], recipe.encoder_options, rules, n_outputs, max_length),
+        lambda latent, told: construct(
             DECODERS[recipe.decoder], {**recipe.decoder_options, **told}, rules, latent, max_length
         ),
         lambda: LIKELIHOODS[recipe.likelihood](rules),
     )
 
 
-def build_constraint(choice: str | Choice, codec: Codec, atoms: Mapping[str, int]) -> Constraint[Any]:
+def build_constraint(spec: str | ConstraintSpec, codec: Codec, atoms: Mapping[str, int]) -> Constraint[Any]:
     """A constraint for a codec.
 
     Parameters
     ----------
-    choice
-        What is asked for, as a text or an object of :mod:`grammar_rae.decoding.choices`.
+    spec
+        What is asked for, as a text or an object of :mod:`grammar_rae.decoding.specs`.
     codec
         What the codes mean.
     atoms
@@ -214,4 +214,4 @@ def build_constraint(choice: str | Choice, codec: Codec, atoms: Mapping[str, int
     InputError
         For a text that names no constraint, or a constraint that the codec or the atoms cannot serve.
     """
-    return choice_of(choice).bind(codec, atoms)
+    return parse_spec(spec).bind(codec, atoms)

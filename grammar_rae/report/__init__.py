@@ -1,6 +1,6 @@
 """One self-contained HTML file about a run: its molecules, its facts and its curves.
 
-The page asks nothing of the network, runs no script, follows the reader's light or dark theme, and prints well.
+The page loads nothing from the network, runs no script, follows the reader's light or dark theme, and prints well.
 """
 
 import math
@@ -31,7 +31,7 @@ class Card(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table of cells that are ready to be read, the first row apart, and a remark below."""
+    """A table of cells that are ready to be read, the head apart, and a note below."""
 
     title: str
     head: Sequence[str]
@@ -59,7 +59,7 @@ def write_report(
     path
         The HTML file; its folder must exist.
     molecules
-        The texts to show, in this order; one that is no molecule is shown as such.
+        The texts to show, in this order; one that is not a molecule is shown as text.
     legends
         A line under each of them.
     facts
@@ -79,7 +79,7 @@ def write_report(
     InputError
         When legends or curves do not fit together, or ``columns`` is below 1.
     UnknownNameError
-        When there is no such kind.
+        When the kind is unknown.
     DataError
         When the folder does not exist or the file cannot be written.
     """
@@ -115,29 +115,29 @@ def write_page(
     Parameters
     ----------
     remarks
-        What a reader should bear in mind, a sentence each: below the facts.
+        What a reader should bear in mind, one sentence each; shown below the facts.
     tables
-        Between these and the charts.
+        Shown between these and the charts.
     charts
         What :func:`line_chart` gives.
     heading
-        Over the charts.
+        The heading of the charts.
     """
     if kind not in CARDS:
         raise UnknownNameError("kind of report", kind, CARDS)
     if legends is not None and len(legends) != len(molecules):
         raise InputError(
-            "each text of a report needs one legend", received=f"{len(legends)} legends", expected=str(len(molecules))
+            "a report needs one legend per text", received=f"{len(legends)} legends", expected=str(len(molecules))
         )
     if columns < 1:
-        raise InputError("a grid needs a column", received=f"columns={columns}", expected="1 or more")
+        raise InputError("the grid of a report needs a column", received=f"columns={columns}", expected="1 or more")
     target = Path(path)
     _check_folder(target)
     page = template().render(
         title=title,
         kind=kind,
         cards=CARDS[kind](molecules, legends or [""] * len(molecules)),
-        facts={name: _shown(value) for name, value in facts.items()},
+        facts={name: _format(value) for name, value in facts.items()},
         remarks=remarks,
         tables=tables,
         charts=[Markup(chart) for chart in charts],
@@ -169,7 +169,7 @@ CARDS: dict[str, Callable[[Sequence[str], Sequence[str]], list[Card]]] = {
 }
 
 
-def _shown(value: str | int | float) -> str:
+def _format(value: str | int | float) -> str:
     if isinstance(value, str | int):
         return str(value)
     if not math.isfinite(value):

@@ -9,7 +9,7 @@ from grammar_rae.errors import InputError
 
 Curve = tuple[Sequence[float], Sequence[float]]
 
-#: Colours that are told apart on light and dark and by most colour-blind readers; the dashes help in print.
+#: Colours that differ on light and dark pages and for most colour-blind readers; the dashes help in print.
 _LINES = (
     ("#2f6fde", ""),
     ("#d9622b", "6 4"),
@@ -40,7 +40,7 @@ def line_chart(
     Raises
     ------
     InputError
-        When a curve has not as many x as y.
+        When a curve has different numbers of x and y.
     """
     width, height = size
     left, right, top, bottom = 58, width - 24, 58, height - 44
@@ -93,7 +93,7 @@ def _runs(name: str, xs: Sequence[float], ys: Sequence[float]) -> list[list[tupl
     """The finite points of a curve, thinned out, in pieces between its gaps."""
     if len(xs) != len(ys):
         raise InputError(
-            f"the curve {name!r} needs as many y as x",
+            f"the curve {name!r} has different numbers of x and y",
             received=f"{len(xs)} x and {len(ys)} y",
             expected="equal lengths",
         )

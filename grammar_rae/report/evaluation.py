@@ -1,56 +1,56 @@
 """An evaluation as tables, in Markdown and as a page with the distributions drawn."""
 
+import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from grammar_rae.evaluation import EvaluationFigures, Reconstruction
+from grammar_rae.metrics import GuacaMol
 from grammar_rae.report import Table, write_page
 from grammar_rae.report.charts import line_chart
 
-Figures = Mapping[str, Any]
-
 MOST_DRAWN = 50
-"""Molecules on the page."""
+"""How many molecules the page shows."""
 
 _AXES = {"logp": ("logP", "logP"), "sa": ("SA", "synthetic accessibility"), "qed": ("QED", "QED")}
 _AXES |= {"weight": ("Weight", "g/mol")}
 
 
-def evaluation_tables(figures: Figures) -> list[Table]:
-    """The tables of what :func:`grammar_rae.benchmarks.evaluation.evaluate` found."""
+def evaluation_tables(figures: EvaluationFigures) -> list[Table]:
+    """The tables of an evaluation's figures."""
     tables = [_draws(figures), _constraints(figures)]
-    if figures["moses"].get("references"):
+    if figures.moses.references:
         tables.append(_references(figures))
-    if figures["guacamol"]:
-        tables.append(_guacamol(figures["guacamol"]))
-    if figures["reconstruction"]:
-        tables.append(_reconstruction(figures["reconstruction"]))
+    if figures.guacamol is not None:
+        tables.append(_guacamol(figures.guacamol))
+    if figures.reconstruction is not None:
+        tables.append(_reconstruction(figures.reconstruction))
     return tables
 
 
-def evaluation_markdown(figures: Figures) -> str:
+def evaluation_markdown(figures: EvaluationFigures) -> str:
     """The tables as Markdown."""
-    lines = [f"# {_title(figures)}", "", *_facts_as_lines(figures), ""]
+    about = ", ".join(f"{name} {value}" for name, value in _facts(figures).items())
+    lines = [f"# {_title(figures)}", "", f"{about}. Measured on {figures.provenance.date}.", ""]
     for table in evaluation_tables(figures):
         lines += [f"## {table.title}", "", _line(table.head), _line(["---", *["---:"] * (len(table.head) - 1)])]
         lines += [_line(row) for row in table.rows]
         lines += ["", *([table.note, ""] if table.note else [])]
-    if figures["remarks"]:
-        lines += ["## Remarks", "", *(f"- {remark}" for remark in figures["remarks"]), ""]
+    if figures.remarks:
+        lines += ["## Remarks", "", *(f"- {remark}" for remark in figures.remarks), ""]
     return "\n".join(lines)
 
 
-def write_evaluation_page(path: str | os.PathLike[str], figures: Figures, molecules: Sequence[str]) -> None:
+def write_evaluation_page(path: str | os.PathLike[str], figures: EvaluationFigures, molecules: Sequence[str]) -> None:
     """Write the page; a file of this name is replaced in one step or left as it was.
 
     Parameters
     ----------
-    path
-        The HTML file; its folder must exist.
-    figures
-        What was found.
+    path, figures
+        The HTML file, whose folder must exist, and what :func:`grammar_rae.evaluation.evaluate` found.
     molecules
-        Draws to show; the first of them are.
+        The draws; the page shows the first of them.
 
     Raises
     ------
@@ -58,84 +58,77 @@ def write_evaluation_page(path: str | os.PathLike[str], figures: Figures, molecu
         When the folder does not exist or the file cannot be written.
     """
     charts = []
-    for name, curves in figures["distributions"].items():
+    for name, found in figures.distributions.items():
         title, axis = _AXES[name]
-        sides = {side: (curves["x"], curve) for side, curve in curves.items() if side != "x"}
+        sides = {side: (found.x, heights) for side, heights in found.sides.items()}
         charts.append(line_chart(sides, title=title, x_label=axis))
     write_page(
         path,
         title=_title(figures),
         molecules=list(molecules[:MOST_DRAWN]),
         facts=_facts(figures),
-        remarks=figures["remarks"],
+        remarks=figures.remarks,
         tables=evaluation_tables(figures),
         charts=charts,
         heading="Distributions",
     )
 
 
-def _title(figures: Figures) -> str:
-    return f"Evaluation of {figures['recipe']} against {figures['reference']}"
+def _title(figures: EvaluationFigures) -> str:
+    return f"Evaluation of {figures.recipe} against {figures.reference}"
 
 
-def _facts(figures: Figures) -> dict[str, str | int | float]:
-    draws = figures["moses"]
+def _facts(figures: EvaluationFigures) -> dict[str, str | int | float]:
+    draws = figures.moses.draws
     facts: dict[str, str | int | float] = {
-        "draws": f"{draws['attempts']:,}",
-        "valid": _share(draws["validity"]),
-        "novel": _share(draws.get("novelty")),
-        "copies of training molecules": _share(draws.get("training_copies")),
-        "constraint": figures["constraint"],
-        "temperature": figures["temperature"],
-        **({"top-p": figures["top_p"]} if figures.get("top_p", 1) < 1 else {}),
-        **({"smoothing": figures["smoothing"]} if figures.get("smoothing") else {}),
-        "density": figures["density"],
-        "seed": figures["seed"],
+        "draws": f"{draws.attempts:,}",
+        "valid": _share(draws.validity),
+        "novel": _share(draws.novelty),
+        "copies of training molecules": _share(draws.training_copies),
+        "constraint": figures.constraint,
+        "temperature": figures.temperature,
+        **({"top-p": figures.top_p} if figures.top_p < 1 else {}),
+        **({"smoothing": figures.smoothing} if figures.smoothing else {}),
+        "density": figures.density,
+        "seed": figures.seed,
     }
-    for name, row in draws.get("references", {}).items():
-        facts[f"FCD to {name}"] = f"{_number(row['fcd'])} (floor {_number(row['fcd_floor'])})"
+    for name, row in figures.moses.references.items():
+        facts[f"FCD to {name}"] = f"{_number(row.fcd)} (floor {_number(row.fcd_floor)})"
     return facts
 
 
-def _facts_as_lines(figures: Figures) -> list[str]:
-    about = ", ".join(f"{name} {value}" for name, value in _facts(figures).items())
-    return [f"{about}. Measured on {figures['date']}."]
-
-
-def _draws(figures: Figures) -> Table:
-    sets = {"draws": figures["moses"], "training set": figures.get("baseline")}
-    sets = {name: row for name, row in sets.items() if row}
-    names = {
-        "valid": ("validity", _share),
-        "different, of the first 1,000 valid": ("unique@1000", _number),
-        "different, of the first 10,000 valid": ("unique@10000", _number),
-        "novel, of the different": ("novelty", _share),
-        "copies of training molecules, of the valid": ("training_copies", _share),
-        "passing the filters": ("filters", _share),
-        "IntDiv": ("int_div", _number),
-        "IntDiv2": ("int_div2", _number),
-    }
-    rows = [[label, *(told(row.get(key)) for row in sets.values())] for label, (key, told) in names.items()]
-    note = "Draws are raw: none was rejected. Figures below the first are of the valid ones, as MOSES takes them."
+def _draws(figures: EvaluationFigures) -> Table:
+    sets = {"draws": figures.moses} | ({"training set": figures.baseline} if figures.baseline is not None else {})
+    every = sets.values()
+    rows = [
+        ["valid", *(_share(one.draws.validity) for one in every)],
+        ["different, among the first 1,000 valid", *(_number(one.unique_at_1000) for one in every)],
+        ["different, among the first 10,000 valid", *(_number(one.unique_at_10000) for one in every)],
+        ["novel, among the different", *(_share(one.draws.novelty) for one in every)],
+        ["copies of training molecules, among the valid", *(_share(one.draws.training_copies) for one in every)],
+        ["passing the filters", *(_share(one.filters) for one in every)],
+        ["IntDiv", *(_number(one.int_div) for one in every)],
+        ["IntDiv2", *(_number(one.int_div2) for one in every)],
+    ]
+    note = "No draw was rejected. Figures below the first describe the valid draws, as in MOSES."
     return Table("MOSES: the set itself", ["", *sets], rows, note)
 
 
-def _constraints(figures: Figures) -> Table:
+def _constraints(figures: EvaluationFigures) -> Table:
     rows = [
-        [
-            name,
-            f"{row['attempts']:,}",
-            *(_share(row.get(key)) for key in ("validity", "unique", "novelty", "training_copies")),
-        ]
-        for name, row in figures["constraints"].items()
+        [name, _count(row.attempts), *map(_share, (row.validity, row.unique, row.novelty, row.training_copies))]
+        for name, row in figures.constraints.items()
     ]
     head = ["constraint", "draws", "valid", "different", "novel", "copies"]
-    note = "Different, and copies of training molecules: of the valid draws. Novel: of the different molecules."
+    note = (
+        "Different molecules, and copies of training molecules, are shares of the valid draws; novel molecules are a "
+        "share of the different ones."
+    )
     return Table("Raw validity under each constraint", head, rows, note)
 
 
-def _references(figures: Figures) -> Table:
-    baseline = (figures.get("baseline") or {}).get("references", {})
+def _references(figures: EvaluationFigures) -> Table:
+    baseline = {} if figures.baseline is None else figures.baseline.references
     names: dict[str, tuple[str, Callable[[Any], str]]] = {
         "molecules": ("molecules", _count),
         "FCD": ("fcd", _number),
@@ -149,12 +142,12 @@ def _references(figures: Figures) -> Table:
         "W1 of QED": ("qed", _number),
         "W1 of weight": ("weight", _number),
     }
-    columns: dict[str, Figures] = {}
-    for name, row in figures["moses"]["references"].items():
+    columns = {}
+    for name, row in figures.moses.references.items():
         columns[f"draws, {name}"] = row
         if name in baseline:
             columns[f"training set, {name}"] = baseline[name]
-    rows = [[label, *(told(row[key]) for row in columns.values())] for label, (key, told) in names.items()]
+    rows = [[label, *(show(getattr(one, key)) for one in columns.values())] for label, (key, show) in names.items()]
     note = (
         "FCD falls with the number of molecules. Its floor is the distance between molecules of the reference, drawn "
         "at random, and the rest of it: as many as there are valid draws, at most half of the reference."
@@ -162,40 +155,39 @@ def _references(figures: Figures) -> Table:
     return Table("MOSES: against the reference", ["", *columns], rows, note)
 
 
-def _guacamol(found: Figures) -> Table:
-    names = {
-        "validity": "validity",
-        "uniqueness": "uniqueness",
-        "novelty": "novelty",
-        "KL divergence score": "kl_score",
-        "FCD score": "fcd_score",
-        "FCD to the training set": "fcd",
-        "FCD's floor": "fcd_floor",
-    }
-    rows = [[label, _number(found[key])] for label, key in names.items()]
-    rows.append(["copies of training molecules, of the valid", _share(found["training_copies"])])
-    rows.append(["draws needed", f"{found['attempts']:,}"])
-    note = (
-        "Against the training set, without stereochemistry. Uniqueness and novelty are shares of the molecules that "
-        "were asked for; where ten times as many draws do not hold them, what is missing counts against the model."
-    )
-    return Table(f"GuacaMol: {found['n']:,} molecules", ["", "draws"], rows, note)
-
-
-def _reconstruction(found: Figures) -> Table:
+def _guacamol(found: GuacaMol) -> Table:
     rows = [
-        ["molecules", f"{found['molecules']:,}"],
-        ["refused by the codec", f"{found['refused']:,}"],
-        ["exact, the likeliest text of each code", _share(found["greedy"])],
+        ["validity", _number(found.validity)],
+        ["uniqueness", _number(found.uniqueness)],
+        ["novelty", _number(found.novelty)],
+        ["KL divergence score", _number(found.kl_score)],
+        ["FCD score", _number(found.fcd_score)],
+        ["FCD to the training set", _number(found.fcd)],
+        ["FCD's floor", _number(found.fcd_floor)],
+        ["copies of training molecules, among the valid", _share(found.training_copies)],
+        ["draws needed", _count(found.attempts)],
     ]
-    note = "The likeliest: of all molecules; one that the codec refuses counts as not reconstructed."
-    if "sampled" in found:
-        rows.append(["exact, drawn", _share(found["sampled"])])
+    note = (
+        "Against the training set, without stereochemistry. Uniqueness and novelty are shares of the number of "
+        "molecules wanted; where ten times as many draws do not hold them, the missing ones count against the model."
+    )
+    return Table(f"GuacaMol: {found.n:,} molecules", ["", "draws"], rows, note)
+
+
+def _reconstruction(found: Reconstruction) -> Table:
+    rows = [
+        ["molecules", _count(found.molecules)],
+        ["refused by the codec", _count(found.refused)],
+        ["exact, the likeliest text of each code", _share(found.greedy)],
+    ]
+    note = "The likeliest text: a share of all molecules; those that the codec refuses count as not reconstructed."
+    if found.sampled is not None:
+        rows.append(["exact, drawn", _share(found.sampled)])
         note += (
-            f" Drawn: of {found['sampled_molecules']:,} that the codec takes, each encoded {found['encodings']} times "
-            f"with the encoder's noise and decoded {found['decodings']} times at temperature 1."
+            f" Drawn: {found.sampled_molecules:,} molecules that the codec takes, each encoded {found.encodings} times "
+            f"with the encoder's noise and decoded {found.decodings} times at temperature 1."
         )
-    return Table(f"Reconstruction of {found['reference']}", ["", ""], rows, note)
+    return Table(f"Reconstruction of {found.reference}", ["", ""], rows, note)
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -203,11 +195,11 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2%}"
+    return "-" if value is None or math.isnan(value) else f"{value:.2%}"
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
+    return "-" if value is None or math.isnan(value) else f"{value:.4g}"
 
 
 def _count(value: int) -> str:

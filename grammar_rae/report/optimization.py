@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from grammar_rae.optimization import Optimization
 
 MOST_REASONS = 3
-"""Reasons of failure that are told, at most; the history has them all."""
+"""The largest number of reasons of failure that are shown; the history has them all."""
 
 
 def write_optimization_report(
@@ -30,11 +30,11 @@ def write_optimization_report(
     result
         What :func:`grammar_rae.optimization.optimize` returned.
     n
-        Texts to show, at most: the best ones, or the Pareto front of several scores.
+        The largest number of texts to show: the best ones, or the Pareto front of several scores.
     kind
         ``"molecules"`` draws the texts as SMILES, ``"text"`` shows them as they are (expressions).
     title
-        Of the page.
+        The title of the page.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def _facts(result: "Optimization") -> dict[str, str | int | float]:
         "data": len(result.initial.dropna(subset=result.scores)),
         "strategy": settings["strategy"],
         "seed": settings["seed"],
-        "decodings a point": settings["decodings"],
+        "decodings per point": settings["decodings"],
         "codes decoded": int(result.decoded["decoded"].sum()),
         "constraint": settings["constraint"] or "the model's own",
     }
@@ -86,8 +86,8 @@ def _facts(result: "Optimization") -> dict[str, str | int | float]:
         )
     for label, counts in (("without a value", result.failures), ("left out of the data", result.left_out)):
         if counts:
-            told = [f"{reason} ({count})" for reason, count in list(counts.items())[:MOST_REASONS]]
-            facts[label] = ", ".join([*told, *(["and others"] if len(counts) > MOST_REASONS else [])])
+            shown = [f"{reason} ({count})" for reason, count in list(counts.items())[:MOST_REASONS]]
+            facts[label] = ", ".join([*shown, *(["and others"] if len(counts) > MOST_REASONS else [])])
     return facts
 
 

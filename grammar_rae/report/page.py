@@ -1,4 +1,4 @@
-"""The report's page: a Jinja template that escapes what it is given, with its style inside."""
+"""The report's page: a Jinja template that escapes its input, with its style inside."""
 
 from functools import cache
 

@@ -1,8 +1,8 @@
-"""Scores: what a text is worth, as a number.
+"""Scores: how good a text is, as a number.
 
 ``SCORES`` is the table; a new score is one row. A score's function takes one text and raises
 :class:`~grammar_rae.errors.TextError` where the text has no such number. :func:`get_score` makes a score of a name, of
-a name with a parameter, or of any function of one text; :func:`evaluate` asks it about many texts, and tells why some
+a name with a parameter, or of any function of one text; :func:`evaluate` computes it for many texts, and says why some
 have no value.
 """
 
@@ -18,9 +18,22 @@ from grammar_rae.errors import InputError, TextError, UnknownNameError
 from grammar_rae.expressions import GRID
 from grammar_rae.expressions import evaluate as evaluate_expression
 from grammar_rae.scores.base import Score, StandardizedSum
-from grammar_rae.scores.evaluation import Evaluations, as_list, evaluated
+from grammar_rae.scores.classifiers import Classifier
+from grammar_rae.scores.evaluation import Evaluations, as_list, evaluate_function
+from grammar_rae.scores.suites import SUITES
 
-__all__ = ["SCORES", "TARGET", "ZINC250K", "Evaluations", "Score", "StandardizedSum", "evaluate", "get_score", "score"]
+__all__ = [
+    "SCORES",
+    "SUITES",
+    "TARGET",
+    "ZINC250K",
+    "Evaluations",
+    "Score",
+    "StandardizedSum",
+    "evaluate",
+    "get_score",
+    "score",
+]
 
 #: The function that searches among expressions look for (Kusner, Paige and Hernández-Lobato, ICML 2017).
 TARGET = "1/3+x+sin(x*x)"
@@ -42,7 +55,7 @@ ZINC250K = {
 def get_score(
     what: str | Score | Callable[[str], float], constants: Mapping[str, Mapping[str, float]] | None = None
 ) -> Score:
-    """A score, from what a user may call one.
+    """The score of a name or a function.
 
     Parameters
     ----------
@@ -59,6 +72,8 @@ def get_score(
         When a name is not in the table.
     InputError
         When the score has no parameter, or the parameter or the constants do not fit.
+    DataError
+        When the score is a trained classifier that this installation lacks.
     """
     if isinstance(what, Score):
         found = what
@@ -70,7 +85,7 @@ def get_score(
         found = Score(name, what, True, " ".join((named.__doc__ or "a function of one text").split("\n\n")[0].split()))
     else:
         raise InputError(
-            "this is no score",
+            "this is not a score",
             received=f"{what!r}, a {type(what).__name__}",
             expected="a name, a Score or a function of one text",
         )
@@ -84,6 +99,8 @@ def _row(text: str) -> Score:
     if name not in SCORES:
         raise UnknownNameError("score", name, SCORES)
     row = SCORES[name]
+    if isinstance(row.function, Classifier):
+        row.function.path()  # so that a missing file is reported before any work
     if not equals:
         return row
     if row.with_parameter is None:
@@ -96,7 +113,7 @@ def evaluate(
 ) -> Evaluations:
     """The values of one score for N texts, whatever its function does to some of them.
 
-    Any exception of the function, and any result that is no finite number, is a failure of that text, with its reason.
+    An exception of the function, or a result that is not a finite number, is a failure of that text, with its reason.
     Only KeyboardInterrupt and SystemExit pass.
 
     Parameters
@@ -104,7 +121,7 @@ def evaluate(
     score
         What :func:`get_score` takes.
     texts
-        N texts; what is no text (None, where a decoding gave nothing) is a failure.
+        N texts; anything else (None, where a decoding gave nothing) is a failure.
     jobs
         Worker processes, -1 for one per processor core; useful where the function takes a millisecond or more.
     progress
@@ -115,7 +132,7 @@ def evaluate(
     InputError
         For ``jobs`` of 0, a single text in place of a list, or a function that cannot be sent to another process.
     """
-    return evaluated(get_score(score).function, texts, jobs, progress)
+    return evaluate_function(get_score(score).function, texts, jobs, progress)
 
 
 def score(texts: Iterable[str], names: Iterable[str]) -> dict[str, NDArray[np.float64]]:
@@ -131,8 +148,8 @@ def score(texts: Iterable[str], names: Iterable[str]) -> dict[str, NDArray[np.fl
     Returns
     -------
     dict
-        For each name, in the order given, an array (N,) of float64, with nan where a text has no such score (because it
-        is no molecule). An error that is not about the text is not caught.
+        For each name, in the order of ``names``, an array (N,) of float64, with nan where a text has no such score, for
+        example because it is not a molecule. An error that is not about the text is not caught.
 
     Raises
     ------
@@ -220,5 +237,6 @@ SCORES: dict[str, Score] = {
             f"log(1 + mean squared error, at most 1000 a point) to {TARGET}, or to the f of expression_error=f",
             with_parameter=_expression_error,
         ),
+        *(row for suite in SUITES.values() for row in suite.values()),
     )
 }

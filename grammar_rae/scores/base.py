@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from grammar_rae.errors import InputError
-from grammar_rae.scores.evaluation import Evaluations, evaluated, outcomes, to_number
+from grammar_rae.scores.evaluation import Evaluations, evaluate_function, outcomes, to_number
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Score:
     function
         One text -> one number. A :class:`StandardizedSum` makes the score one that standardises.
     higher_is_better
-        The direction in which an optimiser goes unless told otherwise.
+        The direction of an optimisation, unless it is set otherwise.
     with_parameter
         Where the score has a parameter: its text -> the function. ``function`` is then the one of the usual parameter.
     """
@@ -103,7 +103,7 @@ class Score:
             raise InputError(f"the score {self.name!r} has no constants", received=dict(constants))
         return replace(self, function=self.function.with_constants(constants))
 
-    def fitted(self, texts: Iterable[str], jobs: int = 1, progress: bool = False) -> "tuple[Score, Evaluations]":
+    def fit_constants(self, texts: Iterable[str], jobs: int = 1, progress: bool = False) -> "tuple[Score, Evaluations]":
         """The score with the constants of these N texts, and their values by it, in one pass over the texts.
 
         A score that does not standardise comes back as it is. The standard deviation is that of the N values (not of
@@ -116,7 +116,7 @@ class Score:
             When no text has the score, with the first reason; and as :func:`grammar_rae.scores.evaluate`.
         """
         if not isinstance(self.function, StandardizedSum):
-            return self, evaluated(self.function, texts, jobs, progress)
+            return self, evaluate_function(self.function, texts, jobs, progress)
         rows, failures = outcomes(partial(_terms, self.function.terms), texts, jobs, progress)
         known = [row for row in rows if row is not None]
         if not known:

@@ -1,4 +1,4 @@
-"""Asking a function about many texts, whatever it does to some of them."""
+"""A function's values for many texts, even if it fails for some of them."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,7 +30,7 @@ class Evaluations(NamedTuple):
     failures: list[tuple[int, str]]
 
 
-def evaluated(function: Callable[[str], Any], texts: Iterable[str], jobs: int, progress: bool) -> Evaluations:
+def evaluate_function(function: Callable[[str], Any], texts: Iterable[str], jobs: int, progress: bool) -> Evaluations:
     """The values of a function of one text; parameters and errors as in :func:`grammar_rae.scores.evaluate`."""
     values, failures = outcomes(partial(_value, function), texts, jobs, progress)
     return Evaluations(np.array([math.nan if value is None else value for value in values], np.float64), failures)
@@ -40,17 +40,19 @@ def _value(function: Callable[[str], Any], text: str) -> float:
     return to_number(function(text))
 
 
-def as_list(what: str, given: Iterable[str]) -> list[str]:
-    """The list, unless a single text was given in its place."""
-    if isinstance(given, str):
-        raise InputError(f"the {what} must be a list", received=repr(given), expected=f"[{given!r}]")
-    return list(given)
+def as_list(what: str, values: Iterable[str]) -> list[str]:
+    """The values as a list; a single text in place of a list is an error."""
+    if isinstance(values, str):
+        raise InputError(f"the {what} must be a list", received=repr(values), expected=f"[{values!r}]")
+    return list(values)
 
 
 def check_jobs(jobs: int) -> None:
     """Raise :class:`InputError` for a number of processes that there cannot be."""
     if jobs == 0 or jobs < -1:
-        raise InputError("there must be a process", received=f"jobs {jobs}", expected="jobs >= 1, or -1 for all")
+        raise InputError(
+            "the number of processes cannot be used", received=f"jobs {jobs}", expected="jobs >= 1, or -1 for all"
+        )
 
 
 def outcomes(
@@ -68,7 +70,7 @@ def outcomes(
     return results, failures
 
 
-def rows_of(
+def evaluate_rows(
     functions: Sequence[Callable[[str], Any]], texts: Sequence[str], jobs: int
 ) -> Iterator[list[tuple[float | None, str | None]]]:
     """For each text, as soon as it and those before it are ready: what each function gives, or None and the reason."""
@@ -88,15 +90,15 @@ def _attempts(call: Callable[[str], _T], texts: Sequence[str], jobs: int) -> Ite
 
 def _attempt(call: Callable[[str], _T], text: object) -> tuple[_T | None, str | None]:
     if not isinstance(text, str):
-        return None, f"a text was expected, not {_short(repr(text))}"
+        return None, f"a text was expected, not {_shorten(repr(text))}"
     try:
         return call(text), None
     except TextError as error:
-        return None, _short(error.message)
+        return None, _shorten(error.message)
     except _NoNumberError as error:
         return None, str(error)
     except Exception as error:  # a user's function may raise anything
-        return None, _short(f"{type(error).__name__}: {error}").removesuffix(":")
+        return None, _shorten(f"{type(error).__name__}: {error}").removesuffix(":")
 
 
 def _in_processes(call: Callable[[str], _T], texts: Sequence[str], jobs: int) -> Iterator[tuple[_T | None, str | None]]:
@@ -109,8 +111,8 @@ def _in_processes(call: Callable[[str], _T], texts: Sequence[str], jobs: int) ->
     except BrokenProcessPool as error:
         raise InputError(
             "a process ended while it computed the score",
-            received=_short(str(error)),
-            remedy="Use jobs=1 if memory ran out; a function that ends its process must be mended.",
+            received=_shorten(str(error)),
+            remedy="Use jobs=1 if memory ran out; a function that ends its process must be fixed.",
         ) from error
 
 
@@ -124,7 +126,7 @@ def _with_progress(pairs: Iterable[_T], total: int, progress: bool) -> Iterator[
 
 
 class _NoNumberError(Exception):
-    """A function gave something that is no finite number; its message is the reason."""
+    """A function returned something that is not a finite number; the message is the reason."""
 
 
 def to_number(value: Any) -> float:
@@ -140,14 +142,14 @@ def to_number(value: Any) -> float:
         value = value[()]
     # float() would read a text, and drop what is imaginary.
     if isinstance(value, str | bytes | complex | np.complexfloating):
-        raise _NoNumberError(f"the score gave {_short(repr(value))} where a number was expected")
+        raise _NoNumberError(f"the score gave {_shorten(repr(value))} where a number was expected")
     number = float(value)
     if not math.isfinite(number):
         raise _NoNumberError("the score is not a number" if math.isnan(number) else "the score is infinite")
     return number
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     """One line for a table of failures."""
     line = " ".join(text.split())
     return line if len(line) <= 200 else f"{line[:197]}..."

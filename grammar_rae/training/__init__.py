@@ -1,13 +1,13 @@
 """The training loop: one for every model, on Lightning Fabric (CPU, CUDA, bfloat16, one process or several).
 
-It knows of a model only ``autoencoder(x, generator) -> losses`` and of a data set only ``len``, ``batch(indices)`` and,
+From a model it needs only ``autoencoder(x, generator) -> losses``, and from a data set ``len``, ``batch(indices)`` and,
 where they exist, ``lengths`` and ``fingerprint``.
 """
 
 from grammar_rae.training.batches import DataSet, plan_batches
 from grammar_rae.training.callbacks import Callback, History, ProgressBar, TrainingState
 from grammar_rae.training.loop import fit
-from grammar_rae.training.machine import bfloat16_units, is_main_process, release_memory
+from grammar_rae.training.machine import has_bfloat16, is_main_process, release_memory
 from grammar_rae.training.schedules import SCHEDULES
 from grammar_rae.training.settings import OPTIMIZERS, PRECISIONS, TrainingSettings
 
@@ -21,8 +21,8 @@ __all__ = [
     "ProgressBar",
     "TrainingSettings",
     "TrainingState",
-    "bfloat16_units",
     "fit",
+    "has_bfloat16",
     "is_main_process",
     "plan_batches",
     "release_memory",

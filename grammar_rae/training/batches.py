@@ -1,4 +1,4 @@
-"""Which rows make up which batch."""
+"""Batches of rows."""
 
 from typing import Any, Protocol
 
@@ -6,30 +6,34 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from grammar_rae.facts import Described
+
 
 class DataSet(Protocol):
-    """What the loop needs of a data set; ``lengths`` (N,) and ``fingerprint`` (a string) are used where they exist."""
+    """The interface of a data set; ``lengths`` (N,) and ``fingerprint`` (a string) are used where they exist."""
 
     def __len__(self) -> int: ...
 
-    def batch(self, indices: NDArray[np.int64], /) -> Tensor: ...
+    def batch(self, indices: NDArray[np.int64], /) -> Tensor | Described:
+        """The rows of some indices."""
+        ...
 
 
 def plan_batches(
     rows: int, batch_size: int, seed: int, epoch: int, lengths: NDArray[Any] | None = None, smallest: int = 2
 ) -> list[NDArray[np.int64]]:
-    """The batches of one epoch: every row once, shuffled, rows of like length together where there are lengths.
+    """Plan the batches of one epoch: every row once, shuffled, rows of similar lengths together.
 
     Parameters
     ----------
     lengths
-        (N,) Within pools of 50 batches the rows are sorted by length, so that little of a batch is padding; then the
-        batches are shuffled.
+        The lengths (N,) of the rows. Rows are sorted by length within pools of 50 batches, so that batches need little
+        padding; then the batches are shuffled.
     smallest
-        A rest of fewer rows joins another batch: batch normalisation cannot work on one row, and every process needs
+        A remainder of fewer rows joins another batch: batch normalisation needs more than one row, and every process
         at least one.
     """
-    # Two draws of one generator: the order of the rows, then that of the batches.
+    # The generator draws the order of the rows, then that of the batches.
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(rows)
     batches: list[NDArray[np.int64]] = []

@@ -1,4 +1,4 @@
-"""What a training shows of itself while it runs: its history, its state, and callbacks such as the progress bar."""
+"""The history and the state of a training, and callbacks such as the progress bar."""
 
 import time
 from collections.abc import Mapping
@@ -14,15 +14,15 @@ LOSSES = ("loss", "reconstruction", "latent", "penalty", "exact")
 
 @dataclass
 class History:
-    """What happened in a training; every part is something that JSON can hold.
+    """The history of a training; every part is JSON-compatible.
 
     Attributes
     ----------
     rows
         One every few seconds and one at every validation, with the columns ``step``, ``epoch`` (of that step, from 1),
-        ``seconds`` (trained in all, resumes and validation included), ``rate`` (training items a second since the row
-        before, over all processes; the time of validations is not in it), ``loss``, ``reconstruction``, ``latent``,
-        ``penalty``, ``exact`` (means over the items trained since the row before; None if there were none),
+        ``seconds`` (trained in total, resumes and validation included), ``rate`` (training items per second since the
+        previous row, over all processes, without the time of validations), ``loss``, ``reconstruction``, ``latent``,
+        ``penalty``, ``exact`` (means over the items trained since the previous row; None without any),
         ``validation_loss``, ``validation_exact`` (None in rows between validations) and ``learning_rate`` (of that
         step).
     best_step
@@ -42,7 +42,7 @@ class History:
         return rows[-1] if rows else None
 
     def validations(self) -> "History":
-        """The same with the rows of validations alone."""
+        """The same history with only the rows of validations."""
         return replace(self, rows=[row for row in self.rows if row["validation_loss"] is not None])
 
     def to_dict(self) -> dict[str, Any]:
@@ -51,17 +51,18 @@ class History:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "History":
+        """Rebuild a history from :meth:`to_dict`."""
         return cls([dict(row) for row in values["rows"]], values["best_step"], values["stopped"])
 
 
 @dataclass
 class TrainingState:
-    """Where a running training is, for callbacks to read (not to change).
+    """The state of a running training, for callbacks to read but not to change.
 
     ``step`` counts optimiser steps from the start, resumes included; ``epoch`` counts finished epochs and ``position``
     the steps inside the present one, of ``epoch_steps``; ``seconds`` is the time trained so far; ``progress`` in [0, 1]
     the share of the training that is done; ``recent`` the latest means of the losses (names in :data:`LOSSES`), empty
-    before the first step; ``rate`` in items a second.
+    before the first step; ``rate`` in items per second.
     """
 
     autoencoder: nn.Module
@@ -84,29 +85,29 @@ class TrainingState:
 
     @property
     def seconds_left(self) -> float | None:
-        """An estimate of the time to go, or None when there is nothing to estimate it from."""
+        """An estimate of the remaining time, or None at the start."""
         return self.seconds * (1.0 - self.progress) / self.progress if self.progress > 0.0 else None
 
 
 class Callback:
-    """Three moments of a training, to be overridden as needed. Only the first process calls them.
+    """The base of callbacks: override what you need. Only the first process calls them.
 
-    A KeyboardInterrupt raised in one ends the training like Ctrl-C: at a whole step, with its state saved. Any other
-    exception ends it at once.
+    A KeyboardInterrupt in a callback ends the training as Ctrl-C does, after a complete step and with its state saved.
+    Any other exception ends it at once.
     """
 
     def on_step(self, state: TrainingState) -> None:
-        """After every step of the optimiser."""
+        """Called after every step of the optimiser."""
 
     def on_validation(self, state: TrainingState) -> None:
-        """After every validation; its row is the last of ``state.history.rows``."""
+        """Called after every validation; its row is the last of ``state.history.rows``."""
 
     def on_end(self, state: TrainingState) -> None:
-        """Once, however the training ends."""
+        """Called once, however the training ends."""
 
 
 class ProgressBar(Callback):
-    """One line: loss, exact reconstruction, items a second, and the time left.
+    """One line with loss, exact reconstruction, items per second, and the time left.
 
     Parameters
     ----------
@@ -120,15 +121,18 @@ class ProgressBar(Callback):
         self._shown = 0.0
 
     def on_step(self, state: TrainingState) -> None:
+        """Update the line, unless it was updated recently."""
         now = time.monotonic()
         if now - self._shown >= self.every:
             self._shown = now
             self._show(state)
 
     def on_validation(self, state: TrainingState) -> None:
+        """Update the line."""
         self._show(state)
 
     def on_end(self, state: TrainingState) -> None:
+        """Close the line."""
         if self._bar is not None:
             self._show(state)
             self._bar.close()
@@ -146,9 +150,9 @@ class ProgressBar(Callback):
 
 
 def describe(state: TrainingState) -> str:
-    """The state in a few words, for a progress bar or a log line."""
+    """Describe the state in a few words, for a progress bar or a log line."""
     parts = []
-    # Hardly an image is ever reconstructed to the last pixel: there, losses tell more.
+    # Images are hardly ever reconstructed to the last pixel; for them, losses say more.
     if state.recent:
         exact = f", exact {state.recent['exact']:.1%}" if state.recent["exact"] else ""
         parts.append(f"loss {state.recent['loss']:.4g}{exact}")

@@ -80,11 +80,11 @@ def fit(
     """
     for name, data in (("training", train_set), ("validation", validation_set)):
         if len(data) < 1:
-            raise InputError(f"the {name} set is empty", expected="at least one row", remedy="Give more data.")
+            raise InputError(f"the {name} set is empty", expected="at least one row", remedy="Use more data.")
     if resume and folder is None:
-        raise InputError("there is nothing to resume without a folder", remedy="Give the folder of the first training.")
+        raise InputError("resuming needs a folder", remedy="Pass the folder of the first training.")
     if len(train_set) < settings.devices:
-        raise InputError("there are fewer rows than devices", received=len(train_set), expected=settings.devices)
+        raise InputError("fewer rows than devices", received=len(train_set), expected=settings.devices)
     if not any(parameter.requires_grad for parameter in autoencoder.parameters()):
         raise InputError("the autoencoder has no parameters to train")
     home = next(autoencoder.parameters()).device
@@ -294,7 +294,7 @@ class _Run:
         return TrainingError(
             f"the {what} is not a finite number at step {step}, in epoch {self.state.epoch + 1}",
             where=kept,
-            remedy="Lower learning_rate, or raise warmup_steps, and look for extreme values in the data.",
+            remedy="Lower learning_rate, or raise warmup_steps, and check the data for extreme values.",
         )
 
     def _mean(self, values: Tensor) -> Tensor:
@@ -382,7 +382,7 @@ class _Run:
         self.validated, self.validated_at = state.step, state.seconds
         if result[0] < self.best_loss:
             self.best_loss, self.best, state.history.best_step = result[0], shown, state.step
-        self.schedule.validated(result[0])
+        self.schedule.observe(result[0])
         self.validation_seconds = state.seconds - began
         self._add_row(result)
         self._tell("on_validation")
@@ -449,7 +449,7 @@ class _Run:
         assert self.folder is not None
         meta, tensors = resume.read(self.folder, self.identity, self.autoencoder)
         state = self.state
-        with resume.as_written(self.folder):
+        with resume.require_format(self.folder):
             position = meta["position"]
             state.step, state.epoch, state.position = (int(position[key]) for key in ("step", "epoch", "position"))
             state.seconds = float(position["seconds"])

@@ -1,4 +1,4 @@
-"""The state of a training on the disk, and whether it is the one to go on with."""
+"""The saved state of a training, and whether it belongs to the training to resume."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -16,11 +16,11 @@ from grammar_rae.training.settings import FREE, TrainingSettings
 
 GROUPS = ("weights", "best", "optimizer")
 
-_REMEDY = "Resume with the same model, settings and data, or train anew in another folder."
+_REMEDY = "Resume with the same model, settings and data, or start a new training in another folder."
 
 
 def identity(settings: TrainingSettings, sets: tuple[DataSet, DataSet], same: Mapping[str, Any]) -> dict[str, Any]:
-    """What must be the same when a training is resumed, as JSON holds it."""
+    """What must be equal when a training is resumed, JSON-compatible."""
     agreed: dict[str, Any] = json.loads(json.dumps(dict(same)))
     found = agreed | {name: value for name, value in asdict(settings).items() if name not in FREE}
     for name, data in zip(("training", "validation"), sets, strict=True):
@@ -32,19 +32,19 @@ def identity(settings: TrainingSettings, sets: tuple[DataSet, DataSet], same: Ma
 def read(
     folder: Path, mine: Mapping[str, Any], autoencoder: nn.Module
 ) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
-    """The saved state, if it is of a training with the identity ``mine`` and of this autoencoder.
+    """Read the saved state of a training with the identity ``mine`` and of this autoencoder.
 
     Raises
     ------
     TrainingError
-        When there is no training to resume, or it is another one.
+        When there is no training to resume, or only another one.
     CheckpointError
         When the state is damaged.
     """
     if not checkpoint.exists(folder):
-        raise TrainingError("there is no training to resume", where=str(folder), remedy="Train without resume first.")
+        raise TrainingError("no training to resume", where=str(folder), remedy="Train without resume first.")
     meta, tensors = checkpoint.load(folder, require=GROUPS)
-    with as_written(folder):
+    with require_format(folder):
         _compare(mine, meta["identity"], folder)
         for group in ("weights", "best"):
             if group == "weights" or tensors[group]:  # there is no best before the first validation
@@ -53,13 +53,13 @@ def read(
 
 
 @contextmanager
-def as_written(folder: Path) -> Iterator[None]:
-    """Read what a file says; if that is not what :mod:`loop` writes, say so in a CheckpointError."""
+def require_format(folder: Path) -> Iterator[None]:
+    """Turn errors about the content of a state into a CheckpointError."""
     try:
         yield
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
-            f"the state of the training is not what this package writes ({type(error).__name__}: {error})",
+            f"the saved training state is not in the expected format ({type(error).__name__}: {error})",
             where=str(folder),
             remedy="Train again, in another folder.",
         ) from error
@@ -73,7 +73,7 @@ def _compare(mine: Mapping[str, Any], saved: Mapping[str, Any], folder: Path) ->
     for name in sorted(mine.keys() | saved.keys()):
         if name not in saved or name not in mine or saved[name] != mine[name]:
             raise TrainingError(
-                f"the training to resume is another one: its {name} differs",
+                f"cannot resume another training: its {name} differs",
                 received=repr(mine.get(name, "none")),
                 expected=repr(saved.get(name, "none")),
                 where=str(folder),

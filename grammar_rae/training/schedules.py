@@ -11,41 +11,44 @@ from grammar_rae.errors import UnknownNameError
 
 
 class Schedule(Protocol):
-    """What the training loop needs of a schedule."""
+    """The interface of a schedule."""
 
     def factor(self, progress: float) -> float:
-        """The factor in [0, 1] on the peak rate when the share ``progress`` in [0, 1] of the training is done."""
+        """The factor in [0, 1] on the peak rate when a share ``progress`` in [0, 1] of the training is done."""
 
-    def validated(self, loss: float) -> None:
-        """Hear of a new validation loss."""
+    def observe(self, loss: float) -> None:
+        """Observe a new validation loss."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What to keep for a resumed training, as JSON can hold it."""
+        """The state to save for a resumed training, JSON-compatible."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` gave."""
+        """Restore the state of :meth:`state_dict`."""
 
 
 class Constant:
     """The peak rate throughout."""
 
     def factor(self, progress: float) -> float:
+        """See :meth:`Schedule.factor`."""
         return 1.0
 
-    def validated(self, loss: float) -> None:
-        pass
+    def observe(self, loss: float) -> None:
+        """See :meth:`Schedule.observe`."""
 
     def state_dict(self) -> dict[str, Any]:
+        """See :meth:`Schedule.state_dict`."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        pass
+        """See :meth:`Schedule.load_state_dict`."""
 
 
 class Cosine(Constant):
     """Half a cosine from the peak to zero: ``(1 + cos(pi * progress)) / 2`` (Loshchilov and Hutter, ICLR 2017)."""
 
     def factor(self, progress: float) -> float:
+        """See :meth:`Schedule.factor`."""
         return 0.5 * (1.0 + math.cos(math.pi * min(1.0, max(0.0, progress))))
 
 
@@ -60,11 +63,12 @@ class Trapezoid(Constant):
         self.tail = tail
 
     def factor(self, progress: float) -> float:
+        """See :meth:`Schedule.factor`."""
         return min(1.0, (1.0 - min(1.0, max(0.0, progress))) / self.tail)
 
 
 class Plateau:
-    """Multiply by ``decay`` after ``patience`` validations in a row without a new best loss, and count anew."""
+    """Multiply by ``decay`` after ``patience`` validations in a row without a new best loss, then start again."""
 
     def __init__(self, decay: float = 0.5, patience: int = 5) -> None:
         self.decay = decay
@@ -74,9 +78,11 @@ class Plateau:
         self.waited = 0
 
     def factor(self, progress: float) -> float:
+        """See :meth:`Schedule.factor`."""
         return self.scale
 
-    def validated(self, loss: float) -> None:
+    def observe(self, loss: float) -> None:
+        """See :meth:`Schedule.observe`."""
         self.waited = 0 if loss < self.best else self.waited + 1
         self.best = min(self.best, loss)
         if self.waited >= self.patience:
@@ -84,18 +90,20 @@ class Plateau:
             self.waited = 0
 
     def state_dict(self) -> dict[str, Any]:
+        """See :meth:`Schedule.state_dict`."""
         # JSON has no infinity.
         best = self.best if math.isfinite(self.best) else None
         return {"scale": self.scale, "best": best, "waited": self.waited}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See :meth:`Schedule.load_state_dict`."""
         self.scale = float(state["scale"])
         self.best = math.inf if state["best"] is None else float(state["best"])
         self.waited = int(state["waited"])
 
 
 def schedule(name: str, decay: float = 0.5, patience: int = 5) -> Schedule:
-    """The schedule of this name, at its start; ``decay`` and ``patience`` are for those that wait for a plateau.
+    """Build the schedule of a name; ``decay`` and ``patience`` are options of "plateau".
 
     Raises
     ------

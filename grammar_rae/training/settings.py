@@ -1,4 +1,4 @@
-"""How to train: one frozen object, checked when it is made."""
+"""The settings of a training: one frozen object, checked when it is built."""
 
 import math
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from grammar_rae.training.schedules import schedule
 OPTIMIZERS: dict[str, type[torch.optim.Adam]] = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
 PRECISIONS = ("auto", "32-true", "bf16-mixed")
 
-# What may differ when a training is resumed: how long it goes on, where it runs, how often it looks up, and what it
-# averages, which changes no step.
+# What may differ when a training is resumed: its length, its machine, its intervals, and what it averages, which
+# changes no step.
 FREE = {
     "epochs",
     "time_limit",
@@ -29,20 +29,20 @@ FREE = {
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """How to train.
+    """The settings of a training.
 
     Parameters
     ----------
     epochs, time_limit
-        When to stop: after so many passes, or so many seconds (validation included, summed over resumes), whichever
-        comes first. One of them must be given.
+        When to stop: after this number of passes or of seconds (validation included, summed over resumes), whichever
+        comes first. At least one is required.
     batch_size
-        Rows a step, over all processes together, so that the number of devices does not change the training.
+        Rows per step, over all processes together, so that the number of devices does not change the training.
     learning_rate, warmup_steps, schedule, minimum_rate
         The peak rate, reached linearly over the first steps; then a row of ``SCHEDULES`` ("cosine" follows the larger
-        of the shares of steps and time that are done); never below ``minimum_rate``.
+        of the completed shares of steps and time), but never less than ``minimum_rate``.
     plateau_factor, plateau_patience
-        For "plateau": the factor on the rate after so many validations without a better loss.
+        For "plateau": the factor on the rate, and the number of validations without a better loss before it applies.
     optimizer, weight_decay, gradient_clip
         A row of ``OPTIMIZERS``; the decay is decoupled in "adamw", an L2 term in "adam"; the norm to which gradients
         are clipped, or None.
@@ -54,7 +54,7 @@ class TrainingSettings:
     accelerator, devices, strategy
         As Lightning Fabric takes them; more than one device means DDP.
     seed
-        Of the order of the rows and the noise in the steps (0 or more).
+        The seed of the order of the rows and of the noise in the steps (0 or more).
     validate_every, checkpoint_every, log_every
         Seconds; ``validate_every=None`` validates once an epoch.
     """
@@ -83,7 +83,7 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         if self.epochs is None and self.time_limit is None:
-            raise InputError("a training needs an end", expected="epochs, time_limit or both")
+            raise InputError("a training needs a stopping criterion", expected="epochs, time_limit or both")
         for name in ("epochs", "batch_size", "devices", "plateau_patience"):
             self._check(name, whole=True, lowest=1)
         for name in ("warmup_steps", "seed"):
@@ -110,4 +110,4 @@ class TrainingSettings:
         if not good or value < lowest or (above and value == lowest):
             kind = "a whole number" if whole else "a number"
             limit = f"above {lowest}" if above else f"of at least {lowest}"
-            raise InputError(f"{name} cannot be used", received=repr(value), expected=f"{kind} {limit}")
+            raise InputError(f"invalid {name}", received=repr(value), expected=f"{kind} {limit}")

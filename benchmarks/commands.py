@@ -1,0 +1,199 @@
+"""The benchmarks that measure one thing, as commands."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks import options
+from grammar_rae.cli import arguments, files
+
+
+def text(
+    texts: arguments.Texts,
+    column: arguments.Column = None,
+    agreement: Annotated[int, typer.Option(help="The number of texts that NLTK's slow parser reads.")] = 1000,
+    seed: arguments.Seed = 0,
+    results: options.Results = None,
+) -> None:
+    """Parsing and encoding: speed, agreement, round trips.
+
+    Text to tokens beside RDKit's parser, derivations beside NLTK's, what comes back, lengths, and random decoding.
+    """
+    from benchmarks.text import run
+
+    _conclude(run(texts, column, seed, agreement), results, seed)
+
+
+def training(
+    texts: Annotated[Path, typer.Argument(help="A file, or the folder of an encoded data set.", show_default=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.", show_default=False)],
+    held_out: Annotated[
+        Path | None, typer.Option(help="A file of molecules that are not trained on.", show_default=False)
+    ] = None,
+    column: arguments.Column = None,
+    recipe: Annotated[str, typer.Option(help="A name from `grammar-rae list recipes`.")] = "molecules",
+    time_limit: arguments.TimeLimit = None,
+    epochs: arguments.Epochs = None,
+    n: Annotated[int, typer.Option("-n", help="The number of texts to draw.")] = 10_000,
+    rows: Annotated[int, typer.Option(help="The number of held-out texts to reconstruct.")] = 5_000,
+    seed: arguments.Seed = 0,
+) -> None:
+    """A training: rate, memory, reconstruction, validity."""
+    from benchmarks.training import run
+
+    row = run(
+        texts,
+        held_out,
+        output,
+        recipe=recipe,
+        time_limit=time_limit,
+        epochs=epochs,
+        samples=n,
+        test_rows=rows,
+        seed=seed,
+        column=column,
+    )
+    _conclude([row], output / "results.jsonl", seed)
+
+
+def profile(
+    data: Annotated[Path, typer.Argument(help="The folder of an encoded data set.", show_default=False)],
+    recipe: Annotated[str, typer.Option(help="A name from `grammar-rae list recipes`.")] = "molecules",
+    steps: Annotated[int, typer.Option(help="The number of steps that are timed.")] = 60,
+    seed: arguments.Seed = 0,
+    results: options.Results = None,
+) -> None:
+    """Where the time of a training step goes, on the CPU."""
+    from benchmarks.profile import run
+
+    _conclude(run(data, recipe, steps, seed), results, seed)
+
+
+def constraints(
+    texts: arguments.Texts,
+    column: arguments.Column = None,
+    constraint: Annotated[str, typer.Option(help="The constraint, measured beside the grammar alone.")] = "chemistry",
+    parts: Annotated[
+        str, typer.Option(help="The parts, for example random-logits,cost; without it all.", show_default=False)
+    ] = "",
+    model: Annotated[
+        Path | None, typer.Option("-m", "--model", help="The folder of a trained model.", show_default=False)
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(help="A file of molecules that the model was not trained on.", show_default=False),
+    ] = None,
+    draws: Annotated[int, typer.Option(help="The number of decodings of random logits.")] = 100_000,
+    n: Annotated[int, typer.Option("-n", help="The number of samples under each constraint.")] = 10_000,
+    seed: arguments.Seed = 0,
+    results: options.Results = None,
+) -> None:
+    """A constraint: guarantees, refusals, cost, samples.
+
+    What it guarantees, whether it forbids real molecules, what it costs, and, with a model and a reference, what it
+    does to samples. TEXTS are the molecules that the model was trained on.
+    """
+    from benchmarks.constraints import Setting, run
+    from grammar_rae.model import TextModel
+
+    trained = None if model is None else TextModel.load(model)
+    setting = Setting(texts, column, constraint, trained, reference, draws, n, seed)
+    for rows in run(setting, arguments.names(parts)):
+        _conclude(rows, results, seed)
+
+
+def iteration(
+    strategies: Annotated[str, typer.Option(help="The search strategies.")] = "paper,turbo,density",
+    codes: options.Codes = None,
+    n: Annotated[int, typer.Option("-n", min=2, help="The number of codes.")] = 250_000,
+    latent: options.LatentSize = 56,
+    batch: options.SearchBatch = 50,
+    seeds: Annotated[str, typer.Option(help="The random seeds, one iteration each.")] = "0,1",
+    results: options.Results = None,
+) -> None:
+    """The time of one iteration of a search.
+
+    The surrogate's fit to all codes, and the choice of the codes to decode next.
+    """
+    from benchmarks.iteration import run
+
+    chosen = options.numbers(seeds, int)
+    _conclude(run(arguments.names(strategies), codes, n, latent, batch, chosen), results, *chosen)
+
+
+def steps(
+    models: Annotated[str, typer.Option(help="The models: some of rae-l2, rae-gp and vae.")] = "rae-l2,rae-gp,vae",
+    net: Annotated[str, typer.Option(help="The nets: paper or small.")] = "small",
+    against: Annotated[str, typer.Option(help="The other library, which must be installed.")] = "pythae",
+    alone: options.Alone = False,
+    batch: Annotated[int, typer.Option(help="The number of images in a step.")] = 100,
+    threads: options.Threads = None,
+    rounds: options.Rounds = 10,
+    turn: Annotated[int, typer.Option(help="The number of steps in each turn.")] = 10,
+    seed: arguments.Seed = 0,
+    results: options.Results = None,
+) -> None:
+    """Training steps of image models, beside another library's."""
+    from benchmarks.steps import run
+
+    rows = run(
+        arguments.names(models),
+        batch=batch,
+        threads=threads,
+        rounds=rounds,
+        steps=turn,
+        net=net,
+        against=None if alone else against,
+        seed=seed,
+    )
+    _conclude(rows, results, seed)
+
+
+def sampling(
+    model: arguments.Model = arguments.IN_THE_BOX,
+    rivals: Annotated[str, typer.Option(help="Models of molsets, which must be installed.")] = "char_rnn,vae",
+    alone: options.Alone = False,
+    n: Annotated[int, typer.Option("-n", help="The number of texts in each round.")] = 2_000,
+    batch: Annotated[int, typer.Option(help="The number of texts that molsets draws at a time.")] = 500,
+    rounds: options.Rounds = 3,
+    threads: options.Threads = None,
+    seed: arguments.Seed = 0,
+    results: options.Results = None,
+) -> None:
+    """Molecules per second, beside the models of molsets."""
+    from benchmarks.sampling import run
+    from grammar_rae.model import TextModel
+
+    names = [] if alone else arguments.names(rivals)
+    rows = run(TextModel.load(model), names, n=n, batch=batch, rounds=rounds, threads=threads, seed=seed)
+    _conclude(rows, results, seed)
+
+
+def densities(
+    codes: options.Codes = None,
+    n: Annotated[int, typer.Option("-n", help="The number of codes.")] = 100_000,
+    latent: options.LatentSize = 56,
+    n_components: Annotated[int, typer.Option(help="The number of components of the mixtures.")] = 10,
+    seed: arguments.Seed = 0,
+    results: options.Results = None,
+) -> None:
+    """Mixtures of Gaussians, beside scikit-learn's.
+
+    This package's EM and scikit-learn's, in time and held-out log-likelihood.
+    """
+    from benchmarks.densities import run
+
+    _conclude(run(n, latent, n_components, seed, codes), results, seed)
+
+
+def _conclude(rows: list[dict[str, Any]], results: Path | None, *seeds: int) -> None:
+    """Print the figures, and keep them with their provenance."""
+    from benchmarks.rows import append, figures
+    from grammar_rae.evaluation import provenance
+
+    if results is not None:
+        about = provenance(*seeds).to_dict()
+        append(results, [{**row, **about} for row in rows])
+        files.note(f"added to {results}")
+    typer.echo(figures(rows))

@@ -1,0 +1,130 @@
+"""An upper bound on the productions that finish a molecule, computed from the state alone.
+
+Following the policy of :mod:`~grammar_rae.decoding.chemistry.policy` to the end tells whether a molecule fits into the
+tokens that are left; where there is room enough anyway, a bound is cheaper.
+"""
+
+from numba import njit
+
+from grammar_rae.decoding.chemistry import machine, policy
+
+NOT_SURE = -1
+
+
+@njit(cache=True, nogil=True)
+def most_productions(row, t):  # type: ignore[no-untyped-def]
+    """Return a number of productions within which variant 0 of the policy surely finishes, or NOT_SURE.
+
+    For the left-recursive dialect, in which dozens of symbols may be open. What each of them takes is known. A ring
+    bond that must come closes a ring or, at worst, opens one. Each open ring is closed at the latest by the next atom
+    whose left neighbour was added by the policy without ring bonds of its own; it takes up to four productions more.
+    """
+    if t[machine.N_SIZES] > 0 or row[machine.WRITTEN] < t[machine.N_PREFIX]:
+        return NOT_SURE
+    plain = t[t[machine.T_PREFERRED] + machine.ATOM_ROOT]
+    if t[t[machine.T_VALUE] + plain] < 4:
+        return NOT_SURE
+    height, taken, begun = top_productions(row, t)
+    current = row[machine.CURRENT]
+    if begun == NOT_SURE or (current >= 0 and row[row[machine.FREE] + current] < taken):
+        return NOT_SURE
+    within_atom = begun > 0
+    atom = t[t[machine.T_LENGTH] + plain]
+    total, atoms, places, rings = open_productions(row, height, taken, within_atom, atom, t)
+    atoms += within_atom
+    if total == NOT_SURE or places < rings or not has_room(row, atoms, rings, t):
+        return NOT_SURE
+    return begun + total + 4 * rings
+
+
+@njit(cache=True, nogil=True)
+def top_productions(row, t):  # type: ignore[no-untyped-def]
+    """Bound the productions of the atom that is being spelled, or that comes next.
+
+    Returns
+    -------
+    The height of the stack below that atom; the bonds that will be taken of the current atom; the productions, 0 where
+    no atom is on top, or NOT_SURE.
+    """
+    height, current, node = row[machine.HEIGHT], row[machine.CURRENT], row[machine.NODE]
+    if node == machine.OUTSIDE and t[t[machine.T_ROOT] + row[row[machine.STACK] + height - 1]] == machine.ATOM_ROOT:
+        node = machine.ATOM_ROOT
+        height -= 1
+    elif node != machine.OUTSIDE:
+        height = row[machine.BASE]
+    if node == machine.OUTSIDE:
+        taken = policy.demand(row, height, t) + max(row[machine.PENDING] - 1, 0)
+        if row[machine.PENDING] > 1 and not t[t[machine.T_STOPS] + row[row[machine.STACK] + height - 1]]:
+            return height, taken, NOT_SURE
+        return height, taken, 0
+    taken = max(row[machine.PENDING], 1)
+    leaf = t[t[machine.T_PREFERRED] + node]
+    if leaf < 0:
+        return height, taken, NOT_SURE
+    needed = policy.demand(row, height, t) + (taken if current >= 0 else 0)
+    if t[t[machine.T_VALUE] + leaf] < needed:
+        leaf = t[t[machine.T_STRONGEST] + node]
+        if t[t[machine.T_VALUE] + leaf] < needed:
+            return height, taken, NOT_SURE
+    return height, taken, t[t[machine.T_LENGTH] + leaf] - t[t[machine.T_NODE_DEPTH] + node]
+
+
+@njit(cache=True, nogil=True)
+def open_productions(row, height, taken, fresh, atom, t):  # type: ignore[no-untyped-def]
+    """Bound what the ``height`` lowest open symbols take.
+
+    Parameters
+    ----------
+    taken
+        The bonds that the symbols above them take of the current atom.
+    fresh
+        Whether the atom before them is one that the policy adds without ring bonds.
+    atom
+        The productions of the atom that molecules are finished with.
+
+    Returns
+    -------
+    The productions without those of ring bonds, or NOT_SURE; the atoms; the atoms at which a ring can surely be closed;
+    the rings that are open now or may be opened.
+    """
+    total = atoms = places = 0
+    rings, depth = row[machine.OPEN], row[machine.DEPTH]
+    for i in range(height - 1, -1, -1):
+        symbol = row[row[machine.STACK] + i]
+        if symbol == machine.END_BRANCH:
+            depth -= 1
+            fresh = False
+            before = row[row[machine.BRANCH] + depth]
+            needed = policy.demand(row, i, t) + (taken if before == row[machine.CURRENT] else 0)
+            if row[row[machine.FREE] + before] < needed:
+                return NOT_SURE, atoms, places, rings
+            continue
+        steps = t[t[machine.T_STEPS] + symbol] if symbol >= 0 else -1
+        if steps < 0:
+            return NOT_SURE, atoms, places, rings
+        total += steps
+        role = t[t[machine.T_ROLE] + symbol]
+        if role in (policy.RINGS, policy.RING, policy.SPELLED):
+            rings += 1
+            fresh = False
+        if t[t[machine.T_PLACES] + symbol]:
+            total += atom
+            atoms += 1
+            places += fresh
+            # An atom that only a branch brings is no neighbour of what comes behind the branch.
+            fresh = fresh or t[t[machine.T_STOPS] + symbol] > 0
+    return total, atoms, places, rings
+
+
+@njit(cache=True, nogil=True)
+def has_room(row, atoms, rings, t):  # type: ignore[no-untyped-def]
+    """Whether the row and the limits have room for so many more atoms and ring bonds, none of more than order 2."""
+    for i in range(row[machine.OPEN]):
+        if row[row[machine.ORDER] + i] > 2:
+            return False
+    return not (
+        rings > t[machine.N_NUMBERS]
+        or row[machine.FREE] + row[machine.ATOMS] + atoms > row[machine.PARENT]
+        or row[machine.HEAVY] + atoms > t[machine.MOST_HEAVY]
+        or row[machine.RING_A] + row[machine.CLOSED] + rings > row[machine.RING_B]
+    )

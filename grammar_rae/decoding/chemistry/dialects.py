@@ -1,0 +1,347 @@
+"""Grammars of molecules as the kernels read them: which nonterminal is an atom, a bond, a ring's number, and so on.
+
+The chemistry constraint knows two grammars by the names and productions of their nonterminals, whatever atoms, bonds
+and numbers they have: one that spells from left to right (``smiles``) and the left-recursive one of the grammar VAE
+(``zinc``). Atoms and ring numbers are tries over productions: an atom that may be written is a path from the
+nonterminal ``atom`` to a leaf, so brackets need no rules of their own.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grammar_rae.decoding.chemistry import machine, policy
+from grammar_rae.decoding.chemistry.machine import Tables
+from grammar_rae.errors import InputError, TextError
+from grammar_rae.grammar import Grammar, MacroTable, parser_for
+
+
+class Part(NamedTuple):
+    """What the policy does with a nonterminal: see ``policy.py`` and ``machine.py``; ``moves`` as right-hand sides."""
+
+    role: int
+    moves: tuple[str, ...] = ()
+    demand: int = 0
+    stops: bool = False
+    places: bool = False
+    steps: int = -1
+
+
+_BOND = Part(policy.BOND, ("-", "=", "#"), steps=1)
+
+DIALECTS: dict[str, dict[str, Part]] = {
+    "from left to right": {
+        "smiles": Part(policy.ONLY, ("chain",), stops=True, places=True, steps=3),
+        "chain": Part(policy.ONLY, ("atom tail",), demand=1, stops=True, places=True, steps=2),
+        "tail": Part(policy.TAIL, ("", "chain", "ring tail"), stops=True, steps=1),
+        "more": Part(policy.MORE, ("", "chain"), stops=True, steps=1),
+        "branch": Part(policy.ONLY, ("( chain )",), demand=1, places=True, steps=3),
+        "ring": Part(policy.RING, ("number",), demand=1),
+        "bond": _BOND,
+        "atom": Part(policy.SPELLED, demand=1, stops=True),
+        "number": Part(policy.SPELLED, demand=1),
+    },
+    "left-recursive": {
+        "smiles": Part(policy.ONLY, ("chain",), stops=True),
+        "chain": Part(policy.ONLY, ("branched_atom",), demand=1, stops=True, places=True, steps=2),
+        "branched_atom": Part(
+            policy.BRANCHED, ("atom", "atom RB", "atom BB", "atom RB BB"), demand=1, stops=True, places=True, steps=1
+        ),
+        "RB": Part(policy.RINGS, ("ringbond", "RB ringbond"), demand=1, steps=3),
+        "ringbond": Part(policy.RING, ("DIGIT",), demand=1, steps=2),
+        "BB": Part(policy.ONLY, ("branch",), demand=1, places=True, steps=4),
+        "branch": Part(policy.ONLY, ("( chain )",), demand=1, places=True, steps=3),
+        "bond": _BOND,
+        "atom": Part(policy.SPELLED, demand=1, stops=True),
+        "DIGIT": Part(policy.SPELLED, demand=1, steps=1),
+    },
+}
+"""The grammars whose molecules can always be finished, by their nonterminals."""
+
+ATOM = "atom"
+_NUMBERS = ("number", "DIGIT")
+_EVENTS = {
+    "(": machine.BEGIN_BRANCH,
+    ")": machine.END_BRANCH,
+    ".": machine.NEXT_PART,
+    "-": machine.SINGLE,
+    "/": machine.SINGLE,
+    "\\": machine.SINGLE,
+    "=": machine.DOUBLE,
+    "#": machine.TRIPLE,
+}
+
+
+class Atom(NamedTuple):
+    """An atom that may be written: its text, the bonds it can take, and whether it is other than hydrogen."""
+
+    text: str
+    capacity: int
+    heavy: bool
+
+
+def find_dialect(grammar: Grammar) -> dict[str, Part]:
+    """Return the dialect that a grammar speaks.
+
+    Raises
+    ------
+    InputError
+        When it speaks none of :data:`DIALECTS`.
+    """
+    written = {(grammar.nonterminals[p.lhs], _side(grammar, p.rhs)) for p in grammar.productions}
+    for dialect in DIALECTS.values():
+        needed = {(name, side) for name, part in dialect.items() for side in _required_sides(part)}
+        if needed <= written and dialect.keys() <= set(grammar.nonterminals):
+            return dialect
+    raise InputError(
+        "the chemistry constraint does not know this grammar",
+        received=f"grammar {grammar.name!r}",
+        expected="the nonterminals and productions of 'smiles' or 'zinc', with whatever atoms",
+        remedy="Decode with constraint='grammar', and reject what is not valid.",
+    )
+
+
+def _required_sides(part: Part) -> tuple[str, ...]:
+    return part.moves[:1] if part.role == policy.BOND else part.moves
+
+
+def _side(grammar: Grammar, rhs: Sequence[int]) -> str:
+    return " ".join(grammar.terminals[~s] if s < 0 else grammar.nonterminals[s] for s in rhs)
+
+
+def subtree(grammar: Grammar, derivation: Iterable[int], nonterminal: int) -> tuple[int, ...]:
+    """Return the productions of a leftmost derivation below its first node of that nonterminal."""
+    found: list[int] = []
+    still_open = 0
+    for production in map(int, derivation):
+        lhs, children = grammar.productions[production].lhs, grammar.productions[production].children
+        if found or lhs == nonterminal:
+            still_open += len(children) - (1 if found else 0)
+            found.append(production)
+            if still_open == 0:
+                break
+    return tuple(found)
+
+
+def spelling(grammar: Grammar, text: str, nonterminal: int) -> tuple[int, ...] | None:
+    """Return the productions of ``nonterminal`` in a text; None where the text is not in the grammar."""
+    try:
+        return subtree(grammar, parser_for(grammar).parse(text), nonterminal)
+    except TextError:
+        return None
+
+
+def compile_tables(
+    macros: MacroTable,
+    atoms: Sequence[Atom],
+    prefer: str,
+    most_heavy: int,
+    most_open: int,
+    sizes: Iterable[int] | None,
+    prefix: Sequence[int],
+) -> Tables:
+    """Return the tables of a grammar and its macros, int32 (W,): see ``machine.py``.
+
+    Parameters
+    ----------
+    macros
+        Over a grammar of one of the :data:`DIALECTS`.
+    atoms
+        Those that may be written; what the grammar does not know is left out.
+    prefer
+        The text of the atom that molecules are finished with, where it is among them.
+    most_heavy
+        The most atoms other than hydrogen.
+    most_open
+        The most rings that are open at once.
+    sizes
+        The sizes that rings may have; None for any.
+    prefix
+        The productions that a derivation begins with.
+
+    Raises
+    ------
+    InputError
+        For a grammar of another dialect, or when no atom is left.
+    """
+    grammar = macros.grammar
+    dialect = find_dialect(grammar)
+    number = {name: index for index, name in enumerate(grammar.nonterminals)}
+    roots = {number[ATOM]: machine.ATOM_ROOT, number[next(n for n in _NUMBERS if n in dialect)]: machine.NUMBER_ROOT}
+    inside = _find_reachable(grammar, roots)
+    starts, bodies = _body_tables(grammar, inside)
+    allowed = [] if sizes is None else [size in set(sizes) for size in range(max([2, *sizes]) + 1)]
+    token_starts, token_bodies = macros.expansions
+    tables = {
+        machine.T_LHS: [p.lhs for p in grammar.productions],
+        machine.T_START: starts,
+        machine.T_BODY: bodies,
+        machine.T_ROOT: [roots.get(n, machine.OUTSIDE) for n in range(len(number))],
+        machine.T_INSIDE: [n in inside for n in range(len(number))],
+        **_role_tables(grammar, dialect, inside),
+        **_trie_tables(grammar, atoms, roots, prefer),
+        machine.T_SIZES: allowed,
+        machine.T_PREFIX: prefix,
+        machine.T_TOKEN: token_starts,
+        machine.T_TOKEN_BODY: token_bodies,
+    }
+    flat = {
+        place: np.asarray(table, dtype=np.int32).ravel() for place, table in tables.items() if place < machine.T_WIDTH
+    }
+    head = np.zeros(machine.PLACES, dtype=np.int32)
+    at = machine.PLACES
+    for place, table in flat.items():
+        head[place] = at
+        at += len(table)
+    head[machine.T_WIDTH] = tables[machine.T_WIDTH]
+    head[machine.N_SIZES], head[machine.N_PREFIX] = len(allowed), len(prefix)
+    head[machine.MOST_HEAVY] = most_heavy
+    head[machine.N_NUMBERS] = min(int((tables[machine.T_NUMBER] >= 0).sum()), most_open)
+    head[machine.LONGEST] = int(np.diff(token_starts).max())
+    return np.concatenate([head, *flat.values()])
+
+
+class _Trie:
+    """Paths of productions from the two roots, and the leaves at which they end."""
+
+    def __init__(self) -> None:
+        self.edges: list[dict[int, int]] = [{}, {}, {}]
+        self.leaves: list[tuple[tuple[int, ...], list[int]]] = []
+        self.leaf_at: dict[int, int] = {}
+
+    def add(self, root: int, path: tuple[int, ...]) -> bool:
+        """Add a path; False where it is there already."""
+        trail = [root]
+        for production in path:
+            node = self.edges[trail[-1]].get(production)
+            if node is None:
+                node = self.edges[trail[-1]][production] = len(self.edges)
+                self.edges.append({})
+            trail.append(node)
+        if trail[-1] in self.leaf_at:
+            return False
+        self.leaf_at[trail[-1]] = len(self.leaves)
+        self.leaves.append((path, trail))
+        return True
+
+
+class _Leaf(NamedTuple):
+    """What a leaf spells: an atom with its capacity, or a ring's number."""
+
+    is_atom: bool
+    value: int
+    heavy: bool
+
+
+def _fill_trie(grammar: Grammar, atoms: Sequence[Atom], roots: Mapping[int, int]) -> tuple[_Trie, list[_Leaf]]:
+    """Return the trie of the atoms and ring numbers that the grammar can write, and its leaves."""
+    trie = _Trie()
+    leaves: list[_Leaf] = []
+    atom_symbol, number_symbol = roots
+    for atom in atoms:
+        path = spelling(grammar, atom.text, atom_symbol)
+        if path is not None and trie.add(machine.ATOM_ROOT, path):
+            leaves.append(_Leaf(True, atom.capacity, atom.heavy))
+    if not leaves:
+        raise InputError(
+            "the grammar can write none of the atoms that may be written",
+            received=", ".join(atom.text for atom in atoms) or "none",
+            remedy="Allow more elements.",
+        )
+    for value in range(machine.MOST_NUMBERS):
+        text = str(value) if value < 10 else f"%{value}"  # RDKit takes "%05" for no number
+        path = spelling(grammar, f"C{text}CC{text}", number_symbol)
+        if path is not None and trie.add(machine.NUMBER_ROOT, path):
+            leaves.append(_Leaf(False, value, False))
+    return trie, leaves
+
+
+def _trie_tables(grammar: Grammar, atoms: Sequence[Atom], roots: Mapping[int, int], prefer: str) -> dict[int, Any]:
+    """Return the tables of nodes, leaves and ring numbers."""
+    trie, leaves = _fill_trie(grammar, atoms, roots)
+    atom_symbol, _ = roots
+    n_nodes, width = len(trie.edges), 1 + max(len(path) for path, _ in trie.leaves)
+    path_table = np.full((len(leaves), width), -1)
+    trail_table = np.full((len(leaves), width), -1)
+    depth, leaf, strongest = np.zeros(n_nodes), np.full(n_nodes, -1), np.full(n_nodes, -1)
+    numbers = np.full(machine.MOST_NUMBERS, -1)
+    for one, ((path, trail), (is_atom, value, _)) in enumerate(zip(trie.leaves, leaves, strict=True)):
+        path_table[one, : len(path)] = path
+        trail_table[one, : len(trail)] = trail
+        leaf[trail[-1]] = one
+        depth[trail] = np.arange(len(trail))
+        if not is_atom:
+            numbers[value] = one
+            continue
+        for node in trail:
+            if strongest[node] < 0 or value > leaves[strongest[node]].value:
+                strongest[node] = one
+    preferred = strongest.copy()
+    wanted = spelling(grammar, prefer, atom_symbol)
+    for one, (path, trail) in enumerate(trie.leaves):
+        if leaves[one].is_atom and path == wanted:
+            preferred[trail] = one
+    return {
+        machine.T_EDGES: np.cumsum([0, *map(len, trie.edges)]),
+        machine.T_EDGE: [pair for edges in trie.edges for pair in edges.items()],
+        machine.T_LEAF: leaf,
+        machine.T_NODE_DEPTH: depth,
+        machine.T_PREFERRED: preferred,
+        machine.T_STRONGEST: strongest,
+        machine.T_IS_ATOM: [end.is_atom for end in leaves],
+        machine.T_VALUE: [end.value for end in leaves],
+        machine.T_HEAVY: [end.heavy for end in leaves],
+        machine.T_PATH: path_table,
+        machine.T_TRAIL: trail_table,
+        machine.T_LENGTH: [len(path) for path, _ in trie.leaves],
+        machine.T_WIDTH: width,
+        machine.T_NUMBER: numbers,
+    }
+
+
+def _find_reachable(grammar: Grammar, roots: Iterable[int]) -> set[int]:
+    found, waiting = set(roots), list(roots)
+    while waiting:
+        top = waiting.pop()
+        for production in grammar.productions:
+            if production.lhs == top:
+                new = set(production.children) - found
+                found |= new
+                waiting.extend(new)
+    return found
+
+
+def _body_tables(grammar: Grammar, inside: set[int]) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
+    rows = []
+    for production in grammar.productions:
+        row = [
+            symbol if symbol >= 0 else _EVENTS.get(grammar.terminals[~symbol], machine.REFUSED)
+            for symbol in reversed(production.rhs)
+            if symbol >= 0 or production.lhs not in inside
+        ]
+        rows.append(row)
+    starts = np.cumsum([0, *map(len, rows)], dtype=np.int32)
+    return starts, np.array([symbol for row in rows for symbol in row], dtype=np.int16)
+
+
+def _role_tables(grammar: Grammar, dialect: Mapping[str, Part], inside: set[int]) -> dict[int, Any]:
+    """Return the tables of what the policy does with each nonterminal."""
+    index = {(grammar.nonterminals[p.lhs], _side(grammar, p.rhs)): i for i, p in enumerate(grammar.productions)}
+    parts = [
+        dialect.get(name, Part(policy.SPELLED if one in inside else policy.UNKNOWN))
+        for one, name in enumerate(grammar.nonterminals)
+    ]
+    moves = np.full((len(parts), 4), -1)
+    for one, part in enumerate(parts):
+        for i, side in enumerate(part.moves):
+            moves[one, i] = index.get((grammar.nonterminals[one], side), -1)
+    return {
+        machine.T_ROLE: [part.role for part in parts],
+        machine.T_MOVES: moves,
+        machine.T_DEMAND: [part.demand for part in parts],
+        machine.T_STOPS: [part.stops for part in parts],
+        machine.T_PLACES: [part.places for part in parts],
+        machine.T_STEPS: [part.steps for part in parts],
+    }

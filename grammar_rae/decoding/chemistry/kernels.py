@@ -1,0 +1,252 @@
+"""What the chemistry constraint asks about a batch, one compiled loop over its rows for each question.
+
+Arguments that many kernels share:
+
+``rows``, ``row``
+    States of molecules, int16 (B, W), and one of them: see ``machine.py``.
+``t``
+    The tables of the grammar.
+``trie``
+    The trie of the macros: see :attr:`grammar_rae.grammar.MacroTable.trie`.
+``after``
+    Room for the state after a token.
+``work``
+    Room for one question: a state, what the policy writes, the fewest tokens for that, and one number per atom.
+``fitting``
+    Where the tokens begin that fit a nonterminal and a free capacity, (L, F) flat and one more; and the tokens.
+``budget``
+    How each token changes what is owed, int64 (R,); what each nonterminal owes, (L,); the most that a token may add.
+``factor``
+    What logits are multiplied with; 0: always the likeliest token.
+"""
+
+import numpy as np
+from numba import njit
+
+from grammar_rae.decoding.chemistry import machine, policy
+from grammar_rae.decoding.chemistry.bounds import most_productions
+from grammar_rae.decoding.stacks import uniform
+
+
+@njit(cache=True, nogil=True)
+def permits(row, token, after, t, trie, work):  # type: ignore[no-untyped-def]
+    """Whether a token may come next: RDKit would read on, and the policy can finish in time.
+
+    If so, ``after`` is the state after it, but for the tokens that are left and owed.
+    """
+    trial, written, fewest, distance = work
+    machine.copy_row(row, after)
+    for i in range(t[t[machine.T_TOKEN] + token], t[t[machine.T_TOKEN] + token + 1]):
+        if not machine.apply(after, t[t[machine.T_TOKEN_BODY] + i], t):
+            return False
+    left = row[machine.LEFT] - 1
+    if left < 0 or after[machine.HEIGHT] == 0:
+        return left >= 0
+    most = most_productions(after, t)
+    if 0 <= most <= left:
+        return True
+    # Only sizes of rings make it worth while to ask twice.
+    for variant in range(2 if t[machine.N_SIZES] else 1):
+        machine.copy_row(after, trial)
+        n = policy.finish(trial, variant, t, min(left * t[machine.LONGEST], len(written)), written, distance)
+        if n >= 0 and (n <= left or policy.fewest_tokens(written, n, trie, fewest) <= left):
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def find_refused(rows, choice, after, t, trie, work):  # type: ignore[no-untyped-def]
+    """Bool (B,): whether each row's token may not come next."""
+    refused = np.empty(len(rows), np.bool_)
+    for i in range(len(rows)):
+        refused[i] = not permits(rows[i], choice[i], after, t, trie, work)
+    return refused
+
+
+@njit(cache=True, nogil=True)
+def find_allowed(rows, among, after, t, trie, work):  # type: ignore[no-untyped-def]
+    """Bool (B, R): which of these tokens may come next."""
+    found = np.zeros(among.shape, np.bool_)
+    for i in range(len(rows)):
+        for token in range(among.shape[1]):
+            found[i, token] = among[i, token] and permits(rows[i], token, after, t, trie, work)
+    return found
+
+
+@njit(cache=True, nogil=True)
+def draw_token(row, onto, logit, weight, level, turn, factor, fitting, budget, t, trie, work):  # type: ignore[no-untyped-def]
+    """Draw one allowed token for a row, and write the state after it to ``onto``; -1 where none is left.
+
+    A token is drawn by its weight from those that fit the current atom, and refused ones are struck out, as
+    ``sampling.py`` has it.
+
+    Parameters
+    ----------
+    logit, weight
+        float32 (R,): the weights are exp2(factor * (logits - the largest)); they are overwritten. Where no weight is
+        left (underflow, or zeros) new ones are computed, by the largest logit of what has not been refused.
+    level, turn
+        A uniform number, and how many of the numbers that follow from it have been used.
+    """
+    change, _, _ = budget
+    tokens = find_fitting(row, fitting, budget)
+    strike_expensive(row, weight, tokens, budget)
+    while True:
+        drawn = pick_by_weight(weight, tokens, level, turn) if factor > 0 else -1
+        if drawn < 0:
+            drawn = pick_likeliest(logit, weight, tokens)
+            if drawn < 0:
+                return -1
+            if factor > 0:
+                best = logit[drawn]
+                for token in tokens:
+                    if weight[token] >= 0:
+                        weight[token] = np.exp2((logit[token] - best) * factor)
+                continue
+        if permits(row, drawn, onto, t, trie, work):
+            onto[machine.LEFT] -= 1
+            onto[machine.OWED] += change[drawn]
+            return drawn
+        weight[drawn] = -1
+        turn += 1
+
+
+@njit(cache=True, nogil=True)
+def find_fitting(row, fitting, budget):  # type: ignore[no-untyped-def]
+    """int64: the tokens that fit the nonterminal on top and the free capacity of the current atom."""
+    starts, tokens = fitting
+    classes = (len(starts) - 1) // len(budget[1])
+    top = row[row[machine.STACK] + row[machine.HEIGHT] - 1]
+    free = classes - 1
+    if row[machine.CURRENT] >= 0:
+        free = min(classes - 2, row[row[machine.FREE] + row[machine.CURRENT]])
+    return tokens[starts[top * classes + free] : starts[top * classes + free + 1]]
+
+
+@njit(cache=True, nogil=True)
+def strike_expensive(row, weight, tokens, budget):  # type: ignore[no-untyped-def]
+    """Strike out the tokens that would owe more than is left."""
+    change, _, highest = budget
+    spare = row[machine.LEFT] - 1 - row[machine.OWED]
+    if spare < highest:
+        for token in tokens:
+            if change[token] > spare:
+                weight[token] = -1
+
+
+@njit(cache=True, nogil=True)
+def pick_by_weight(weight, tokens, level, turn):  # type: ignore[no-untyped-def]
+    """Draw a token by its weight; -1 where no weight is left."""
+    drawn = -1
+    total = 0.0
+    for token in tokens:
+        total += max(weight[token], np.float32(0))
+    if total > 1e-30:
+        rest = uniform(level, turn) * total
+        for token in tokens:
+            if weight[token] > 0:
+                drawn = token
+                rest -= weight[token]
+                if rest < 0:
+                    break
+    return drawn
+
+
+@njit(cache=True, nogil=True)
+def pick_likeliest(logit, weight, tokens):  # type: ignore[no-untyped-def]
+    """Return the token of the largest logit that is not struck out; -1 for none, or where a logit is NaN or inf."""
+    drawn, best = -1, np.float32(-np.inf)
+    for token in tokens:
+        if not logit[token] < np.inf:  # nor is a NaN
+            return -1
+        if weight[token] >= 0 and logit[token] > best:
+            best = logit[token]
+            drawn = token
+    return drawn
+
+
+@njit(cache=True, nogil=True)
+def draw_tokens(rows, onto, logits, weights, level, factor, fitting, budget, t, trie, work):  # type: ignore[no-untyped-def]
+    """int64 (B,): :func:`draw_token` for each row, from logits and weights float32 (B, R) and level float64 (B,)."""
+    choice = np.empty(len(rows), np.int64)
+    for i in range(len(rows)):
+        choice[i] = draw_token(
+            rows[i], onto[i], logits[i], weights[i], level[i], 0, factor, fitting, budget, t, trie, work
+        )
+    return choice
+
+
+@njit(cache=True, nogil=True)
+def draw_rows(empty, logits, level, factor, fitting, budget, t, trie, work):  # type: ignore[no-untyped-def]
+    """int64 (B, T): :func:`draw_token` step by step, from logits float32 (B, T, R); -1 after the end of a row.
+
+    A row that begins with -2 could not go on: no token that was allowed had a finite logit.
+    """
+    drawn = np.full(logits.shape[:2], -1, np.int64)
+    weight = np.zeros(logits.shape[2], np.float32)
+    row, after = empty.copy(), empty.copy()
+    for i in range(len(logits)):
+        row[:] = empty
+        for step in range(logits.shape[1]):
+            weight[:] = 0
+            token = draw_token(
+                row, after, logits[i, step], weight, level[i], step << 16, factor, fitting, budget, t, trie, work
+            )
+            if token < 0:
+                drawn[i, 0] = -2
+                break
+            drawn[i, step] = token
+            row, after = after, row
+            if row[machine.HEIGHT] == 0:
+                break
+    return drawn
+
+
+@njit(cache=True, nogil=True)
+def advance(rows, choice, t):  # type: ignore[no-untyped-def]
+    """Write each row's token, in place; return the first row whose token cannot be written, or -1."""
+    for i in range(len(rows)):
+        rows[i, machine.LEFT] -= 1
+        for j in range(t[t[machine.T_TOKEN] + choice[i]], t[t[machine.T_TOKEN] + choice[i] + 1]):
+            if not machine.apply(rows[i], t[t[machine.T_TOKEN_BODY] + j], t):
+                return i
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def top_and_free(rows, most):  # type: ignore[no-untyped-def]
+    """Return what each row expands next, and how much its current atom can still bind.
+
+    Returns
+    -------
+    int64 (B,): the symbol on top of the stack, 0 where a row is complete; int64 (B,): the free capacity of the current
+    atom, at most ``most``, or ``most + 1`` where there is no atom to be bonded to.
+    """
+    top = np.zeros(len(rows), np.int64)
+    free = np.full(len(rows), most + 1, np.int64)
+    for i in range(len(rows)):
+        row = rows[i]
+        if row[machine.HEIGHT] > 0:
+            top[i] = row[row[machine.STACK] + row[machine.HEIGHT] - 1]
+        if row[machine.CURRENT] >= 0:
+            free[i] = min(most, row[row[machine.FREE] + row[machine.CURRENT]])
+    return top, free
+
+
+@njit(cache=True, nogil=True)
+def capacities_that_fit(empty, head, token, most, t):  # type: ignore[no-untyped-def]
+    """Bool (most + 2,): whether a token that expands ``head`` fits behind an atom of each free capacity.
+
+    The last entry is for no atom. With lenient tables, what its rings would close is not asked.
+    """
+    found = np.zeros(most + 2, np.bool_)
+    for free in range(most + 2):
+        row = empty.copy()
+        row[row[machine.STACK]] = head
+        if free <= most:
+            row[machine.ATOMS], row[machine.CURRENT], row[row[machine.FREE]], row[row[machine.PARENT]] = 1, 0, free, -1
+        legal = True
+        for j in range(t[t[machine.T_TOKEN] + token], t[t[machine.T_TOKEN] + token + 1]):
+            legal = legal and machine.apply(row, t[t[machine.T_TOKEN_BODY] + j], t)
+        found[free] = legal
+    return found

@@ -1,0 +1,293 @@
+"""The policy that finishes any molecule that has been begun: it names one production for every state.
+
+It ends what is open with as little as it can, closes each open ring at the first atom where that is allowed, and adds
+carbon atoms (or a substitute where carbon is not allowed) where an open ring still lacks one. :func:`finish` follows it
+to the end of the molecule, on a copy of the state; what it writes is the *witness* that the state can be finished. The
+witness is not stored: since the policy depends on the state alone, it can be found again.
+"""
+
+from numba import njit
+
+from grammar_rae.decoding.chemistry import machine
+from grammar_rae.decoding.chemistry.cycles import closes_allowed_ring
+
+# What the policy does with a nonterminal, and which productions T_MOVES holds for it.
+UNKNOWN = 0
+ONLY = 1  # always the same: (production,)
+BOND = 2  # (single, double, triple)
+SPELLED = 3  # an atom or a ring's number, by its trie
+TAIL = 4  # what follows an atom: (nothing, one more atom, a ring bond)
+MORE = 5  # what follows a branch: (nothing, one more atom)
+BRANCHED = 6  # an atom with all that hangs on it: (alone, ring bonds, branches, both)
+RINGS = 7  # the ring bonds of an atom, written from the right: (one, others and one)
+RING = 8  # one ring bond: (production,)
+
+
+@njit(cache=True, nogil=True)
+def next_production(row, variant, t, distance):  # type: ignore[no-untyped-def]
+    """Return the production to go on with; -1 where the policy knows none.
+
+    Variant 0 keeps an atom's last free bond for a way on; variant 1 closes rings first, and adds branches in the midst
+    of a chain. ``distance`` is room for one number per atom.
+    """
+    if row[machine.WRITTEN] < t[machine.N_PREFIX]:
+        return t[t[machine.T_PREFIX] + row[machine.WRITTEN]]
+    height = row[machine.HEIGHT] - 1
+    top = row[row[machine.STACK] + height]
+    role = t[t[machine.T_ROLE] + top]
+    moves = t[machine.T_MOVES] + 4 * top
+    if role in (ONLY, RING):
+        return t[moves]
+    if role == SPELLED:
+        return spell(row, t)
+    if role == BOND:
+        return t[moves + choose_bond(row, t) - 1]
+    if role in (TAIL, MORE):
+        if row[machine.OPEN] == 0:
+            return t[moves]
+        free = row[row[machine.FREE] + row[machine.CURRENT]]
+        longer = free > 0 and can_close_later(row, t, distance)
+        if role == TAIL:
+            i = find_closable(row, free, t)
+            # The last free bond is worth more as a way on, as long as other rings are open.
+            if i >= 0 and (
+                row[machine.OPEN] == 1 or free > max(row[row[machine.ORDER] + i], 1) or not longer or variant == 1
+            ):
+                return t[moves + 2]
+        return t[moves + 1] if longer else t[moves]
+    if role == RINGS:
+        waiting = 1
+        while height - waiting >= 0 and is_ring(row[row[machine.STACK] + height - waiting], t):
+            waiting += 1
+        free = row[row[machine.FREE] + row[machine.CURRENT]] - demand(row, height - waiting + 1, t)
+        return t[moves + 1] if count_closable(row, free, t) > waiting else t[moves]
+    if role == BRANCHED:
+        return t[moves + choose_branches(row, height, variant, t, distance)]
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def is_ring(symbol, t):  # type: ignore[no-untyped-def]
+    """Whether a symbol of the stack is a ring bond."""
+    return symbol >= 0 and t[t[machine.T_ROLE] + symbol] == RING
+
+
+@njit(cache=True, nogil=True)
+def demand(row, height, t):  # type: ignore[no-untyped-def]
+    """Return the fewest bonds that the ``height`` lowest symbols of the stack still take of the atom they follow."""
+    total = 0
+    for i in range(height - 1, -1, -1):
+        symbol = row[row[machine.STACK] + i]
+        if symbol < 0:
+            break
+        total += t[t[machine.T_DEMAND] + symbol]
+        if t[t[machine.T_STOPS] + symbol]:
+            break
+    return total
+
+
+@njit(cache=True, nogil=True)
+def find_closable(row, free, t):  # type: ignore[no-untyped-def]
+    """Return the first open ring that can be closed at the current atom of so much free capacity; -1 for none."""
+    for i in range(row[machine.OPEN]):
+        if machine.ring_bond_order(row, i, row[machine.PENDING], free) > 0 and keeps_ring_sizes(row, i, t):
+            return i
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def keeps_ring_sizes(row, ring, t):  # type: ignore[no-untyped-def]
+    """Whether all rings have allowed sizes once this open one is closed at the current atom."""
+    return t[machine.N_SIZES] == 0 or closes_allowed_ring(
+        row[machine.ATOMS],
+        row[row[machine.PARENT] : row[machine.BRANCH]],
+        row[row[machine.RING_A] : row[machine.RING_B]],
+        row[row[machine.RING_B] : row[machine.END]],
+        row[machine.CLOSED],
+        row[row[machine.AT] + ring],
+        row[machine.CURRENT],
+        t[t[machine.T_SIZES] : t[machine.T_SIZES] + t[machine.N_SIZES]],
+    )
+
+
+@njit(cache=True, nogil=True)
+def count_closable(row, free, t):  # type: ignore[no-untyped-def]
+    """Count the open rings that can be closed together at the current atom of so much free capacity."""
+    n = 0
+    for i in range(row[machine.OPEN]):
+        order = machine.ring_bond_order(row, i, 0, free)
+        if order == 0 or not keeps_ring_sizes(row, i, t):
+            continue
+        twice = False
+        for j in range(i):
+            twice |= row[row[machine.AT] + j] == row[row[machine.AT] + i]
+        if not twice:
+            n += 1
+            free -= order
+    return n
+
+
+@njit(cache=True, nogil=True)
+def spell(row, t):  # type: ignore[no-untyped-def]
+    """Return the next production of the atom, or of the ring's number, that is best here; -1 for none."""
+    base, node = row[machine.BASE], row[machine.NODE]
+    if node == machine.OUTSIDE:
+        base = row[machine.HEIGHT] - 1
+        node = t[t[machine.T_ROOT] + row[row[machine.STACK] + base]]
+    at = t[t[machine.T_NODE_DEPTH] + node]
+    leaf = t[t[machine.T_PREFERRED] + node]
+    if leaf >= 0:
+        needed = demand(row, base, t)
+        if row[machine.CURRENT] >= 0:
+            needed += max(row[machine.PENDING], 1)
+        if t[t[machine.T_VALUE] + leaf] < needed:
+            leaf = t[t[machine.T_STRONGEST] + node]
+        return t[t[machine.T_PATH] + leaf * t[machine.T_WIDTH] + at]
+    free = row[row[machine.FREE] + row[machine.CURRENT]] - demand(row, base, t)
+    for i in range(row[machine.OPEN]):
+        if machine.ring_bond_order(row, i, row[machine.PENDING], free) > 0 and keeps_ring_sizes(row, i, t):
+            leaf = leaf_under(row[row[machine.NUMBER] + i], node, at, t)
+            if leaf >= 0:
+                return t[t[machine.T_PATH] + leaf * t[machine.T_WIDTH] + at]
+    for number in range(machine.MOST_NUMBERS):
+        taken = False
+        for i in range(row[machine.OPEN]):
+            taken |= row[row[machine.NUMBER] + i] == number
+        leaf = -1 if taken else leaf_under(number, node, at, t)
+        if leaf >= 0:
+            return t[t[machine.T_PATH] + leaf * t[machine.T_WIDTH] + at]
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def leaf_under(number, node, at, t):  # type: ignore[no-untyped-def]
+    """Return the leaf under a node of depth ``at`` that spells a ring's number; -1 for none."""
+    leaf = t[t[machine.T_NUMBER] + number]
+    return leaf if leaf >= 0 and t[t[machine.T_TRAIL] + leaf * t[machine.T_WIDTH] + at] == node else -1
+
+
+@njit(cache=True, nogil=True)
+def choose_bond(row, t):  # type: ignore[no-untyped-def]
+    """Return the order of the next bond: single, but before a ring's number that of the ring it closes."""
+    height = row[machine.HEIGHT] - 1
+    if height > 0:
+        below = row[row[machine.STACK] + height - 1]
+        if (
+            below >= 0
+            and t[t[machine.T_ROOT] + below] != machine.OUTSIDE
+            and t[t[machine.T_ROOT] + below] != machine.ATOM_ROOT
+        ):
+            i = find_closable(row, row[row[machine.FREE] + row[machine.CURRENT]] - demand(row, height - 1, t), t)
+            if i >= 0:
+                return max(row[row[machine.ORDER] + i], 1)
+    return 1
+
+
+@njit(cache=True, nogil=True)
+def can_close_later(row, t, distance):  # type: ignore[no-untyped-def]
+    """Whether some open ring could be closed at an atom that is added behind the current one, or at the next one."""
+    if t[machine.N_SIZES] == 0:
+        return True
+    find_distances(row, distance, t[machine.N_SIZES])
+    found = False
+    for i in range(row[machine.OPEN]):
+        found |= distance[row[row[machine.AT] + i]] + 2 < t[machine.N_SIZES]
+    return found
+
+
+@njit(cache=True, nogil=True)
+def find_distances(row, distance, most):  # type: ignore[no-untyped-def]
+    """Write the number of bonds from each atom to the current one; ``most`` may stand for anything farther."""
+    n = row[machine.ATOMS]
+    for i in range(n):
+        distance[i] = most
+    distance[row[machine.CURRENT]] = 0
+    changed = True
+    while changed:
+        changed = False
+        for k in range(n + row[machine.CLOSED]):
+            if k < n:
+                a, b = k, row[row[machine.PARENT] + k]
+                if b < 0:
+                    continue
+            else:
+                a, b = row[row[machine.RING_A] + k - n], row[row[machine.RING_B] + k - n]
+            if distance[a] > distance[b] + 1:
+                distance[a] = distance[b] + 1
+                changed = True
+            elif distance[b] > distance[a] + 1:
+                distance[b] = distance[a] + 1
+                changed = True
+
+
+@njit(cache=True, nogil=True)
+def choose_branches(row, height, variant, t, distance):  # type: ignore[no-untyped-def]
+    """Return what to hang on the atom that comes next: 0 nothing, 1 ring bonds, 2 a branch, 3 both."""
+    n_open, new, current, pending = row[machine.OPEN], row[machine.ATOMS], row[machine.CURRENT], row[machine.PENDING]
+    if n_open == 0 or row[machine.FREE] + new >= row[machine.PARENT]:
+        return 0
+    right = demand(row, height, t)
+    left = max(pending, 1) if current >= 0 else 0
+    leaf = t[t[machine.T_PREFERRED] + machine.ATOM_ROOT]
+    if t[t[machine.T_VALUE] + leaf] <= left + right:
+        leaf = t[t[machine.T_STRONGEST] + machine.ATOM_ROOT]
+    free = t[t[machine.T_VALUE] + leaf] - left - right
+    # As if the atom stood there already.
+    row[row[machine.FREE] + new], row[row[machine.PARENT] + new] = free, current
+    row[machine.ATOMS], row[machine.CURRENT], row[machine.PENDING] = new + 1, new, 0
+    closed = count_closable(row, free, t)
+    branch = 0
+    if closed < n_open and free > 0:
+        if t[machine.N_SIZES] > 0:
+            branch = 2 if (right == 0 or variant == 1) and can_close_later(row, t, distance) else 0
+        else:
+            branch = 0 if has_later_place(row, height, t) else 2
+        if branch:
+            closed = count_closable(row, free - 1, t)
+    row[machine.ATOMS], row[machine.CURRENT], row[machine.PENDING] = new, current, pending
+    return branch + (1 if closed else 0)
+
+
+@njit(cache=True, nogil=True)
+def has_later_place(row, height, t):  # type: ignore[no-untyped-def]
+    """Whether an atom that is still to come may get ring bonds and branches of its own."""
+    for i in range(height):
+        symbol = row[row[machine.STACK] + i]
+        if symbol >= 0 and t[t[machine.T_PLACES] + symbol]:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def finish(row, variant, t, most, written, distance):  # type: ignore[no-untyped-def]
+    """Follow the policy to the end, in place; return the number of productions, written to ``written``, or -1."""
+    n = 0
+    while row[machine.HEIGHT] > 0:
+        if n == most:
+            return -1
+        production = next_production(row, variant, t, distance)
+        if production < 0 or not machine.apply(row, production, t):
+            return -1
+        written[n] = production
+        n += 1
+    return n
+
+
+@njit(cache=True, nogil=True)
+def fewest_tokens(written, n, trie, fewest):  # type: ignore[no-untyped-def]
+    """Return the fewest tokens, single productions and macros, that spell n productions.
+
+    ``trie`` is that of the macros; ``fewest`` is room for n + 1 numbers.
+    """
+    next_node, token_at = trie
+    fewest[n] = 0
+    for at in range(n - 1, -1, -1):
+        fewest[at] = n + 1
+        node = 0
+        for ahead in range(at, n):
+            node = next_node[node, written[ahead]]
+            if node == 0:
+                break
+            if token_at[node] >= 0:
+                fewest[at] = min(fewest[at], fewest[ahead + 1] + 1)
+    return fewest[0]

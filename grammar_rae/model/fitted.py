@@ -1,0 +1,81 @@
+"""What training leaves in a model: one frozen object, replaced as a whole."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import NotFittedError
+
+from grammar_rae.autoencoder import Autoencoder
+from grammar_rae.codecs import Codec
+from grammar_rae.density import Density
+from grammar_rae.errors import TrainingError
+from grammar_rae.training import History
+
+Codes = NDArray[np.float32]
+"""Latent codes, (N, D)."""
+
+
+class NotTrainedError(TrainingError, NotFittedError):  # type: ignore[misc]
+    """A model is used before it was trained; scikit-learn knows this error as ``NotFittedError``."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Fitted:
+    """The trained state of a model.
+
+    Attributes
+    ----------
+    recipe
+        The recipe that was followed, all choices resolved.
+    autoencoder, density
+        The nets, and the density of their latent codes.
+    history
+        What happened in training.
+    density_score
+        The density's score of held-out codes; None where there are none.
+    codes, held_out_codes
+        float32 (N, D): latent codes of training and of validation rows; None where they were not kept.
+    """
+
+    recipe: Any
+    autoencoder: Autoencoder
+    density: Density
+    history: History = field(default_factory=History)
+    density_score: float | None = None
+    codes: Codes | None = None
+    held_out_codes: Codes | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FittedTexts(Fitted):
+    """The trained state of a model of texts.
+
+    Attributes
+    ----------
+    codec
+        Between texts and tokens.
+    atoms
+        The atoms of the data and the bonds that each can form.
+    score_constants
+        By the name of a score, the constants that it is standardised by.
+    """
+
+    codec: Codec
+    atoms: Mapping[str, int]
+    score_constants: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FittedImages(Fitted):
+    """The trained state of a model of images.
+
+    Attributes
+    ----------
+    shape
+        (C, H, W) of the images.
+    """
+
+    shape: tuple[int, int, int]

@@ -1,0 +1,119 @@
+"""What models of texts answer about many texts at once: codes, texts with their validity, and reconstructions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grammar_rae.errors import UnknownNameError
+
+ERRORS = ("raise", "skip", "nan")
+"""What to do about texts that the codec rejects: raise an error, leave them out, or fill their rows with NaN."""
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedTexts:
+    """What :meth:`TextModel.encode` returns with ``errors="skip"``.
+
+    Attributes
+    ----------
+    codes
+        float32 (K, D): the latent codes of the K texts that were accepted.
+    rows
+        int64 (K,): the index of each of them among the N texts, in ascending order.
+    rejected
+        For the index of every other text, why it has no code.
+    """
+
+    codes: NDArray[np.float32]
+    rows: NDArray[np.int64]
+    rejected: Mapping[int, str]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def fill(self) -> NDArray[np.float32]:
+        """float32 (N, D): the codes at the rows of their texts, NaN in the rows of rejected texts."""
+        filled = np.full((len(self.codes) + len(self.rejected), self.codes.shape[1]), np.nan, np.float32)
+        filled[self.rows] = self.codes
+        return filled
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedTexts:
+    """What :meth:`TextModel.decode_batch` returns.
+
+    Attributes
+    ----------
+    texts
+        N texts: canonical SMILES for valid molecules; a text that is not valid is left as it was decoded.
+    valid
+        Bool (N,): which texts are valid.
+    """
+
+    texts: list[str]
+    valid: NDArray[np.bool_]
+
+    @property
+    def valid_texts(self) -> list[str]:
+        """The valid texts."""
+        return select_valid(self.texts, self.valid)
+
+    @property
+    def validity(self) -> float:
+        """The share of the texts that are valid; NaN for no texts."""
+        return float(self.valid.mean()) if len(self.texts) else float("nan")
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """What :meth:`TextModel.reconstruction` found: how many of N texts come back from their latent codes.
+
+    A text is reconstructed exactly when what it decodes to has the same canonical spelling (for molecules, the same
+    canonical SMILES). The denominator is always all N texts: one that the codec rejects counts as not reconstructed.
+
+    Attributes
+    ----------
+    texts
+        What each of the N texts came back as; "" for a rejected text.
+    exact
+        Bool (N,): which texts were reconstructed exactly.
+    rejected
+        For the index of every text that the codec rejects, the reason.
+    """
+
+    texts: list[str]
+    exact: NDArray[np.bool_]
+    rejected: Mapping[int, str]
+
+    @property
+    def share(self) -> float:
+        """The share of all N texts that were reconstructed exactly; NaN for no texts."""
+        return float(self.exact.mean()) if len(self.texts) else float("nan")
+
+    @property
+    def refused(self) -> int:
+        """How many of the texts the codec rejects."""
+        return len(self.rejected)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __str__(self) -> str:
+        rejected = f"; the codec rejects {self.refused}" if self.refused else ""
+        return f"{self.share:.1%} ({int(self.exact.sum())} of {len(self)}{rejected})"
+
+
+def select_valid(texts: list[str], valid: NDArray[np.bool_]) -> list[str]:
+    """The texts whose flag is set."""
+    return [text for text, good in zip(texts, valid, strict=True) if good]
+
+
+def check_errors(errors: object) -> None:
+    """Raise :class:`UnknownNameError` unless the choice is one of :data:`ERRORS`."""
+    if errors not in ERRORS:
+        raise UnknownNameError("choice of errors", errors, ERRORS)

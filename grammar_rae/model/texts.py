@@ -1,0 +1,457 @@
+"""Models of texts: a codec, an autoencoder, a density and a constraint behind one face."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from os import PathLike
+from typing import Any, Literal, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from grammar_rae.codecs import Codec, codec_from_dict
+from grammar_rae.datasets import DescribedRows, TokenDataset, pad_tokens
+from grammar_rae.decoding import Constraint, ConstraintSpec, parse_spec
+from grammar_rae.errors import InputError
+from grammar_rae.model.drawing import Drawing, check_count, latent_codes
+from grammar_rae.model.fitted import Codes, FittedTexts
+from grammar_rae.model.latent import LatentModel
+from grammar_rae.model.results import DecodedTexts, EncodedTexts, Reconstruction, check_errors
+from grammar_rae.model.samples import SampleResult, collect
+from grammar_rae.model.sources import as_texts, encode_source, validation_set
+from grammar_rae.recipes import Recipe, TextRecipe, build_constraint, build_text, training_settings
+
+
+class TextModel(LatentModel[list[str]]):
+    """A model of molecules, or of any texts with a grammar; a scikit-learn transformer between texts and codes z.
+
+    Parameters
+    ----------
+    recipe
+        The name of a recipe of texts, or a :class:`TextRecipe`.
+    epochs, time_limit, seed, overrides
+        As for :class:`LatentModel`.
+    errors
+        What :meth:`transform` does with a text that the codec rejects: ``"raise"`` an error, give it a row of
+        ``"nan"``, or ``"skip"`` it, which leaves fewer rows than texts. Choose ``"nan"`` in a pipeline that is fitted
+        with a target, and follow it by an imputer or by an estimator that accepts NaN.
+
+    Attributes
+    ----------
+    codec, history
+        The codec between texts and tokens, and what happened in training.
+    score_constants_
+        For each score that is standardised, the constants that :meth:`store_score_constants` stored.
+    """
+
+    kind = "model"
+    makes = "texts"
+    recipe_type = TextRecipe
+
+    def __init__(
+        self,
+        recipe: str | Recipe = "molecules",
+        epochs: int | None = None,
+        time_limit: float | None = None,
+        seed: int = 0,
+        overrides: Mapping[str, Any] | None = None,
+        errors: str = "raise",
+    ) -> None:
+        super().__init__(recipe, epochs, time_limit, seed, overrides)
+        self.errors = errors
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
+        return tags
+
+    # -- training -----------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        X: Any,
+        y: None = None,
+        *,
+        column: str | None = None,
+        folder: str | PathLike[str] | None = None,
+        resume: bool = False,
+        progress: bool = False,
+        jobs: int = -1,
+        validation: Any = None,
+    ) -> "TextModel":
+        """Train on texts.
+
+        Parameters
+        ----------
+        X
+            A file (.smi, .txt, .csv, .parquet, also .gz), an iterable of texts, a :class:`TokenDataset`, or the folder
+            of one.
+        y
+            Ignored; scikit-learn's pipelines pass it.
+        column
+            The column of a table that holds the texts.
+        folder
+            Where to keep the encoded data, the training's state and the model; without one nothing is written.
+        resume
+            Go on with the training whose state is in ``folder``.
+        progress
+            Whether to show progress bars.
+        jobs
+            Processes that encode the texts; -1 for one a core.
+        validation
+            A :class:`TokenDataset`, or the folder of one, whose rows validate; None sets some rows of X aside. Its
+            codec must be that of X.
+
+        Raises
+        ------
+        DataError, InputError, TrainingError, CheckpointError
+            For data, settings or a state that cannot be used.
+        """
+        recipe = self._resolve_recipe()
+        seed = training_settings(recipe).seed
+        home = self._check_home(folder, resume)
+        data, codec = encode_source(X, recipe, column, home, resume, progress, jobs)
+        if len(data) < 4:
+            raise InputError("there are too few rows to train on", received=len(data), expected="4 or more")
+        if validation is None:
+            sets = data.split(recipe.validation_fraction, seed, recipe.validation_maximum)
+        else:
+            sets = (data, validation_set(validation, data))
+        # An encoded data set brings its own codec, whatever the recipe would have learned.
+        recipe = replace(
+            recipe, codec=codec.kind, form=codec.form, fragments=codec.fragments, max_length=codec.max_length
+        )
+        build_constraint(recipe.constraint, codec, data.atoms)  # it fails now rather than after the training
+        parts = build_text(recipe, codec)
+        draft = FittedTexts(recipe=recipe, **parts._asdict(), codec=codec, atoms=data.atoms)
+        if parts.autoencoder.condition.needs_facts:
+            train, held_out = (part.described() for part in sets)
+            parts.autoencoder.condition.adopt(train.facts)
+            self._learn(draft, (train, held_out), home, resume, progress)
+        else:
+            self._learn(draft, sets, home, resume, progress)
+        return self
+
+    def _encode_set(self, data: TokenDataset | DescribedRows, rows: NDArray[np.int64]) -> Codes:
+        data = data.data if isinstance(data, DescribedRows) else data
+        return self._encode_rows(data.lengths[rows], lambda part: data.batch(rows[part]))
+
+    def _about(self) -> dict[str, Any]:
+        return {"codec": self.codec.to_dict(), "atoms": self.atoms_, "score_constants": self.score_constants_}
+
+    @classmethod
+    def _from_about(cls, recipe: TextRecipe, meta: Mapping[str, Any]) -> FittedTexts:
+        codec = codec_from_dict(meta["codec"])
+        atoms = {str(atom): int(capacity) for atom, capacity in meta.get("atoms", {}).items()}
+        constants = {
+            str(score): {str(name): float(value) for name, value in values.items()}
+            for score, values in meta.get("score_constants", {}).items()  # models of the first versions have none
+        }
+        parts = build_text(recipe, codec)
+        return FittedTexts(recipe=recipe, **parts._asdict(), codec=codec, atoms=atoms, score_constants=constants)
+
+    @property
+    def codec(self) -> Codec:
+        """Between texts and tokens."""
+        codec: Codec = self._check_trained().codec
+        return codec
+
+    @property
+    def atoms_(self) -> dict[str, int]:
+        """The atoms of the data and the bonds that each can form."""
+        return dict(self._check_trained().atoms)
+
+    @property
+    def score_constants_(self) -> dict[str, dict[str, float]]:
+        """By the name of a score, the constants that searches with this model standardise it by."""
+        return {name: dict(values) for name, values in self._check_trained().score_constants.items()}
+
+    def store_score_constants(self, constants: Mapping[str, Mapping[str, float]]) -> None:
+        """Keep the constants of scores, so that later searches are in the same units; :meth:`save` writes them.
+
+        Parameters
+        ----------
+        constants
+            By the name of a score, as in :attr:`Optimization.constants`. A score that the model has constants of
+            already keeps those.
+        """
+        fitted = self._check_trained()
+        self.fitted_ = replace(fitted, score_constants={**constants, **fitted.score_constants})
+
+    # -- between texts and codes --------------------------------------------------------------------------------
+
+    @overload
+    def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        errors: Literal["raise", "nan"] = ...,
+        noise: bool = ...,
+        seed: int | None = ...,
+    ) -> Codes: ...
+
+    @overload
+    def encode(
+        self, texts: Sequence[str], *, errors: Literal["skip"], noise: bool = ..., seed: int | None = ...
+    ) -> EncodedTexts: ...
+
+    def encode(
+        self, texts: Sequence[str], *, errors: str = "raise", noise: bool = False, seed: int | None = None
+    ) -> Codes | EncodedTexts:
+        """Latent codes of texts, float32 (N, D).
+
+        Parameters
+        ----------
+        texts
+            N texts.
+        errors
+            What to do about texts that the codec rejects. ``"raise"`` raises the error of the first one; ``"nan"``
+            fills its row with NaN, so that there are N rows; ``"skip"`` leaves it out and returns an
+            :class:`EncodedTexts`, which says which rows were accepted and why the others were not.
+        noise, seed
+            Draw each code as training does, by the seed: from a variational model's posterior, in place of its mean.
+            A deterministic encoder has nothing to draw.
+
+        Raises
+        ------
+        InputError
+            If ``texts`` is not a list, array or Series of texts, or ``errors`` is none of the three.
+        TextError
+            With ``errors="raise"``, for the first text that the codec rejects; its ``where`` says which.
+        """
+        codec = self.codec
+        check_errors(errors)
+        texts = as_texts(texts)
+        batch = codec.encode_batch(texts)
+        if batch.rejected and errors == "raise":
+            index, error = batch.rejected[0]
+            error.where = f"text {index + 1} of {len(texts)}" + (f", {error.where}" if error.where else "")
+            raise error
+        codes = self._encode_rows(
+            np.diff(batch.offsets),
+            lambda part: torch.from_numpy(pad_tokens(batch.tokens, batch.offsets, part)),
+            self._generator(seed) if noise else None,
+        )
+        if errors == "raise":
+            return codes
+        rejected = {index: error.message for index, error in batch.rejected}
+        rows = np.array([index for index in range(len(texts)) if index not in rejected], np.int64)
+        encoded = EncodedTexts(codes, rows, rejected)
+        return encoded if errors == "skip" else encoded.fill()
+
+    def _transform(self, X: Sequence[str]) -> Codes:
+        check_errors(self.errors)
+        if self.errors == "skip":
+            return self.encode(X, errors="skip").codes
+        return self.encode(X, errors="nan" if self.errors == "nan" else "raise")
+
+    def decode(
+        self,
+        z: NDArray[Any] | Tensor,
+        *,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        beam: int | None = None,
+        seed: int | None = None,
+        constraint: str | ConstraintSpec | None = None,
+        smoothing: float = 0.0,
+        canonical: bool = True,
+    ) -> list[str]:
+        """Texts of latent codes (N, D).
+
+        Parameters
+        ----------
+        z
+            Codes; one alone, (D,), is taken as (1, D).
+        temperature, top_p, seed
+            Temperature 0 takes the likeliest token at each step; above that, steps are drawn, by the seed. Below 1,
+            ``top_p`` leaves out the unlikeliest tokens of each step: see :func:`grammar_rae.decoding.decode`.
+        beam
+            Search for the likeliest text with this many beams instead: see :func:`grammar_rae.decoding.beam_search`.
+        constraint
+            What every step must obey, for example ``"chemistry; max-heavy-atoms=38"``: a text or an object of
+            :mod:`grammar_rae.decoding.specs`; None for the recipe's. Under ``"none"``, codes that decode to no
+            complete text give "".
+        smoothing
+            The level of the noise that is added to the codes, by the seed, and passed to the decoder: see
+            :class:`grammar_rae.regularizers.NoiseConditioned`. Other decoders accept only 0.
+        canonical
+            Give molecules as canonical SMILES; one that is not valid is left as it was decoded. False leaves all texts
+            as they were decoded, and needs no RDKit.
+
+        Raises
+        ------
+        InputError
+            For codes of another size or not finite, settings that cannot be used or combined, or a constraint that does
+            not exist or that the model cannot serve.
+        DecodingError
+            For a constraint that no text within the model's length limit is sure to obey.
+        """
+        found = self._decode(z, Drawing(temperature, top_p, beam), seed, constraint, smoothing)
+        return self._spell(found).texts if canonical else ["" if text is None else text for text in found]
+
+    def decode_batch(
+        self,
+        z: NDArray[Any] | Tensor,
+        *,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        beam: int | None = None,
+        seed: int | None = None,
+        constraint: str | ConstraintSpec | None = None,
+        smoothing: float = 0.0,
+    ) -> DecodedTexts:
+        """Texts of latent codes (N, D) as :meth:`decode` gives them, and which of them are valid.
+
+        Parameters
+        ----------
+        z, temperature, top_p, beam, seed, constraint, smoothing
+            As for :meth:`decode`.
+
+        Raises
+        ------
+        InputError, DecodingError
+            As :meth:`decode`.
+        """
+        return self._spell(self._decode(z, Drawing(temperature, top_p, beam), seed, constraint, smoothing))
+
+    def _decode(
+        self,
+        z: NDArray[Any] | Tensor,
+        drawing: Drawing,
+        seed: int | None,
+        constraint: str | ConstraintSpec | None,
+        smoothing: float,
+    ) -> list[str | None]:
+        """The texts of z (N, D) as they are decoded; None for what is not a text."""
+        codes = latent_codes(z, self.recipe_.latent)
+        # The noise on codes is not that which a density drew them with by the same seed.
+        generator = self._generator(seed, "smoothing" if smoothing else "")
+        _, bound = self._bind(constraint)
+        rows = max(1, self.batch_rows // drawing.width)
+        found: list[str | None] = []
+        for start in range(0, len(codes), rows):
+            found += self._texts(codes[start : start + rows], drawing, bound, generator, smoothing)
+        return found
+
+    def _spell(self, found: Sequence[str | None]) -> DecodedTexts:
+        """The texts in their canonical spelling; one that is not valid is left as it is, what is no text becomes ""."""
+        spelled = [None if text is None else self.codec.canonical(text) for text in found]
+        texts = [
+            one if one is not None else text if text is not None else ""
+            for one, text in zip(spelled, found, strict=True)
+        ]
+        return DecodedTexts(texts, np.array([one is not None for one in spelled], dtype=bool))
+
+    def _bind(self, constraint: str | ConstraintSpec | None) -> tuple[str, Constraint[Any]]:
+        """The text of a constraint, and the constraint for this model's codec."""
+        choice = parse_spec(self.recipe_.constraint if constraint is None else constraint)
+        return str(choice), build_constraint(choice, self.codec, self.atoms_)
+
+    def _texts(
+        self, z: Tensor, drawing: Drawing, bound: Constraint[Any], generator: torch.Generator, smoothing: float
+    ) -> list[str | None]:
+        """Texts of z (B, D); None for what is not a text, which is possible without a constraint."""
+        limit = self.codec.max_length or 1024
+        search = partial(drawing.tokens, constraint=bound, limit=limit, generator=generator)
+        with torch.inference_mode(), self._autocast():
+            tokens = self.autoencoder_.decode(z.to(self.device), smoothing, generator, search)
+        return self.codec.spell_batch(tokens.cpu().numpy())
+
+    def reconstruction(self, texts: Sequence[str], constraint: str | ConstraintSpec | None = None) -> Reconstruction:
+        """How many texts come back exactly when they are encoded and decoded, the likeliest token at each step.
+
+        Parameters
+        ----------
+        texts
+            N texts; those that the codec rejects count as not reconstructed.
+        constraint
+            As for :meth:`decode`.
+
+        Raises
+        ------
+        InputError, DecodingError
+            As :meth:`encode` and :meth:`decode`; a text that is rejected raises no error.
+        """
+        texts = as_texts(texts)
+        encoded = self.encode(texts, errors="skip")
+        decoded = self.decode_batch(encoded.codes, constraint=constraint)
+        found, exact = [""] * len(texts), np.zeros(len(texts), dtype=bool)
+        for row, text, valid in zip(encoded.rows, decoded.texts, decoded.valid, strict=True):
+            found[row] = text
+            exact[row] = valid and text == self.codec.canonical(texts[row])
+        return Reconstruction(found, exact, encoded.rejected)
+
+    # -- sampling -----------------------------------------------------------------------------------------------
+
+    def sample(
+        self,
+        n: int,
+        valid_only: bool = True,
+        *,
+        seed: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        constraint: str | ConstraintSpec | None = None,
+        smoothing: float | None = None,
+        max_attempts: int | None = None,
+    ) -> SampleResult:
+        """Draw n texts: codes from the density, decoded under the constraint.
+
+        Parameters
+        ----------
+        n
+            How many.
+        valid_only
+            Reject texts that are not valid and draw others, up to ``max_attempts`` in all. The result says how many
+            attempts it took.
+        seed
+            The same seed gives the same texts; None draws afresh.
+        temperature, top_p, constraint, smoothing
+            As for :meth:`decode`; None for the recipe's.
+        max_attempts
+            The most texts to decode; None allows 100 for each text.
+
+        Warns
+        -----
+        UserWarning
+            When the attempts are used up: the result holds what was found.
+
+        Raises
+        ------
+        InputError
+            For n or max_attempts below 1, settings that cannot be used, or a constraint that does not exist or that the
+            model cannot serve.
+        DecodingError
+            For a constraint that no text within the model's length limit is sure to obey.
+        """
+        check_count("n", n, "texts")
+        check_count("max_attempts", 1 if max_attempts is None else max_attempts, "texts")
+        n = int(n)  # a NumPy integer may be too small for what is computed from it
+        recipe = self.recipe_
+        temperature = recipe.temperature if temperature is None else temperature
+        top_p = recipe.top_p if top_p is None else top_p
+        smoothing = recipe.smoothing if smoothing is None else smoothing
+        drawing = Drawing(temperature, top_p)
+        rules, bound = self._bind(constraint)
+        generator = self._generator(seed)
+        most = (100 * n if valid_only else n) if max_attempts is None else max_attempts
+
+        def draw(batch: int) -> tuple[list[str | None], NDArray[np.float32]]:
+            z = self.density_.sample(batch, generator)
+            return self._texts(z, drawing, bound, generator, smoothing), z.cpu().numpy()
+
+        found = collect(draw, self.codec.canonical, n, most, self.batch_rows, valid_only, recipe.latent)
+        if len(found.texts) < n:
+            warnings.warn(
+                f"only {len(found.texts)} of {n} texts are valid after {found.attempts} attempts (validity "
+                f"{found.n_valid / max(found.attempts, 1):.2%}); raise max_attempts, lower the temperature, or train "
+                "longer",
+                stacklevel=2,
+            )
+        return SampleResult(*found, rules, temperature, seed, top_p, smoothing)

@@ -1,0 +1,53 @@
+"""What the tests of models share: weights to compare, saved folders to change, and processes of their own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from grammar_rae.training import Callback, TrainingState
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def outside(code: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    """Run code in a process of its own."""
+    env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+
+
+def weights(model: Any) -> dict[str, torch.Tensor]:
+    return {**model.autoencoder_.state_dict(), **{f"density.{k}": v for k, v in model.density_.state_dict().items()}}
+
+
+def same_weights(one: Any, other: Any) -> bool:
+    a, b = weights(one), weights(other)
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def edit(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    """What changes the folder's model.json."""
+
+    def apply(folder: Path) -> None:
+        index = json.loads((folder / "model.json").read_text())
+        change(index)
+        (folder / "model.json").write_text(json.dumps(index))
+
+    return apply
+
+
+class InterruptAt(Callback):
+    """Press Ctrl-C after a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step(self, state: TrainingState) -> None:
+        if state.step == self.step:
+            raise KeyboardInterrupt
