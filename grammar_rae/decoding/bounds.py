@@ -4,8 +4,6 @@ Following the policy of :mod:`~grammar_rae.decoding.finish` to the end tells whe
 that are left; where there is room enough anyway, a bound is cheaper.
 """
 
-from numba import njit
-
 from grammar_rae.decoding.finish import RING, RINGS, SPELLED, demand
 from grammar_rae.decoding.machine import (
     ATOM_ROOT,
@@ -44,6 +42,7 @@ from grammar_rae.decoding.machine import (
     T_VALUE,
     WRITTEN,
 )
+from grammar_rae.kernels import njit
 
 
 @njit(cache=True, nogil=True)

@@ -7,8 +7,6 @@ state; what it writes is the *witness* that the state can be finished. Nothing o
 is asked for again, since the policy depends on the state alone.
 """
 
-from numba import njit
-
 from grammar_rae.decoding.cycles import closes_allowed
 from grammar_rae.decoding.machine import (
     AT,
@@ -54,6 +52,7 @@ from grammar_rae.decoding.machine import (
     apply,
     bond_of_ring,
 )
+from grammar_rae.kernels import njit
 
 # What finishing does with a nonterminal, and which productions `Machine.moves` holds for it.
 UNKNOWN = 0

@@ -13,10 +13,10 @@ with thirty arrays would take longer than the work that it does.
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from grammar_rae.decoding.cycles import smallest_rings_allowed
+from grammar_rae.kernels import njit
 
 Row = NDArray[np.int16]
 Tables = NDArray[np.int32]

@@ -5,7 +5,6 @@ fewest tokens for that, a number an atom.
 """
 
 import numpy as np
-from numba import njit
 
 from grammar_rae.decoding.bounds import most_productions
 from grammar_rae.decoding.finish import fewest_tokens, finished
@@ -26,6 +25,7 @@ from grammar_rae.decoding.machine import (
     copy_row,
 )
 from grammar_rae.decoding.stacks import uniform
+from grammar_rae.kernels import njit
 
 
 @njit(cache=True, nogil=True)

@@ -10,11 +10,11 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
 from grammar_rae.errors import DecodingError
+from grammar_rae.kernels import njit
 
 FEWEST_ROWS = 64
 """Rows for which it pays to start a thread."""
