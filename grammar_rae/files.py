@@ -51,7 +51,7 @@ def is_special(path: str | os.PathLike[str]) -> bool:
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str], *, sync: bool = False) -> Iterator[Path]:
+def replacing(path: str | os.PathLike[str], *, sync: bool = False, follow: bool = True) -> Iterator[Path]:
     """Give the path of a draft to write; it takes the place of ``path`` when the block ends well, and else vanishes.
 
     Parameters
@@ -60,6 +60,8 @@ def replacing(path: str | os.PathLike[str], *, sync: bool = False) -> Iterator[P
         The file to write. Symbolic links are followed. Into a FIFO, device or socket the finished draft is poured.
     sync
         Wait until the bytes and the new name are on the disk.
+    follow
+        False replaces a symbolic link itself: for files that belong to one folder and name others in it.
 
     Raises
     ------
@@ -72,6 +74,8 @@ def replacing(path: str | os.PathLike[str], *, sync: bool = False) -> Iterator[P
     """
     path = Path(path)
     target = _target(path)
+    if not follow and path.is_symlink():
+        target = _Target(path, None, False)
     if target.special:
         with tempfile.TemporaryDirectory(prefix="grammar_rae-") as folder:
             draft = Path(folder) / (path.name or "draft")

@@ -20,6 +20,7 @@ from grammar_rae import checkpoint
 from grammar_rae.autoencoder import Autoencoder
 from grammar_rae.density import Density
 from grammar_rae.errors import CheckpointError, InputError, TrainingError
+from grammar_rae.model.reading import build_within, check_meta, check_state, reading
 from grammar_rae.recipes import Parts, Recipe, build_density, get_recipe, training_settings
 from grammar_rae.training import (
     Callback,
@@ -367,11 +368,13 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 where=os.fspath(folder),
                 remedy="grammar_rae.load(folder) reads models of every kind.",
             )
-        try:
+        with reading(folder):
+            check_meta(meta)
             recipe = cls.recipe_type.from_dict(meta["recipe"])
-            parts, about = cls._from_about(recipe, meta)
+            parts, about = build_within(tensors, lambda: cls._from_about(recipe, meta))
             parts.autoencoder.load_state_dict(tensors["weights"])
             parts.density.load_state_dict(tensors["density"])
+            check_state(parts)
             history = History.from_dict(meta["history"])
             model = cls(recipe, seed=int(meta["seed"]))
             model._set(recipe, parts, history, about)
@@ -380,10 +383,4 @@ class LatentModel(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 model.density_score_ = float(score)
             if latents := tensors.get("latents"):  # models of the first versions have none
                 model.codes_, model.held_out_codes_ = (latents[name].numpy() for name in ("training", "held_out"))
-        except (KeyError, IndexError, TypeError, AttributeError, RuntimeError, ValueError) as error:
-            raise CheckpointError(
-                f"this model cannot be read ({error})",
-                where=os.fspath(folder),
-                remedy="Load it with the version of grammar_rae that wrote it, or train again.",
-            ) from error
         return model
