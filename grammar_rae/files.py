@@ -88,7 +88,7 @@ def replacing(path: str | os.PathLike[str], *, sync: bool = False, follow: bool 
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666 if target.found is None else 0o600))
         yield draft
         if target.found is not None:
-            _keep_owner(draft, target.found)
+            keep_owner(draft, target.found)
         if sync:
             _sync(draft, os.O_RDWR)
         os.replace(draft, target.path)
@@ -136,7 +136,7 @@ def _plain_suffix(path: Path) -> str:
     return suffix if len(suffix) <= 16 and suffix[1:].isalnum() and suffix.isascii() else ""
 
 
-def _keep_owner(draft: Path, found: os.stat_result) -> None:
+def keep_owner(draft: Path, found: os.stat_result) -> None:
     """Give the draft the mode of the file that it replaces, and its owner and group where that is allowed."""
     mode = stat.S_IMODE(found.st_mode) & 0o777
     made = draft.stat()

@@ -24,6 +24,7 @@ import numba
 import numpy as np
 from numba.core.dispatcher import Dispatcher
 
+from grammar_rae.errors import DataError
 from grammar_rae.locks import FolderLock
 
 _WAIT = 60.0  # seconds for other processes' turns at the cache

@@ -23,6 +23,7 @@ from grammar_rae.cli import app, arguments, files
 from grammar_rae.datasets import sample_texts
 from grammar_rae.decoding import CONSTRAINTS
 from grammar_rae.errors import DataError
+from grammar_rae.files import replacing
 from grammar_rae.resources import bundled
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -273,7 +274,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     path.write_text("old")
-    with pytest.raises(KeyboardInterrupt), files.replacing(path) as temporary:
+    with pytest.raises(KeyboardInterrupt), replacing(path) as temporary:
         temporary.write_text("half")
         raise KeyboardInterrupt
     assert path.read_text() == "old"
@@ -281,11 +282,11 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_named_by_the_file_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match=r"out\.csv"), files.replacing(tmp_path / "out.csv"):
+    with pytest.raises(OSError, match=r"out\.csv"), replacing(tmp_path / "out.csv"):
         raise OSError(28, "No space left on device")
 
 
-@pytest.mark.parametrize("name", ["z.npy", "z.csv"])
+@pytest.mark.parametrize("name", ["z.npy", "z.npz", "z.csv", "z.csv.gz", "z.tsv", "z.parquet"])
 def test_codes_come_back(name: str, tmp_path: Path) -> None:
     from grammar_rae.datasets import Row
 
@@ -395,7 +396,7 @@ def test_samples_are_valid_unless_raw(run: Path) -> None:
     assert len(rows) == 2 or "warning: only" in result.stderr
 
 
-@pytest.mark.parametrize("name", ["z.npy", "z.csv"])
+@pytest.mark.parametrize("name", ["z.npy", "z.npz", "z.csv", "z.csv.gz", "z.tsv", "z.parquet"])
 def test_encode_then_decode_is_reconstruct(name: str, run: Path, molecules: Path, tmp_path: Path) -> None:
     z, decoded, reconstructed = tmp_path / name, tmp_path / "decoded.csv", tmp_path / "reconstructed.csv"
     column = ["--column", "structure"]

@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grammar_rae import checkpoint, metrics
+from grammar_rae.arrays import read_arrays
 from grammar_rae.benchmarks import common
 from grammar_rae.benchmarks.common import Row
 from grammar_rae.benchmarks.study import check_names, latest, read_rows, trained
 from grammar_rae.datasets import ImageSet, image_set
 from grammar_rae.errors import InputError
+from grammar_rae.files import replacing
 from grammar_rae.model import ImageModel
 from grammar_rae.recipes import ALL_IMAGE_MODELS, IMAGE_MODELS, ImageRecipe, image_recipe
 
@@ -287,17 +289,15 @@ def _keep_examples(one: Run, column: str, images: Images, curves: dict[str, Any]
     as_bytes = {
         name: np.rint(255 * value).astype(np.uint8) if value.ndim == 4 else value for name, value in shown.items()
     }
-    np.savez_compressed(one.folder / f"{column}.npz", **as_bytes)
+    with replacing(one.folder / f"{column}.npz") as draft:
+        np.savez_compressed(draft, **as_bytes)
 
 
 def examples(one: Run, column: str) -> dict[str, NDArray[Any]]:
     """What was kept of a column: ``images`` and, where sampled, ``neighbours``, ``precision`` and ``recall``; {} where
     it is not measured yet."""
     path = one.folder / f"{column}.npz"
-    if not path.is_file():
-        return {}
-    with np.load(path, allow_pickle=False) as kept:
-        return dict(kept)
+    return read_arrays(path) if path.is_file() else {}
 
 
 def _batches(data: Any, limit: int, rows: NDArray[np.int64] | None = None, size: int = 1000) -> Iterator[Any]:

@@ -111,7 +111,17 @@ Smoothing = Annotated[
         help="The noise on the codes, told to a decoder that was trained with it; without it, the model's own."
     ),
 ]
-Output = Annotated[Path, typer.Option("-o", "--output", help="The CSV file to write; - is the standard output.")]
+Output = Annotated[
+    Path,
+    typer.Option(
+        "-o",
+        "--output",
+        
+        help="The file to write, in the format of its suffix: .csv, .tsv or, texts alone, .smi, .txt (each also .gz), "
+        ".parquet; - is CSV on the standard output.",
+    ,
+    ),
+]
 Jobs = Annotated[int, typer.Option(help="Processes that parse the texts; -1 for one per core.")]
 TimeLimit = Annotated[
     float | None, typer.Option(parser=seconds, metavar="DURATION", help="Stop after 90, 90s, 10m or 2h.")

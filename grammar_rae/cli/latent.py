@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from grammar_rae.cli import arguments, files
+from grammar_rae.cli import arguments, files, formats
 from grammar_rae.errors import DataError
 
 if TYPE_CHECKING:
@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 def encode(
     texts: arguments.Texts,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="z.npy (codes alone) or z.csv (with line and text); - for CSV.")
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help="z.npy, .npz (codes alone), .csv, .tsv, .parquet (with line and text); - for CSV.",
+        ),
     ],
     model: arguments.Model = arguments.IN_THE_BOX,
     column: arguments.Column = None,
@@ -23,7 +28,7 @@ def encode(
     """Write the latent code of every text of a file."""
     from grammar_rae.model import TextModel
 
-    files.check_writable(output)
+    files.check_writable(output, formats=(*formats.TABLES, *formats.ARRAYS))
     loaded = TextModel.load(model)
     accepted, rejected = usable_rows(loaded.codec, texts, column)
     files.write_codes(output, loaded.encode([row.text for row in accepted]), accepted)
@@ -32,7 +37,7 @@ def encode(
 
 
 def decode(
-    codes: Annotated[Path, typer.Argument(help="z.npy or z.csv, as encode writes them.", show_default=False)],
+    codes: Annotated[Path, typer.Argument(help="A file of codes as encode writes it.", show_default=False)],
     model: arguments.Model = arguments.IN_THE_BOX,
     output: arguments.Output = files.STDOUT,
     temperature: Annotated[
@@ -53,7 +58,7 @@ def decode(
 
     from grammar_rae.model import TextModel
 
-    files.check_writable(output)
+    files.check_writable(output, formats=(*formats.TABLES, *formats.TEXTS))
     z = files.read_codes(codes)
     rules = arguments.constraint_text(constraint)
     texts = TextModel.load(model).decode(
@@ -74,7 +79,7 @@ def reconstruct(
 
     from grammar_rae.model import TextModel
 
-    files.check_writable(output)
+    files.check_writable(output, formats=formats.TABLES)
     loaded = TextModel.load(model)
     accepted, rejected = usable_rows(loaded.codec, texts, column)
     originals = [row.text for row in accepted]

@@ -214,6 +214,6 @@ def latent_space(
 
 def _tell(table: Path, told: str) -> None:
     """Print a study's tables, and keep them in its folder."""
-    table.write_text(told, encoding="utf-8")
+    files.write_text(table, told)
     files.note(f"written: {table}")
     typer.echo(told, nl=False)

@@ -20,6 +20,7 @@ from grammar_rae.model.latent import Codes, LatentModel
 from grammar_rae.model.samples import SampleResult
 from grammar_rae.model.sources import encoded, listed
 from grammar_rae.recipes import Parts, Recipe, TextRecipe, build_constraint, build_text, training_settings
+from grammar_rae.training import one_training
 
 
 class TextModel(LatentModel):
@@ -60,6 +61,7 @@ class TextModel(LatentModel):
 
     # -- training -----------------------------------------------------------------------------------------------
 
+    @one_training
     def fit(
         self,
         X: Any,

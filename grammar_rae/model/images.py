@@ -15,6 +15,7 @@ from grammar_rae.errors import InputError
 from grammar_rae.model.drawing import latent_codes
 from grammar_rae.model.latent import Codes, LatentModel
 from grammar_rae.recipes import ImageRecipe, Parts, Recipe, build_image, training_settings
+from grammar_rae.training import one_training
 
 Images = NDArray[np.float32]
 
@@ -54,6 +55,7 @@ class ImageModel(LatentModel):
     ) -> None:
         super().__init__(recipe, epochs, time_limit, seed, overrides)
 
+    @one_training
     def fit(
         self,
         X: Any,

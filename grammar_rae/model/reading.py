@@ -1,7 +1,7 @@
 """What is asked of a saved model before it is believed: its description, its sizes, its numbers.
 
-A model's folder may come from anywhere. What it says is refused with a CheckpointError, and before anything is allocated
-for it, unless it could have been written by this package.
+A model's folder may come from anywhere. What it says is refused with a CheckpointError, and before anything is
+allocated for it, unless it could have been written by this package.
 """
 
 import math
@@ -78,7 +78,12 @@ def _check_texts(meta: Mapping[str, Any], codec: Any) -> None:
     _require(isinstance(codec, dict), "the codec", "a mapping")
     recipe = meta["recipe"]
     _check_number(codec, "max_length", int, type(None))
-    for name, of_recipe in (("kind", "codec"), ("form", "form"), ("fragments", "fragments"), ("max_length", "max_length")):
+    for name, of_recipe in (
+        ("kind", "codec"),
+        ("form", "form"),
+        ("fragments", "fragments"),
+        ("max_length", "max_length"),
+    ):
         _require(codec.get(name) == recipe.get(of_recipe), f"the codec's {name}", "that of the recipe")
     atoms = meta.get("atoms", {})
     _require(isinstance(atoms, dict), "the atoms", "a mapping")

@@ -14,7 +14,7 @@ import numpy as np
 from grammar_rae.errors import InputError, MissingExtraError, UnknownNameError
 from grammar_rae.optimization import start
 from grammar_rae.optimization.base import Strategy, at_least
-from grammar_rae.optimization.journal import Journal
+from grammar_rae.optimization.journal import Journal, one_search
 from grammar_rae.optimization.paper import PaperStrategy
 from grammar_rae.optimization.proposals import Decoder
 from grammar_rae.optimization.result import Optimization, outcome
@@ -152,11 +152,12 @@ def optimize(
     if resume and folder is None:
         raise InputError("there is nothing to resume without a folder", remedy="Give the folder of the run.")
     check_jobs(jobs)
-    journal = Journal(None if folder is None else Path(folder), settings, resume)
-    run = Run(model, scores, made, Decoder(model, decodings, constraint), journal, jobs)
-    run.begin(texts, [isinstance(one, str) for one in asked], progress)
-    run.search(n_iterations, progress)
-    return outcome(journal, run.quality())
+    with one_search(folder):
+        journal = Journal(None if folder is None else Path(folder), settings, resume)
+        run = Run(model, scores, made, Decoder(model, decodings, constraint), journal, jobs)
+        run.begin(texts, [isinstance(one, str) for one in asked], progress)
+        run.search(n_iterations, progress)
+        return outcome(journal, run.quality())
 
 
 def _scores(asked: Sequence[AnyScore], constants: Any) -> list[Score]:

@@ -57,7 +57,7 @@ def as_written(folder: Path) -> Iterator[None]:
     """Read what a file says; if that is not what :mod:`loop` writes, say so in a CheckpointError."""
     try:
         yield
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (AttributeError, ArithmeticError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"the state of the training is not what this package writes ({type(error).__name__}: {error})",
             where=str(folder),
