@@ -116,10 +116,8 @@ Output = Annotated[
     typer.Option(
         "-o",
         "--output",
-        
         help="The file to write, in the format of its suffix: .csv, .tsv or, texts alone, .smi, .txt (each also .gz), "
         ".parquet; - is CSV on the standard output.",
-    ,
     ),
 ]
 Jobs = Annotated[int, typer.Option(help="Processes that parse the texts; -1 for one per core.")]
