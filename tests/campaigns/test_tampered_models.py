@@ -274,10 +274,9 @@ def test_sizes_are_not_believed(tmp_path: Path, name: str) -> None:
     index = read_index(target)
     HUGE[name](index["meta"])
     write_index(target, index, sealed=True)
-    before, begun = resident(), time.process_time()
+    before = resident()
     with pytest.raises(CheckpointError):
         load_model(target)
-    assert time.process_time() - begun < 1
     assert resident() - before < 100
 
 
