@@ -85,7 +85,8 @@ def array_bytes(codes: "npt.NDArray[Any]", kind: str) -> bytes:
 
     buffer = io.BytesIO()
     if kind == ".npz":
-        np.savez_compressed(buffer, **{_CODES: codes})
+        arrays: Any = {_CODES: codes}
+        np.savez_compressed(buffer, **arrays)
     else:
         np.save(buffer, codes, allow_pickle=False)
     return buffer.getvalue()
