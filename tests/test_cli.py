@@ -396,7 +396,7 @@ def test_samples_are_valid_unless_raw(run: Path) -> None:
     assert len(rows) == 2 or "warning: only" in result.stderr
 
 
-@pytest.mark.parametrize("name", ["z.npy", "z.npz", "z.csv", "z.csv.gz", "z.tsv", "z.parquet"])
+@pytest.mark.parametrize("name", ["z.npy", "z.csv"])
 def test_encode_then_decode_is_reconstruct(name: str, run: Path, molecules: Path, tmp_path: Path) -> None:
     z, decoded, reconstructed = tmp_path / name, tmp_path / "decoded.csv", tmp_path / "reconstructed.csv"
     column = ["--column", "structure"]
