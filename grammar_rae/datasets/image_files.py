@@ -208,12 +208,20 @@ def _read_numpy(path: Path) -> npt.NDArray[Any]:
     try:
         return read_array(path, mapped=True)
     except DataError as error:  # a header that is none, objects, fewer bytes than the header says
-        error.remedy = error.remedy or "Save a uint8 array with numpy.save."
-        raise
+        raise DataError(
+            f"the .npy file cannot be used ({error.message})",
+            where=str(path),
+            received=error.received,
+            expected=error.expected,
+            remedy="Save a uint8 array with numpy.save.",
+        ) from error
 
 
 def _read_archive(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
-    archive = read_arrays(path)
+    try:
+        archive = read_arrays(path)
+    except DataError as error:
+        raise DataError(f"the .npz file cannot be used ({error.message})", where=error.where) from error
     if "images" not in archive:
         raise DataError(
             "the .npz file has no array of images",
