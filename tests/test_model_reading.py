@@ -36,7 +36,7 @@ def fits(build: Callable[[], Parts]) -> None:
 def test_recipes_fit(name: str, codec: Any) -> None:
     recipe = RECIPES[name]
     if isinstance(recipe, ImageRecipe):
-        fits(lambda: build_image(recipe, (1, 28, 28)))
+        fits(lambda: build_image(recipe, (1, 16, 16)))
     else:
         assert isinstance(recipe, TextRecipe)
         fits(lambda: build_text(recipe, codec))
