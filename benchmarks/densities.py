@@ -8,8 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.rows import Row
+from grammar_rae.arrays import read_array
 from grammar_rae.density import MixtureDensity
-from grammar_rae.errors import InputError
+from grammar_rae.errors import DataError, InputError
 
 HELD_OUT = 10_000
 """The number of codes that both are judged by."""
@@ -27,11 +28,8 @@ def read_codes(path: str | PathLike[str]) -> NDArray[np.float64]:
     """
     wrong = "the file holds no latent codes"
     try:
-        codes = np.load(path, allow_pickle=False)
-        if not isinstance(codes, np.ndarray):
-            raise InputError(wrong, received="several arrays", expected="one, in a .npy file", where=str(path))
-        codes = codes.astype(np.float64)
-    except (ValueError, TypeError, EOFError) as error:
+        codes = read_array(path).astype(np.float64)
+    except (DataError, ValueError, TypeError) as error:
         raise InputError(wrong, received=str(error), expected="a .npy file of numbers", where=str(path)) from error
     if codes.ndim != 2 or len(codes) < 2 or not np.isfinite(codes).all():
         finite = "" if np.isfinite(codes).all() else ", not all finite"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from grammar_rae.cli import files
+from grammar_rae.cli import files, formats
 
 
 def expressions(
@@ -25,7 +25,7 @@ def expressions(
     """The grammar VAE's data set of expressions, as a file."""
     from grammar_rae.expressions import are_equivalent, expression_set
 
-    files.check_writable(output)
+    files.check_writable(output, formats=formats.TEXTS)
     every = expression_set()
     if n > len(every):
         raise typer.BadParameter(f"expected at most {len(every):,}, the size of the set, not {n:,}", param_hint="-n")
@@ -35,5 +35,5 @@ def expressions(
         left_out = [text for text, gone in zip(texts, same, strict=True) if gone]
         texts = [text for text, gone in zip(texts, same, strict=True) if not gone]
         files.note(f"left out {len(left_out)} that equal {one}" + (f": {', '.join(left_out[:10])}" if left_out else ""))
-    files.write_text(output, "".join(f"{text}\n" for text in texts))
+    files.write_lines(output, texts)
     files.note(f"wrote {len(texts):,} expressions")

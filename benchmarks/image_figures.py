@@ -13,6 +13,7 @@ from benchmarks.grid import Run
 from benchmarks.images import EXAMPLES, SAMPLED, ImageStudy, examples
 from benchmarks.rows import Row
 from grammar_rae.errors import MissingExtraError
+from grammar_rae.files import replacing
 
 Bytes = NDArray[np.uint8]
 
@@ -43,7 +44,8 @@ def draw(study: ImageStudy) -> list[Path]:
     ):
         if rows:
             files.append(folder / f"{name}.png")
-            grid(rows).save(files[-1])
+            with replacing(files[-1]) as draft:
+                grid(rows).save(draft)
     curves = {(run.name, column): examples(run, column) for run in runs for column in SAMPLED}
     if any("precision" in kept for kept in curves.values()):
         files.append(folder / "prd.png")
@@ -93,7 +95,8 @@ def _draw_prd(path: Path, runs: Sequence[Run], curves: dict[tuple[str, str], dic
                 axis.plot(kept["recall"], kept["precision"], label=run.key["model"], linestyle=("-", "--")[i // 5 % 2])
         axis.set(title=f"Precision and recall, {title}", xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1))
     axes[-1].legend(fontsize=8, loc="lower left")
-    figure.savefig(path)
+    with replacing(path) as draft:
+        figure.savefig(draft)
 
 
 def draw_figure3(path: Path, rows: Sequence[Row]) -> Path:
@@ -123,7 +126,8 @@ def draw_figure3(path: Path, rows: Sequence[Row]) -> Path:
         axis.legend()
     axes[0].set_xticks(sorted({row["variant"]["samples"] for row in rows if "samples" in row["variant"]}))
     _label_plainly(axes[0].get_xaxis())
-    figure.savefig(path)
+    with replacing(path) as draft:
+        figure.savefig(draft)
     return path
 
 

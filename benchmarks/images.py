@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from benchmarks.grid import Cell, Run, Study, check_least, check_names, load_or_train
 from benchmarks.rows import Row
 from grammar_rae import checkpoint, metrics
+from grammar_rae.arrays import read_arrays
 from grammar_rae.datasets import ImageSet, image_set
 from grammar_rae.errors import InputError
+from grammar_rae.files import replacing
 from grammar_rae.model import ImageModel
 from grammar_rae.recipes import ALL_IMAGE_MODELS, IMAGE_MODELS, ImageRecipe, image_recipe
 
@@ -225,7 +227,8 @@ def _keep_examples(
     as_bytes = {
         name: np.rint(255 * value).astype(np.uint8) if value.ndim == 4 else value for name, value in shown.items()
     }
-    np.savez_compressed(folder / f"{column}.npz", **as_bytes)
+    with replacing(folder / f"{column}.npz") as draft:
+        np.savez_compressed(draft, **as_bytes)
 
 
 def examples(run: Run, column: str) -> dict[str, NDArray[Any]]:
@@ -234,10 +237,7 @@ def examples(run: Run, column: str) -> dict[str, NDArray[Any]]:
     These are ``images`` and, where they were sampled, ``neighbours``, ``precision`` and ``recall``.
     """
     path = run.folder / f"{column}.npz"
-    if not path.is_file():
-        return {}
-    with np.load(path, allow_pickle=False) as kept:
-        return dict(kept)
+    return read_arrays(path) if path.is_file() else {}
 
 
 def _batches(data: Any, limit: int, rows: NDArray[np.int64] | None = None, size: int = 1000) -> Iterator[Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from benchmarks.latent_space import CONDITIONED, MODELS
 from benchmarks.rows import Row
 from grammar_rae.errors import MissingExtraError
+from grammar_rae.files import replacing
 
 _COLUMNS = ("exact", "valid", "unique", "novel")
 
@@ -76,5 +77,6 @@ def draw_frontier(path: Path, rows: Sequence[Row]) -> Path:
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
-    figure.savefig(path, dpi=150)
+    with replacing(path) as draft:
+        figure.savefig(draft, dpi=150)
     return path

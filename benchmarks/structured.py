@@ -4,7 +4,6 @@ Test rows are never trained on.
 """
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +17,10 @@ from numpy.typing import NDArray
 from benchmarks.grid import Cell, Run, Study, check_least, check_names, load_or_train
 from benchmarks.rows import Row
 from benchmarks.structured_problems import PROTOCOLS, RAW, Protocol, Texts
+from grammar_rae.arrays import read_arrays
 from grammar_rae.datasets import TokenDataset
 from grammar_rae.errors import GrammarRAEError, InputError
+from grammar_rae.files import replacing
 from grammar_rae.model import DATA_FOLDER, TextModel
 from grammar_rae.optimization import STRATEGIES, Optimization, optimize
 from grammar_rae.optimization.proposals import Decoded, Decoder
@@ -131,8 +132,8 @@ class StructuredStudy(Study):
         kept = self.folder / f"{self.protocol.score}.npz"
         score = get_score(self.protocol.score)
         if kept.is_file():
-            with np.load(kept, allow_pickle=False) as file:
-                values, constants = file["values"], json.loads(str(file["constants"]))
+            file = read_arrays(kept)
+            values, constants = file["values"], json.loads(str(file["constants"]))
             if len(values) == len(self.texts.training):
                 return score.with_constants(constants) if constants else score, values
         score, found = score.fit_constants(self.texts.training, jobs=-1, progress=self.progress)
@@ -140,10 +141,8 @@ class StructuredStudy(Study):
             row, reason = found.failures[0]
             raise InputError(f"a training row has no score ({reason})", received=repr(self.texts.training[row]))
         self.folder.mkdir(parents=True, exist_ok=True)
-        draft = kept.with_name(f".{kept.name}.{os.getpid()}.tmp")  # a kill leaves no half of the file
-        with draft.open("wb") as half:
-            np.savez(half, values=found.values, constants=json.dumps(dict(score.constants)))
-        os.replace(draft, kept)
+        with replacing(kept) as draft:
+            np.savez(draft, values=found.values, constants=json.dumps(dict(score.constants)))
         return score, found.values
 
 
@@ -228,7 +227,8 @@ def _search(trial: int, one: _Trained) -> Row:
     )
     one.begun[:] = [found]
     elapsed = time.perf_counter() - begun
-    found.history.to_csv(one.folder / f"search-{study.strategy}-{trial}.csv", index=False)
+    with replacing(one.folder / f"search-{study.strategy}-{trial}.csv") as draft:
+        found.history.to_csv(draft, index=False)
     name, history = found.scores[0], found.history
     outcome = partial(_outcome, up=found.maximize[name])
     points = [Decoded(*point) for point in zip(history["text"], history["valid"], history["valid_share"], strict=True)]

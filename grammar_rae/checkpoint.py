@@ -2,11 +2,15 @@
 
 A folder is a checkpoint when it holds a ``model.json``::
 
-    {"format": "grammar_rae", "format_version": 1, "meta": {...},
+    {"format": "grammar_rae", "format_version": 2, "sha256": "9a8b7c...", "meta": {...},
      "files": {"weights": {"file": "weights-0f1e2d3c4b5a.safetensors", "sha256": "0f1e2d...", "size": 1234}}}
 
 Tensor files are named by their content, so a new save never touches a file that the old ``model.json`` names. Replacing
-``model.json`` is the commit: whatever stops a save, before that moment the old model stands, after it the new one.
+``model.json`` is the commit: whatever stops a save, before that moment the old model stands, after it the new one. What
+it says itself is under the outer ``sha256``: that of all else in it, as JSON with sorted keys and without blanks. It
+tells damage, not intent: whoever means to change a model can compute it too.
+
+Checkpoints of version 1, which have no such sum, are still read; saving one again makes it one of version 2.
 """
 
 import contextlib
@@ -14,7 +18,7 @@ import errno
 import hashlib
 import importlib.metadata
 import json
-import os
+import math
 import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,17 +29,23 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from grammar_rae.errors import CheckpointError, InputError
+from grammar_rae.errors import CheckpointError, DataError, InputError
+from grammar_rae.files import DRAFT, replacing
+from grammar_rae.locks import FolderLock
 from grammar_rae.resources import bundled_models
 
 FORMAT = "grammar_rae"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+SEALED_FROM = 2
+"""The first version whose index has a sum of its own."""
 INDEX = "model.json"
 PACKAGES = ("torch", "numpy", "scikit-learn", "rdkit", "nltk")
 
 _GROUP = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _TENSOR_FILE = re.compile(r"[A-Za-z][A-Za-z0-9_]*-[0-9a-f]{12}\.safetensors")
-_TEMPORARY = re.compile(r"\.(?:model\.json|[A-Za-z][A-Za-z0-9_]*-[0-9a-f]{12}\.safetensors)\.[0-9]+\.tmp")
+_TEMPORARY = re.compile(DRAFT + r"|\.(?:model\.json|[A-Za-z][A-Za-z0-9_]*-[0-9a-f]{12}\.safetensors)\.[0-9]+\.tmp")
+_LARGEST_INDEX = 2**26  # bytes; JSON takes ten times as much in memory
+_PATIENCE = 60.0  # seconds that a save waits for another one into the same folder
 _RETRAIN = "Copy the folder again from where it came, or train again."
 
 
@@ -58,7 +68,7 @@ def save(folder: str | Path, meta: Mapping[str, Any], tensors: Mapping[str, Mapp
     CheckpointError
         When the folder cannot be written, for example because the disk is full.
 
-    The same content gives the same bytes. Only one process may write to a folder at a time.
+    The same content gives the same bytes. Processes that save into the same folder take turns.
     """
     folder = Path(folder)
     blobs = {group: _serialise(group, named) for group, named in sorted(tensors.items())}
@@ -67,9 +77,8 @@ def save(folder: str | Path, meta: Mapping[str, Any], tensors: Mapping[str, Mapp
         group: {"file": _file_name(group, digests[group]), "sha256": digests[group], "size": len(blob)}
         for group, blob in blobs.items()
     }
-    index = _to_json({"format": FORMAT, "format_version": FORMAT_VERSION, "meta": meta, "files": files})
-    with _writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    index = _to_json(meta, files)
+    with _writing(folder), FolderLock(folder, "saving", name=".saving.lock", wait=_PATIENCE):
         try:
             for group, blob in blobs.items():
                 path = folder / _file_name(group, digests[group])
@@ -201,7 +210,7 @@ def _serialise(group: str, named: Mapping[str, Tensor]) -> bytes:
     return safetensors.torch.save(copies)
 
 
-def _to_json(index: Mapping[str, Any]) -> bytes:
+def _to_json(meta: Mapping[str, Any], files: Mapping[str, Any]) -> bytes:
     def convert(value: Any) -> Any:
         if isinstance(value, Mapping):
             return dict(value)
@@ -210,10 +219,22 @@ def _to_json(index: Mapping[str, Any]) -> bytes:
         raise TypeError(f"{type(value).__name__} has no form in JSON")
 
     try:
-        text = json.dumps(index, indent=1, allow_nan=False, default=convert)
-        return (text + "\n").encode("utf-8")
+        plain = json.loads(json.dumps(meta, allow_nan=False, default=convert))
+        index = {"format": FORMAT, "format_version": FORMAT_VERSION, "meta": plain, "files": files}
+        sealed = {"format": FORMAT, "format_version": FORMAT_VERSION, "sha256": index_digest(index)} | index
+        text = json.dumps(sealed, indent=1, allow_nan=False) + "\n"
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"the checkpoint's meta cannot be written as JSON ({error})") from error
+    if len(text) > _LARGEST_INDEX:
+        raise InputError("the checkpoint's meta is too long", received=f"{len(text):,} bytes of JSON")
+    return text.encode("utf-8")
+
+
+def index_digest(index: Mapping[str, Any]) -> str:
+    """The sum that stands in an index: the sha256 of all else in it, as canonical JSON."""
+    content = {name: value for name, value in index.items() if name != "sha256"}
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode("utf-8")).hexdigest()
 
 
 @contextlib.contextmanager
@@ -221,6 +242,8 @@ def _writing(folder: Path) -> Iterator[None]:
     """Errors of the file system as a CheckpointError that says what to do."""
     try:
         yield
+    except DataError as error:  # another process is saving there
+        raise CheckpointError(error.message, received=error.received, where=error.where, remedy=error.remedy) from error
     except OSError as error:
         full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
         reason = "disk full" if full else (error.strerror or type(error).__name__).lower()
@@ -233,24 +256,10 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 def _write(path: Path, blob: bytes) -> None:
-    """Put a whole file in place: a temporary file, its bytes on the disk, then the name."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
+    """Put a whole file in place: a draft, its bytes on the disk, then the name."""
+    # A link is not followed: the file belongs to this folder, and what it names lies beside it.
+    with replacing(path, sync=True, follow=False) as draft, open(draft, "wb") as file:
         file.write(blob)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    # The new name, too, must survive a power cut. Not every system lets a folder be opened for that.
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _holds(path: Path, digest: str) -> bool:
@@ -285,13 +294,26 @@ def _read_index(folder: Path) -> dict[str, Any]:
             f"this is not the folder of a saved model: {found}", where=str(folder), remedy=f"{remedy}."
         )
     try:
-        index = json.loads(path.read_bytes())
+        with path.open("rb") as file:
+            text = file.read(_LARGEST_INDEX + 1)
+        if len(text) > _LARGEST_INDEX:
+            raise CheckpointError("the file is too long to describe a model", where=str(path), remedy=_RETRAIN)
+        index = json.loads(text, parse_constant=_no_number, parse_float=_finite)
     except OSError as error:
         raise CheckpointError(f"the file cannot be read ({error.strerror})", where=str(path)) from error
     except (ValueError, RecursionError) as error:
         raise CheckpointError("the file is damaged: it is not JSON", where=str(path), remedy=_RETRAIN) from error
     _check_index(index, path)
     return dict(index)
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text)
 
 
 def _check_index(index: Any, path: Path) -> None:
@@ -308,6 +330,7 @@ def _check_index(index: Any, path: Path) -> None:
             where=str(path),
             remedy="Install a newer grammar_rae.",
         )
+    _check_seal(index, version, path)
     meta, files = index.get("meta"), index.get("files")
     if not isinstance(meta, dict) or not isinstance(files, dict):
         raise CheckpointError("the file is damaged: meta or files is missing", where=str(path), remedy=_RETRAIN)
@@ -328,6 +351,19 @@ def _check_index(index: Any, path: Path) -> None:
                 where=str(path),
                 remedy=_RETRAIN,
             )
+
+
+def _check_seal(index: Mapping[str, Any], version: int, path: Path) -> None:
+    """Raise CheckpointError unless the index is what was saved; version 1 has no sum, and must have none."""
+    found = index.get("sha256")
+    try:
+        whole = found == index_digest(index) if version >= SEALED_FROM else "sha256" not in index
+    except RecursionError:
+        whole = False
+    if not whole:
+        raise CheckpointError(
+            "the file was changed after it was saved (its sha256 differs)", where=str(path), remedy=_RETRAIN
+        )
 
 
 def _read_tensors(folder: Path, group: str, entry: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+import grammar_rae.files
 from grammar_rae import checkpoint
 from grammar_rae.errors import CheckpointError, InputError
 
@@ -44,6 +46,7 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     path = folder / "model.json"
     index = json.loads(path.read_text())
     change(index)
+    index["sha256"] = checkpoint.index_digest(index)
     path.write_text(json.dumps(index))
 
 
@@ -189,10 +192,11 @@ def test_a_hard_kill_before_the_commit(tmp_path: Path, monkeypatch: pytest.Monke
     checkpoint.save(tmp_path, META, tensors())
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "_sweep", lambda folder: None)  # a killed process tidies nothing up
+        patch.setattr(grammar_rae.files, "_discard", lambda draft: None)
         fail_at(patch, "replace", 3, Stop())
         with pytest.raises(Stop):
             checkpoint.save(tmp_path, {"second": True}, tensors(2.0))
-    assert any(name.endswith(".tmp") for name in names(tmp_path))
+    assert any(".tmp" in name for name in names(tmp_path))
     assert checkpoint.load(tmp_path)[0] == META
     checkpoint.save(tmp_path, {"third": True}, tensors(3.0))
     assert len(names(tmp_path)) == 3
@@ -235,6 +239,64 @@ def test_an_index_of_garbage(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(CheckpointError, match=message) as caught:
         checkpoint.load(tmp_path)
     assert str(tmp_path / "model.json") in str(caught.value)
+
+
+def test_an_index_that_was_changed(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, META, tensors())
+    path = tmp_path / "model.json"
+    whole = path.read_text()
+    for old, new in (('"toy"', '"toy "'), ("0.1", "0.2"), ("[\n    1,", "[\n    3,"), ('"sha256": "', '"sha256": "0')):
+        assert old in whole
+        path.write_text(whole.replace(old, new, 1))
+        with pytest.raises(CheckpointError, match="changed after it was saved"):
+            checkpoint.load(tmp_path)
+    path.write_text(json.dumps(dict(reversed(json.loads(whole).items()))))
+    assert checkpoint.load(tmp_path)[0] == META  # the same content, spelled otherwise
+
+
+def test_the_first_format_has_no_sum_and_is_read(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, META, tensors())
+    path = tmp_path / "model.json"
+    index = json.loads(path.read_text()) | {"format_version": 1}
+    path.write_text(json.dumps(index))
+    with pytest.raises(CheckpointError, match="changed after it was saved"):  # a version that was turned back
+        checkpoint.load(tmp_path)
+    del index["sha256"]
+    path.write_text(json.dumps(index))
+    meta, loaded = checkpoint.load(tmp_path)
+    assert meta == META and same(loaded, tensors())
+    checkpoint.save(tmp_path, meta, loaded)
+    assert json.loads(path.read_text())["format_version"] == checkpoint.FORMAT_VERSION
+
+
+@pytest.mark.parametrize("number", ["Infinity", "-Infinity", "NaN", "1e999"])
+def test_numbers_that_are_not_finite(tmp_path: Path, number: str) -> None:
+    (tmp_path / "model.json").write_text(index(rest=f'"meta": {{"seed": {number}}}, "files": {{}}'))
+    with pytest.raises(CheckpointError, match="not JSON"):
+        checkpoint.load(tmp_path)
+
+
+def test_a_linked_index_is_replaced_and_what_it_points_to_is_not(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "a", META, tensors())
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "model.json").symlink_to(tmp_path / "a" / "model.json")
+    checkpoint.save(tmp_path / "b", {"second": True}, tensors(2.0))
+    assert checkpoint.load(tmp_path / "a")[0] == META
+    assert checkpoint.load(tmp_path / "b")[0] == {"second": True}
+
+
+def test_saves_into_one_folder_take_turns(tmp_path: Path) -> None:
+    def save(scale: int) -> None:
+        checkpoint.save(tmp_path, {"scale": scale}, tensors(float(scale)))
+
+    threads = [threading.Thread(target=save, args=(scale,)) for scale in range(1, 7)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    meta, loaded = checkpoint.load(tmp_path)
+    assert same(loaded, tensors(float(meta["scale"])))
+    assert len(names(tmp_path)) == 3
 
 
 def test_a_newer_format(tmp_path: Path) -> None:

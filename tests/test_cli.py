@@ -26,6 +26,7 @@ from grammar_rae.cli.recipe_files import read_recipe, recipe_toml
 from grammar_rae.datasets import sample_texts
 from grammar_rae.decoding import CONSTRAINTS
 from grammar_rae.errors import DataError
+from grammar_rae.files import replacing
 from grammar_rae.recipes import RECIPES, Recipe
 from grammar_rae.resources import bundled_file
 
@@ -328,7 +329,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     path.write_text("old")
-    with pytest.raises(KeyboardInterrupt), files.replacing(path) as temporary:
+    with pytest.raises(KeyboardInterrupt), replacing(path) as temporary:
         temporary.write_text("half")
         raise KeyboardInterrupt
     assert path.read_text() == "old"
@@ -336,11 +337,11 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_named_by_the_file_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match=r"out\.csv"), files.replacing(tmp_path / "out.csv"):
+    with pytest.raises(OSError, match=r"out\.csv"), replacing(tmp_path / "out.csv"):
         raise OSError(28, "No space left on device")
 
 
-@pytest.mark.parametrize("name", ["z.npy", "z.csv"])
+@pytest.mark.parametrize("name", ["z.npy", "z.npz", "z.csv", "z.csv.gz", "z.tsv", "z.parquet"])
 def test_codes_come_back(name: str, tmp_path: Path) -> None:
     from grammar_rae.datasets import Row
 

@@ -100,7 +100,15 @@ Smoothing = Annotated[
         show_default=False,
     ),
 ]
-Output = Annotated[Path, typer.Option("-o", "--output", help="The CSV file to write; - is the standard output.")]
+Output = Annotated[
+    Path,
+    typer.Option(
+        "-o",
+        "--output",
+        help="The file to write, in the format of its suffix: .csv, .tsv or, texts alone, .smi, .txt (each also .gz), "
+        ".parquet; - is CSV on the standard output.",
+    ),
+]
 Jobs = Annotated[int, typer.Option(help="The number of processes; -1 for one per core.")]
 TimeLimit = Annotated[
     float | None,

@@ -1,17 +1,20 @@
-"""Reading and writing of the commands' files: whole files or none, tables as CSV, codes as .npy without pickle."""
+"""Reading and writing of the commands' files: whole files or none, in the format of their suffix."""
 
 import csv
+import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from errno import EACCES, EISDIR, ENOENT, ENOTDIR
+from errno import EACCES, ENOTDIR
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from grammar_rae.errors import DataError
+from grammar_rae.cli import formats
+from grammar_rae.cli.formats import STDOUT, output_format, read_codes
+from grammar_rae.files import check_target, is_special, write_bytes
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -19,7 +22,18 @@ if TYPE_CHECKING:
 
     from grammar_rae.datasets import Row
 
-STDOUT = Path("-")
+__all__ = [
+    "STDOUT",
+    "check_writable",
+    "note",
+    "read_codes",
+    "writable_folder",
+    "write_codes",
+    "write_frame",
+    "write_lines",
+    "write_rejected",
+    "write_text",
+]
 
 
 def note(text: str) -> None:
@@ -27,15 +41,20 @@ def note(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def check_writable(*paths: Path | None) -> None:
-    """Raise OSError now rather than after minutes of work when a file of this name could not be written."""
+def check_writable(*paths: Path | None, formats: Sequence[str]) -> None:
+    """Raise now, rather than after minutes of work, when a file of this name could not be written, or not so.
+
+    Raises
+    ------
+    DataError
+        For a suffix that names none of the formats.
+    OSError
+        For what the file system would refuse.
+    """
     for path in paths:
-        if path is None or path == STDOUT:
-            continue
-        if path.is_dir():
-            raise IsADirectoryError(EISDIR, "this is a folder, not a file to write", str(path))
-        if not path.parent.is_dir():
-            raise FileNotFoundError(ENOENT, "the folder to write in does not exist", str(path.parent))
+        if path is not None and path != STDOUT:
+            check_target(path)
+            output_format(path, formats)
 
 
 @contextmanager
@@ -56,102 +75,68 @@ def writable_folder(folder: Path) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path``: it takes its place when the block ends well, and vanishes when it does not."""
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        if error.filename is None or str(error.filename) == str(temporary):
-            error.filename = str(path)
-        raise
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
-
-
 def write_text(path: Path, text: str) -> None:
     """A text in a file, or on the standard output when the path is ``-``."""
     if path == STDOUT:
         sys.stdout.write(text)
         sys.stdout.flush()
         return
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_frame(path: Path, frame: "pd.DataFrame") -> None:
-    """A table as CSV in a file, or on the standard output when the path is ``-``."""
-    write_text(path, frame.to_csv(index=False, lineterminator="\n"))
+    """A table in the format of the path's suffix, or as CSV on the standard output when the path is ``-``."""
+    if path == STDOUT:
+        write_text(path, frame.to_csv(index=False, lineterminator="\n"))
+        return
+    kind = output_format(path, (*formats.TABLES, *formats.TEXTS))
+    write_bytes(path, formats.frame_bytes(frame, kind))
+    if left_out := formats.left_out_columns(frame, kind):
+        note(f"a {kind} file holds texts alone: left out {', '.join(left_out)}")
+
+
+def write_lines(path: Path, texts: Sequence[str]) -> None:
+    """Texts, one a line, in a file, or on the standard output when the path is ``-``."""
+    if path == STDOUT:
+        write_text(path, "".join(f"{text}\n" for text in texts))
+        return
+    write_bytes(path, formats.line_bytes(texts, output_format(path, formats.TEXTS)))
 
 
 def write_rejected(output: Path, rejected: Sequence["Row"]) -> None:
     """The rows that could not be used beside the output, as ``NAME.rejected.csv``, and a line that says so."""
-    beside = output.with_suffix(".rejected.csv")
+    beside = _beside(output)
     if not rejected:
-        if output != STDOUT:
+        if beside is not None:
             beside.unlink(missing_ok=True)  # of an earlier run: it would contradict this one
         return
-    if output == STDOUT:
+    if beside is None:
         first = rejected[0]
         note(f"left out {len(rejected)} rows, the first in line {first.line}: {first.problem}")
         return
-    with (
-        replacing(beside) as temporary,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
-    ):
-        csv.writer(file, lineterminator="\n").writerows([("line", "text", "reason"), *rejected])
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("line", "text", "reason"), *rejected])
+    write_text(beside, text.getvalue())
     note(f"left out {len(rejected)} rows, listed with their reasons in {beside}")
 
 
+def _beside(output: Path) -> Path | None:
+    """Where the rejected rows of an output go; None beside the standard output, a FIFO or a device."""
+    if output == STDOUT or is_special(output):
+        return None
+    stem = output.name.removesuffix(".gz")
+    return output.with_name(f"{Path(stem).stem}.rejected.csv")
+
+
 def write_codes(path: Path, codes: "npt.NDArray[Any]", rows: Sequence["Row"]) -> None:
-    """Latent codes (N, D) as a .npy array, or as CSV with the line and text of each row."""
-    import numpy as np
+    """Latent codes (N, D) as an array, or as a table with the line and text of each row."""
     import pandas as pd
 
-    if path.suffix == ".npy":
-        with replacing(path) as temporary:
-            np.save(temporary, codes, allow_pickle=False)
+    kind = output_format(path, (*formats.TABLES, *formats.ARRAYS))
+    if kind in formats.ARRAYS:
+        write_bytes(path, formats.array_bytes(codes, kind))
         return
     frame = pd.DataFrame(codes, columns=[f"z{index}" for index in range(codes.shape[1])])
     frame.insert(0, "line", [row.line for row in rows])
     frame.insert(1, "text", [row.text for row in rows])
     write_frame(path, frame)
-
-
-def read_codes(path: Path) -> "npt.NDArray[Any]":
-    """Latent codes (N, D) as ``write_codes`` leaves them; other columns of a CSV file are not looked at.
-
-    Raises
-    ------
-    DataError
-        When the file is missing or holds something else.
-    """
-    import numpy as np
-
-    if not path.is_file():
-        raise DataError("there is no such file", where=str(path))
-    try:
-        codes = np.load(path, allow_pickle=False) if path.suffix == ".npy" else _csv_codes(path)
-    except (ValueError, EOFError) as error:
-        raise DataError(f"the file holds no latent codes ({error})", where=str(path), expected=_CODES) from error
-    if not isinstance(codes, np.ndarray) or codes.ndim != 2 or not np.issubdtype(codes.dtype, np.number):
-        received = f"shape {codes.shape} of {codes.dtype}" if isinstance(codes, np.ndarray) else "several arrays"
-        raise DataError("the file holds no latent codes", where=str(path), received=received, expected=_CODES)
-    return codes.astype(np.float32)
-
-
-_CODES = "an array (N, D) of numbers in a .npy file, or a CSV file with the columns z0, z1 and so on"
-
-
-def _csv_codes(path: Path) -> "npt.NDArray[Any]":
-    import pandas as pd
-
-    frame = pd.read_csv(path)
-    columns = [name for name in map(str, frame.columns) if name.startswith("z") and name[1:].isdigit()]
-    if not columns:
-        raise ValueError(f"its columns are {', '.join(map(str, frame.columns[:8]))}")
-    columns.sort(key=lambda name: int(name[1:]))
-    return frame[columns].to_numpy(dtype="float32")

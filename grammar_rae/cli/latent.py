@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grammar_rae.cli import arguments, files
+from grammar_rae.cli import arguments, files, formats
 from grammar_rae.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ def encode(
         typer.Option(
             "-o",
             "--output",
-            help="The file to write: .npy, or .csv with line and text; - is the standard output.",
+            help="The file to write: .npy or .npz (codes alone), .csv, .tsv or .parquet (with line and text); - is CSV "
+            "on the standard output.",
         ),
     ],
     model: arguments.Model = arguments.IN_THE_BOX,
@@ -30,7 +31,7 @@ def encode(
     """Encode the texts of a file to latent codes."""
     from grammar_rae.model import TextModel
 
-    files.check_writable(output)
+    files.check_writable(output, formats=(*formats.TABLES, *formats.ARRAYS))
     loaded = TextModel.load(model)
     rows, unusable = read_file(texts, column)
     encoded = loaded.encode([row.text for row in rows], errors="skip")
@@ -64,7 +65,7 @@ def decode(
 
     from grammar_rae.model import TextModel
 
-    files.check_writable(output)
+    files.check_writable(output, formats=(*formats.TABLES, *formats.TEXTS))
     z = files.read_codes(codes)
     rules = arguments.constraint_text(constraint)
     texts = TextModel.load(model).decode(
@@ -85,7 +86,7 @@ def reconstruct(
 
     from grammar_rae.model import TextModel
 
-    files.check_writable(output)
+    files.check_writable(output, formats=formats.TABLES)
     loaded = TextModel.load(model)
     rows, unusable = read_file(texts, column)
     found = loaded.reconstruction([row.text for row in rows], arguments.constraint_text(constraint))

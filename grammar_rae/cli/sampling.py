@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from grammar_rae.cli import arguments, files, pages
+from grammar_rae.cli import arguments, files, formats, pages
 
 
 def sample(
@@ -28,7 +28,8 @@ def sample(
     from grammar_rae.model import TextModel
     from grammar_rae.scores import score
 
-    files.check_writable(output, html)
+    files.check_writable(output, formats=(*formats.TABLES, *formats.TEXTS))
+    files.check_writable(html, formats=formats.PAGES)
     wanted = arguments.names(scores)
     score([], wanted)  # so that an unknown name is refused before any work
     loaded = TextModel.load(model)
@@ -60,7 +61,8 @@ def interpolate(
 
     from grammar_rae.model import TextModel
 
-    files.check_writable(output, html)
+    files.check_writable(output, formats=(*formats.TABLES, *formats.TEXTS))
+    files.check_writable(html, formats=formats.PAGES)
     loaded = TextModel.load(model)
     texts = loaded.interpolate(a, b, steps=steps, constraint=arguments.constraint_text(constraint))
     files.write_frame(output, pd.DataFrame({"step": range(1, len(texts) + 1), "smiles": texts}))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from grammar_rae.cli import arguments, files
+from grammar_rae.cli import arguments, files, formats
 from grammar_rae.cli.failures import INTERRUPTED
 from grammar_rae.errors import CheckpointError
 
@@ -91,7 +91,8 @@ def demo(
 
     output.mkdir(parents=True, exist_ok=True)
     table, page, run = output / "samples.csv", output / "samples.html", output / DEMO_RUN
-    files.check_writable(table, page)
+    files.check_writable(table, formats=formats.TABLES)
+    files.check_writable(page, formats=formats.PAGES)
     texts = [text for _, text in read_texts(bundled_file(DEMO_DATA))]
     random.Random(0).shuffle(texts)
     held_out, texts = texts[:DEMO_HELD_OUT], texts[DEMO_HELD_OUT:]

@@ -14,6 +14,9 @@ from grammar_rae.grammar import Rules
 
 Ints = NDArray[np.int32]
 
+LONGEST = 2**16
+"""The largest ``max_length``: decoding takes memory for so many tokens of every text."""
+
 _BRACKET_ATOM = re.compile(r"\[[^\[\]\n]*\]")
 
 
@@ -121,12 +124,16 @@ class TextCodec:
 
     def __post_init__(self) -> None:
         self._check_names()
-        if self.max_length is not None and self.max_length < self.rules.shortest:
+        if self.max_length is None:
+            return
+        if self.max_length < self.rules.shortest:
             raise InputError(
                 "max_length is below the length of the shortest text",
                 received=self.max_length,
                 expected=f"{self.rules.shortest} tokens or more",
             )
+        if self.max_length > LONGEST:
+            raise InputError("the length limit is too large", received=self.max_length, expected=f"at most {LONGEST}")
 
     def _check_names(self) -> None:
         if self.form not in FORMS:

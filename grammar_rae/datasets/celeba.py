@@ -11,8 +11,10 @@ from typing import BinaryIO, cast
 import numpy as np
 import numpy.typing as npt
 
+from grammar_rae.arrays import read_array
 from grammar_rae.datasets.images import ImageDataset, ImageSet
 from grammar_rae.errors import DataError, InputError
+from grammar_rae.files import replacing
 
 PAGE = "mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 SIZE = 64
@@ -187,8 +189,8 @@ def _user_cache() -> Path:
 
 def _map_file(path: Path, shape: tuple[int, ...]) -> _Bytes | None:
     try:
-        images: _Bytes = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
+        images: _Bytes = read_array(path, mapped=True)
+    except DataError:
         return None
     return images if images.shape == shape and images.dtype == np.uint8 else None
 
@@ -214,22 +216,18 @@ def _writable_folder(folder: Path) -> Path:
 
 def _write(path: Path, shape: tuple[int, ...], blocks: Iterable[_Bytes]) -> None:
     """Write a .npy file of bytes block by block, under another name until it is complete."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with part.open("wb") as stream:
+        with replacing(path) as part, part.open("wb") as stream:
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(cast(BinaryIO, stream), header)
             for block in blocks:
                 stream.write(block.data)
-        part.replace(path)
     except OSError as error:
         raise DataError(
             f"the prepared images cannot be written ({error.strerror or error})",
             where=str(path),
             remedy="Check the free disk space.",
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _show_progress(blocks: Iterable[_Bytes], total: int, progress: bool, part: str) -> Iterator[_Bytes]:

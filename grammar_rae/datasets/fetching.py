@@ -41,7 +41,7 @@ class RemoteData(Protocol):
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """One file at an address; ``checksum`` as pooch writes it, ``md5:...`` or ``sha256:...``."""
+    """One file at an address; ``checksum`` as pooch writes it, ``sha256:...``."""
 
     description: str
     licence: str
@@ -287,7 +287,7 @@ SOURCES: dict[str, RemoteData] = {
         licence="free to use; ZINC's terms forbid to redistribute major portions",
         base_url="https://raw.githubusercontent.com/aspuru-guzik-group/chemical_vae/HEAD/models/zinc_properties",
         file="250k_rndm_zinc_drugs_clean_3.csv",
-        checksum="md5:b59078b2b04c6e9431280e3dc42048d5",
+        checksum="sha256:35e3f1a52b1badc0697e373d73a18ad773f415936ff992f4c6baa2e067b3e6ae",
     ),
 }
 """The data sets of ``fetch``; a new one is a new row."""

@@ -13,8 +13,10 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from grammar_rae.arrays import read_array, read_arrays
 from grammar_rae.datasets.images import CHANNELS, ImageDataset
 from grammar_rae.errors import DataError, InputError
+from grammar_rae.files import replacing
 
 ImageSource: TypeAlias = str | PathLike[str] | npt.ArrayLike
 Bytes: TypeAlias = npt.NDArray[np.uint8]
@@ -204,29 +206,31 @@ def _load_arrays(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]
 
 def _read_numpy(path: Path) -> npt.NDArray[Any]:
     try:
-        with _translate_errors(path):
-            array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-            return array
-    except ValueError as error:  # an invalid header, objects, fewer bytes than the header says
+        return read_array(path, mapped=True)
+    except DataError as error:  # an invalid header, objects, fewer bytes than the header says
         raise DataError(
-            f"the .npy file cannot be used ({error})", where=str(path), remedy="Save a uint8 array with numpy.save."
+            f"the .npy file cannot be used ({error.message})",
+            where=str(path),
+            received=error.received,
+            expected=error.expected,
+            remedy="Save a uint8 array with numpy.save.",
         ) from error
 
 
 def _read_archive(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
     try:
-        with _translate_errors(path), np.load(path, allow_pickle=False) as archive:
-            if "images" not in archive.files:
-                raise DataError(
-                    "the .npz file has no array of images",
-                    where=str(path),
-                    received="the arrays " + ", ".join(archive.files[:10]) if archive.files else "no array",
-                    expected="an array named images, and optionally one named labels",
-                    remedy="Load the array that holds the images and pass it to read_images.",
-                )
-            return archive["images"], archive["labels"] if "labels" in archive.files else None
-    except ValueError as error:
-        raise DataError(f"the .npz file cannot be used ({error})", where=str(path)) from error
+        archive = read_arrays(path)
+    except DataError as error:
+        raise DataError(f"the .npz file cannot be used ({error.message})", where=error.where) from error
+    if "images" not in archive:
+        raise DataError(
+            "the .npz file has no array of images",
+            where=str(path),
+            received="the arrays " + ", ".join(list(archive)[:10]) if archive else "no array",
+            expected="an array named images, and optionally one named labels",
+            remedy="Load the array that holds the images and pass it to read_images.",
+        )
+    return archive["images"], archive.get("labels")
 
 
 def read_idx(path: Path) -> Bytes:
@@ -281,14 +285,9 @@ def _check_size(size: int, shape: tuple[int, ...], path: Path) -> None:
 
 def write_idx(path: Path, array: Bytes) -> None:
     """Write bytes as an uncompressed idx file, under another name first, so that it is complete or absent."""
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as stream:
-            stream.write(bytes((0, 0, _UBYTE, array.ndim)) + np.asarray(array.shape, ">u4").tobytes())
-            stream.write(np.ascontiguousarray(array).data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as draft, draft.open("wb") as stream:
+        stream.write(bytes((0, 0, _UBYTE, array.ndim)) + np.asarray(array.shape, ">u4").tobytes())
+        stream.write(np.ascontiguousarray(array).data)
 
 
 def find_idx(folder: Path, part: str, content: str) -> Path | None:

@@ -31,6 +31,7 @@ from grammar_rae.datasets.encoded import (
     read_meta,
 )
 from grammar_rae.errors import DataError
+from grammar_rae.files import keep_owner
 
 _LONGEST_REJECTED_TEXT = 10_000
 
@@ -109,6 +110,7 @@ def building_folder(target: Path) -> Iterator[Path]:
 
     Raises DataError for what the file system refuses, a full disk for instance.
     """
+    target = Path(os.path.realpath(target))  # a link stays, and what it points to is replaced
     building = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         building.mkdir(parents=True)
@@ -128,6 +130,7 @@ def _put_in_place(building: Path, target: Path) -> None:
     if not target.exists():
         building.rename(target)
         return
+    keep_owner(building, target.stat())
     old = building.with_suffix(".old")
     target.rename(old)
     try:

@@ -11,11 +11,11 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
 from grammar_rae.errors import DecodingError
+from grammar_rae.kernels import njit
 
 FEWEST_ROWS = 64
 """The fewest rows for which starting a thread pays."""

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from grammar_rae.errors import InputError
+from grammar_rae.errors import CheckpointError, InputError
 
 Codes = Tensor | NDArray[Any]
 
@@ -114,6 +114,11 @@ class Density(nn.Module, ABC):
                 expected=f"{self.least_codes} or more",
                 remedy="Train on more data, or choose a simpler density.",
             )
+
+    def check_state(self) -> None:
+        """Raise a CheckpointError unless a state that was loaded is that of a fitted density."""
+        if not self._is_fitted():
+            raise CheckpointError("the saved density is not a fitted one", remedy="Fit another one: refit_density.")
 
     @property
     def device(self) -> torch.device:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from grammar_rae.density.base import ExactDensity, ridge
 from grammar_rae.density.em import Mixture, fit_mixture
-from grammar_rae.errors import InputError, UnknownNameError
+from grammar_rae.errors import CheckpointError, InputError, UnknownNameError
 
 SOLVERS = ("auto", "sklearn", "torch")
 _MANY = 20_000  # from this number of codes on, the solver of this package is faster
@@ -59,6 +59,13 @@ class GaussiansDensity(ExactDensity):
 
     def _is_fitted(self) -> bool:
         return bool(self.weights.sum() > 0)
+
+    def check_state(self) -> None:
+        """Raise a CheckpointError unless the weights are a distribution, and the factors have positive diagonals."""
+        super().check_state()
+        distribution = bool((self.weights >= 0).all()) and abs(float(self.weights.double().sum()) - 1) < 1e-3
+        if not distribution or not bool((self.scales.diagonal(dim1=1, dim2=2) > 0).all()):
+            raise CheckpointError("the saved density is not one of Gaussians", remedy="Fit another one: refit_density.")
 
 
 class PriorDensity(GaussiansDensity):

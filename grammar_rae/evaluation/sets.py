@@ -2,13 +2,10 @@
 
 import hashlib
 import json
-import os
 import re
 import warnings
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
@@ -20,9 +17,11 @@ import torch
 from numpy.typing import NDArray
 
 from grammar_rae import chem
+from grammar_rae.arrays import read_arrays
 from grammar_rae.codecs import Codec
 from grammar_rae.datasets import TokenDataset, fetch, read_texts, sample_texts
 from grammar_rae.errors import DataError, TextError
+from grammar_rae.files import replacing
 from grammar_rae.metrics import MoleculeSet, Moments, chemnet_moments, describe, fcd, subtract_moments
 from grammar_rae.metrics.molecule_sets import PROPERTIES
 
@@ -189,38 +188,34 @@ def _write(path: Path, reference: Reference) -> None:
 
 
 def _keep(path: Path, name: str, write: Callable[[Path], object]) -> None:
-    """Write a draft beside the path and rename it; warn where it cannot be written."""
-    draft = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    """Write a draft beside the path, which takes its place in one step; warn where it cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(draft)
-        os.replace(draft, path)
+        with replacing(path) as draft:
+            write(draft)
     except OSError as error:  # minutes of work are not to be lost for this
         warnings.warn(f"the description of {name} cannot be kept: {error}", stacklevel=4)
-    finally:
-        with suppress(OSError):
-            draft.unlink()
 
 
 def _read(path: Path, name: str) -> Reference | None:
     """Read what was kept; None where there is nothing, or a damaged file."""
     try:
-        with np.load(path, allow_pickle=False) as kept:
-            texts = _unpacked(kept["texts"])
-            counts = {
-                part: Counter(dict(zip(_unpacked(kept[part]), kept[f"{part}_counts"].tolist(), strict=True)))
-                for part in ("fragments", "scaffolds")
-            }
-            described = MoleculeSet(
-                len(texts),
-                fingerprints=kept["fingerprints"],
-                fragments=counts["fragments"],
-                scaffolds=counts["scaffolds"],
-                values={part: kept[f"value_{part}"] for part in PROPERTIES},
-                chemnet=Moments(len(texts), kept["mean"], kept["covariance"]),
-            )
-            return Reference(name, texts, int(kept["unreadable"]), described, path)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        kept = read_arrays(path)
+        texts = _unpacked(kept["texts"])
+        counts = {
+            part: Counter(dict(zip(_unpacked(kept[part]), kept[f"{part}_counts"].tolist(), strict=True)))
+            for part in ("fragments", "scaffolds")
+        }
+        described = MoleculeSet(
+            len(texts),
+            fingerprints=kept["fingerprints"],
+            fragments=counts["fragments"],
+            scaffolds=counts["scaffolds"],
+            values={part: kept[f"value_{part}"] for part in PROPERTIES},
+            chemnet=Moments(len(texts), kept["mean"], kept["covariance"]),
+        )
+        return Reference(name, texts, int(kept["unreadable"]), described, path)
+    except (DataError, ValueError, KeyError):
         return None
 
 

@@ -14,12 +14,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from grammar_rae.errors import GrammarError, InputError
 from grammar_rae.grammar.cfg import Grammar
 from grammar_rae.grammar.rules import Rules
+from grammar_rae.kernels import njit
 
 Ints = NDArray[np.int32]
 

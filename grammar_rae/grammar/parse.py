@@ -11,13 +11,13 @@ from functools import cache
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from grammar_rae.errors import GrammarError, InputError, TextError
 from grammar_rae.grammar.cfg import Grammar
 from grammar_rae.grammar.lalr import ERROR, LOOK, REDUCE, SHIFT, compile_tables
 from grammar_rae.grammar.terminals import scan_terminals, terminal_trie
+from grammar_rae.kernels import njit
 
 Ints = NDArray[np.int32]
 _Stack = tuple[int, "_Stack | None"]  # a state and the stack below it: a push or pop copies nothing

@@ -3,10 +3,10 @@
 from functools import cache
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from grammar_rae.grammar.cfg import Grammar
+from grammar_rae.kernels import njit
 
 
 @cache

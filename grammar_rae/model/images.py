@@ -16,6 +16,7 @@ from grammar_rae.model.drawing import check_count, latent_codes
 from grammar_rae.model.fitted import Codes, FittedImages
 from grammar_rae.model.latent import LatentModel
 from grammar_rae.recipes import ImageRecipe, Recipe, build_image, training_settings
+from grammar_rae.training import one_training
 
 Images = NDArray[np.float32]
 
@@ -60,6 +61,7 @@ class ImageModel(LatentModel[Images]):
         tags.input_tags.two_d_array = False
         return tags
 
+    @one_training
     def fit(
         self,
         X: Any,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from grammar_rae import checkpoint
 from grammar_rae.errors import CheckpointError
+from grammar_rae.model.reading import build_within, check_meta, check_state, reading
 from grammar_rae.training import History
 
 Model = TypeVar("Model")
@@ -49,11 +50,13 @@ def read_model(cls: type[Model], folder: str | PathLike[str]) -> Model:
             where=os.fspath(folder),
             remedy="grammar_rae.load(folder) reads models of every kind.",
         )
-    try:
+    with reading(folder):
+        check_meta(meta)
         recipe = kind.recipe_type.from_dict(meta["recipe"])
-        draft = kind._from_about(recipe, meta)
+        draft = build_within(tensors, lambda: kind._from_about(recipe, meta))
         draft.autoencoder.load_state_dict(tensors["weights"])
         draft.density.load_state_dict(tensors["density"])
+        check_state(draft)
         draft.autoencoder.eval()
         draft.density.eval()
         model: Model = kind(recipe, seed=int(meta["seed"]))
@@ -66,12 +69,6 @@ def read_model(cls: type[Model], folder: str | PathLike[str]) -> Model:
             codes=latents["training"].numpy() if latents else None,
             held_out_codes=latents["held_out"].numpy() if latents else None,
         )
-    except (KeyError, IndexError, TypeError, AttributeError, RuntimeError, ValueError) as error:
-        raise CheckpointError(
-            f"this model cannot be read ({error})",
-            where=os.fspath(folder),
-            remedy="Load it with the version of grammar_rae that wrote it, or train again.",
-        ) from error
     model.fitted_ = fitted  # type: ignore[attr-defined]
     return model
 

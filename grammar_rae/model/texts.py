@@ -23,6 +23,7 @@ from grammar_rae.model.results import DecodedTexts, EncodedTexts, Reconstruction
 from grammar_rae.model.samples import SampleResult, collect
 from grammar_rae.model.sources import as_texts, encode_source, validation_set
 from grammar_rae.recipes import Recipe, TextRecipe, build_constraint, build_text, training_settings
+from grammar_rae.training import one_training
 
 
 class TextModel(LatentModel[list[str]]):
@@ -72,6 +73,7 @@ class TextModel(LatentModel[list[str]]):
 
     # -- training -----------------------------------------------------------------------------------------------
 
+    @one_training
     def fit(
         self,
         X: Any,

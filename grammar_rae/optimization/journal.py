@@ -12,7 +12,9 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,10 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from grammar_rae.arrays import read_array
 from grammar_rae.errors import DataError, InputError
+from grammar_rae.files import replacing
+from grammar_rae.locks import FolderLock
 from grammar_rae.optimization.proposals import Decoded, Proposals
 
 SETTINGS, TEXTS, CODES, INITIAL, HISTORY = (
@@ -51,6 +56,13 @@ class Initial:
     texts: list[str]
     codes: NDArray[np.float32]
     left_out: dict[str, int] = field(default_factory=dict)
+
+
+def one_search(folder: str | PathLike[str] | None) -> AbstractContextManager[Any]:
+    """A context in which no other optimisation works in the folder; None, and what is no folder, is not locked."""
+    if folder is None or (os.path.exists(folder) and not os.path.isdir(folder)):
+        return nullcontext()
+    return FolderLock(folder, "an optimisation")
 
 
 class Journal:
@@ -153,16 +165,8 @@ class Journal:
     def _replace(self, name: str, blob: bytes) -> None:
         if self.folder is None:
             return
-        path = self.folder / name
-        draft = path.with_name(f".{name}.{os.getpid()}.tmp")
-        try:
-            with draft.open("wb") as file:
-                file.write(blob)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)
+        with replacing(self.folder / name, sync=True, follow=False) as draft:
+            draft.write_bytes(blob)
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -205,12 +209,12 @@ class Journal:
     def _read_initial(self, folder: Path) -> Initial:
         content = self._json(folder / TEXTS)
         try:
-            codes = np.load(folder / CODES, allow_pickle=False)
+            codes = read_array(folder / CODES)
             texts = [str(text) for text in content["texts"]]
             left_out = {str(reason): int(count) for reason, count in content["left_out"].items()}
-        except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError) as error:
+        except (DataError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise _damage(folder / CODES) from error
-        if not isinstance(codes, np.ndarray) or codes.ndim != 2 or len(codes) != len(texts):
+        if codes.ndim != 2 or codes.dtype.kind not in "fiu" or len(codes) != len(texts):
             raise _damage(folder / CODES)
         return Initial(texts, codes.astype(np.float32), left_out)
 

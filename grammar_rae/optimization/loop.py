@@ -14,7 +14,7 @@ import numpy as np
 from grammar_rae.errors import InputError, MissingExtraError, UnknownNameError
 from grammar_rae.optimization import start
 from grammar_rae.optimization.base import Strategy, check_number
-from grammar_rae.optimization.journal import Journal
+from grammar_rae.optimization.journal import Journal, one_search
 from grammar_rae.optimization.paper import PaperStrategy
 from grammar_rae.optimization.proposals import Decoder
 from grammar_rae.optimization.result import Optimization, outcome
@@ -155,13 +155,14 @@ def optimize(
     if resume and folder is None:
         raise InputError("there is nothing to resume without a folder", remedy="Pass the folder of the run.")
     check_jobs(jobs)
-    journal = Journal(None if folder is None else Path(folder), settings, resume)
-    run = Run(model, scores, chosen, Decoder(model, decodings, constraint), journal, jobs)
-    run.begin(texts, [isinstance(one, str) for one in asked], progress)
-    run.search(n_iterations, progress)
-    named = [one for what, one in zip(asked, run.scores, strict=True) if isinstance(what, str) and one.standardizes]
-    learned = {one.name: one.constants for one in named if one.constants != get_score(one.name).constants}
-    return outcome(journal, run.quality(), learned)
+    with one_search(folder):
+        journal = Journal(None if folder is None else Path(folder), settings, resume)
+        run = Run(model, scores, chosen, Decoder(model, decodings, constraint), journal, jobs)
+        run.begin(texts, [isinstance(one, str) for one in asked], progress)
+        run.search(n_iterations, progress)
+        named = [one for what, one in zip(asked, run.scores, strict=True) if isinstance(what, str) and one.standardizes]
+        learned = {one.name: one.constants for one in named if one.constants != get_score(one.name).constants}
+        return outcome(journal, run.quality(), learned)
 
 
 def _find_scores(asked: Sequence[AnyScore], constants: Any) -> list[Score]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from grammar_rae.errors import DataError, InputError, UnknownNameError
+from grammar_rae.files import write_text
 from grammar_rae.report.charts import Curve, line_chart
 from grammar_rae.report.page import template
 
@@ -200,16 +201,12 @@ def _check_folder(target: Path) -> None:
 
 
 def _replace(target: Path, page: str) -> None:
-    """Write beside the target and rename: a reader never sees half a page, and a full disk costs nothing old."""
-    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    """A reader never sees half a page, and a full disk costs nothing old."""
     try:
-        draft.write_text(page, encoding="utf-8", errors="replace")
-        os.replace(draft, target)
+        write_text(target, page, errors="replace")
     except OSError as error:
         raise DataError(
             f"the report cannot be written ({error.strerror or error})",
             received=str(target),
             remedy="Check the space that is left on the disk and the permissions of the folder.",
         ) from error
-    finally:
-        draft.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ where they exist, ``lengths`` and ``fingerprint``.
 
 from grammar_rae.training.batches import DataSet, plan_batches
 from grammar_rae.training.callbacks import Callback, History, ProgressBar, TrainingState
+from grammar_rae.training.locking import one_training, training_lock
 from grammar_rae.training.loop import fit
 from grammar_rae.training.machine import has_bfloat16, is_main_process, release_memory
 from grammar_rae.training.schedules import SCHEDULES
@@ -24,6 +25,8 @@ __all__ = [
     "fit",
     "has_bfloat16",
     "is_main_process",
+    "one_training",
     "plan_batches",
     "release_memory",
+    "training_lock",
 ]

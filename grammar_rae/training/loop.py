@@ -25,6 +25,7 @@ from grammar_rae.errors import InputError, TrainingError
 from grammar_rae.training import resume
 from grammar_rae.training.batches import DataSet, plan_batches
 from grammar_rae.training.callbacks import LOSSES, Callback, History, Row, TrainingState
+from grammar_rae.training.locking import training_lock
 from grammar_rae.training.machine import Interrupt, ctrl_c, keep_memory, make_fabric, release_memory
 from grammar_rae.training.schedules import schedule
 from grammar_rae.training.settings import OPTIMIZERS, TrainingSettings
@@ -91,9 +92,10 @@ def fit(
     sets = (train_set, validation_set)
     state_folder = None if folder is None else Path(folder) / "state"
     try:
-        history, weights = make_fabric(settings).launch(
-            _work, autoencoder, sets, settings, state_folder, callbacks, resume, dict(same)
-        )
+        with training_lock(state_folder):
+            history, weights = make_fabric(settings).launch(
+                _work, autoencoder, sets, settings, state_folder, callbacks, resume, dict(same)
+            )
     finally:
         autoencoder.to(home).eval()
     # Under a launcher that forks or spawns, the training took place in other processes.

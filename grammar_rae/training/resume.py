@@ -57,7 +57,7 @@ def require_format(folder: Path) -> Iterator[None]:
     """Turn errors about the content of a state into a CheckpointError."""
     try:
         yield
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (AttributeError, ArithmeticError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"the saved training state is not in the expected format ({type(error).__name__}: {error})",
             where=str(folder),

@@ -63,7 +63,7 @@ def test_the_table_of_sources():
     for source in SOURCES.values():
         assert source.description and source.licence
     zinc = SOURCES["zinc250k"]
-    assert zinc.checksum == "md5:b59078b2b04c6e9431280e3dc42048d5"
+    assert zinc.checksum.startswith("sha256:") and len(zinc.checksum) == len("sha256:") + 64
     assert zinc.base_url.startswith("https://")
 
 
@@ -77,7 +77,7 @@ def test_an_unknown_name_lists_what_there_is(name):
 class TestFile:
     @pytest.fixture
     def zinc(self, server, monkeypatch):
-        row = replace(SOURCES["zinc250k"], checksum=f"md5:{hashlib.md5(TABLE).hexdigest()}")
+        row = replace(SOURCES["zinc250k"], checksum=f"sha256:{hashlib.sha256(TABLE).hexdigest()}")
         monkeypatch.setitem(SOURCES, "zinc250k", row)
         (server.root / row.file).write_bytes(TABLE)
         return row

@@ -4,9 +4,8 @@ Following the policy of :mod:`~grammar_rae.decoding.chemistry.policy` to the end
 tokens that are left; where there is room enough anyway, a bound is cheaper.
 """
 
-from numba import njit
-
 from grammar_rae.decoding.chemistry import machine, policy
+from grammar_rae.kernels import njit
 
 NOT_SURE = -1
 

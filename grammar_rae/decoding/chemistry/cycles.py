@@ -18,7 +18,8 @@ all cycles of that length.
 """
 
 import numpy as np
-from numba import njit
+
+from grammar_rae.kernels import njit
 
 
 @njit(cache=True, nogil=True)

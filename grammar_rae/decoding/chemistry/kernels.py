@@ -21,11 +21,11 @@ Arguments that many kernels share:
 """
 
 import numpy as np
-from numba import njit
 
 from grammar_rae.decoding.chemistry import machine, policy
 from grammar_rae.decoding.chemistry.bounds import most_productions
 from grammar_rae.decoding.stacks import uniform
+from grammar_rae.kernels import njit
 
 
 @njit(cache=True, nogil=True)

@@ -15,10 +15,10 @@ Other modules of the wing read the numbers below as ``machine.NAME``: Numba comp
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from grammar_rae.decoding.chemistry.cycles import has_allowed_rings
+from grammar_rae.kernels import njit
 
 Row = NDArray[np.int16]
 Tables = NDArray[np.int32]

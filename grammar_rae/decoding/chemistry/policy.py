@@ -6,10 +6,9 @@ to the end of the molecule, on a copy of the state; what it writes is the *witne
 witness is not stored: since the policy depends on the state alone, it can be found again.
 """
 
-from numba import njit
-
 from grammar_rae.decoding.chemistry import machine
 from grammar_rae.decoding.chemistry.cycles import closes_allowed_ring
+from grammar_rae.kernels import njit
 
 # What the policy does with a nonterminal, and which productions T_MOVES holds for it.
 UNKNOWN = 0

@@ -1,0 +1,146 @@
+"""The cache of compiled code: found or made wherever the package runs, shared by processes, never stale."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+CALLEE = "from grammar_rae.kernels import njit\n\n@njit(cache=True, nogil=True)\ndef shift(x):\n    return x + {}\n"
+CALLER = """
+from callee import shift
+from grammar_rae.kernels import njit
+
+SCALE = 10
+
+@njit(cache=True, nogil=True)
+def scaled(x):
+    return SCALE * shift(x)
+"""
+MAIN = """
+import warnings
+warnings.simplefilter("always")
+import caller
+print(caller.scaled(1), sum(caller.scaled.stats.cache_hits.values()), caller.scaled.stats.cache_path)
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A folder with two modules that have a kernel each, one of which calls the other."""
+    folder = tmp_path / "package"
+    folder.mkdir()
+    (folder / "callee.py").write_text(CALLEE.format(1))
+    (folder / "caller.py").write_text(CALLER)
+    return folder
+
+
+def start(package: Path, **environment: str) -> "subprocess.Popen[str]":
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_", "XDG_", "PYTHON"))}
+    kept |= {"PYTHONPATH": f"{package}{os.pathsep}{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"} | environment
+    kept = {name: value for name, value in kept.items() if value != "UNSET"}
+    return subprocess.Popen(
+        [sys.executable, "-c", MAIN], env=kept, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def run(package: Path, **environment: str) -> tuple[int, int, Path, str]:
+    """The kernel's value, how often its compiled code came from the cache, where that is, and what was said."""
+    return result(start(package, **environment))
+
+
+def result(process: "subprocess.Popen[str]") -> tuple[int, int, Path, str]:
+    out, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    value, hits, path = out.split(None, 2)
+    return int(value), int(hits), Path(path.strip()), said
+
+
+def read_only(package: Path) -> None:
+    """Make the modules' cache folder impossible, for root too: a file is where it would be."""
+    (package / "__pycache__").write_text("")
+
+
+def test_code_is_cached_beside_the_modules(package: Path) -> None:
+    assert run(package)[:3] == (20, 0, package / "__pycache__")
+    assert run(package)[:2] == (20, 1)
+
+
+def test_a_changed_callee_is_noticed(package: Path) -> None:
+    run(package)
+    (package / "callee.py").write_text(CALLEE.format(2))
+    assert run(package)[:2] == (30, 0)
+
+
+def test_a_damaged_cache_costs_a_compilation(package: Path) -> None:
+    run(package)
+    for path in (package / "__pycache__").iterdir():
+        path.write_bytes(path.read_bytes()[:-40] + b"x")
+    assert run(package)[:2] == (20, 0)
+    assert run(package)[:2] == (20, 1)
+
+
+def test_processes_that_begin_at_once(package: Path) -> None:
+    found = [result(process) for process in [start(package) for _ in range(3)]]
+    assert {one[0] for one in found} == {20} and not any(one[3] for one in found)
+    assert run(package)[:2] == (20, 1)
+    assert not list((package / "__pycache__").glob(".kernels.lock*"))
+
+
+def test_the_folder_that_is_named_comes_first(package: Path, tmp_path: Path) -> None:
+    read_only(package)
+    assert tmp_path / "named" in run(package, NUMBA_CACHE_DIR=str(tmp_path / "named"))[2].parents
+
+
+@pytest.mark.skipif(os.name == "nt", reason="users' folders are found otherwise")
+def test_then_the_users_cache(package: Path, tmp_path: Path) -> None:
+    read_only(package)
+    assert tmp_path in run(package, HOME=str(tmp_path / "home"))[2].parents
+
+
+@pytest.mark.skipif(os.name == "nt", reason="users' folders are found otherwise")
+@pytest.mark.parametrize("home", ["/dev/null", "UNSET"])
+def test_then_a_temporary_folder_of_this_user(package: Path, tmp_path: Path, home: str) -> None:
+    read_only(package)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    # Without HOME the user's folder is that of the password file, here none that can be written.
+    settings = {"HOME": home, "TMPDIR": str(temporary)} | ({"XDG_CACHE_HOME": "/dev/null"} if home == "UNSET" else {})
+    value, _, path, said = run(package, **settings)
+    assert value == 20 and temporary in path.parents and not said
+    assert path.parent.stat().st_mode & 0o077 == 0
+    assert run(package, **settings)[1] == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="users' folders are found otherwise")
+def test_a_temporary_folder_of_others_is_not_read(package: Path, tmp_path: Path) -> None:
+    read_only(package)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    settings = {"HOME": "/dev/null", "TMPDIR": str(temporary)}
+    path = run(package, **settings)[2]
+    path.parent.chmod(0o777)
+    value, hits, _, said = run(package, **settings)
+    assert (value, hits) == (20, 0)
+    assert said.count("UserWarning: there is no folder to keep compiled code in") == 1  # said once, and it works
+
+
+def test_every_kernel_of_the_package_is_compiled_through_it() -> None:
+    found = [
+        path for path in (ROOT / "grammar_rae").rglob("*.py") if "from numba import njit" in path.read_text("utf-8")
+    ]
+    assert not found
+
+
+def test_digests_are_the_same_in_every_process(package: Path) -> None:
+    code = "from caller import scaled; from grammar_rae.kernels import code_digest; print(code_digest(scaled).hex())"
+    digests: set[Any] = set()
+    for seed in ("1", "2"):
+        environment = os.environ | {"PYTHONPATH": f"{package}{os.pathsep}{ROOT}", "PYTHONHASHSEED": seed}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+        digests.add(done.stdout)
+    assert len(digests) == 1 and len(digests.pop()) == 65
