@@ -24,7 +24,9 @@ def test_log_prob_is_the_mean_of_the_kernels():
     fitted = KernelDensity(3).fit(codes)
     kernel = fitted.scale.double() @ fitted.scale.double().T
     at = np.random.default_rng(1).normal(size=(7, 3))
-    expected = [np.mean([multivariate_normal(c, kernel.numpy()).pdf(z) for c in fitted.centres[:40].numpy()]) for z in at]
+    expected = [
+        np.mean([multivariate_normal(c, kernel.numpy()).pdf(z) for c in fitted.centres[:40].numpy()]) for z in at
+    ]
     np.testing.assert_allclose(fitted.log_prob(at).exp(), expected, rtol=1e-6)
 
 
