@@ -17,9 +17,9 @@ _HELD = 4_000_000  # numbers of a table of distances held at once
 class KernelDensity(ExactDensity):
     r"""A kernel density estimate, :math:`q(z) = \frac1N \sum_n \mathcal N(z; z_n, h^2 \Sigma)`.
 
-    :math:`\Sigma` is the covariance of the codes, shrunk towards a multiple of the identity (Ledoit and Wolf, 2004), and
-    the bandwidth h is the one of a grid under which each code is likeliest given all others (leave-one-out likelihood).
-    It stays near the codes however few they are, which a mixture of full covariances cannot.
+    :math:`\Sigma` is the covariance of the codes, shrunk towards a multiple of the identity (Ledoit and Wolf, 2004),
+    and the bandwidth h is the one of a grid under which each code is likeliest given all others (leave-one-out
+    likelihood). It stays near the codes however few they are, which a mixture of full covariances cannot.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def _shrink_covariance(codes: Tensor) -> Tensor:
 
 def _choose_bandwidth(whitened: Tensor) -> float:
     """The h of the grid with the highest leave-one-out likelihood of codes (N, D) whose covariance is about I."""
-    n, latent = whitened.shape
+    latent = whitened.shape[1]
     distances = torch.cdist(whitened, whitened).square()
     distances.fill_diagonal_(math.inf)
     scores = [

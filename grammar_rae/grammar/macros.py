@@ -11,6 +11,7 @@ budgets work on macros as on productions.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -281,7 +282,7 @@ def extend_macros(
     arity = np.zeros(size + n_macros, dtype=np.int32)
     arity[:size] = table.rules.arity
     first_token, flat = table.expansions
-    expansions = [tuple(flat[a:b].tolist()) for a, b in zip(first_token[:-1], first_token[1:], strict=True)]
+    expansions = [tuple(flat[a:b].tolist()) for a, b in pairwise(first_token.tolist())]
     n = len(tokens)
     for _ in range(n_macros):
         first, second, count = _most_frequent_pair(tokens, n, arity, len(expansions))

@@ -1,6 +1,7 @@
 """The weights of a trained model for a codec that has further tokens."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -57,4 +58,4 @@ def spell_in(known: GrammarCodec, longer: GrammarCodec) -> list[tuple[int, ...]]
     starts, flat = longer.macros.expansions
     size = known.rules.size
     tokens, ends = known.macros.encode(flat[starts[size] :], starts[size:] - starts[size])
-    return [tuple(tokens[a:b].tolist()) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [tuple(tokens[a:b].tolist()) for a, b in pairwise(ends.tolist())]
