@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from grammar_rae.codecs.base import EncodedBatch, TextCodec, strip_padding
 from grammar_rae.codecs.forms import FORMS
 from grammar_rae.errors import InputError
-from grammar_rae.grammar import Grammar, MacroTable, Rules, learn_macros, parser_for, read_grammar, spell
+from grammar_rae.grammar import Grammar, MacroTable, Rules, extend_macros, learn_macros, parser_for, read_grammar, spell
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,23 @@ class GrammarCodec(TextCodec):
         batch = bare.encode_batch(list(texts))
         table = learn_macros(bare.grammar, batch.tokens.astype(np.int32), batch.offsets, n_macros)
         return replace(bare, table=table, max_length=max_length)
+
+    def extend(self, texts: Iterable[str], n_macros: int, max_length: int | None = None) -> "GrammarCodec":
+        """This codec with further macros, learned from texts; the tokens known so far keep their numbers and meanings.
+
+        Parameters
+        ----------
+        texts
+            What to learn from; texts that are refused teach nothing.
+        n_macros
+            How many macros to add at most.
+        max_length
+            The new limit; None keeps this codec's.
+        """
+        bare = replace(self, table=MacroTable(self.grammar), max_length=None)
+        batch = bare.encode_batch(list(texts))
+        table = extend_macros(self.macros, batch.tokens.astype(np.int32), batch.offsets, n_macros)
+        return replace(self, table=table, max_length=self.max_length if max_length is None else max_length)
 
     @property
     def grammar(self) -> Grammar:

@@ -7,6 +7,7 @@ the encoder nor on the data. Its tensors are its whole state, so ``state_dict`` 
 from grammar_rae.density.base import Density, ExactDensity
 from grammar_rae.density.flow import FlowDensity
 from grammar_rae.density.flow_matching import FlowMatchingDensity
+from grammar_rae.density.kernel import KernelDensity
 from grammar_rae.density.mixture import GaussianDensity, MixtureDensity, PriorDensity
 from grammar_rae.density.two_stage import TwoStageDensity
 
@@ -18,6 +19,7 @@ DENSITIES: dict[str, type[Density]] = {
     "prior": PriorDensity,
     "gaussian": GaussianDensity,
     "gmm": MixtureDensity,
+    "kernel": KernelDensity,
     "two-stage": TwoStageDensity,
     "flow": FlowDensity,
     "flow-matching": FlowMatchingDensity,
@@ -32,6 +34,7 @@ __all__ = [
     "FlowDensity",
     "FlowMatchingDensity",
     "GaussianDensity",
+    "KernelDensity",
     "MixtureDensity",
     "PriorDensity",
     "TwoStageDensity",

@@ -1,7 +1,7 @@
 """Grammars, parsers and macro-productions: text to leftmost derivations and back, without PyTorch."""
 
 from grammar_rae.grammar.cfg import Grammar, Production, read_grammar
-from grammar_rae.grammar.macros import MAX_TOKENS, MacroTable, learn_macros
+from grammar_rae.grammar.macros import MAX_TOKENS, MacroTable, extend_macros, learn_macros
 from grammar_rae.grammar.parse import ChartParser, CompiledParser, Derivations, Parser, parser_for, spell
 from grammar_rae.grammar.rules import NEVER, Rules
 
@@ -16,6 +16,7 @@ __all__ = [
     "Parser",
     "Production",
     "Rules",
+    "extend_macros",
     "learn_macros",
     "parser_for",
     "read_grammar",

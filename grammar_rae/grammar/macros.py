@@ -11,6 +11,7 @@ stacks and budgets work on macros as they do on productions.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -263,13 +264,39 @@ def learn_macros(
     -------
     The table; the same derivations give the same table everywhere (ties go to the smaller tokens).
     """
+    return extend_macros(MacroTable(grammar), derivations, offsets, n_macros, min_count)
+
+
+def extend_macros(
+    table: MacroTable,
+    derivations: NDArray[np.integer],
+    offsets: NDArray[np.int64],
+    n_macros: int,
+    min_count: int = 2,
+) -> MacroTable:
+    """Learn up to ``n_macros`` further macros; the tokens of ``table`` keep their numbers and meanings.
+
+    Parameters
+    ----------
+    table
+        The productions and macros that are known.
+    derivations, offsets, n_macros, min_count
+        As for :func:`learn_macros`. Pairs are counted in the fewest known tokens that spell each derivation.
+
+    Returns
+    -------
+    The longer table.
+    """
     if n_macros < 0:
         raise InputError("the number of macros cannot be negative", received=n_macros, expected="0 or more")
+    known, starts = table.encode(derivations.astype(np.int32), offsets)
     # A separator keeps pairs inside one derivation; it acts as a rule that leaves nothing open.
-    tokens = np.insert(derivations.astype(np.int32), offsets[1:-1], -1)
-    arity = np.zeros(grammar.size + n_macros, dtype=np.int32)
-    arity[: grammar.size] = grammar.rules.arity
-    expansions: list[tuple[int, ...]] = [(p,) for p in range(grammar.size)]
+    tokens = np.insert(known.astype(np.int32), starts[1:-1], -1)
+    size = table.size
+    arity = np.zeros(size + n_macros, dtype=np.int32)
+    arity[:size] = table.rules.arity
+    first_token, flat = table.expansions
+    expansions = [tuple(flat[a:b].tolist()) for a, b in pairwise(first_token.tolist())]
     n = len(tokens)
     for _ in range(n_macros):
         first, second, count = _most_frequent_pair(tokens, n, arity, len(expansions))
@@ -278,7 +305,7 @@ def learn_macros(
         arity[len(expansions)] = arity[first] - 1 + arity[second]
         n = _merge(tokens, n, first, second, len(expansions))
         expansions.append(expansions[first] + expansions[second])
-    return MacroTable(grammar, tuple(expansions[grammar.size :]))
+    return MacroTable(table.grammar, tuple(expansions[table.grammar.size :]))
 
 
 # -- kernels --------------------------------------------------------------------------------------------------------
