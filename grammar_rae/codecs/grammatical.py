@@ -62,7 +62,7 @@ class GrammarCodec(TextCodec):
         return replace(bare, table=table, max_length=max_length)
 
     def extend(self, texts: Iterable[str], n_macros: int, max_length: int | None = None) -> "GrammarCodec":
-        """This codec with further macros, learned from texts; the tokens known so far keep their numbers and meanings.
+        """Learn further macros from texts; the tokens known so far keep their numbers and meanings.
 
         Parameters
         ----------
