@@ -411,7 +411,7 @@ def test_learning_takes_what_it_can_read():
     assert GrammarCodec.learn(bad, grammar=grammar).macros == MacroTable(grammar)
     with pytest.raises(UnknownNameError, match="expressions, smiles, zinc"):
         GrammarCodec.learn(texts(), grammar="expression")
-    with pytest.raises(GrammarError, match="cannot be read"):
+    with pytest.raises(GrammarError, match="cannot read"):
         GrammarCodec.learn(texts(), grammar="missing.cfg")
 
 
