@@ -6,6 +6,7 @@ figures are appended to RUN/figures.jsonl. ``--export`` writes the compact model
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,9 @@ from grammar_rae.chem.properties import properties
 from grammar_rae.codecs import codec_from_dict
 from grammar_rae.conditions import PROPERTY_NAMES
 from grammar_rae.datasets import TokenDataset
-from grammar_rae.errors import TextError
 from grammar_rae.model import TextModel
 from grammar_rae.model.drawing import Drawing
+from grammar_rae.model.fitted import FittedTexts
 from grammar_rae.recipes import TextRecipe, build_text, get_recipe
 from grammar_rae.training import History
 
@@ -43,11 +44,13 @@ def load_average(run: Path, data: TokenDataset, held_out: TokenDataset, codes: i
     parts.autoencoder.load_state_dict(groups["average"])
     model = TextModel(recipe)
     history = History.from_dict(meta["history"])
-    model._set(recipe, parts, history, {"codec": codec, "atoms": data.atoms, "score_constants": {}})
+    parts.autoencoder.eval()
+    draft = FittedTexts(recipe=recipe, **parts._asdict(), codec=codec, atoms=data.atoms, history=history)
+    model.fitted_ = draft
     ordered = data.subset(np.flatnonzero(np.asarray(data.facts.reordered) == 0)) if data.facts else data
-    model.codes_ = model._codes_of(ordered, codes)
-    model.held_out_codes_ = model._codes_of(held_out, 5000)
-    model._fit_density(recipe, parts.density, model.codes_, 0)
+    kept, held_out_codes = model._encode_some(ordered, codes), model._encode_some(held_out, 5000)
+    model.fitted_ = replace(draft, codes=kept, held_out_codes=held_out_codes)
+    model._fit_density(recipe, parts.density, kept, 0)
     rows = [row for row in meta["history"]["rows"] if row["validation_loss"] is not None]
     last = rows[-1] if rows else {}
     told = {name: last.get(name) for name in ("validation_loss", "validation_exact")}
@@ -57,16 +60,8 @@ def load_average(run: Path, data: TokenDataset, held_out: TokenDataset, codes: i
 def reconstruction(model: TextModel, texts: list[str], n: int) -> dict[str, float]:
     """The share of the first n texts, in random order, that come back exactly, and of those that have no code."""
     chosen = [texts[i] for i in np.random.default_rng(0).permutation(len(texts))[:n]]
-    usable = []
-    for text in chosen:
-        try:
-            model.codec.encode(text)
-            usable.append(text)
-        except TextError:
-            pass
-    found = model.reconstruct(usable)
-    same = sum(canonical_or_none(a) == b for a, b in zip(usable, found, strict=True))
-    return {"n": len(chosen), "exact": same / len(chosen), "refused": 1 - len(usable) / len(chosen)}
+    found = model.reconstruction(chosen)
+    return {"n": len(chosen), "exact": found.share, "refused": found.refused / len(chosen)}
 
 
 def fit_properties(model: TextModel, data: TokenDataset, held_out: TokenDataset) -> dict[str, float]:
@@ -91,7 +86,7 @@ def asked_for(model: TextModel, held_out: TokenDataset, n: int, smoothing: float
     rows = held_out.described()
     values = np.asarray(rows.batch(np.arange(len(rows))).properties)
     condition: Any = model.autoencoder_.condition
-    _, bound = model._bound(None)
+    _, bound = model._bind(None)
     drawing = Drawing(model.recipe_.temperature, model.recipe_.top_p)
     found = {}
     for name in ASKED:

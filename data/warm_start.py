@@ -57,12 +57,12 @@ class Warm(TextModel):
 
     start: Path | None = None
 
-    def _learn(self, recipe: Any, parts: Any, sets: Any, about: Any, *others: Any) -> None:
-        self.autoencoder_, self.recipe_ = parts.autoencoder, recipe
+    def _learn(self, draft: Any, sets: Any, *others: Any) -> None:
+        self.fitted_ = draft
         if self.start is None:
-            warm(self, about["codec"])
+            warm(self, draft.codec)
         else:
             _, groups = load(self.start / "state", require=("average",))
-            scales = parts.autoencoder.condition.state_dict(prefix="condition.")  # of these data
-            parts.autoencoder.load_state_dict(groups["average"] | scales)
-        super()._learn(recipe, parts, sets, about, *others)
+            scales = draft.autoencoder.condition.state_dict(prefix="condition.")  # of these data
+            draft.autoencoder.load_state_dict(groups["average"] | scales)
+        super()._learn(draft, sets, *others)
