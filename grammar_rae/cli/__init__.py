@@ -9,6 +9,7 @@ import typer
 
 from grammar_rae import __version__
 from grammar_rae.cli import (
+    analogues,
     catalogue,
     density,
     evaluation,
@@ -27,6 +28,7 @@ for command in (
     training.demo,
     training.train,
     sampling.sample,
+    analogues.analogues,
     sampling.interpolate,
     latent.reconstruct,
     latent.encode,

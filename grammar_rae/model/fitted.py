@@ -61,11 +61,14 @@ class FittedTexts(Fitted):
         The atoms of the data and the bonds that each can form.
     score_constants
         By the name of a score, the constants that it is standardised by.
+    dials
+        What searches for analogues measured of leads; not saved.
     """
 
     codec: Codec
     atoms: Mapping[str, int]
     score_constants: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    dials: dict[Any, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

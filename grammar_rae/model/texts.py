@@ -8,6 +8,7 @@ from os import PathLike
 from typing import Any, Literal, overload
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -16,6 +17,7 @@ from grammar_rae.codecs import Codec, codec_from_dict
 from grammar_rae.datasets import DescribedRows, TokenDataset, pad_tokens
 from grammar_rae.decoding import Constraint, ConstraintSpec, parse_spec
 from grammar_rae.errors import InputError
+from grammar_rae.model.analogues import Measure, find_analogues
 from grammar_rae.model.drawing import Drawing, check_count, latent_codes
 from grammar_rae.model.fitted import Codes, FittedTexts
 from grammar_rae.model.latent import LatentModel
@@ -388,6 +390,83 @@ class TextModel(LatentModel[list[str]]):
             found[row] = text
             exact[row] = valid and text == self.codec.canonical(texts[row])
         return Reconstruction(found, exact, encoded.rejected)
+
+    # -- analogues ----------------------------------------------------------------------------------------------
+
+    def analogues(
+        self,
+        leads: str | Sequence[str],
+        n: int = 100,
+        similarity: float = 0.6,
+        *,
+        smoothing: float | None = None,
+        keep: str | None = None,
+        measure: Measure | None = None,
+        scores: Sequence[str] = (),
+        changes: bool = True,
+        max_attempts: int | None = None,
+        **options: Any,
+    ) -> pd.DataFrame:
+        """Molecules like a lead, as like as asked: decodings of its code with noise.
+
+        A short calibration, which the model remembers, finds the levels of noise that give the similarity.
+
+        Parameters
+        ----------
+        leads
+            One molecule or several.
+        n
+            How many different analogues of each.
+        similarity
+            How like the lead they shall be, at least 0 and below 1.
+        smoothing
+            The level of the noise, chosen by hand instead of ``similarity``.
+        keep
+            A SMARTS that every analogue must have.
+        measure
+            ``measure(lead, texts)`` gives N similarities; None for the Tanimoto similarity of Morgan fingerprints.
+        scores
+            Names of scores to add as columns.
+        changes
+            Whether to add what each analogue has in the place of what its lead has.
+        max_attempts
+            The most texts to decode for each lead; None allows 20 for each analogue.
+        options
+            As for :meth:`decode`: ``temperature`` (1 here, unless given), ``top_p``, ``seed``, ``constraint``.
+
+        Returns
+        -------
+        DataFrame
+            ``lead``, ``smiles``, ``similarity``, ``change`` and a column for each score; of each lead the most similar
+            first. ``attrs["report"]`` tells by lead which level of noise gave most, the mean similarity reached, the
+            texts decoded after the calibration, the shares of them that were valid and repeated, and the share of the
+            analogues that are within 0.1 of the similarity asked.
+
+        Warns
+        -----
+        UserWarning
+            Where fewer than n were found, or none so like as asked.
+
+        Raises
+        ------
+        InputError
+            For arguments that cannot be used, or a model whose decoder accepts no noise.
+        TextError
+            For a lead that the codec rejects.
+        """
+        return find_analogues(
+            self,
+            leads,
+            n,
+            similarity,
+            smoothing=smoothing,
+            keep=keep,
+            measure=measure,
+            scores=scores,
+            changes=changes,
+            max_attempts=max_attempts,
+            **options,
+        )
 
     # -- sampling -----------------------------------------------------------------------------------------------
 
