@@ -30,7 +30,7 @@ def tanimoto(lead: str, texts: Sequence[str]) -> NDArray[np.float64]:
     from grammar_rae.chem import morgan
 
     reference = np.unpackbits(morgan(lead, 2048)).astype(bool)
-    table = np.array([np.unpackbits(morgan(text, 2048)) for text in texts], dtype=bool).reshape(len(texts), -1)
+    table = np.array([np.unpackbits(morgan(text, 2048)) for text in texts], dtype=bool).reshape(len(texts), 2048)
     union = (table | reference).sum(axis=1)
     common = (table & reference).sum(axis=1)
     return np.where(union > 0, common / np.maximum(union, 1), 1.0)
