@@ -39,7 +39,7 @@ def run(
     recipe, time_limit, epochs, seed, overrides
         As for :func:`grammar_rae.train`.
     samples, test_rows
-        How many are sampled (raw, at temperature 1), and how many are reconstructed (greedily, exactly).
+        How many are sampled (raw, at the recipe's temperature), and how many are reconstructed (greedily, exactly).
     """
     model = grammar_rae.train(
         source,
@@ -81,12 +81,13 @@ def reconstruction(model: TextModel, texts: list[str]) -> Row:
 
 
 def sampling(model: TextModel, n: int, seed: int = 0) -> Row:
-    """Raw validity and uniqueness of samples at temperature 1 under the recipe's constraint."""
+    """Raw validity and uniqueness of samples at the recipe's temperature and under its constraint."""
     result = model.sample(n, valid_only=False, seed=seed)
     valid = [text for text, good in zip(result.texts, result.valid, strict=True) if good]
     return {
         "samples": n,
         "constraint": result.constraint,
+        "temperature": result.temperature,
         "raw_validity": result.validity,
         "uniqueness_of_valid": len(set(valid)) / max(1, len(valid)),
     }
