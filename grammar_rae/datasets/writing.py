@@ -85,6 +85,7 @@ class Writer:
         )
 
     def close(self) -> None:
+        """Close the files."""
         self._rejected.close()
         for file in self._files.values():
             file.close()
