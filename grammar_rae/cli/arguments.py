@@ -112,10 +112,7 @@ Output = Annotated[
 Jobs = Annotated[int, typer.Option(help="The number of processes; -1 for one per core.")]
 StartTexts = Annotated[
     Path | None,
-    typer.Option(
-        help="A file of texts to start from; without it the training data, or texts that the model draws.",
-        show_default=False,
-    ),
+    typer.Option(help="A file to start from; without it, the training data or the model's draws.", show_default=False),
 ]
 TimeLimit = Annotated[
     float | None,
