@@ -37,10 +37,7 @@ def markdown(rows: Sequence[Row]) -> str:
 def draw_frontier(path: Path, rows: Sequence[Row]) -> Path:
     """Draw reconstruction against FCD, one point a row, those of one model in one colour and joined by a line.
 
-    Raises
-    ------
-    MissingExtraError
-        Without matplotlib.
+    Raises a MissingExtraError without matplotlib.
     """
     try:
         from matplotlib import colormaps

@@ -121,10 +121,7 @@ def search(
     model: arguments.Trained,
     score: Annotated[str, typer.Option(help="A name from `grammar-rae list scores`.", show_default=False)],
     output: options.StudyFolder,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="A file of texts to start from; without it the training data.", show_default=False),
-    ] = None,
+    data: arguments.StartTexts = None,
     column: arguments.Column = None,
     strategies: Annotated[str, typer.Option(help="The search strategies.")] = "paper,turbo,density",
     seeds: Annotated[str, typer.Option(help="The random seeds, one search each.")] = "0,1,2,3,4",

@@ -30,11 +30,8 @@ class GrammarRAEError(Exception):
         remedy: str | None = None,
     ) -> None:
         super().__init__(message)
-        self.message = message
-        self.received = received
-        self.expected = expected
-        self.where = where
-        self.remedy = remedy
+        self.message, self.received, self.expected = message, received, expected
+        self.where, self.remedy = where, remedy
 
     def __str__(self) -> str:
         parts = [self.message.rstrip(".")]
@@ -91,6 +88,11 @@ class TextError(InputError):
         super().__init__(message, received=parts.pop("received", None) or repr(text), **parts)
         self.text = text
         self.position = position
+
+    @classmethod
+    def too_long(cls, message: str, text: str, most: int) -> "TextError":
+        """The error for a text of more than ``most`` characters."""
+        return cls(message, text=text, received=f"{len(text)} characters", expected=f"at most {most}")
 
     def caret(self) -> str:
         """The text with a caret under the offending character (two lines), or the text alone."""

@@ -128,12 +128,7 @@ def _parse(text: str) -> list[_Step]:
     if not isinstance(text, str):
         raise TextError("an expression must be a string", text=str(text), received=f"{text!r}, a {type(text).__name__}")
     if len(text) > MAX_CHARACTERS:
-        raise TextError(
-            "the expression is too long",
-            text=text,
-            received=f"{len(text)} characters",
-            expected=f"at most {MAX_CHARACTERS}",
-        )
+        raise TextError.too_long("the expression is too long", text, MAX_CHARACTERS)
     program: list[_Step] = []
     waiting: list[str] = []
     operand_next = True

@@ -17,6 +17,8 @@ from errno import EACCES, EISDIR, ENOENT
 from pathlib import Path
 from typing import NamedTuple
 
+from grammar_rae.errors import DataError
+
 DRAFT = r"\.[0-9a-f]{12}\.tmp(?:\.[A-Za-z0-9]{1,16})?"
 """A regular expression of the names of drafts; only a killed process leaves one behind."""
 
@@ -113,6 +115,15 @@ def write_bytes(path: str | os.PathLike[str], blob: bytes, *, sync: bool = False
 def write_text(path: str | os.PathLike[str], text: str, *, errors: str = "strict") -> None:
     """Put a text into a file as UTF-8, all of it or nothing, line ends as they are; see :func:`replacing`."""
     write_bytes(path, text.encode("utf-8", errors))
+
+
+@contextmanager
+def explain_write_errors(what: str, **parts: str) -> Iterator[None]:
+    """Turn an OSError into a DataError which says that ``what`` cannot be written, with these parts."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{what} cannot be written ({error.strerror or error})", **parts) from error
 
 
 def _target(path: Path) -> _Target:

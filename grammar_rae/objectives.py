@@ -104,12 +104,7 @@ class VAE(Objective):
     steps: Tensor
 
     def __init__(
-        self,
-        beta: float = 1.0,
-        samples: int = 1,
-        annealing: int = 0,
-        noise: float = 1.0,
-        bound: float | None = 5.0,
+        self, beta: float = 1.0, samples: int = 1, annealing: int = 0, noise: float = 1.0, bound: float | None = 5.0
     ) -> None:
         super().__init__()
         self.beta = _weight("beta", beta)

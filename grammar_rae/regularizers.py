@@ -186,11 +186,11 @@ class GradientPenalty(Regularizer):
 
 
 class SpectralNorm(Regularizer):
-    r"""Weights divided by their largest singular value, which power iteration follows through the training (paper,
-    RAE-SN; Miyato et al., ICLR 2018).
+    r"""Weights divided by their largest singular value (paper, RAE-SN; Miyato et al., ICLR 2018).
 
-    Every dense layer, convolution and recurrent matrix is a matrix of one row for each output; a transposed convolution
-    keeps its outputs in its second dimension. Embeddings and normalisation stay as they are.
+    Power iteration follows the singular values through the training. Every dense layer, convolution and recurrent
+    matrix is a matrix of one row for each output; a transposed convolution keeps its outputs in its second dimension.
+    Embeddings and normalisation stay as they are.
 
     Parameters
     ----------

@@ -18,6 +18,8 @@ from rdkit.Chem.Pharm2D import Gobbi_Pharm2D
 from grammar_rae.chem.log import quiet
 from grammar_rae.chem.smiles import molecule
 
+_Ints = NDArray[np.int64]
+
 _factory: Any = Gobbi_Pharm2D.factory
 _KINDS = len(_factory.GetFeatFamilies())
 # Nearer than two bonds is no pair, all from eight bonds on is one bin, and different fragments are too far apart.
@@ -83,9 +85,7 @@ def _apart(distances: NDArray[np.float64]) -> NDArray[np.bool_]:
     return (distances >= _NEAREST) & (distances < _FARTHEST)
 
 
-def _triples(
-    kinds: NDArray[np.int64], bins: NDArray[np.int64], second: NDArray[np.int64], third: NDArray[np.int64]
-) -> Iterator[NDArray[np.int64]]:
+def _triples(kinds: _Ints, bins: _Ints, second: _Ints, third: _Ints) -> Iterator[_Ints]:
     """The codes of all triples, from all pairs that may be the last two of one; few of the first features at a time."""
     near = np.zeros_like(bins, dtype=bool)
     near[second, third] = True
@@ -96,13 +96,7 @@ def _triples(
         yield np.unique(_triple_codes(kinds, bins, first + start, second[pair], third[pair]))
 
 
-def _triple_codes(
-    kinds: NDArray[np.int64],
-    bins: NDArray[np.int64],
-    first: NDArray[np.int64],
-    second: NDArray[np.int64],
-    third: NDArray[np.int64],
-) -> NDArray[np.int64]:
+def _triple_codes(kinds: _Ints, bins: _Ints, first: _Ints, second: _Ints, third: _Ints) -> _Ints:
     """Two features of one kind can change places: of the ways to write such a triple, one has its bins descending."""
     sides = np.stack([bins[first, second], bins[first, third], bins[second, third]])
     left, right = kinds[first] == kinds[second], kinds[second] == kinds[third]

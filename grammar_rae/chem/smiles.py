@@ -53,12 +53,7 @@ def _refusal(text: object) -> TextError:
     if not stripped:
         return TextError("the SMILES is empty", text=text)
     if len(text) > MAX_CHARACTERS:
-        return TextError(
-            "the SMILES is too long for RDKit",
-            text=text,
-            received=f"{len(text)} characters",
-            expected=f"at most {MAX_CHARACTERS}",
-        )
+        return TextError.too_long("the SMILES is too long for RDKit", text, MAX_CHARACTERS)
     other = _OTHER_CHARACTER.search(stripped)
     if other:
         blank = other.group().isspace()

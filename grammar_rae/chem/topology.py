@@ -17,10 +17,7 @@ class Ring(NamedTuple):
 def ring_list(text: str) -> list[Ring]:
     """The rings of a molecule, as RDKit finds them (its symmetrised smallest set of smallest rings).
 
-    Raises
-    ------
-    TextError
-        When RDKit refuses the text.
+    Raises :class:`TextError` when RDKit refuses the text.
 
     Examples
     --------

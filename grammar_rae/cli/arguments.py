@@ -110,6 +110,10 @@ Output = Annotated[
     ),
 ]
 Jobs = Annotated[int, typer.Option(help="The number of processes; -1 for one per core.")]
+StartTexts = Annotated[
+    Path | None,
+    typer.Option(help="A file to start from; without it, the training data or the model's draws.", show_default=False),
+]
 TimeLimit = Annotated[
     float | None,
     typer.Option(parser=seconds, metavar="DURATION", help="The longest time to train, for example 90s, 10m or 2h."),

@@ -33,13 +33,7 @@ def optimize(
     budget: Annotated[int, typer.Option(min=1, help="The number of evaluations, a multiple of the batch size.")] = 250,
     batch_size: Annotated[int, typer.Option(min=1, help="The number of evaluations in each iteration.")] = 50,
     strategy: Annotated[str, typer.Option(help="The search strategy: turbo, density or paper.")] = "turbo",
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="A file of texts to start from; without it the training data, or texts that the model draws.",
-            show_default=False,
-        ),
-    ] = None,
+    data: arguments.StartTexts = None,
     column: arguments.Column = None,
     maximize: Annotated[
         bool | None,

@@ -54,6 +54,9 @@ def train(
     from grammar_rae.model import TextModel
 
     chosen: dict[str, Any] = {
+        "column": column,
+        "epochs": epochs,
+        "time_limit": time_limit,
         "constraint": arguments.constraint_text(constraint),
         "accelerator": device,
         "devices": devices,
@@ -63,9 +66,6 @@ def train(
         texts,
         recipe=read_recipe(recipe),
         folder=output,
-        column=column,
-        epochs=epochs,
-        time_limit=time_limit,
         seed=seed,
         resume=resume,
         progress=not quiet,

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from grammar_rae.arrays import read_array
 from grammar_rae.datasets.images import ImageDataset, ImageSet
 from grammar_rae.errors import DataError, InputError
-from grammar_rae.files import replacing
+from grammar_rae.files import explain_write_errors, replacing
 
 PAGE = "mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 SIZE = 64
@@ -216,18 +216,12 @@ def _writable_folder(folder: Path) -> Path:
 
 def _write(path: Path, shape: tuple[int, ...], blocks: Iterable[_Bytes]) -> None:
     """Write a .npy file of bytes block by block, under another name until it is complete."""
-    try:
-        with replacing(path) as part, part.open("wb") as stream:
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(cast(BinaryIO, stream), header)
-            for block in blocks:
-                stream.write(block.data)
-    except OSError as error:
-        raise DataError(
-            f"the prepared images cannot be written ({error.strerror or error})",
-            where=str(path),
-            remedy="Check the free disk space.",
-        ) from error
+    explained = explain_write_errors("the prepared images", where=str(path), remedy="Check the free disk space.")
+    with explained, replacing(path) as part, part.open("wb") as stream:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(cast(BinaryIO, stream), header)
+        for block in blocks:
+            stream.write(block.data)
 
 
 def _show_progress(blocks: Iterable[_Bytes], total: int, progress: bool, part: str) -> Iterator[_Bytes]:

@@ -88,14 +88,9 @@ class TokenDataset:
         rows: npt.NDArray[np.int64] | None = None,
         facts: Facts | None = None,
     ) -> None:
-        self._tokens = tokens
-        self._offsets = offsets
-        self._lines = lines
-        self._rejected = rejected
-        self._rows = rows
-        self.meta = meta
-        self.folder = folder
-        self.facts = facts
+        self._tokens, self._offsets, self._lines = tokens, offsets, lines
+        self._rejected, self._rows = rejected, rows
+        self.meta, self.folder, self.facts = meta, folder, facts
 
     @classmethod
     def open(cls, folder: str | PathLike[str]) -> "TokenDataset":

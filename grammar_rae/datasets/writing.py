@@ -31,7 +31,7 @@ from grammar_rae.datasets.encoded import (
     read_meta,
 )
 from grammar_rae.errors import DataError
-from grammar_rae.files import keep_owner
+from grammar_rae.files import explain_write_errors, keep_owner
 
 _LONGEST_REJECTED_TEXT = 10_000
 
@@ -85,6 +85,7 @@ class Writer:
         )
 
     def close(self) -> None:
+        """Close the files."""
         self._rejected.close()
         for file in self._files.values():
             file.close()
@@ -112,16 +113,12 @@ def building_folder(target: Path) -> Iterator[Path]:
     """
     target = Path(os.path.realpath(target))  # a link stays, and what it points to is replaced
     building = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    remedy = "Look at the free space and the permissions there."
     try:
-        building.mkdir(parents=True)
-        yield building
-        _put_in_place(building, target)
-    except OSError as error:
-        raise DataError(
-            f"the encoded data set cannot be written ({error.strerror or error})",
-            where=str(target),
-            remedy="Look at the free space and the permissions there.",
-        ) from error
+        with explain_write_errors("the encoded data set", where=str(target), remedy=remedy):
+            building.mkdir(parents=True)
+            yield building
+            _put_in_place(building, target)
     finally:
         shutil.rmtree(building, ignore_errors=True)
 

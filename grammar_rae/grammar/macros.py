@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from grammar_rae.errors import GrammarError, InputError
 from grammar_rae.grammar.cfg import Grammar
 from grammar_rae.grammar.rules import Rules
+from grammar_rae.grammar.trie import build_trie
 from grammar_rae.kernels import njit
 
 Ints = NDArray[np.int32]
@@ -150,13 +151,7 @@ class MacroTable:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "MacroTable":
-        """The table that :meth:`to_dict` wrote.
-
-        Raises
-        ------
-        GrammarError
-            When ``data`` does not describe a table.
-        """
+        """The table that :meth:`to_dict` wrote; GrammarError when ``data`` does not describe one."""
         try:
             grammar = Grammar.from_dict(data["grammar"])
             macros = tuple(tuple(int(p) for p in macro) for macro in data["macros"])
@@ -193,23 +188,7 @@ class MacroTable:
         token_at
             int32 (nodes,): the token that ends at a node, or -1.
         """
-        edges: list[dict[int, int]] = [{}]
-        token_at = [-1]
-        for token in range(self.size):
-            macro = (token,) if token < self.grammar.size else self.macros[token - self.grammar.size]
-            node = 0
-            for production in macro:
-                if production not in edges[node]:
-                    edges[node][production] = len(edges)
-                    edges.append({})
-                    token_at.append(-1)
-                node = edges[node][production]
-            token_at[node] = token
-        table = np.zeros((len(edges), self.grammar.size), dtype=np.int32)
-        for node, row in enumerate(edges):
-            for production, target in row.items():
-                table[node, production] = target
-        return table, np.array(token_at, dtype=np.int32)
+        return build_trie([*((p,) for p in range(self.grammar.size)), *self.macros], self.grammar.size)
 
 
 def _check_range(tokens: NDArray[np.integer], size: int, what: str) -> None:
@@ -243,11 +222,7 @@ def _open_nonterminals(grammar: Grammar, macro: Sequence[int]) -> tuple[int, ...
 
 
 def learn_macros(
-    grammar: Grammar,
-    derivations: NDArray[np.integer],
-    offsets: NDArray[np.int64],
-    n_macros: int,
-    min_count: int = 2,
+    grammar: Grammar, derivations: NDArray[np.integer], offsets: NDArray[np.int64], n_macros: int, min_count: int = 2
 ) -> MacroTable:
     """Learn up to ``n_macros`` macros from derivations.
 
@@ -268,24 +243,12 @@ def learn_macros(
 
 
 def extend_macros(
-    table: MacroTable,
-    derivations: NDArray[np.integer],
-    offsets: NDArray[np.int64],
-    n_macros: int,
-    min_count: int = 2,
+    table: MacroTable, derivations: NDArray[np.integer], offsets: NDArray[np.int64], n_macros: int, min_count: int = 2
 ) -> MacroTable:
     """Learn up to ``n_macros`` further macros; the tokens of ``table`` keep their numbers and meanings.
 
-    Parameters
-    ----------
-    table
-        The productions and macros that are known.
-    derivations, offsets, n_macros, min_count
-        As for :func:`learn_macros`. Pairs are counted in the fewest known tokens that spell each derivation.
-
-    Returns
-    -------
-    The longer table.
+    The other arguments are those of :func:`learn_macros`. Pairs are counted in the fewest known tokens that spell each
+    derivation.
     """
     if n_macros < 0:
         raise InputError("the number of macros cannot be negative", received=n_macros, expected="0 or more")

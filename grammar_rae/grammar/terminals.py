@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grammar_rae.grammar.cfg import Grammar
+from grammar_rae.grammar.trie import build_trie
 from grammar_rae.kernels import njit
 
 
@@ -20,22 +21,7 @@ def terminal_trie(grammar: Grammar) -> tuple[NDArray[np.int32], NDArray[np.int32
     terminal_at
         int32 (nodes,): the terminal that ends at a node, or -1.
     """
-    edges: list[dict[int, int]] = [{}]
-    terminal_at = [-1]
-    for number, terminal in enumerate(grammar.terminals):
-        node = 0
-        for byte in terminal.encode():
-            if byte not in edges[node]:
-                edges[node][byte] = len(edges)
-                edges.append({})
-                terminal_at.append(-1)
-            node = edges[node][byte]
-        terminal_at[node] = number
-    next_node = np.zeros((len(edges), 256), dtype=np.int32)
-    for node, row in enumerate(edges):
-        for byte, target in row.items():
-            next_node[node, byte] = target
-    return next_node, np.array(terminal_at, dtype=np.int32)
+    return build_trie([terminal.encode() for terminal in grammar.terminals], 256)
 
 
 @njit(cache=True, nogil=True)

@@ -100,12 +100,7 @@ def _distances(rows: Floats, others: Floats) -> Iterator[tuple[slice, Floats]]:
 
 
 def prd(
-    real: NDArray[Any],
-    fake: NDArray[Any],
-    n_clusters: int = 20,
-    n_angles: int = 1001,
-    n_runs: int = 10,
-    seed: int = 0,
+    real: NDArray[Any], fake: NDArray[Any], n_clusters: int = 20, n_angles: int = 1001, n_runs: int = 10, seed: int = 0
 ) -> PRDCurve:
     """The precision-recall curve of two distributions (Sajjadi et al., 2018), on clusters of their features.
 

@@ -78,14 +78,8 @@ class ImageModel(LatentModel[Images]):
         X
             An :class:`ImageDataset`, or what :func:`read_images` takes: a file or an array. Or the name of a public set
             (``"mnist"``, ``"digits"``; see ``IMAGE_SETS``), unless a file has that name: its training images.
-        y
-            Ignored; scikit-learn's pipelines pass it.
-        folder
-            Where to keep the training's state and the model; without one nothing is written.
-        resume
-            Go on with the training whose state is in ``folder``.
-        progress
-            Whether to show a progress bar.
+        y, folder, resume, progress
+            As for :meth:`TextModel.fit`.
 
         Raises
         ------
@@ -147,8 +141,7 @@ class ImageModel(LatentModel[Images]):
         z
             Codes.
         smoothing, seed
-            The level of the noise that is added to the codes, by the seed, and passed to the decoder: see
-            :class:`grammar_rae.regularizers.NoiseConditioned`. Other decoders accept only 0.
+            As for :meth:`TextModel.decode`.
 
         Raises
         ------

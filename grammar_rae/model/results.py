@@ -1,11 +1,12 @@
 """What models of texts answer about many texts at once: codes, texts with their validity, and reconstructions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from grammar_rae.codecs import Codec
 from grammar_rae.errors import UnknownNameError
 
 ERRORS = ("raise", "skip", "nan")
@@ -106,6 +107,15 @@ class Reconstruction:
     def __str__(self) -> str:
         rejected = f"; the codec rejects {self.refused}" if self.refused else ""
         return f"{self.share:.1%} ({int(self.exact.sum())} of {len(self)}{rejected})"
+
+
+def spell_texts(found: Sequence[str | None], codec: Codec) -> DecodedTexts:
+    """The texts in their canonical spelling; one that is not valid is left as it is, what is no text becomes ""."""
+    spelled = [None if text is None else codec.canonical(text) for text in found]
+    texts = [
+        one if one is not None else text if text is not None else "" for one, text in zip(spelled, found, strict=True)
+    ]
+    return DecodedTexts(texts, np.array([one is not None for one in spelled], dtype=bool))
 
 
 def select_valid(texts: list[str], valid: NDArray[np.bool_]) -> list[str]:

@@ -21,7 +21,7 @@ from grammar_rae.model.analogues import Measure, find_analogues
 from grammar_rae.model.drawing import Drawing, check_count, latent_codes
 from grammar_rae.model.fitted import Codes, FittedTexts
 from grammar_rae.model.latent import LatentModel
-from grammar_rae.model.results import DecodedTexts, EncodedTexts, Reconstruction, check_errors
+from grammar_rae.model.results import DecodedTexts, EncodedTexts, Reconstruction, check_errors, spell_texts
 from grammar_rae.model.samples import SampleResult, collect
 from grammar_rae.model.sources import as_texts, encode_source, validation_set
 from grammar_rae.recipes import Recipe, TextRecipe, build_constraint, build_text, training_settings
@@ -117,13 +117,12 @@ class TextModel(LatentModel[list[str]]):
             For data, settings or a state that cannot be used.
         """
         recipe = self._resolve_recipe()
-        seed = training_settings(recipe).seed
         home = self._check_home(folder, resume)
         data, codec = encode_source(X, recipe, column, home, resume, progress, jobs)
         if len(data) < 4:
             raise InputError("there are too few rows to train on", received=len(data), expected="4 or more")
         if validation is None:
-            sets = data.split(recipe.validation_fraction, seed, recipe.validation_maximum)
+            sets = data.split(recipe.validation_fraction, training_settings(recipe).seed, recipe.validation_maximum)
         else:
             sets = (data, validation_set(validation, data))
         # An encoded data set brings its own codec, whatever the recipe would have learned.
@@ -297,7 +296,7 @@ class TextModel(LatentModel[list[str]]):
             For a constraint that no text within the model's length limit is sure to obey.
         """
         found = self._decode(z, Drawing(temperature, top_p, beam), seed, constraint, smoothing)
-        return self._spell(found).texts if canonical else ["" if text is None else text for text in found]
+        return spell_texts(found, self.codec).texts if canonical else ["" if text is None else text for text in found]
 
     def decode_batch(
         self,
@@ -322,7 +321,7 @@ class TextModel(LatentModel[list[str]]):
         InputError, DecodingError
             As :meth:`decode`.
         """
-        return self._spell(self._decode(z, Drawing(temperature, top_p, beam), seed, constraint, smoothing))
+        return spell_texts(self._decode(z, Drawing(temperature, top_p, beam), seed, constraint, smoothing), self.codec)
 
     def _decode(
         self,
@@ -342,15 +341,6 @@ class TextModel(LatentModel[list[str]]):
         for start in range(0, len(codes), rows):
             found += self._texts(codes[start : start + rows], drawing, bound, generator, smoothing)
         return found
-
-    def _spell(self, found: Sequence[str | None]) -> DecodedTexts:
-        """The texts in their canonical spelling; one that is not valid is left as it is, what is no text becomes ""."""
-        spelled = [None if text is None else self.codec.canonical(text) for text in found]
-        texts = [
-            one if one is not None else text if text is not None else ""
-            for one, text in zip(spelled, found, strict=True)
-        ]
-        return DecodedTexts(texts, np.array([one is not None for one in spelled], dtype=bool))
 
     def _bind(self, constraint: str | ConstraintSpec | None) -> tuple[str, Constraint[Any]]:
         """The text of a constraint, and the constraint for this model's codec."""

@@ -49,12 +49,8 @@ class GrammarVAEEncoder(nn.Module):
 
     Parameters
     ----------
-    rules
-        The codec's table; only its size is used.
-    n_outputs
-        H.
-    max_length
-        The number of positions.
+    rules, n_outputs, max_length
+        The codec's table, of which only the size is used; H; and the number of positions.
     channels, widths
         The convolutions' outputs and widths.
     dense
@@ -118,12 +114,8 @@ class GrammarVAEDecoder(nn.Module):
 
     Parameters
     ----------
-    rules
-        The codec's table; only its size is used.
-    latent
-        D.
-    max_length
-        T, the positions that can be decoded.
+    rules, latent, max_length
+        The codec's table, of which only the size is used; D; and T, the positions that can be decoded.
     hidden, layers
         The size of the GRUs' states, and how many there are.
     batch_norm
@@ -131,13 +123,7 @@ class GrammarVAEDecoder(nn.Module):
     """
 
     def __init__(
-        self,
-        rules: Rules,
-        latent: int,
-        max_length: int,
-        hidden: int = 501,
-        layers: int = 3,
-        batch_norm: bool = False,
+        self, rules: Rules, latent: int, max_length: int, hidden: int = 501, layers: int = 3, batch_norm: bool = False
     ) -> None:
         super().__init__()
         self.max_length = max_length

@@ -107,12 +107,10 @@ class SmallDecoder(nn.Sequential):
 
     Parameters
     ----------
-    shape
-        (C, H, W) of the images.
-    latent
-        D.
+    shape, latent
+        As for :class:`PaperDecoder`.
     width
-        As in the encoder.
+        As for :class:`SmallEncoder`.
     """
 
     def __init__(self, shape: Shape, latent: int, width: int = 16):

@@ -77,6 +77,7 @@ class Question:
     attempt: int = 0
 
     def generator(self, *more: int) -> np.random.Generator:
+        """A new random generator of the seed and of ``more`` numbers, which tell its streams apart."""
         return np.random.default_rng([self.seed, *more])
 
     def retry(self, attempt: int) -> "Question":

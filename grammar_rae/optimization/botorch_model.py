@@ -21,10 +21,12 @@ class Surrogates(Model):
 
     @property
     def num_outputs(self) -> int:
+        """M."""
         return len(self.surrogates)
 
     @property
     def batch_shape(self) -> torch.Size:
+        """Empty: the model is not batched."""
         return torch.Size()
 
     def posterior(self, X: Tensor, *_: Any, **__: Any) -> GPyTorchPosterior:

@@ -39,6 +39,7 @@ class PaperStrategy(Strategy):
         self.n_raw, self.n_starts = check_number("n_raw", n_raw, 1), check_number("n_starts", n_starts, 1)
 
     def pool(self, seen: Observations, asked: Question) -> Array:
+        """The codes to evaluate: each maximises the acquisition function within the box of the initial codes."""
         surrogates = self.fit_surrogates(seen, asked.seed)
         low, high = (torch.from_numpy(part) for part in (seen.initial.min(0), seen.initial.max(0)))
         rng = asked.generator(1)

@@ -57,6 +57,7 @@ class DensityStrategy(LocalStrategy):
         self.quantile, self.steps = check_number("quantile", quantile, 0.0, 1.0), check_number("steps", steps, 1)
 
     def pool(self, seen: Observations, asked: Question) -> Array:
+        """The codes (P, D) at which the chains end."""
         rng = asked.generator(1)
         around, merit = seen.codes[self.surrogate_rows(seen)], seen.merit
         if seen.values.shape[1] > 1:  # the chains follow the mean of the scores; the choice knows better

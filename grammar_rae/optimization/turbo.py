@@ -43,9 +43,11 @@ class LocalStrategy(Strategy):
         self.size = check_number("size", size, 1e-6)
 
     def pool_size(self, asked: Question) -> int:
+        """The number of codes to decode: ``n_pool`` decodings in all, but at least four codes for each point."""
         return max(4 * asked.n, int(self.n_pool // asked.decodings))
 
     def select_trusted(self, latent: Array, codes: Array, n: int) -> NDArray[np.int64]:
+        """The rows whose own codes are nearest to those they were decoded from: the share ``trust``, at least n."""
         distance = np.square(latent - codes).sum(1)
         # A distance of 0 is that of a text that the encoder refuses.
         order = np.argsort(np.where(distance > 0, distance, np.inf), kind="stable")
@@ -62,6 +64,7 @@ class LocalStrategy(Strategy):
         return [SparseGP.fit(seen.codes[rows], column, n_inducing=self.n_inducing, seed=seed) for column in values.T]
 
     def surrogate_rows(self, seen: Observations) -> NDArray[np.int64]:
+        """At most ``n_local`` rows: the best half, those nearest to the best codes, and some others at random."""
         n, total = self.n_inducing, len(seen.codes)
         if total <= n:
             return np.arange(total)
@@ -108,6 +111,7 @@ class TurboStrategy(LocalStrategy):
     """
 
     def pool(self, seen: Observations, asked: Question) -> Array:
+        """Codes around the best ones, within the present size of the trust regions."""
         rng = asked.generator(1)
         centres = seen.codes[best_rows(seen, self.n_regions)]
         around = seen.codes[self.surrogate_rows(seen)]

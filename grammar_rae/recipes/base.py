@@ -43,8 +43,12 @@ class Recipe:
         The part of the rows that validates instead of training, and its limit.
     """
 
-    tables: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """The axes and their tables."""
+    tables: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "objective": OBJECTIVES,
+        "regularizer": REGULARIZERS,
+        "density": DENSITIES,
+    }
+    """The axes and their tables; each kind of recipe adds its own."""
 
     name: str
     description: str

@@ -8,13 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from grammar_rae.density import DENSITIES
 from grammar_rae.errors import UnknownNameError
 from grammar_rae.likelihoods import IMAGE_LIKELIHOODS
 from grammar_rae.nets.image import IMAGE_DECODERS, IMAGE_ENCODERS, Shape, lay_out
-from grammar_rae.objectives import OBJECTIVES
 from grammar_rae.recipes.base import Parts, Recipe, assemble, construct
-from grammar_rae.regularizers import REGULARIZERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +19,10 @@ class ImageRecipe(Recipe):
     """A recipe of a model of images; see :class:`Recipe`."""
 
     tables: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        **Recipe.tables,
         "encoder": IMAGE_ENCODERS,
         "decoder": IMAGE_DECODERS,
-        "objective": OBJECTIVES,
         "likelihood": IMAGE_LIKELIHOODS,
-        "regularizer": REGULARIZERS,
-        "density": DENSITIES,
     }
 
     encoder: str = "small"
@@ -89,18 +84,21 @@ ALL_IMAGE_MODELS: dict[str, Model] = IMAGE_MODELS | OTHER_IMAGE_MODELS
 """All of them."""
 
 
+_RATES = {"": 5e-4, "vae": 1e-4, "cv-vae": 1e-4, "2svae": 1e-4, "wae": 1e-3}
+
+
 class Data(NamedTuple):
     """The paper's settings for one data set."""
 
     latent: int
     weights: Mapping[str, tuple[float | None, float | None]]
     """For each model the objective's ``beta`` and the regulariser's ``weight``, where they have one."""
-    rates: Mapping[str, float]
-    """Adam's learning rates: of the model, or under ""."""
     epochs: Mapping[str, int]
-    batches: Mapping[str, int]
-    encoder: Mapping[str, Any]
-    decoder: Mapping[str, Any]
+    rates: Mapping[str, float] = _RATES
+    """Adam's learning rates: of the model, or under ""."""
+    batches: Mapping[str, int] = {"": 100}
+    encoder: Mapping[str, Any] = {}
+    decoder: Mapping[str, Any] = {}
 
 
 def _weights(vae: float, cv: float, wae: float, gp: float, l2: float, sn: float, rae: float, **weight: float) -> Any:
@@ -118,30 +116,20 @@ def _weights(vae: float, cv: float, wae: float, gp: float, l2: float, sn: float,
     }
 
 
-_RATES = {"": 5e-4, "vae": 1e-4, "cv-vae": 1e-4, "2svae": 1e-4, "wae": 1e-3}
-
 IMAGE_DATA: dict[str, Data] = {
     "mnist": Data(
         latent=16,
         weights=_weights(
             0.312, 0.039, 30.7, 0.0128, 0.0128, 1.152, 0.064, gp_weight=3.2e-6, l2_weight=1.02e-4, ae_weight=1.02e-4
         ),
-        rates=_RATES,
         epochs={"": 100},
-        batches={"": 100},
-        encoder={},
-        decoder={},
     ),
     "cifar10": Data(
         latent=128,
         weights=_weights(
             0.072, 0.0027, 18.4, 0.0432, 0.048, 1.44, 0.48, gp_weight=0.0, l2_weight=3.07e-3, ae_weight=3.07e-3
         ),
-        rates=_RATES,
         epochs={"": 100, "wae": 70, "cv-vae": 70, "rae-gp": 70},
-        batches={"": 100},
-        encoder={},
-        decoder={},
     ),
     "celeba": Data(
         latent=64,

@@ -7,13 +7,10 @@ from typing import Any, ClassVar
 from grammar_rae.codecs import CODECS, FORMS, Codec
 from grammar_rae.conditions import CONDITIONS
 from grammar_rae.decoding import Constraint, ConstraintSpec, check_temperature, check_top_p, parse_spec
-from grammar_rae.density import DENSITIES
 from grammar_rae.heads import HEADS
 from grammar_rae.likelihoods import LIKELIHOODS
 from grammar_rae.nets.sequence import DECODERS, ENCODERS
-from grammar_rae.objectives import OBJECTIVES
 from grammar_rae.recipes.base import Options, Parts, Recipe, assemble, construct
-from grammar_rae.regularizers import REGULARIZERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,16 +35,14 @@ class TextRecipe(Recipe):
     """
 
     tables: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        **Recipe.tables,
         "form": FORMS,
         "codec": CODECS,
         "encoder": ENCODERS,
         "decoder": DECODERS,
-        "objective": OBJECTIVES,
         "likelihood": LIKELIHOODS,
-        "regularizer": REGULARIZERS,
         "condition": CONDITIONS,
         "head": HEADS,
-        "density": DENSITIES,
     }
 
     form: str = "kekule"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from grammar_rae.errors import DataError, InputError, UnknownNameError
-from grammar_rae.files import write_text
+from grammar_rae.files import explain_write_errors, write_text
 from grammar_rae.report.charts import Curve, line_chart
 from grammar_rae.report.page import template
 
@@ -202,11 +202,6 @@ def _check_folder(target: Path) -> None:
 
 def _replace(target: Path, page: str) -> None:
     """A reader never sees half a page, and a full disk costs nothing old."""
-    try:
+    remedy = "Check the space that is left on the disk and the permissions of the folder."
+    with explain_write_errors("the report", received=str(target), remedy=remedy):
         write_text(target, page, errors="replace")
-    except OSError as error:
-        raise DataError(
-            f"the report cannot be written ({error.strerror or error})",
-            received=str(target),
-            remedy="Check the space that is left on the disk and the permissions of the folder.",
-        ) from error

@@ -25,16 +25,12 @@ def write_optimization_report(
 
     Parameters
     ----------
-    path
-        The HTML file; its folder must exist.
+    path, kind, title
+        As for :func:`grammar_rae.report.write_report`; without a title the page is named after its scores.
     result
         What :func:`grammar_rae.optimization.optimize` returned.
     n
         The largest number of texts to show: the best ones, or the Pareto front of several scores.
-    kind
-        ``"molecules"`` draws the texts as SMILES, ``"text"`` shows them as they are (expressions).
-    title
-        The title of the page.
 
     Raises
     ------

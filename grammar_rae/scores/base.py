@@ -28,6 +28,7 @@ class StandardizedSum:
     constants: Mapping[str, float]
 
     def __call__(self, text: str) -> float:
+        """The sum of the z-scores of a text's terms."""
         return self.combine(self.terms(text))
 
     def combine(self, terms: Mapping[str, float]) -> float:

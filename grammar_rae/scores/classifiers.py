@@ -74,6 +74,7 @@ class Classifier:
             ) from error
 
     def __call__(self, text: str) -> float:
+        """The probability that a molecule (SMILES) is active."""
         return CLASSIFIERS[self.name](self.path(), text)
 
 

@@ -110,6 +110,7 @@ class Goal:
     tree: Term | Mean
 
     def __call__(self, text: str) -> float:
+        """The value for a molecule (SMILES)."""
         # Imported here, so that a table of names costs no import of RDKit.
         from grammar_rae.chem import measure
 

@@ -7,8 +7,8 @@ nothing had happened, with no generator's state on the disk.
 import hashlib
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from grammar_rae import checkpoint
 from grammar_rae.errors import InputError, TrainingError
 from grammar_rae.training import resume
+from grammar_rae.training.averaging import WeightAverage, copy_weights
 from grammar_rae.training.batches import DataSet, plan_batches
 from grammar_rae.training.callbacks import LOSSES, Callback, History, Row, TrainingState
 from grammar_rae.training.locking import training_lock
@@ -148,7 +149,7 @@ class _Run:
         self.schedule = schedule(settings.schedule, settings.plateau_factor, settings.plateau_patience)
         self.generator = torch.Generator(device=self.device)
         self.state = TrainingState(autoencoder, epochs=settings.epochs)
-        self.average = None if settings.average is None else self._weights()
+        self.average = None if settings.average is None else WeightAverage(autoencoder, settings.average)
         self.best: dict[str, Tensor] | None = None
         self.best_loss = math.inf
         self.window = _Window()
@@ -173,7 +174,7 @@ class _Run:
                 if self.best is not None:
                     self.autoencoder.load_state_dict(self.best)
                 self._tell("on_end")
-        return state.history, self._weights()
+        return state.history, copy_weights(self.autoencoder)
 
     def _loop(self) -> None:
         state, batches = self.state, self._plan()
@@ -216,7 +217,8 @@ class _Run:
         norm: Any = self.fabric.clip_gradients(self.module, self.stepper, max_norm=clip, error_if_nonfinite=False)
         self.stepper.step()
         self.stepper.zero_grad(set_to_none=True)
-        self._move_average()
+        if self.average is not None:
+            self.average.update(state.step)
         parts = (losses.total, losses.reconstruction, losses.latent, losses.penalty, losses.exact, norm)
         self.pending.append((torch.stack([part.detach() for part in parts]), len(rows)))
         state.step += 1
@@ -224,32 +226,6 @@ class _Run:
         # Reading a number back makes an accelerator wait, so there they are read in bunches.
         if self.device.type == "cpu" or len(self.pending) >= 32:
             self._read_losses()
-
-    def _move_average(self) -> None:
-        if self.average is None or self.settings.average is None:
-            return
-        present = self.autoencoder.state_dict()
-        floating = [name for name, value in self.average.items() if value.is_floating_point()]
-        for name in self.average.keys() - set(floating):
-            self.average[name] = present[name].detach().to("cpu", copy=True)
-        step = self.state.step
-        # Of the first steps a plain mean: the weights to begin with are worth nothing.
-        share = 1 - min(self.settings.average, (1 + step) / (10 + step))
-        news = [present[name].detach().to("cpu") for name in floating]
-        torch._foreach_lerp_([self.average[name] for name in floating], news, share)
-
-    @contextmanager
-    def _averaged(self) -> Iterator[None]:
-        """The averaged weights in the place of the present ones, if there are any."""
-        if self.average is None:
-            yield
-            return
-        present = self._weights()
-        self.autoencoder.load_state_dict(self.average)
-        try:
-            yield
-        finally:
-            self.autoencoder.load_state_dict(present)
 
     def _seed(self, purpose: str) -> None:
         digest = hashlib.blake2b(f"{self.settings.seed} {purpose}".encode(), digest_size=16).digest()
@@ -373,9 +349,9 @@ class _Run:
         self._share_buffers()
         self._synchronise()
         began = state.seconds
-        with self._averaged():
+        with nullcontext() if self.average is None else self.average.swapped_in():
             result = self._evaluate()
-            shown = self._weights()
+            shown = copy_weights(self.autoencoder)
         self._synchronise()
         if result is None:
             return False
@@ -419,9 +395,6 @@ class _Run:
         except KeyboardInterrupt:
             self.interrupt.set()
 
-    def _weights(self) -> dict[str, Tensor]:
-        return {name: value.detach().to("cpu", copy=True) for name, value in self.autoencoder.state_dict().items()}
-
     def _save(self) -> None:
         self._read_losses()
         self.saved_at = self.state.seconds
@@ -444,7 +417,7 @@ class _Run:
         }
         groups = {"weights": self.autoencoder.state_dict(), "best": self.best or {}, "optimizer": optimizer}
         if self.average is not None:
-            groups["average"] = self.average
+            groups["average"] = self.average.weights
         checkpoint.save(self.folder, meta, groups)
 
     def _restore(self) -> None:
@@ -466,10 +439,5 @@ class _Run:
             self.schedule.load_state_dict(meta["schedule"])
             self.autoencoder.load_state_dict(tensors["weights"])
             if self.average is not None:
-                self.average = tensors.get("average") or self._weights()
-            self.optimizer.load_state_dict(checkpoint.unpack_optimizer(tensors["optimizer"], meta["optimizer"]))
-            for parameter, slots in self.optimizer.state.items():
-                for name, value in slots.items():
-                    if isinstance(value, Tensor) and value.shape == parameter.shape:
-                        # In memory as the parameter is: fused optimisers pair the two by address, not by strides.
-                        slots[name] = torch.empty_like(parameter).copy_(value)
+                self.average.weights = tensors.get("average") or copy_weights(self.autoencoder)
+            resume.load_optimizer(self.optimizer, tensors["optimizer"], meta["optimizer"])

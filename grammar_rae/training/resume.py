@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from grammar_rae import checkpoint
@@ -63,6 +64,16 @@ def require_format(folder: Path) -> Iterator[None]:
             where=str(folder),
             remedy="Train again, in another folder.",
         ) from error
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], packed: Mapping[str, Any]) -> None:
+    """Give an optimiser the state that :func:`grammar_rae.checkpoint.pack_optimizer` packed."""
+    optimizer.load_state_dict(checkpoint.unpack_optimizer(tensors, packed))
+    for parameter, slots in optimizer.state.items():
+        for name, value in slots.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                # In memory as the parameter is: fused optimisers pair the two by address, not by strides.
+                slots[name] = torch.empty_like(parameter).copy_(value)
 
 
 def _shapes(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
