@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from image_models import LATENT, OTHERS, SHAPE, floats
+from model.images.image_models import LATENT, OTHERS, SHAPE, floats
 
 from grammar_rae.errors import DataError, InputError
 from grammar_rae.model import ImageModel

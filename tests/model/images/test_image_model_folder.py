@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from image_models import LATENT, OTHERS, SHAPE, TRAIN, WELL, quick
+from model.images.image_models import LATENT, OTHERS, SHAPE, TRAIN, WELL, quick
 from models import InterruptAt, edit, same_weights
 
 import grammar_rae

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from image_models import FEW, LATENT, OTHERS, TRAIN, quick
+from model.images.image_models import FEW, LATENT, OTHERS, TRAIN, quick
 from models import same_weights
 from sklearn.base import clone
 from sklearn.linear_model import Ridge

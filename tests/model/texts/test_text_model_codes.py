@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from text_models import FEW, LATENT, TEXTS, quick
+from model.texts.text_models import FEW, LATENT, TEXTS, quick
 
 from grammar_rae import chem
 from grammar_rae.codecs import Codec

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from model.texts.text_models import EXACT, FEW, TEXTS, quick
 from models import InterruptAt, edit, outside, same_weights
-from text_models import EXACT, FEW, TEXTS, quick
 
 import grammar_rae
 from grammar_rae import checkpoint, datasets
