@@ -104,15 +104,6 @@ FEW_CHANNELS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Nets as small as these are slower on several threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def texts_for(recipe: TextRecipe) -> list[str]:
     return MOLECULES if FORMS[recipe.form].molecules else EXPRESSIONS
 
