@@ -24,20 +24,6 @@ from grammar_rae.model import ImageModel, NotTrainedError, TextModel
 from grammar_rae.recipes import RECIPES
 
 
-def test_constructor_only_stores() -> None:
-    overrides = {"latent": 3}
-    model = TextModel("no such recipe", epochs=-5, overrides=overrides)
-    assert model.get_params() == {
-        "recipe": "no such recipe",
-        "epochs": -5,
-        "time_limit": None,
-        "seed": 0,
-        "overrides": overrides,
-        "errors": "raise",
-    }
-    assert model.overrides is overrides
-
-
 def test_clone(model: TextModel) -> None:
     copy = clone(model)
     assert copy.get_params() == model.get_params()
