@@ -95,13 +95,6 @@ def test_ctrl_c_and_resume_cost_nothing(name: str, tmp_path: Path, monkeypatch: 
     assert same_weights(ImageModel.load(tmp_path), uninterrupted)
 
 
-def test_nothing_to_resume(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="needs a folder"):
-        quick().fit(TRAIN, resume=True)
-    with pytest.raises(TrainingError, match="no training to resume"):
-        quick().fit(TRAIN, folder=tmp_path / "new", resume=True)
-
-
 def test_another_training_is_not_resumed(tmp_path: Path) -> None:
     quick().fit(TRAIN, folder=tmp_path)
     for changes in (

@@ -226,13 +226,6 @@ def test_a_kill_costs_nothing(uninterrupted: TextModel, tmp_path: Path) -> None:
     assert same_weights(longer().fit(FEW, folder=run, resume=True), uninterrupted)
 
 
-def test_nothing_to_resume(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="needs a folder"):
-        quick().fit(FEW, resume=True)
-    with pytest.raises(TrainingError, match="no training to resume"):
-        quick().fit(FEW, folder=tmp_path / "new", resume=True)
-
-
 def test_another_training_is_not_resumed(tmp_path: Path) -> None:
     quick().fit(FEW, folder=tmp_path)
     with pytest.raises(TrainingError, match="learning_rate differs"):
