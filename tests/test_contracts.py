@@ -121,7 +121,7 @@ def prepared(recipe: TextRecipe) -> tuple[Codec, torch.Tensor]:
     codec = learn_codec(recipe, texts_for(recipe))
     batch = codec.encode_batch(texts_for(recipe))
     assert not batch.rejected
-    rows = [torch.from_numpy(part.astype(np.int64)) for part in np.split(batch.codes, batch.offsets[1:-1])]
+    rows = [torch.from_numpy(part.astype(np.int64)) for part in np.split(batch.tokens, batch.offsets[1:-1])]
     return codec, torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1)
 
 

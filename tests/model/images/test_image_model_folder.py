@@ -12,7 +12,7 @@ from models import InterruptAt, edit, same_weights
 
 import grammar_rae
 from grammar_rae import checkpoint
-from grammar_rae.errors import CheckpointError, InputError, TrainingError
+from grammar_rae.errors import CheckpointError, TrainingError
 from grammar_rae.model import ImageModel, latent
 from grammar_rae.recipes import RECIPES
 
