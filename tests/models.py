@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from grammar_rae.training import Callback, TrainingState
@@ -29,6 +30,21 @@ def weights(model: Any) -> dict[str, torch.Tensor]:
 def same_weights(one: Any, other: Any) -> bool:
     a, b = weights(one), weights(other)
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def unusable_codes(latent: int) -> list[Any]:
+    """What is no row, or no table, of finite numbers for a model of this latent dimension."""
+    return [
+        np.zeros((2, latent + 1)),
+        np.zeros((1, 2, latent)),
+        np.zeros(0),
+        None,
+        3.0,
+        ["CCO"],
+        [[1.0], [1.0, 2.0]],
+        np.full((1, latent), np.nan),
+        np.full((1, latent), np.inf),
+    ]
 
 
 def edit(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:

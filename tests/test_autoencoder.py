@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
@@ -59,14 +60,7 @@ class Watching(Regularizer):
         self.calls.append("perturb")
         return z + 100
 
-    def penalty(
-        self,
-        decoder: nn.Module,
-        z: Tensor,
-        out: Tensor,
-        present: Tensor | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
+    def penalty(self, decoder: nn.Module, z: Tensor, out: Tensor, present: Any = None, generator: Any = None) -> Tensor:
         self.calls.append("penalty")
         assert present is None
         assert torch.equal(decoder(z), out)

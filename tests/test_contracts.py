@@ -104,15 +104,6 @@ FEW_CHANNELS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Nets as small as these are slower on several threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def texts_for(recipe: TextRecipe) -> list[str]:
     return MOLECULES if FORMS[recipe.form].molecules else EXPRESSIONS
 
@@ -130,7 +121,7 @@ def prepared(recipe: TextRecipe) -> tuple[Codec, torch.Tensor]:
     codec = learn_codec(recipe, texts_for(recipe))
     batch = codec.encode_batch(texts_for(recipe))
     assert not batch.rejected
-    rows = [torch.from_numpy(part.astype(np.int64)) for part in np.split(batch.codes, batch.offsets[1:-1])]
+    rows = [torch.from_numpy(part.astype(np.int64)) for part in np.split(batch.tokens, batch.offsets[1:-1])]
     return codec, torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1)
 
 

@@ -28,16 +28,19 @@ def by_hand(logits: list[list[float]], tokens: list[int]) -> float:
     return cost
 
 
+def padded(rows: list[list[int]]) -> torch.Tensor:
+    width = max(map(len, rows))
+    filled = [row + [-1] * (width - len(row)) for row in rows]
+    return torch.tensor(filled, dtype=torch.int64).reshape(len(rows), width)
+
+
 def random_logits(*shape: int, seed: int = 0) -> torch.Tensor:
     return 3 * torch.randn(*shape, RULES.size, generator=torch.Generator().manual_seed(seed))
 
 
 @given(rows=derivations, seed=st.integers(0, 2**32))
 def test_cost_is_the_log_softmax_over_the_rules_of_the_same_left_hand_side(rows: list[list[int]], seed: int) -> None:
-    width = max(map(len, rows))
-    tokens = torch.tensor([row + [-1] * (width - len(row)) for row in rows], dtype=torch.int64).reshape(
-        len(rows), width
-    )
+    tokens = padded(rows)
     logits = random_logits(*tokens.shape, seed=seed)
     cost, exact = MaskedCategorical(RULES)(logits, tokens)
     assert cost.shape == exact.shape == (len(rows),)
@@ -104,10 +107,7 @@ def test_extreme_logits_stay_finite(scale: float, row: type[MaskedCategorical]) 
 
 @given(rows=derivations, seed=st.integers(0, 2**32))
 def test_the_binary_cost_is_the_cross_entropy_of_one_hot_vectors(rows: list[list[int]], seed: int) -> None:
-    width = max(map(len, rows))
-    tokens = torch.tensor([row + [-1] * (width - len(row)) for row in rows], dtype=torch.int64).reshape(
-        len(rows), width
-    )
+    tokens = padded(rows)
     logits = random_logits(*tokens.shape, seed=seed)
     cost, exact = MaskedBinary(RULES)(logits, tokens)
     expected = []

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from benchmarks import latent_space
@@ -32,7 +31,6 @@ def molecules() -> list[str]:
 
 @pytest.fixture(scope="module")
 def study(molecules: list[str], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("latent")
     for name, rows in (("train.smi", molecules[:280]), ("test.smi", molecules[280:])):
         (folder / name).write_text("\n".join(rows))

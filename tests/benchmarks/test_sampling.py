@@ -54,7 +54,6 @@ def molsets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def model() -> TextModel:
-    torch.set_num_threads(1)
     return TextModel.load(bundled_model("expressions"))
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
@@ -25,7 +24,6 @@ STRATEGY = ("turbo", "paper")
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> SearchStudy:
-    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("search")
     TextModel("fast-grae-expressions", epochs=4).fit(TEXTS, folder=folder / "model")
     return SearchStudy(

@@ -39,14 +39,11 @@ def few(source: Path | None) -> Texts:
 @pytest.fixture(scope="module", autouse=True)
 def small() -> Iterator[None]:
     """A protocol that takes seconds."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PROTOCOLS, "expressions", PROTOCOLS["expressions"]._replace(texts=few, decodings=3, again=2))
         for name, value in (("ENCODINGS", 2), ("DECODINGS", 3), ("PRIOR_POINTS", 20)):
             patch.setattr(structured, name, value)
         yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """What the tests of decoding share as fixtures; see also ``scripted.py``."""
 
 import pytest
-from scripted import CODECS, codec_of
+from decoding.scripted import CODECS, codec_of
 
 
 @pytest.fixture(scope="session", params=CODECS)

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from decoding.scripted import codec_of, complete, ends, scripts, seeded, table_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
-from scripted import codec_of, complete, ends, scripts, seeded, table_of
 
 from grammar_rae.decoding import Free, GrammarConstraint, decode, decode_all
 from grammar_rae.errors import DecodingError, InputError

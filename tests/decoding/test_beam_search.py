@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from scripted import SMALL, OnlyAt, Picky, brute, codec_of, complete, obeys, same_for_all, seeded, table_of
+from decoding.scripted import SMALL, OnlyAt, Picky, brute, codec_of, complete, obeys, same_for_all, seeded, table_of
 
 from grammar_rae.decoding import GrammarConstraint, beam_search, decode
 from grammar_rae.errors import DecodingError, InputError

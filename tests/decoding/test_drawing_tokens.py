@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 import torch
+from decoding.scripted import Naive, Scripted, codec_of, complete, seeded, table_of
 from scipy.stats import chi2
-from scripted import Naive, Scripted, codec_of, complete, seeded, table_of
 
 from grammar_rae.decoding import GrammarConstraint, decode, draw
 from grammar_rae.errors import DecodingError, InputError

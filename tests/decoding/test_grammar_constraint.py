@@ -6,10 +6,10 @@ from itertools import groupby
 import numpy as np
 import pytest
 import torch
+from decoding.scripted import CODECS, Naive, Scripted, codec_of, complete, ends, scripts, seeded, table_of
 from derivations import least_steps, molecules
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import CODECS, Naive, Scripted, codec_of, complete, ends, scripts, seeded, table_of
 
 from grammar_rae import chem
 from grammar_rae.codecs import CharacterCodec, GrammarCodec

@@ -5,10 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.stats import chi2
-from scripted import (
+from decoding.scripted import (
     FEW,
     SMALL,
     OnlyAt,
@@ -23,6 +20,9 @@ from scripted import (
     seeded,
     table_of,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chi2
 
 from grammar_rae.decoding import GrammarConstraint, decode
 from grammar_rae.errors import DecodingError

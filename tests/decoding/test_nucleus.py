@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from scripted import FEW, OnlyAt, agrees, one_step, seeded, table_of
+from decoding.scripted import FEW, OnlyAt, agrees, one_step, seeded, table_of
 
 from grammar_rae.decoding import GrammarConstraint, decode
 from grammar_rae.errors import InputError

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from decoding.scripted import SMALL, Scripted, codec_of, same_for_all, seeded, table_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import SMALL, Scripted, codec_of, same_for_all, seeded, table_of
 
 from grammar_rae.decoding import Free, GrammarConstraint, Masks, beam_search, decode
 from grammar_rae.errors import InputError

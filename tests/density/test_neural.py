@@ -1,6 +1,5 @@
 """Densities that are nets: beside closed forms, integrals and histograms."""
 
-import builtins
 import math
 
 import numpy as np
@@ -223,14 +222,7 @@ def test_options_that_cannot_be(name, option):
         NETS[name](2, **option)
 
 
-def test_zuko_is_missing(monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *others, **more):
-        if name.split(".")[0] == "zuko":
-            raise ImportError(name)
-        return real(name, *others, **more)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+def test_zuko_is_missing(hide_package):
+    hide_package("zuko")
     with pytest.raises(MissingExtraError, match=r"needs the package zuko.*grammar_rae\[flow\]"):
         FlowDensity(2)

@@ -1,8 +1,7 @@
 """Metrics of images against closed forms and brute force, and the nets that they look through."""
 
-import builtins
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
@@ -221,15 +220,8 @@ class TestInception:
         monkeypatch.setattr("pooch.retrieve", lambda *arguments, **options: str(weights))
         assert InceptionFeatures()._net.weights == b"weights"  # type: ignore[attr-defined]
 
-    def test_without_the_package(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        real = builtins.__import__
-
-        def without(name: str, *arguments: Any) -> Any:
-            if name.startswith("torch_fidelity"):
-                raise ImportError(name)
-            return real(name, *arguments)
-
-        monkeypatch.setattr(builtins, "__import__", without)
+    def test_without_the_package(self, hide_package: Callable[[str], None]) -> None:
+        hide_package("torch_fidelity")
         with pytest.raises(MissingExtraError, match=r"pip install 'grammar_rae\[fid\]'"):
             InceptionFeatures()
 

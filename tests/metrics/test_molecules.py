@@ -1,6 +1,6 @@
 """Metrics against closed forms, against other implementations, and on sets whose figures are known."""
 
-import builtins
+from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
@@ -136,15 +136,8 @@ class TestFCD:
             chemnet_moments(texts)
 
 
-def test_fcd_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *arguments: Any) -> Any:
-        if name.startswith("fcd_torch"):
-            raise ImportError(name)
-        return real(name, *arguments)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+def test_fcd_without_its_package(hide_package: Callable[[str], None]) -> None:
+    hide_package("fcd_torch")
     with pytest.raises(MissingExtraError, match=r"pip install 'grammar_rae\[metrics\]'"):
         fcd(FEW, FEW)
 

@@ -3,18 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-import torch
 
 from grammar_rae.model.current import forget_models
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Nets as small as these are slower on several threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

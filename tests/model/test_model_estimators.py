@@ -1,4 +1,4 @@
-"""scikit-learn's own checks of its estimators, on models of texts and of images."""
+"""What scikit-learn asks of its estimators, and its own checks of it, on models of texts and of images."""
 
 from typing import Any
 
@@ -24,6 +24,15 @@ WITHOUT_DATA = """
     estimators_unfitted get_params_invariance mixin_order no_attributes_set_in_init parameters_default_constructible
     set_params transformer_n_iter transformers_unfitted valid_tag_types
 """
+
+
+@pytest.mark.parametrize(("kind", "more"), [(TextModel, {"errors": "raise"}), (ImageModel, {})])
+def test_constructor_only_stores(kind: type[Any], more: dict[str, str]) -> None:
+    overrides = {"latent": 3}
+    model = kind("no such recipe", epochs=-5, overrides=overrides)
+    expected = {"recipe": "no such recipe", "epochs": -5, "time_limit": None, "seed": 0, "overrides": overrides}
+    assert model.get_params() == expected | more
+    assert model.overrides is overrides
 
 
 @pytest.mark.parametrize("kind", [TextModel, ImageModel])

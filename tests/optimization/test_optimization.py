@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from digits import FAST, Digits, Mute, Stuck, run, same, tilt, total
+from optimization.digits import FAST, Digits, Mute, Stuck, run, same, tilt, total
 
 from grammar_rae.errors import DataError, InputError, MissingExtraError, UnknownNameError
 from grammar_rae.optimization import STRATEGIES, loop, optimize

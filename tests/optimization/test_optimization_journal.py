@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from digits import Digits, Refusing, run, same, tilt, total
+from optimization.digits import Digits, Refusing, run, same, tilt, total
 
 from grammar_rae.errors import DataError, InputError
 from grammar_rae.optimization import STRATEGIES

@@ -6,8 +6,8 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from decoding.scripted import by_step, seeded
 from derivations import molecules
-from scripted import by_step, seeded
 
 from grammar_rae import chem
 from grammar_rae.codecs import GrammarCodec

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from molecular import bind, every_codec, small_codec, walk
+from decoding.chemistry.molecular import bind, every_codec, small_codec, walk
+from decoding.scripted import seeded
 from scipy.stats import chisquare
-from scripted import seeded
 
 from grammar_rae import chem
 from grammar_rae.decoding import Chemistry

@@ -3,12 +3,20 @@
 import numpy as np
 import pytest
 import torch
+from decoding.chemistry.molecular import (
+    bind,
+    codec_of,
+    decode_texts,
+    every_codec,
+    molecule_scripts,
+    refused_texts,
+    small_codec,
+)
+from decoding.scripted import by_step, seeded
 from derivations import molecules
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from molecular import bind, codec_of, decode_texts, every_codec, molecule_scripts, refused_texts, small_codec
 from scipy.stats import chi2_contingency
-from scripted import by_step, seeded
 
 from grammar_rae import chem
 from grammar_rae.codecs import CharacterCodec, GrammarCodec

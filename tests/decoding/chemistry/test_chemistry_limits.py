@@ -4,10 +4,18 @@ import random
 
 import pytest
 import torch
+from decoding.chemistry.molecular import (
+    atoms_of,
+    bind,
+    codec_of,
+    decode_texts,
+    every_codec,
+    molecule_scripts,
+    refused_texts,
+)
+from decoding.scripted import by_step, seeded
 from derivations import molecules
-from molecular import atoms_of, bind, codec_of, decode_texts, every_codec, molecule_scripts, refused_texts
 from rdkit import Chem
-from scripted import by_step, seeded
 
 from grammar_rae import chem
 from grammar_rae.codecs import GrammarCodec

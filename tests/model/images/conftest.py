@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from image_models import TRAIN, WELL, quick
+from model.images.image_models import TRAIN, WELL, quick
 
 from grammar_rae.model import ImageModel
 

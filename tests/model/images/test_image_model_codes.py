@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from image_models import LATENT, OTHERS, SHAPE, floats
+from model.images.image_models import LATENT, OTHERS, SHAPE, floats
+from models import unusable_codes
 
 from grammar_rae.errors import DataError, InputError
 from grammar_rae.model import ImageModel
@@ -44,19 +45,7 @@ def test_what_is_decoded_can_be_encoded(model: ImageModel) -> None:
     assert np.allclose(model.encode(images), model.encode(np.rint(255 * images).astype(np.uint8)))
 
 
-@pytest.mark.parametrize(
-    "z",
-    [
-        np.zeros((2, LATENT + 1)),
-        np.zeros((1, 2, LATENT)),
-        np.zeros(0),
-        None,
-        3.0,
-        ["CCO"],
-        np.full((1, LATENT), np.nan),
-        np.full((1, LATENT), np.inf),
-    ],
-)
+@pytest.mark.parametrize("z", unusable_codes(LATENT))
 def test_decode_refuses_what_is_no_code(model: ImageModel, z: Any) -> None:
     with pytest.raises(InputError, match="latent codes"):
         model.decode(z)

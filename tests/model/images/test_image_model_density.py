@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from image_models import LATENT, OTHERS, SHAPE, TRAIN, quick
+from model.images.image_models import LATENT, OTHERS, SHAPE, TRAIN, quick
 from models import edit, same_weights, weights
 
 from grammar_rae.datasets import ImageDataset

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from image_models import LATENT, OTHERS, SHAPE, TRAIN, WELL, quick
+from model.images.image_models import LATENT, OTHERS, SHAPE, TRAIN, WELL, quick
 from models import InterruptAt, edit, same_weights
 
 import grammar_rae
 from grammar_rae import checkpoint
-from grammar_rae.errors import CheckpointError, InputError, TrainingError
+from grammar_rae.errors import CheckpointError, TrainingError
 from grammar_rae.model import ImageModel, latent
 from grammar_rae.recipes import RECIPES
 
@@ -93,13 +93,6 @@ def test_ctrl_c_and_resume_cost_nothing(name: str, tmp_path: Path, monkeypatch: 
     assert finished.history.stopped == "epochs"
     assert same_weights(finished, uninterrupted)
     assert same_weights(ImageModel.load(tmp_path), uninterrupted)
-
-
-def test_nothing_to_resume(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="needs a folder"):
-        quick().fit(TRAIN, resume=True)
-    with pytest.raises(TrainingError, match="no training to resume"):
-        quick().fit(TRAIN, folder=tmp_path / "new", resume=True)
 
 
 def test_another_training_is_not_resumed(tmp_path: Path) -> None:

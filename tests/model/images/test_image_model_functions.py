@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from image_models import FEW, LATENT, OTHERS, TRAIN, quick
+from model.images.image_models import FEW, LATENT, OTHERS, TRAIN, quick
 from models import same_weights
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
@@ -69,17 +69,7 @@ def test_the_face_names_it() -> None:
 # --- scikit-learn's habits -------------------------------------------------------------------------------------------
 
 
-def test_constructor_only_stores() -> None:
-    overrides = {"latent": 3}
-    model = ImageModel("no such recipe", epochs=-5, overrides=overrides)
-    assert model.get_params() == {
-        "recipe": "no such recipe",
-        "epochs": -5,
-        "time_limit": None,
-        "seed": 0,
-        "overrides": overrides,
-    }
-    assert model.overrides is overrides
+def test_the_recipe_has_a_default() -> None:
     assert ImageModel().recipe in RECIPES
 
 

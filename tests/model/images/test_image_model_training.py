@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from image_models import FEW, LATENT, OTHERS, SHAPE, TRAIN, floats, quick
+from model.images.image_models import FEW, LATENT, OTHERS, SHAPE, TRAIN, floats, quick
 from models import same_weights, weights
 
 from grammar_rae.datasets import ImageDataset, image_set

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from text_models import EXACT, TEXTS
+from model.texts.text_models import EXACT, TEXTS
 
 from grammar_rae.model import TextModel
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from text_models import FEW, LATENT, TEXTS, quick
+from model.texts.text_models import FEW, LATENT, TEXTS, quick
+from models import unusable_codes
 
 from grammar_rae import chem
 from grammar_rae.codecs import Codec
@@ -111,20 +112,7 @@ def test_decode_with_a_temperature_is_decided_by_the_seed(model: TextModel) -> N
     assert len(set(model.decode(z, seed=1))) == 1
 
 
-@pytest.mark.parametrize(
-    "z",
-    [
-        np.zeros((2, LATENT + 1)),
-        np.zeros((1, 2, LATENT)),
-        np.zeros(0),
-        None,
-        3.0,
-        ["CCO"],
-        [[1.0], [1.0, 2.0]],
-        np.full((1, LATENT), np.nan),
-        np.full((1, LATENT), np.inf),
-    ],
-)
+@pytest.mark.parametrize("z", unusable_codes(LATENT))
 def test_decode_refuses_what_is_no_code(model: TextModel, z: Any) -> None:
     with pytest.raises(InputError, match="latent codes"):
         model.decode(z)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from model.texts.text_models import FEW, LATENT
 from models import edit
-from text_models import FEW, LATENT
 
 from grammar_rae import chem
 from grammar_rae.decoding import parse_spec

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from model.texts.text_models import EXACT, FEW, TEXTS, quick
 from models import InterruptAt, edit, outside, same_weights
-from text_models import EXACT, FEW, TEXTS, quick
 
 import grammar_rae
 from grammar_rae import checkpoint, datasets
@@ -224,13 +224,6 @@ def test_a_kill_costs_nothing(uninterrupted: TextModel, tmp_path: Path) -> None:
     meta, _ = checkpoint.load(run / "state")
     assert meta["position"]["step"] == 6
     assert same_weights(longer().fit(FEW, folder=run, resume=True), uninterrupted)
-
-
-def test_nothing_to_resume(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="needs a folder"):
-        quick().fit(FEW, resume=True)
-    with pytest.raises(TrainingError, match="no training to resume"):
-        quick().fit(FEW, folder=tmp_path / "new", resume=True)
 
 
 def test_another_training_is_not_resumed(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from model.texts.text_models import EXACT, FEW, LATENT
 from models import outside, same_weights
-from text_models import EXACT, FEW, LATENT
 
 import grammar_rae
 from grammar_rae import chem

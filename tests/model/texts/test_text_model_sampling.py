@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from text_models import LATENT
+from model.texts.text_models import LATENT
 
 from grammar_rae import chem
 from grammar_rae.codecs import GrammarCodec

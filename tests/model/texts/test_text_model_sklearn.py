@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from model.texts.text_models import EXACT, FEW, LATENT, TEXTS, quick
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.impute import SimpleImputer
@@ -17,25 +18,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
-from text_models import EXACT, FEW, LATENT, TEXTS, quick
 
 from grammar_rae.errors import TextError, TrainingError, UnknownNameError
 from grammar_rae.model import ImageModel, NotTrainedError, TextModel
 from grammar_rae.recipes import RECIPES
-
-
-def test_constructor_only_stores() -> None:
-    overrides = {"latent": 3}
-    model = TextModel("no such recipe", epochs=-5, overrides=overrides)
-    assert model.get_params() == {
-        "recipe": "no such recipe",
-        "epochs": -5,
-        "time_limit": None,
-        "seed": 0,
-        "overrides": overrides,
-        "errors": "raise",
-    }
-    assert model.overrides is overrides
 
 
 def test_clone(model: TextModel) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from model.texts.text_models import EXACT, FEW, TEXTS, quick
 from models import same_weights
-from text_models import EXACT, FEW, TEXTS, quick
 
 from grammar_rae import chem, datasets
 from grammar_rae.codecs import CharacterCodec, GrammarCodec

@@ -1,17 +1,15 @@
 """The evaluation of models of molecules: what it counts, what it writes, and what it refuses. Models are tiny."""
 
-import builtins
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from typer.testing import CliRunner, Result
 
 from grammar_rae import chem
@@ -40,14 +38,11 @@ pytest.importorskip("fcd_torch")
 
 @pytest.fixture(autouse=True, scope="module")
 def quick() -> Iterator[None]:
-    """Nets as small as these are slower on several threads; and few decodings will do."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """Few decodings will do."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("ENCODINGS", "DECODINGS"):
             patch.setattr(reconstruction_module, name, 2)
         yield
-    torch.set_num_threads(before)
 
 
 def written(path: Path, texts: list[str]) -> Path:
@@ -216,15 +211,8 @@ class TestRefusals:
         with pytest.raises(InputError, match="only models of molecules"):
             evaluate(model, what(home))
 
-    def test_without_the_extra(self, home: Path, model: TextModel, monkeypatch: pytest.MonkeyPatch) -> None:
-        real = builtins.__import__
-
-        def without(name: str, *arguments: Any) -> Any:
-            if name.startswith("fcd_torch"):
-                raise ImportError(name)
-            return real(name, *arguments)
-
-        monkeypatch.setattr(builtins, "__import__", without)
+    def test_without_the_extra(self, home: Path, model: TextModel, hide_package: Callable[[str], None]) -> None:
+        hide_package("fcd_torch")
         with pytest.raises(MissingExtraError, match=r"grammar_rae\[metrics\]"):
             evaluate(model, what(home))
 

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import typer
 from typer.testing import CliRunner
 
+from benchmarks.__main__ import app as benchmarks
 from grammar_rae.cli import app, files, formats
 from grammar_rae.datasets import read_texts
 from grammar_rae.errors import DataError, MissingExtraError
@@ -18,8 +20,8 @@ from grammar_rae.errors import DataError, MissingExtraError
 FRAME = pd.DataFrame({"smiles": ["CCO", "c1ccccc1", "=x*é"], "valid": [True, False, True], "qed": [0.5, np.nan, 1e-7]})
 
 
-def grammar_rae(*arguments: object) -> Any:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+def grammar_rae(*arguments: object, within: typer.Typer = app) -> Any:
+    return CliRunner().invoke(within, [str(argument) for argument in arguments])
 
 
 @pytest.mark.parametrize("suffix", [*formats.TABLES, *formats.TEXTS])
@@ -51,8 +53,12 @@ def test_columns_that_have_no_place_are_told(tmp_path: Path, capsys: pytest.Capt
 
 @pytest.mark.parametrize("name", ["out", "out.xlsx", "out.csv.bz2", "out.gz", ".csv.", "out.html", "out.npy"])
 def test_an_unknown_suffix_is_refused_before_any_work(tmp_path: Path, name: str) -> None:
-    for arguments in (("sample", "-n", 2), ("interpolate", "CCO", "CCN"), ("expressions", "-n", 2)):
-        result = grammar_rae(*arguments, "-o", tmp_path / name)
+    for within, *arguments in (
+        (app, "sample", "-n", 2),
+        (app, "interpolate", "CCO", "CCN"),
+        (benchmarks, "expressions", "-n", 2),
+    ):
+        result = grammar_rae(*arguments, "-o", tmp_path / name, within=within)
         assert result.exit_code == 2 and "suffix" in result.output
     assert not list(tmp_path.iterdir())
     with pytest.raises(DataError, match=r"one of \.csv"):
@@ -83,7 +89,7 @@ def test_an_output_named_html_needs_its_suffix(tmp_path: Path) -> None:
 
 
 def test_expressions_are_lines(tmp_path: Path) -> None:
-    assert grammar_rae("expressions", "-n", 3, "-o", tmp_path / "out.txt.gz").exit_code == 0
+    assert grammar_rae("expressions", "-n", 3, "-o", tmp_path / "out.txt.gz", within=benchmarks).exit_code == 0
     assert len(gzip.decompress((tmp_path / "out.txt.gz").read_bytes()).splitlines()) == 3
 
 

@@ -167,7 +167,7 @@ def test_missing_folder_and_folder_in_place_of_a_file(tmp_path: Path) -> None:
         written(tmp_path / "file" / "run.html")
 
 
-@pytest.mark.parametrize("step", ["write_text", "replace"])
+@pytest.mark.parametrize("step", ["write_bytes", "replace"])
 def test_full_disk_keeps_the_old_report_and_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -178,7 +178,7 @@ def test_full_disk_keeps_the_old_report_and_leaves_nothing_behind(
         Path(draft).touch()
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    owner: Any = Path if step == "write_text" else os
+    owner: Any = Path if step == "write_bytes" else os
     monkeypatch.setattr(owner, step, full)
     with pytest.raises(DataError, match="No space left on device"):
         write_report(path, title="new", molecules=[], facts={}, curves={})

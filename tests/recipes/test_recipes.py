@@ -510,7 +510,7 @@ def test_weights_of_other_data_with_small_nets() -> None:
     ("arguments", "words"),
     [
         (("vea",), r"unknown image model.*cv-vae.*Did you mean"),
-        (("rae-L2",), "no image model"),
+        (("rae-L2",), r"unknown image model.*rae-L2.*Did you mean 'rae-l2'"),
         (("rae", "cifar"), r"unknown data set.*celeba, cifar10, mnist.*Did you mean 'cifar10'"),
         (("rae", "mnist", "large"), r"unknown net.*paper, small"),
     ],

@@ -30,7 +30,7 @@ from grammar_rae.files import replacing
 from grammar_rae.recipes import RECIPES, Recipe
 from grammar_rae.resources import bundled_file
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 
 
