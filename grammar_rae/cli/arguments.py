@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from grammar_rae.resources import DEFAULT_MODEL, model_folder
+from grammar_rae.seeds import LARGEST_SEED
 
 _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 _DURATION = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(s|m|min|h|)\s*", re.IGNORECASE)
@@ -117,9 +118,13 @@ TimeLimit = Annotated[
 Epochs = Annotated[
     int | None, typer.Option(min=1, help="The number of passes over the data; without it, the recipe's own.")
 ]
-Seed = Annotated[int, typer.Option(min=0, help="The random seed: the same seed gives the same result.")]
+Seed = Annotated[
+    int, typer.Option(min=0, max=LARGEST_SEED, help="The random seed: the same seed gives the same result.")
+]
 OptionalSeed = Annotated[
     int | None,
-    typer.Option(min=0, help="The random seed: the same seed gives the same result.", show_default=False),
+    typer.Option(
+        min=0, max=LARGEST_SEED, help="The random seed: the same seed gives the same result.", show_default=False
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple, TypeAlias
 
 from grammar_rae.errors import DataError, InputError, MissingExtraError
+from grammar_rae.seeds import check_seed
 
 Source: TypeAlias = str | PathLike[str] | Iterable[Any]
 Fields: TypeAlias = Literal["first", "line"]
@@ -110,7 +111,7 @@ def sample_texts(
     """
     if n < 1:
         raise InputError("the number of texts to draw must be positive", received=n, expected="n >= 1")
-    generator = random.Random(seed)
+    generator = random.Random(check_seed(seed))
     reservoir: list[tuple[int, str]] = []
     for seen, numbered in enumerate(read_texts(source, column, fields=fields)):
         if seen < n:

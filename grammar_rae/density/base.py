@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from grammar_rae.errors import CheckpointError, InputError
+from grammar_rae.seeds import check_seed
 
 Codes = Tensor | NDArray[Any]
 
@@ -46,7 +47,7 @@ class Density(nn.Module, ABC):
         z
             Codes, on any device.
         seed
-            The seed of the fit; the same seed and codes give the same density on the same device.
+            The seed of the fit, from 0 to 2**64 - 1; the same seed and codes give the same density on the same device.
 
         Raises
         ------
@@ -54,6 +55,7 @@ class Density(nn.Module, ABC):
             For too few codes, codes of another size, or codes that are not finite.
         """
         # Tensors of inference mode, which a caller may pass, cannot be trained on.
+        seed = check_seed(seed)
         with torch.inference_mode(False):
             codes = self._check_codes(z)
             self.check_count(len(codes))
@@ -100,6 +102,7 @@ class Density(nn.Module, ABC):
             Before a fit, without codes, and for codes of another size or with values that are not finite.
         """
         self._check_fitted()
+        seed = check_seed(seed)
         codes = self._check_codes(z).to(self.device)
         if not len(codes):
             raise InputError("no codes to score", expected="one or more")

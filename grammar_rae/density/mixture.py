@@ -4,6 +4,7 @@ import math
 import warnings
 from abc import abstractmethod
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -152,10 +153,13 @@ class MixtureDensity(GaussiansDensity):
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
 
+        state = (
+            seed if seed < 2**32 else int(np.random.SeedSequence(seed).generate_state(1)[0])
+        )  # its seeds have 32 bits
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # k-means may start from fewer distinct codes than K
             fitted = GaussianMixture(
-                self.n_components, tol=self.tol, max_iter=self.max_iter, reg_covar=ridge(codes), random_state=seed
+                self.n_components, tol=self.tol, max_iter=self.max_iter, reg_covar=ridge(codes), random_state=state
             ).fit(codes.cpu().numpy())
         weights, means, covariances = map(torch.from_numpy, (fitted.weights_, fitted.means_, fitted.covariances_))
         return Mixture(weights, means, torch.linalg.cholesky(covariances), fitted.n_iter_)

@@ -50,7 +50,7 @@ class ImageModel(LatentModel[Images]):
         recipe: str | Recipe = "image-rae-l2",
         epochs: int | None = None,
         time_limit: float | None = None,
-        seed: int = 0,
+        seed: int | None = 0,
         overrides: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(recipe, epochs, time_limit, seed, overrides)
@@ -92,8 +92,8 @@ class ImageModel(LatentModel[Images]):
         DataError, InputError, TrainingError, CheckpointError
             For images, settings or a state that cannot be used.
         """
-        recipe = self._resolve_recipe()
         home = self._check_home(folder, resume)
+        recipe = self._resolve_recipe(home if resume else None)
         data = _read_source(X, progress)
         if len(data) < 4:
             raise InputError("there are too few images to train on", received=len(data), expected="4 or more")

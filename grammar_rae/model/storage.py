@@ -26,7 +26,7 @@ def write_model(model: Any, about: dict[str, Any], folder: Path, compact: bool) 
         **about,
         "density_score": fitted.density_score,
         "history": (fitted.history.validations() if compact else fitted.history).to_dict(),
-        "seed": model.seed,
+        "seed": model.seed_,
         "versions": checkpoint.versions(),
     }
     weights = fitted.autoencoder.state_dict()

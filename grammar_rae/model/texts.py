@@ -23,6 +23,7 @@ from grammar_rae.model.results import DecodedTexts, EncodedTexts, Reconstruction
 from grammar_rae.model.samples import SampleResult, collect
 from grammar_rae.model.sources import as_texts, encode_source, validation_set
 from grammar_rae.recipes import Recipe, TextRecipe, build_constraint, build_text, training_settings
+from grammar_rae.seeds import resolve_seed
 from grammar_rae.training import one_training
 
 
@@ -57,7 +58,7 @@ class TextModel(LatentModel[list[str]]):
         recipe: str | Recipe = "molecules",
         epochs: int | None = None,
         time_limit: float | None = None,
-        seed: int = 0,
+        seed: int | None = 0,
         overrides: Mapping[str, Any] | None = None,
         errors: str = "raise",
     ) -> None:
@@ -114,9 +115,9 @@ class TextModel(LatentModel[list[str]]):
         DataError, InputError, TrainingError, CheckpointError
             For data, settings or a state that cannot be used.
         """
-        recipe = self._resolve_recipe()
-        seed = training_settings(recipe).seed
         home = self._check_home(folder, resume)
+        recipe = self._resolve_recipe(home if resume else None)
+        seed = training_settings(recipe).seed
         data, codec = encode_source(X, recipe, column, home, resume, progress, jobs)
         if len(data) < 4:
             raise InputError("there are too few rows to train on", received=len(data), expected="4 or more")
@@ -413,7 +414,7 @@ class TextModel(LatentModel[list[str]]):
             Reject texts that are not valid and draw others, up to ``max_attempts`` in all. The result says how many
             attempts it took.
         seed
-            The same seed gives the same texts; None draws afresh.
+            The same seed gives the same texts; None draws one, which the result has.
         temperature, top_p, constraint, smoothing
             As for :meth:`decode`; None for the recipe's.
         max_attempts
@@ -441,6 +442,7 @@ class TextModel(LatentModel[list[str]]):
         smoothing = recipe.smoothing if smoothing is None else smoothing
         drawing = Drawing(temperature, top_p)
         rules, bound = self._bind(constraint)
+        seed = resolve_seed(seed)
         generator = self._generator(seed)
         most = (100 * n if valid_only else n) if max_attempts is None else max_attempts
 

@@ -17,6 +17,7 @@ from grammar_rae.heads import HEADS, Head
 from grammar_rae.likelihoods import Likelihood
 from grammar_rae.objectives import OBJECTIVES
 from grammar_rae.regularizers import REGULARIZERS
+from grammar_rae.seeds import check_seed
 from grammar_rae.training import TrainingSettings
 
 Options = Mapping[str, Any]
@@ -180,7 +181,7 @@ def assemble(
         For options that a part does not take.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(recipe.training.get("seed", 0))
+        torch.default_generator.manual_seed(check_seed(recipe.training.get("seed", 0)))
         objective = construct(OBJECTIVES[recipe.objective], recipe.objective_options)
         regularizer = construct(REGULARIZERS[recipe.regularizer], recipe.regularizer_options)
         condition = construct(CONDITIONS[recipe.condition], recipe.condition_options)
