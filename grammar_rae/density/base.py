@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from grammar_rae.errors import CheckpointError, InputError
+from grammar_rae.precision import in_single_precision
 from grammar_rae.seeds import check_seed
 
 Codes = Tensor | NDArray[Any]
@@ -39,6 +40,7 @@ class Density(nn.Module, ABC):
             raise InputError("invalid number of latent dimensions", received=latent, expected="1 or more")
         self.latent = latent
 
+    @in_single_precision
     def fit(self, z: Codes, seed: int = 0) -> Self:
         """Fit to codes (N, D) and return itself.
 
@@ -57,12 +59,14 @@ class Density(nn.Module, ABC):
         # Tensors of inference mode, which a caller may pass, cannot be trained on.
         seed = check_seed(seed)
         with torch.inference_mode(False):
+            self.float()  # it may have been built under another default
             codes = self._check_codes(z)
             self.check_count(len(codes))
             self._fit(codes, seed)
         return self
 
     @torch.no_grad()
+    @in_single_precision
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw codes (n, D), float32, on the density's device.
 
@@ -84,6 +88,7 @@ class Density(nn.Module, ABC):
         sizes = [min(CHUNK, n - start) for start in range(0, n, CHUNK)] or [0]
         return torch.cat([self._sample(size, generator) for size in sizes])
 
+    @in_single_precision
     def score(self, z: Codes, seed: int = 0) -> float:
         """The mean over codes (N, D) of log q(z), or of its known lower bound, in nats per code.
 
@@ -182,6 +187,7 @@ class ExactDensity(Density):
     chunk: int = CHUNK
     """Codes whose log-density is computed at once."""
 
+    @in_single_precision
     def log_prob(self, z: Codes) -> Tensor:
         """log q(z) of codes (N, D), in nats: float64 (N,), on the density's device.
 

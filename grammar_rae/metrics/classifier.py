@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from grammar_rae.errors import InputError, TrainingError
 from grammar_rae.metrics.features import Images, features_of
+from grammar_rae.precision import in_single_precision
 from grammar_rae.seeds import check_seed
 
 _WIDTHS = (32, 64, 128)
@@ -140,6 +141,7 @@ def _convolution(channels: int, wider: int) -> nn.Conv2d:
     return convolution
 
 
+@in_single_precision
 def train_classifier(
     images: NDArray[np.uint8],
     labels: NDArray[Any],

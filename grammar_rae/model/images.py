@@ -15,6 +15,7 @@ from grammar_rae.errors import InputError
 from grammar_rae.model.drawing import check_count, latent_codes
 from grammar_rae.model.fitted import Codes, FittedImages
 from grammar_rae.model.latent import LatentModel
+from grammar_rae.precision import in_single_precision
 from grammar_rae.recipes import ImageRecipe, Recipe, build_image, training_settings
 from grammar_rae.training import one_training
 
@@ -62,6 +63,7 @@ class ImageModel(LatentModel[Images]):
         return tags
 
     @one_training
+    @in_single_precision
     def fit(
         self,
         X: Any,
@@ -157,6 +159,7 @@ class ImageModel(LatentModel[Images]):
         """
         return self._images(z, smoothing, self._generator(seed, "smoothing"))
 
+    @in_single_precision
     def _images(self, z: NDArray[Any] | Tensor, smoothing: float, generator: torch.Generator) -> Images:
         shape = self.shape
         codes = latent_codes(z, self.recipe_.latent)
@@ -172,6 +175,7 @@ class ImageModel(LatentModel[Images]):
         first, last = (self.encode(one[None] if hasattr(one, "ndim") else np.asarray(one)[None]) for one in (a, b))
         return first, last
 
+    @in_single_precision
     def sample(self, n: int, *, seed: int | None = None, smoothing: float | None = None) -> Images:
         """Draw n images: codes from the density, decoded.
 

@@ -1,6 +1,7 @@
 """What models of texts and of images have in common: training, latent codes, the density, and the folder."""
 
 import hashlib
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -20,6 +21,7 @@ from grammar_rae.density import Density
 from grammar_rae.errors import InputError, TrainingError
 from grammar_rae.model.fitted import Codes, Fitted, NotTrainedError
 from grammar_rae.model.storage import read_model, write_model
+from grammar_rae.precision import in_single_precision
 from grammar_rae.recipes import Recipe, build_density, get_recipe, training_settings
 from grammar_rae.seeds import check_seed, resolve_seed
 from grammar_rae.training import (
@@ -38,6 +40,9 @@ from grammar_rae.training import (
 KEPT_CODES, KEPT_HELD_OUT = 50_000, 5_000
 """Latent codes of training and of validation rows that a model keeps for its densities, at most."""
 
+_FEW_ROWS = 32
+_FIRST_STEPS = 32  # on an accelerator, losses are read in bunches of so many
+
 Outputs = TypeVar("Outputs")
 """What a model decodes to: a list of texts, or an array of images."""
 
@@ -46,9 +51,27 @@ class _KeepHistory(Callback):
     """Keeps the history of a training that was validated once, also when it ends in an error."""
 
     history: History | None = None
+    begun_at: float | None = None
+    """The reconstruction cost of the first steps; None where a training goes on."""
+
+    def on_step(self, state: TrainingState) -> None:
+        if self.begun_at is None and state.step <= _FIRST_STEPS:
+            self.begun_at = state.recent.get("reconstruction")
 
     def on_validation(self, state: TrainingState) -> None:
         self.history = state.history
+
+
+def _warn_if_grown(begun_at: float | None, history: History, learning_rate: float) -> None:
+    """Warn when a training ended with a higher reconstruction cost than it began with."""
+    costs = [cost for row in history.rows if (cost := row["reconstruction"]) is not None]
+    if begun_at is None or not costs or costs[-1] <= begun_at + 0.1 * abs(begun_at):
+        return
+    warnings.warn(
+        f"the training did not learn: its reconstruction cost grew from {begun_at:.4g} to {costs[-1]:.4g}; lower the "
+        f"learning rate, which is {learning_rate:g}, and train again",
+        stacklevel=5,
+    )
 
 
 class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: ignore[misc]
@@ -140,6 +163,12 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
         """Train the parts of a draft, fit its density, and save."""
         settings = training_settings(draft.recipe)
         draft.density.check_count(len(sets[0]))
+        if len(sets[0]) < _FEW_ROWS:
+            warnings.warn(
+                f"the model learns from {len(sets[0])} rows, too few to say anything of others; train on "
+                f"{_FEW_ROWS} or more, better thousands",
+                stacklevel=4,
+            )
         release_memory()  # of the data's preparation
         keeper = _KeepHistory()
         callbacks = [keeper, ProgressBar()] if progress else [keeper]
@@ -153,8 +182,10 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
             if keeper.history is not None:
                 self._finish(replace(draft, history=keeper.history), sets, home)
             raise
+        _warn_if_grown(keeper.begun_at, history, settings.learning_rate)
         self._finish(replace(draft, history=history), sets, home)
 
+    @in_single_precision
     def _finish(self, draft: Fitted, sets: tuple[DataSet, DataSet], home: Path | None) -> None:
         """Fit the density of what was trained, and save."""
         draft.autoencoder.eval()
@@ -175,6 +206,7 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
     def _encode_set(self, data: Any, rows: NDArray[np.int64]) -> Codes:
         """z of some rows of a data set of the kind that the model trains on."""
 
+    @in_single_precision
     def _encode_rows(
         self,
         lengths: NDArray[np.int64],
@@ -193,6 +225,7 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
                 z[part] = code.float().cpu().numpy()
         return z
 
+    @in_single_precision
     def refit_density(
         self, density: str, *, codes: NDArray[Any] | Tensor | None = None, seed: int | None = None, **options: Any
     ) -> Self:

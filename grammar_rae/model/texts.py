@@ -22,6 +22,7 @@ from grammar_rae.model.latent import LatentModel
 from grammar_rae.model.results import DecodedTexts, EncodedTexts, Reconstruction, check_errors
 from grammar_rae.model.samples import SampleResult, collect
 from grammar_rae.model.sources import as_texts, encode_source, validation_set
+from grammar_rae.precision import in_single_precision
 from grammar_rae.recipes import Recipe, TextRecipe, build_constraint, build_text, training_settings
 from grammar_rae.seeds import resolve_seed
 from grammar_rae.training import one_training
@@ -75,6 +76,7 @@ class TextModel(LatentModel[list[str]]):
     # -- training -----------------------------------------------------------------------------------------------
 
     @one_training
+    @in_single_precision
     def fit(
         self,
         X: Any,
@@ -323,6 +325,7 @@ class TextModel(LatentModel[list[str]]):
         """
         return self._spell(self._decode(z, Drawing(temperature, top_p, beam), seed, constraint, smoothing))
 
+    @in_single_precision
     def _decode(
         self,
         z: NDArray[Any] | Tensor,
@@ -392,6 +395,7 @@ class TextModel(LatentModel[list[str]]):
 
     # -- sampling -----------------------------------------------------------------------------------------------
 
+    @in_single_precision
     def sample(
         self,
         n: int,

@@ -16,6 +16,7 @@ from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.heads import HEADS, Head
 from grammar_rae.likelihoods import Likelihood
 from grammar_rae.objectives import OBJECTIVES
+from grammar_rae.precision import in_single_precision
 from grammar_rae.regularizers import REGULARIZERS
 from grammar_rae.seeds import check_seed
 from grammar_rae.training import TrainingSettings
@@ -157,6 +158,7 @@ class Parts(NamedTuple):
     density: Density
 
 
+@in_single_precision
 def assemble(
     recipe: Recipe,
     encoder: Callable[[int], nn.Module],
@@ -212,6 +214,7 @@ def build_head(recipe: Recipe, n_properties: int) -> Head:
     return head
 
 
+@in_single_precision
 def build_density(recipe: Recipe) -> Density:
     """The recipe's density, not fitted.
 
