@@ -45,12 +45,26 @@ def constraint_text(rules: list[str] | None) -> str | None:
     return "; ".join(rules) if rules else None
 
 
-Trained = Annotated[Path, typer.Option("-m", "--model", help="The folder of a trained model.", show_default=False)]
+def folder(text: str | Path) -> Path:
+    """A path; an empty one, which would be the current folder, is refused."""
+    if not str(text).strip():
+        raise typer.BadParameter("expected a folder, not an empty text")
+    return Path(text)
+
+
+Trained = Annotated[
+    Path,
+    typer.Option(
+        "-m", "--model", parser=folder, metavar="PATH", help="The folder of a trained model.", show_default=False
+    ),
+]
 Model = Annotated[
     Path,
     typer.Option(
         "-m",
         "--model",
+        parser=folder,
+        metavar="PATH",
         help="The folder of a trained model, or a name from `grammar-rae list models`.",
         callback=model_folder,
     ),

@@ -155,6 +155,8 @@ class Density(nn.Module, ABC):
 
     def _check_codes(self, z: Codes) -> Tensor:
         """Check codes and convert them to a float64 tensor outside inference mode."""
+        if z.is_complex() if isinstance(z, Tensor) else np.iscomplexobj(z):
+            raise InputError("latent codes must be real numbers", received="complex ones", expected="(N, D)")
         if isinstance(z, Tensor):
             codes = z.detach()
             self._check_size(codes.shape)

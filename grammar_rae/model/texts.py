@@ -438,6 +438,8 @@ class TextModel(LatentModel[list[str]]):
             For a constraint that no text within the model's length limit is sure to obey.
         """
         check_count("n", n, "texts")
+        if not isinstance(valid_only, bool | np.bool_):
+            raise InputError("valid_only cannot be used", received=repr(valid_only), expected="True or False")
         check_count("max_attempts", 1 if max_attempts is None else max_attempts, "texts")
         n = int(n)  # a NumPy integer may be too small for what is computed from it
         recipe = self.recipe_

@@ -246,4 +246,19 @@ def construct(make: Callable[..., Any], options: Options, *arguments: Any, **key
     except TypeError as error:
         name = getattr(make, "__qualname__", str(make))
         raise InputError(f"{name} takes no such option ({error})", received=dict(options)) from error
+    if make.__module__.startswith("grammar_rae.nets"):
+        _check_sizes(make, options)
     return make(*arguments, **keywords, **options)
+
+
+def _check_sizes(net: Callable[..., Any], options: Options) -> None:
+    """Raise an InputError for an option of a net that should be a size, or several, and is none."""
+    for name, parameter in inspect.signature(net).parameters.items():
+        usual, value = parameter.default, options.get(name)
+        several = isinstance(usual, tuple)
+        if name not in options or type(usual[0] if several and usual else usual) is not int:
+            continue
+        sizes = value if several and isinstance(value, list | tuple) else [value]
+        least = 0 if usual == 0 else 1
+        if not all(type(size) is int and least <= size < 2**31 for size in sizes):
+            raise InputError(f"{name} cannot be used", received=repr(value), expected=f"whole numbers, {least} or more")
