@@ -94,7 +94,7 @@ def train(
     column: str | None = None,
     epochs: int | None = None,
     time_limit: float | None = None,
-    seed: int = 0,
+    seed: int | None = 0,
     resume: bool = False,
     progress: bool = True,
     jobs: int = -1,

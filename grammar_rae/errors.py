@@ -6,7 +6,19 @@ that a notebook shows a sentence and the command line shows no traceback.
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, ClassVar
+
+QUOTED = 200
+"""The characters of anything that was received that an error quotes, at most; of what it says itself, twice as many."""
+
+
+def shorten(what: object, most: int = QUOTED) -> str:
+    """The text of something, with its middle left out where it is long."""
+    text = str(what)
+    if len(text) <= most:
+        return text
+    half = (most - 5) // 2
+    return f"{text[:half]} ... {text[-half:]}"
 
 
 class GrammarRAEError(Exception):
@@ -19,6 +31,8 @@ class GrammarRAEError(Exception):
     received, expected, where, remedy
         The same in parts, for programs; ``str(error)`` includes those that are set.
     """
+
+    longest_expected: ClassVar[int] = 2 * QUOTED
 
     def __init__(
         self,
@@ -34,15 +48,15 @@ class GrammarRAEError(Exception):
         self.where, self.remedy = where, remedy
 
     def __str__(self) -> str:
-        parts = [self.message.rstrip(".")]
+        parts = [shorten(self.message.rstrip("."), 2 * QUOTED)]
         if self.where is not None:
-            parts[0] = f"{self.where}: {parts[0]}"
+            parts[0] = f"{shorten(self.where)}: {parts[0]}"
         if self.received is not None:
-            parts.append(f"received {self.received}")
+            parts.append(f"received {shorten(self.received)}")
         if self.expected is not None:
-            parts.append(f"expected {self.expected}")
+            parts.append(f"expected {shorten(self.expected, self.longest_expected)}")
         sentence = "; ".join(parts) + "."
-        return f"{sentence} {self.remedy}" if self.remedy else sentence
+        return f"{sentence} {shorten(self.remedy, 2 * QUOTED)}" if self.remedy else sentence
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Worker processes send errors back; keyword-only arguments need more than Exception's own pickling.
@@ -62,6 +76,8 @@ class InputError(GrammarRAEError, ValueError):
 
 class UnknownNameError(InputError):
     """A name that none of the package's tables contains."""
+
+    longest_expected = 10 * QUOTED  # all names of a table
 
     def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
         known = sorted(known)
@@ -95,8 +111,14 @@ class TextError(InputError):
         return cls(message, text=text, received=f"{len(text)} characters", expected=f"at most {most}")
 
     def caret(self) -> str:
-        """The text with a caret under the offending character (two lines), or the text alone."""
-        return self.text if self.position is None else f"{self.text}\n{' ' * self.position}^"
+        """The text with a caret under the offending character (two lines), or the text alone; of a long text a part."""
+        if self.position is None:
+            return shorten(self.text)
+        start = max(0, self.position - QUOTED // 2) if len(self.text) > QUOTED else 0
+        left = "... " if start else ""
+        right = " ..." if start + QUOTED < len(self.text) else ""
+        line = f"{left}{self.text[start : start + QUOTED]}{right}"
+        return f"{line}\n{' ' * (self.position - start + len(left))}^"
 
 
 class DataError(GrammarRAEError):

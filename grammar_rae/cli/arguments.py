@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from grammar_rae.resources import DEFAULT_MODEL, model_folder
+from grammar_rae.seeds import LARGEST_SEED
 
 _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 _DURATION = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(s|m|min|h|)\s*", re.IGNORECASE)
@@ -44,12 +45,26 @@ def constraint_text(rules: list[str] | None) -> str | None:
     return "; ".join(rules) if rules else None
 
 
-Trained = Annotated[Path, typer.Option("-m", "--model", help="The folder of a trained model.", show_default=False)]
+def folder(text: str | Path) -> Path:
+    """A path; an empty one, which would be the current folder, is refused."""
+    if not str(text).strip():
+        raise typer.BadParameter("expected a folder, not an empty text")
+    return Path(text)
+
+
+Trained = Annotated[
+    Path,
+    typer.Option(
+        "-m", "--model", parser=folder, metavar="PATH", help="The folder of a trained model.", show_default=False
+    ),
+]
 Model = Annotated[
     Path,
     typer.Option(
         "-m",
         "--model",
+        parser=folder,
+        metavar="PATH",
         help="The folder of a trained model, or a name from `grammar-rae list models`.",
         callback=model_folder,
     ),
@@ -121,9 +136,13 @@ TimeLimit = Annotated[
 Epochs = Annotated[
     int | None, typer.Option(min=1, help="The number of passes over the data; without it, the recipe's own.")
 ]
-Seed = Annotated[int, typer.Option(min=0, help="The random seed: the same seed gives the same result.")]
+Seed = Annotated[
+    int, typer.Option(min=0, max=LARGEST_SEED, help="The random seed: the same seed gives the same result.")
+]
 OptionalSeed = Annotated[
     int | None,
-    typer.Option(min=0, help="The random seed: the same seed gives the same result.", show_default=False),
+    typer.Option(
+        min=0, max=LARGEST_SEED, help="The random seed: the same seed gives the same result.", show_default=False
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")]

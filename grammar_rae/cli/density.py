@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from grammar_rae.cli import arguments, files
+from grammar_rae.seeds import LARGEST_SEED
 
 
 def refit(
@@ -18,7 +19,10 @@ def refit(
         typer.Option("--set", metavar="NAME=VALUE", help="An option of the density, for example n_components=20."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="The random seed of the fit; without it, the model's.", show_default=False)
+        int | None,
+        typer.Option(
+            min=0, max=LARGEST_SEED, help="The random seed of the fit; without it, the model's.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Fit another density to a trained model, and save it.

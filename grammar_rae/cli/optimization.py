@@ -108,7 +108,7 @@ def load_scorer(text: str) -> str | Callable[[str], float]:
     sys.modules[_MODULE] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise DataError(f"the file cannot be run ({type(error).__name__}: {error})", where=path) from error
     finally:
         del sys.modules[_MODULE]

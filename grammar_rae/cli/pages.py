@@ -27,7 +27,7 @@ def write_samples_page(path: Path, model: "TextModel", result: "SampleResult", f
         "temperature": result.temperature,
         "top-p": result.top_p,
         **({"smoothing": result.smoothing} if result.smoothing else {}),
-        "seed": "none" if result.seed is None else result.seed,
+        "seed": result.seed,
     }
     if len(result) > MOST_DRAWN:
         facts["shown here"] = f"the first {MOST_DRAWN}"

@@ -43,7 +43,7 @@ def sample(
         pages.write_samples_page(html, loaded, result, frame)
     files.note(
         f"{len(result)} texts out of {result.attempts} decoded: raw validity {result.validity:.1%} "
-        f'under "{result.constraint}", uniqueness {result.uniqueness:.1%}'
+        f'under "{result.constraint}", uniqueness {result.uniqueness:.1%}, seed {result.seed}'
     )
 
 

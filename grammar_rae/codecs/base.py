@@ -201,6 +201,8 @@ class TextCodec:
         """
         if isinstance(texts, str):
             raise InputError("a batch must be a list of strings", received=repr(texts), expected=f"[{texts!r}]")
+        if not isinstance(texts, Iterable):
+            raise InputError("a batch must be a list of strings", received=repr(texts), expected="['...']")
         texts = list(texts)
         rejected: list[tuple[int, TextError]] = []
         ready: list[str] = []
@@ -243,7 +245,7 @@ class TextCodec:
         InputError
             For a token outside 0 ... R - 1.
         """
-        chosen = np.asarray(tokens, dtype=np.int64)
+        chosen = as_tokens(tokens, 1).astype(np.int64)
         if len(chosen) and not 0 <= chosen.min() <= chosen.max() < self.rules.size:
             raise InputError(
                 "a token is out of range", received=chosen.tolist(), expected=f"0 to {self.rules.size - 1}"
@@ -261,6 +263,29 @@ class TextCodec:
 def _bracket_atoms(texts: Iterable[str]) -> frozenset[str]:
     # One search for all texts; the line breaks keep an open bracket of one text out of the next.
     return frozenset(_BRACKET_ATOM.findall("\n".join(text for text in texts if "[" in text)))
+
+
+def as_tokens(tokens: Any, dimensions: int) -> NDArray[np.integer]:
+    """Tokens (T,) or (B, T) as an array of integers that compiled code takes.
+
+    Raises
+    ------
+    InputError
+        For anything else.
+    """
+    try:
+        found = np.asarray(tokens)
+    except (ValueError, OverflowError, TypeError) as error:
+        raise InputError(f"these are not tokens ({error})", received=repr(tokens)) from error
+    if not found.size and found.ndim <= dimensions and found.dtype != object:
+        return np.zeros((*found.shape, *[0] * (dimensions - found.ndim)), np.int64)
+    if found.ndim != dimensions or not np.issubdtype(found.dtype, np.integer):
+        raise InputError(
+            "these are not tokens",
+            received=f"{found.dtype} of shape {found.shape}",
+            expected=f"integers of shape {('(T,)', '(B, T)')[dimensions - 1]}",
+        )
+    return found.astype(np.int64) if found.dtype == np.uint64 else found
 
 
 def strip_padding(row: NDArray[np.integer]) -> NDArray[np.integer]:

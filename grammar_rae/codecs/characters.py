@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from grammar_rae.codecs.base import EncodedBatch, TextCodec, strip_padding
+from grammar_rae.codecs.base import EncodedBatch, TextCodec, as_tokens, strip_padding
 from grammar_rae.errors import InputError, TextError
 from grammar_rae.grammar import MAX_TOKENS, Rules
 
@@ -106,7 +106,7 @@ class CharacterCodec(TextCodec):
         InputError
             When the end token is missing, repeated or not last, or a token is unknown.
         """
-        listed = np.asarray(tokens, dtype=np.int64).tolist()
+        listed = as_tokens(tokens, 1).tolist()
         text = self._spell(listed)
         if text is None:
             raise InputError(
@@ -127,11 +127,11 @@ class CharacterCodec(TextCodec):
         InputError
             When a row does not spell a text.
         """
-        return [self.decode(strip_padding(row)) for row in tokens]
+        return [self.decode(strip_padding(row)) for row in as_tokens(tokens, 2)]
 
     def spell_batch(self, tokens: NDArray[np.integer]) -> list[str | None]:
         """The texts of tokens (B, T) as in :meth:`decode_batch`, but None for a row that does not spell a text."""
-        return [self._spell(strip_padding(row).tolist()) for row in tokens]
+        return [self._spell(strip_padding(row).tolist()) for row in as_tokens(tokens, 2)]
 
     def to_dict(self) -> dict[str, Any]:
         """The codec as a JSON-compatible dictionary."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from grammar_rae.codecs.base import EncodedBatch, TextCodec, strip_padding
+from grammar_rae.codecs.base import EncodedBatch, TextCodec, as_tokens, strip_padding
 from grammar_rae.codecs.forms import FORMS
 from grammar_rae.errors import InputError
 from grammar_rae.grammar import Grammar, MacroTable, Rules, extend_macros, learn_macros, parser_for, read_grammar, spell
@@ -118,7 +118,7 @@ class GrammarCodec(TextCodec):
         InputError
             When they are not a complete derivation.
         """
-        return spell(self.grammar, self.macros.expand(np.asarray(tokens, dtype=np.int64)))
+        return spell(self.grammar, self.macros.expand(as_tokens(tokens, 1).astype(np.int64)))
 
     def decode_batch(self, tokens: NDArray[np.integer]) -> list[str]:
         """The texts of tokens (B, T); a row ends at its first -1.
@@ -128,13 +128,14 @@ class GrammarCodec(TextCodec):
         InputError
             When a row is not a complete derivation.
         """
+        tokens = as_tokens(tokens, 2)
         texts = self.spell_batch(tokens)
         # For an incomplete row, decode raises an error that says why.
         return [self.decode(strip_padding(tokens[row])) if text is None else text for row, text in enumerate(texts)]
 
     def spell_batch(self, tokens: NDArray[np.integer]) -> list[str | None]:
         """The texts of tokens (B, T) as in :meth:`decode_batch`, but None for an incomplete derivation."""
-        return self.macros.spell(tokens)
+        return self.macros.spell(as_tokens(tokens, 2))
 
     def to_dict(self) -> dict[str, Any]:
         """The codec as a JSON-compatible dictionary."""

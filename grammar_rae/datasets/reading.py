@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple, TypeAlias
 
 from grammar_rae.errors import DataError, InputError, MissingExtraError
+from grammar_rae.seeds import check_seed
 
 Source: TypeAlias = str | PathLike[str] | Iterable[Any]
 Fields: TypeAlias = Literal["first", "line"]
@@ -31,6 +32,7 @@ SMILES_COLUMNS = (
 
 HEADER = "header"
 BLANK = "blank line"
+_SHOWN = 200  # characters of a row that is too long to be kept
 _LINE_FILES = (".smi", ".smiles", ".txt")
 _TABLE_FILES = (".csv", ".tsv")
 _PARQUET_FILES = (".parquet",)
@@ -110,7 +112,7 @@ def sample_texts(
     """
     if n < 1:
         raise InputError("the number of texts to draw must be positive", received=n, expected="n >= 1")
-    generator = random.Random(seed)
+    generator = random.Random(check_seed(seed))
     reservoir: list[tuple[int, str]] = []
     for seen, numbered in enumerate(read_texts(source, column, fields=fields)):
         if seen < n:
@@ -200,7 +202,15 @@ def _table_rows(path: Path, column: str | None, separators: str) -> Iterator[Row
         return
     delimiter = max(separators, key=first.count)  # the first separator where the header contains none
     # strict: an opening quote that is never closed would otherwise swallow the rest of the file in one cell.
-    reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
+    latest = first
+
+    def remembered() -> Iterator[str]:
+        nonlocal latest
+        for line in chain([first], lines):
+            latest = line
+            yield line
+
+    reader = csv.reader(remembered(), delimiter=delimiter, strict=True)
     where: int | None = None
     while True:
         number = reader.line_num + 1  # a quoted cell may hold line breaks: the record begins here
@@ -209,6 +219,11 @@ def _table_rows(path: Path, column: str | None, separators: str) -> Iterator[Row
         except StopIteration:
             return
         except csv.Error as error:
+            # If a record ends with its line, only that record is lost.
+            one_line = reader.line_num == number and latest.count('"') % 2 == 0
+            if "field limit" in str(error) and one_line and where is not None:
+                yield Row(number, latest[:_SHOWN], f"a cell is longer than {csv.field_size_limit():,} characters")
+                continue
             raise DataError(
                 f"the table cannot be read ({error})",
                 where=f"{path}, record from line {number}",

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grammar_rae.errors import DataError, InputError
+from grammar_rae.seeds import check_seed
 
 Indices = npt.ArrayLike
 Rows = npt.NDArray[np.int64]
@@ -46,6 +47,6 @@ def split_rows(n: int, fraction: float, seed: int, maximum: int | None = None) -
     if n < 2:
         raise DataError("too few rows to split", received=n, expected="two or more")
     size = min(max(round(n * fraction), 1), n - 1, maximum or n)
-    order = np.random.default_rng(seed).permutation(n)
+    order = np.random.default_rng(check_seed(seed)).permutation(n)
     # Sorted, so that a view reads the file in order.
     return np.sort(order[size:]), np.sort(order[:size])

@@ -17,6 +17,9 @@ from grammar_rae.decoding.lazy import ask_in_order, check_best
 from grammar_rae.decoding.sampling import S, StepDecoder
 from grammar_rae.errors import DecodingError, InputError
 
+MOST_BEAMS = 4096
+"""The greatest number of beams: the race for their places takes its square."""
+
 
 @torch.inference_mode()
 def beam_search(decoder: StepDecoder[S], z: Tensor, constraint: Constraint[Any], limit: int, width: int) -> Tensor:
@@ -39,7 +42,7 @@ def beam_search(decoder: StepDecoder[S], z: Tensor, constraint: Constraint[Any],
     Raises
     ------
     InputError
-        For a width below 1.
+        For a width below 1 or above :data:`MOST_BEAMS`.
     DecodingError
         When logits are NaN or infinite, nothing is allowed, or the limit is below the shortest derivation.
     """
@@ -94,6 +97,10 @@ def check_width(width: int) -> None:
     """Raise an InputError for a number of beams that cannot be used."""
     if isinstance(width, bool) or not isinstance(width, int) or width < 1:
         raise InputError("the number of beams must be a positive integer", received=repr(width), expected="1 or more")
+    if width > MOST_BEAMS:
+        raise InputError(
+            "so many beams would not fit into memory", received=f"{width} beams", expected=f"at most {MOST_BEAMS}"
+        )
 
 
 def _likeliest_allowed(logits: Tensor, constraint: Constraint[Any], state: Any, width: int) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from grammar_rae.errors import CheckpointError, InputError
+from grammar_rae.precision import in_single_precision
+from grammar_rae.seeds import check_seed
 
 Codes = Tensor | NDArray[Any]
 
@@ -38,6 +40,7 @@ class Density(nn.Module, ABC):
             raise InputError("invalid number of latent dimensions", received=latent, expected="1 or more")
         self.latent = latent
 
+    @in_single_precision
     def fit(self, z: Codes, seed: int = 0) -> Self:
         """Fit to codes (N, D) and return itself.
 
@@ -46,7 +49,7 @@ class Density(nn.Module, ABC):
         z
             Codes, on any device.
         seed
-            The seed of the fit; the same seed and codes give the same density on the same device.
+            The seed of the fit, from 0 to 2**64 - 1; the same seed and codes give the same density on the same device.
 
         Raises
         ------
@@ -54,13 +57,16 @@ class Density(nn.Module, ABC):
             For too few codes, codes of another size, or codes that are not finite.
         """
         # Tensors of inference mode, which a caller may pass, cannot be trained on.
+        seed = check_seed(seed)
         with torch.inference_mode(False):
+            self.float()  # it may have been built under another default
             codes = self._check_codes(z)
             self.check_count(len(codes))
             self._fit(codes, seed)
         return self
 
     @torch.no_grad()
+    @in_single_precision
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw codes (n, D), float32, on the density's device.
 
@@ -82,6 +88,7 @@ class Density(nn.Module, ABC):
         sizes = [min(CHUNK, n - start) for start in range(0, n, CHUNK)] or [0]
         return torch.cat([self._sample(size, generator) for size in sizes])
 
+    @in_single_precision
     def score(self, z: Codes, seed: int = 0) -> float:
         """The mean over codes (N, D) of log q(z), or of its known lower bound, in nats per code.
 
@@ -100,6 +107,7 @@ class Density(nn.Module, ABC):
             Before a fit, without codes, and for codes of another size or with values that are not finite.
         """
         self._check_fitted()
+        seed = check_seed(seed)
         codes = self._check_codes(z).to(self.device)
         if not len(codes):
             raise InputError("no codes to score", expected="one or more")
@@ -147,6 +155,8 @@ class Density(nn.Module, ABC):
 
     def _check_codes(self, z: Codes) -> Tensor:
         """Check codes and convert them to a float64 tensor outside inference mode."""
+        if z.is_complex() if isinstance(z, Tensor) else np.iscomplexobj(z):
+            raise InputError("latent codes must be real numbers", received="complex ones", expected="(N, D)")
         if isinstance(z, Tensor):
             codes = z.detach()
             self._check_size(codes.shape)
@@ -179,6 +189,7 @@ class ExactDensity(Density):
     chunk: int = CHUNK
     """Codes whose log-density is computed at once."""
 
+    @in_single_precision
     def log_prob(self, z: Codes) -> Tensor:
         """log q(z) of codes (N, D), in nats: float64 (N,), on the density's device.
 

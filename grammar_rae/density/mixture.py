@@ -4,6 +4,7 @@ import math
 import warnings
 from abc import abstractmethod
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,6 +13,7 @@ from grammar_rae.density.em import Mixture, fit_mixture
 from grammar_rae.errors import CheckpointError, InputError, UnknownNameError
 
 SOLVERS = ("auto", "sklearn", "torch")
+_LARGEST = 2**28  # numbers in the covariances of all components: 1 GB
 _MANY = 20_000  # from this number of codes on, the solver of this package is faster
 
 
@@ -26,8 +28,18 @@ class GaussiansDensity(ExactDensity):
 
     def __init__(self, latent: int, n_components: int = 1) -> None:
         super().__init__(latent)
-        if n_components < 1:
-            raise InputError("a mixture needs at least one component", received=n_components, expected="1 or more")
+        if isinstance(n_components, bool) or not isinstance(n_components, int) or n_components < 1:
+            raise InputError(
+                "a mixture needs at least one component",
+                received=repr(n_components),
+                expected="a whole number, 1 or more",
+            )
+        if n_components * latent**2 > _LARGEST:
+            raise InputError(
+                "the mixture would not fit into memory",
+                received=f"{n_components} components",
+                expected=f"at most {_LARGEST // latent**2}",
+            )
         self.n_components = n_components
         self.register_buffer("weights", torch.zeros(n_components))
         self.register_buffer("means", torch.zeros(n_components, latent))
@@ -133,10 +145,12 @@ class MixtureDensity(GaussiansDensity):
         super().__init__(latent, n_components)
         if solver not in SOLVERS:
             raise UnknownNameError("solver", solver, SOLVERS)
-        if max_iter < 1:
-            raise InputError("EM needs at least one iteration", received=f"max_iter {max_iter}", expected="1 or more")
-        if not tol > 0:
-            raise InputError("the tolerance of EM must be positive", received=f"tol {tol}", expected="a number above 0")
+        if isinstance(max_iter, bool) or not isinstance(max_iter, int) or max_iter < 1:
+            raise InputError("EM needs at least one iteration", received=f"max_iter {max_iter!r}", expected="1 or more")
+        if isinstance(tol, bool) or not isinstance(tol, int | float) or not 0 < tol < math.inf:
+            raise InputError(
+                "the tolerance of EM must be positive", received=f"tol {tol!r}", expected="a number above 0"
+            )
         self.solver, self.max_iter, self.tol = solver, max_iter, tol
         self.least_codes = max(2, n_components)
 
@@ -152,10 +166,13 @@ class MixtureDensity(GaussiansDensity):
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
 
+        state = (
+            seed if seed < 2**32 else int(np.random.SeedSequence(seed).generate_state(1)[0])
+        )  # its seeds have 32 bits
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # k-means may start from fewer distinct codes than K
             fitted = GaussianMixture(
-                self.n_components, tol=self.tol, max_iter=self.max_iter, reg_covar=ridge(codes), random_state=seed
+                self.n_components, tol=self.tol, max_iter=self.max_iter, reg_covar=ridge(codes), random_state=state
             ).fit(codes.cpu().numpy())
         weights, means, covariances = map(torch.from_numpy, (fitted.weights_, fitted.means_, fitted.covariances_))
         return Mixture(weights, means, torch.linalg.cholesky(covariances), fitted.n_iter_)

@@ -42,6 +42,7 @@ from grammar_rae.metrics.guacamol import TRIES
 from grammar_rae.metrics.molecule_sets import PARTS
 from grammar_rae.metrics.molecules import check_chemnet
 from grammar_rae.model import DATA_FOLDER, SampleResult, TextModel
+from grammar_rae.seeds import resolve_seed, wrap_seed
 
 GUACAMOL_MOLECULES = 10_000
 GUACAMOL_TRAINING = 20  # two halves, and a density of each
@@ -73,7 +74,7 @@ class EvaluationSettings:
     baseline
         Whether to measure as many molecules of the training set as there were valid draws, too.
     constraint, temperature, top_p, smoothing, seed
-        How texts are drawn, as in :meth:`TextModel.sample`; None for the model's own.
+        How texts are drawn, as in :meth:`TextModel.sample`; None for the model's own, and for a seed that is drawn.
     cache
         A folder for MOSES's files and for what is computed once for each reference. With None both are in the user's
         cache where the reference is MOSES, and nothing is kept of a file.
@@ -100,10 +101,11 @@ class EvaluationSettings:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        for name, least in (("n", 10), ("rows", 10), ("reconstruct", 0), ("seed", 0)):
+        for name, least in (("n", 10), ("rows", 10), ("reconstruct", 0)):
             number = getattr(self, name)
             if number is not None and number < least:
                 raise InputError(f"{name} cannot be used", received=number, expected=f"{least} or more")
+        object.__setattr__(self, "seed", resolve_seed(self.seed))
 
 
 def evaluate(model: TextModel, settings: EvaluationSettings) -> Evaluation:
@@ -312,7 +314,7 @@ class _Evaluator:
         yield from self.drawn.texts
         count = len(self.drawn.texts)
         while count < most:
-            texts = self._draw(min(what.n, most - count), what.seed + count, what.constraint).texts
+            texts = self._draw(min(what.n, most - count), wrap_seed(what.seed + count), what.constraint).texts
             yield from texts
             count += len(texts)
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from grammar_rae.evaluation.results import Reconstruction
 from grammar_rae.model import TextModel
+from grammar_rae.seeds import wrap_seed
 
 ENCODINGS = DECODINGS = 10
 """How often each text is encoded, and each code decoded, for the sampled reconstruction of Kusner et al. (2017)."""
@@ -41,6 +42,6 @@ def _decode_with_noise(
     model: TextModel, texts: list[str], constraint: str | None, seed: int
 ) -> Iterator[NDArray[np.str_]]:
     """For each encoding, the decodings of the first text, then those of the second, and so on."""
-    for turn in range(seed * ENCODINGS, (seed + 1) * ENCODINGS):
+    for turn in (wrap_seed(seed * ENCODINGS + i) for i in range(ENCODINGS)):
         z = np.repeat(model.encode(texts, noise=True, seed=turn), DECODINGS, axis=0)
         yield np.array(model.decode(z, temperature=1.0, seed=turn, constraint=constraint))

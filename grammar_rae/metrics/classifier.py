@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from grammar_rae.errors import InputError, TrainingError
 from grammar_rae.metrics.features import Images, features_of
+from grammar_rae.precision import in_single_precision
+from grammar_rae.seeds import check_seed
 
 _WIDTHS = (32, 64, 128)
 _FEATURES = 64
@@ -139,6 +141,7 @@ def _convolution(channels: int, wider: int) -> nn.Conv2d:
     return convolution
 
 
+@in_single_precision
 def train_classifier(
     images: NDArray[np.uint8],
     labels: NDArray[Any],
@@ -190,7 +193,7 @@ def train_classifier(
             received=f"{epochs} epochs, batches of {batch_size}, learning rate {learning_rate}",
         )
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(check_seed(seed))
         net = ClassifierFeatures(pixels.shape[1:], outputs, attributes)
     net.to(device).train()
     cost = _binary_cost if attributes else nn.functional.cross_entropy
@@ -246,7 +249,7 @@ def _check_training_set(images: NDArray[np.uint8], labels: NDArray[Any]) -> tupl
 
 def _shuffle_batches(n: int, batch_size: int, seed: int) -> Iterator[NDArray[np.int64]]:
     """Endless batches of rows, epoch after epoch, all of them full: batch normalisation needs more than one row."""
-    chance = np.random.default_rng(seed)
+    chance = np.random.default_rng(check_seed(seed))
     size = min(batch_size, n)
     while True:
         order = chance.permutation(n)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from grammar_rae.errors import InputError
 from grammar_rae.metrics.frechet import Moments, frechet_distance, moments
+from grammar_rae.seeds import check_seed
 
 _CHUNK = 1024  # rows compared at once with all others
 
@@ -59,7 +60,7 @@ def frechet_floor(reference: NDArray[Any], n: int, others: NDArray[Any] | None =
     InputError
         As for :func:`frechet`, and for fewer than n others.
     """
-    chance = np.random.default_rng(seed)
+    chance = np.random.default_rng(check_seed(seed))
     theirs = feature_rows(reference, least=2 if others is not None else 4)
     if others is None:
         order = chance.permutation(len(theirs))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from grammar_rae.errors import InputError
 from grammar_rae.metrics.images import feature_pair
+from grammar_rae.seeds import check_seed
 
 Floats = NDArray[np.float64]
 
@@ -139,7 +140,7 @@ def prd(
         )
     both = np.concatenate([rows, others])
     curves = []
-    for state in np.random.SeedSequence(seed).generate_state(n_runs):
+    for state in np.random.SeedSequence(check_seed(seed)).generate_state(n_runs):
         cluster = MiniBatchKMeans(n_clusters, n_init=10, random_state=int(state)).fit_predict(both)
         p, q = (np.bincount(part, minlength=n_clusters) for part in np.split(cluster, 2))
         curves.append(prd_of_histograms(p, q, n_angles))

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from grammar_rae.codecs import Codec
 from grammar_rae.errors import InputError
+from grammar_rae.model.drawing import check_count
 from grammar_rae.scores import score
 
 Measure = Callable[[str, Sequence[str]], NDArray[np.float64]]
@@ -57,50 +59,100 @@ class Dial:
         return (hits + 0.25) / (draws + 1)
 
 
-def find_analogues(
-    model: Any,
-    leads: str | Sequence[str],
-    n: int = 100,
-    similarity: float = 0.6,
-    *,
-    smoothing: float | None = None,
-    keep: str | None = None,
-    measure: Measure | None = None,
-    scores: Sequence[str] = (),
-    changes: bool = True,
-    max_attempts: int | None = None,
-    **options: Any,
-) -> pd.DataFrame:
-    """What :meth:`TextModel.analogues` does."""
-    from grammar_rae.model.drawing import check_count
+class AnaloguesMixin:
+    """What a model of texts does with a lead."""
 
-    leads = [leads] if isinstance(leads, str) else list(leads)
-    check_count("n", n, "analogues")
-    check_count("max_attempts", 1 if max_attempts is None else max_attempts, "texts")
-    number = isinstance(similarity, int | float) and not isinstance(similarity, bool)
-    if not number or not 0 <= similarity < 1:
-        raise InputError("the similarity cannot be used", received=repr(similarity), expected="0 or more, and below 1")
-    if keep is not None:
-        from grammar_rae.chem.changes import read_pattern
+    def analogues(
+        self,
+        leads: str | Sequence[str],
+        n: int = 100,
+        similarity: float = 0.6,
+        *,
+        smoothing: float | None = None,
+        keep: str | None = None,
+        measure: Measure | None = None,
+        scores: Sequence[str] = (),
+        changes: bool = True,
+        max_attempts: int | None = None,
+        **options: Any,
+    ) -> pd.DataFrame:
+        """Molecules like a lead, as like as asked: decodings of its code with noise.
 
-        read_pattern(keep)
-    score([], scores)  # so that an unknown name is refused before any work
-    codes = model.encode(leads)
-    most = 20 * n if max_attempts is None else max_attempts
-    seed = options.pop("seed", None)
-    frames, report = [], {}
-    for index, (lead, z) in enumerate(zip(leads, codes, strict=True)):
-        chosen_seed = None if seed is None else seed + 1000 * index
-        search = _Search(model, model.codec.canonical(lead) or lead, z, measure or tanimoto, keep, options, chosen_seed)
-        frame, report[lead] = search.run(int(n), float(similarity), smoothing, most)
-        if changes:
-            from grammar_rae.chem.changes import change
+        A short calibration, which the model remembers, finds the levels of noise that give the similarity.
 
-            frame["change"] = [change(search.lead, text) for text in frame["smiles"]]
-        frames.append(frame.assign(**score(list(frame["smiles"]), scores)))
-    found = pd.concat(frames, ignore_index=True)
-    found.attrs["report"] = report
-    return found
+        Parameters
+        ----------
+        leads
+            One molecule or several.
+        n
+            How many different analogues of each.
+        similarity
+            How like the lead they shall be, at least 0 and below 1.
+        smoothing
+            The level of the noise, chosen by hand instead of ``similarity``.
+        keep
+            A SMARTS that every analogue must have.
+        measure
+            ``measure(lead, texts)`` gives N similarities; None for the Tanimoto similarity of Morgan fingerprints.
+        scores
+            Names of scores to add as columns.
+        changes
+            Whether to add what each analogue has in the place of what its lead has.
+        max_attempts
+            The most texts to decode for each lead; None allows 20 for each analogue.
+        options
+            As for :meth:`decode`: ``temperature`` (1 here, unless given), ``top_p``, ``seed``, ``constraint``.
+
+        Returns
+        -------
+        DataFrame
+            ``lead``, ``smiles``, ``similarity``, ``change`` and a column for each score; of each lead the most similar
+            first. ``attrs["report"]`` tells by lead which level of noise gave most, the mean similarity reached, the
+            texts decoded after the calibration, the shares of them that were valid and repeated, and the share of the
+            analogues that are within 0.1 of the similarity asked.
+
+        Warns
+        -----
+        UserWarning
+            Where fewer than n were found, or none so like as asked.
+
+        Raises
+        ------
+        InputError
+            For arguments that cannot be used, or a model whose decoder accepts no noise.
+        TextError
+            For a lead that the codec rejects.
+        """
+        leads = [leads] if isinstance(leads, str) else list(leads)
+        check_count("n", n, "analogues")
+        check_count("max_attempts", 1 if max_attempts is None else max_attempts, "texts")
+        number = isinstance(similarity, int | float) and not isinstance(similarity, bool)
+        if not number or not 0 <= similarity < 1:
+            raise InputError(
+                "the similarity cannot be used", received=repr(similarity), expected="0 or more, and below 1"
+            )
+        if keep is not None:
+            from grammar_rae.chem.changes import read_pattern
+
+            read_pattern(keep)
+        score([], scores)  # so that an unknown name is refused before any work
+        codec: Codec = self.codec  # type: ignore[attr-defined]
+        codes = self.encode(leads)  # type: ignore[attr-defined]
+        most = 20 * n if max_attempts is None else max_attempts
+        seed = options.pop("seed", None)
+        frames, report = [], {}
+        for index, (lead, z) in enumerate(zip(leads, codes, strict=True)):
+            chosen_seed = None if seed is None else seed + 1000 * index
+            search = _Search(self, codec.canonical(lead) or lead, z, measure or tanimoto, keep, options, chosen_seed)
+            frame, report[lead] = search.run(int(n), float(similarity), smoothing, most)
+            if changes:
+                from grammar_rae.chem.changes import change
+
+                frame["change"] = [change(search.lead, text) for text in frame["smiles"]]
+            frames.append(frame.assign(**score(list(frame["smiles"]), scores)))
+        found = pd.concat(frames, ignore_index=True)
+        found.attrs["report"] = report
+        return found
 
 
 @dataclass

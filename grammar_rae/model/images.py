@@ -15,6 +15,7 @@ from grammar_rae.errors import InputError
 from grammar_rae.model.drawing import check_count, latent_codes
 from grammar_rae.model.fitted import Codes, FittedImages
 from grammar_rae.model.latent import LatentModel
+from grammar_rae.precision import in_single_precision
 from grammar_rae.recipes import ImageRecipe, Recipe, build_image, training_settings
 from grammar_rae.training import one_training
 
@@ -50,7 +51,7 @@ class ImageModel(LatentModel[Images]):
         recipe: str | Recipe = "image-rae-l2",
         epochs: int | None = None,
         time_limit: float | None = None,
-        seed: int = 0,
+        seed: int | None = 0,
         overrides: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(recipe, epochs, time_limit, seed, overrides)
@@ -62,6 +63,7 @@ class ImageModel(LatentModel[Images]):
         return tags
 
     @one_training
+    @in_single_precision
     def fit(
         self,
         X: Any,
@@ -86,8 +88,8 @@ class ImageModel(LatentModel[Images]):
         DataError, InputError, TrainingError, CheckpointError
             For images, settings or a state that cannot be used.
         """
-        recipe = self._resolve_recipe()
         home = self._check_home(folder, resume)
+        recipe = self._resolve_recipe(home if resume else None)
         data = _read_source(X, progress)
         if len(data) < 4:
             raise InputError("there are too few images to train on", received=len(data), expected="4 or more")
@@ -150,6 +152,7 @@ class ImageModel(LatentModel[Images]):
         """
         return self._images(z, smoothing, self._generator(seed, "smoothing"))
 
+    @in_single_precision
     def _images(self, z: NDArray[Any] | Tensor, smoothing: float, generator: torch.Generator) -> Images:
         shape = self.shape
         codes = latent_codes(z, self.recipe_.latent)
@@ -165,6 +168,7 @@ class ImageModel(LatentModel[Images]):
         first, last = (self.encode(one[None] if hasattr(one, "ndim") else np.asarray(one)[None]) for one in (a, b))
         return first, last
 
+    @in_single_precision
     def sample(self, n: int, *, seed: int | None = None, smoothing: float | None = None) -> Images:
         """Draw n images: codes from the density, decoded.
 

@@ -1,6 +1,7 @@
 """What models of texts and of images have in common: training, latent codes, the density, and the folder."""
 
 import hashlib
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -20,7 +21,9 @@ from grammar_rae.density import Density
 from grammar_rae.errors import InputError, TrainingError
 from grammar_rae.model.fitted import Codes, Fitted, NotTrainedError
 from grammar_rae.model.storage import read_model, write_model
+from grammar_rae.precision import in_single_precision
 from grammar_rae.recipes import Recipe, build_density, get_recipe, training_settings
+from grammar_rae.seeds import check_seed, resolve_seed
 from grammar_rae.training import (
     Callback,
     DataSet,
@@ -31,10 +34,14 @@ from grammar_rae.training import (
     has_bfloat16,
     is_main_process,
     release_memory,
+    resumed_seed,
 )
 
 KEPT_CODES, KEPT_HELD_OUT = 50_000, 5_000
 """Latent codes of training and of validation rows that a model keeps for its densities, at most."""
+
+_FEW_ROWS = 32
+_FIRST_STEPS = 32  # on an accelerator, losses are read in bunches of so many
 
 Outputs = TypeVar("Outputs")
 """What a model decodes to: a list of texts, or an array of images."""
@@ -44,9 +51,27 @@ class _KeepHistory(Callback):
     """Keeps the history of a training that was validated once, also when it ends in an error."""
 
     history: History | None = None
+    begun_at: float | None = None
+    """The reconstruction cost of the first steps; None where a training goes on."""
+
+    def on_step(self, state: TrainingState) -> None:
+        if self.begun_at is None and state.step <= _FIRST_STEPS:
+            self.begun_at = state.recent.get("reconstruction")
 
     def on_validation(self, state: TrainingState) -> None:
         self.history = state.history
+
+
+def _warn_if_grown(begun_at: float | None, history: History, learning_rate: float) -> None:
+    """Warn when a training ended with a higher reconstruction cost than it began with."""
+    costs = [cost for row in history.rows if (cost := row["reconstruction"]) is not None]
+    if begun_at is None or not costs or costs[-1] <= begun_at + 0.1 * abs(begun_at):
+        return
+    warnings.warn(
+        f"the training did not learn: its reconstruction cost grew from {begun_at:.4g} to {costs[-1]:.4g}; lower the "
+        f"learning rate, which is {learning_rate:g}, and train again",
+        stacklevel=5,
+    )
 
 
 class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: ignore[misc]
@@ -59,7 +84,8 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
     epochs, time_limit
         How long to train (time in seconds); None leaves it to the recipe.
     seed
-        Seed of the weights, the split, the order of the rows and the density.
+        Seed of the weights, the split, the order of the rows and the density, from 0 to 2**64 - 1; None takes the
+        recipe's, or draws one where it has none. :attr:`seed_` is the one that was used.
     overrides
         Other choices than the recipe's: see :meth:`Recipe.replace`.
 
@@ -93,7 +119,7 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
         recipe: str | Recipe,
         epochs: int | None = None,
         time_limit: float | None = None,
-        seed: int = 0,
+        seed: int | None = 0,
         overrides: Mapping[str, Any] | None = None,
     ) -> None:
         self.recipe = recipe
@@ -104,15 +130,27 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
 
     # -- training -----------------------------------------------------------------------------------------------
 
-    def _resolve_recipe(self) -> Any:
-        arguments = {"epochs": self.epochs, "time_limit": self.time_limit, "seed": self.seed}
+    def _resolve_recipe(self, resumed: Path | None = None) -> Any:
+        """The recipe with all choices made; a training that goes on in a folder keeps the seed that it has drawn."""
+        seed = None if self.seed is None else check_seed(self.seed)
+        arguments = {"epochs": self.epochs, "time_limit": self.time_limit, "seed": seed}
         chosen = {name: value for name, value in arguments.items() if value is not None}
         overrides = self.overrides or {}
         if twice := sorted(chosen.keys() & overrides.keys()):
             raise InputError(
                 f"{', '.join(twice)} cannot be an override too", remedy="Pass it only as an argument of its own."
             )
-        return get_recipe(self.recipe, self.recipe_type).replace(**chosen, **overrides)
+        recipe: Any = get_recipe(self.recipe, self.recipe_type).replace(**chosen, **overrides)
+        if recipe.training.get("seed") is not None:
+            return recipe
+        if recipe.training.get("devices", 1) != 1:
+            raise InputError(
+                "a training on several devices needs a seed",
+                received="None",
+                remedy="Pass one: each process would draw its own.",
+            )
+        drawn = None if resumed is None else resumed_seed(resumed)
+        return recipe.replace(seed=resolve_seed(drawn))
 
     def _check_home(self, folder: str | PathLike[str] | None, resume: bool) -> Path | None:
         if resume and folder is None:
@@ -125,6 +163,12 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
         """Train the parts of a draft, fit its density, and save."""
         settings = training_settings(draft.recipe)
         draft.density.check_count(len(sets[0]))
+        if len(sets[0]) < _FEW_ROWS:
+            warnings.warn(
+                f"the model learns from {len(sets[0])} rows, too few to say anything of others; train on "
+                f"{_FEW_ROWS} or more, better thousands",
+                stacklevel=4,
+            )
         release_memory()  # of the data's preparation
         keeper = _KeepHistory()
         callbacks = [keeper, ProgressBar()] if progress else [keeper]
@@ -138,8 +182,10 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
             if keeper.history is not None:
                 self._finish(replace(draft, history=keeper.history), sets, home)
             raise
+        _warn_if_grown(keeper.begun_at, history, settings.learning_rate)
         self._finish(replace(draft, history=history), sets, home)
 
+    @in_single_precision
     def _finish(self, draft: Fitted, sets: tuple[DataSet, DataSet], home: Path | None) -> None:
         """Fit the density of what was trained, and save."""
         draft.autoencoder.eval()
@@ -154,12 +200,13 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
 
     def _encode_some(self, data: Any, limit: int) -> Codes:
         """Codes of at most ``limit`` rows, chosen at random."""
-        return self._encode_set(data, np.random.default_rng(self.seed).permutation(len(data))[:limit])
+        return self._encode_set(data, np.random.default_rng(self.seed_).permutation(len(data))[:limit])
 
     @abstractmethod
     def _encode_set(self, data: Any, rows: NDArray[np.int64]) -> Codes:
         """z of some rows of a data set of the kind that the model trains on."""
 
+    @in_single_precision
     def _encode_rows(
         self,
         lengths: NDArray[np.int64],
@@ -178,6 +225,7 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
                 z[part] = code.float().cpu().numpy()
         return z
 
+    @in_single_precision
     def refit_density(
         self, density: str, *, codes: NDArray[Any] | Tensor | None = None, seed: int | None = None, **options: Any
     ) -> Self:
@@ -191,7 +239,7 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
             Latent codes (N, D) to fit on, as :meth:`encode` gives them; None for those of the training rows, of which
             the model keeps up to 50,000.
         seed
-            Seed of the fit; None for the model's.
+            Seed of the fit, from 0 to 2**64 - 1; None for the model's.
         options
             The density's, for example ``n_components=10``.
 
@@ -202,15 +250,16 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
             is left as it was.
         """
         self._check_trained()
+        chosen = self.seed_ if seed is None else check_seed(seed)
         recipe = replace(self.recipe_, density=density, density_options=options)
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(self.seed)
+            torch.default_generator.manual_seed(self.seed_)
             fresh = build_density(recipe)
         if codes is None and len(self.codes_) == 0:
             raise InputError(
                 "this model keeps no latent codes to fit a density on", remedy="Pass codes=model.encode(...)."
             )
-        self._fit_density(recipe, fresh, self.codes_ if codes is None else codes, self.seed if seed is None else seed)
+        self._fit_density(recipe, fresh, self.codes_ if codes is None else codes, chosen)
         return self
 
     def _fit_density(self, recipe: Recipe, density: Density, codes: NDArray[Any] | Tensor, seed: int) -> None:
@@ -329,6 +378,11 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
         return np.zeros((0, self.recipe_.latent), np.float32) if codes is None else codes
 
     @property
+    def seed_(self) -> int:
+        """The seed of the training: ``seed``, or the one that was drawn where that is None."""
+        return int(self.recipe_.training.get("seed", self.seed or 0))
+
+    @property
     def history(self) -> History:
         """What happened in training."""
         history: History = self._check_trained().history
@@ -364,16 +418,12 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
 
     def _generator(self, seed: int | None, purpose: str = "") -> torch.Generator:
         """The source of randomness for a seed; one seed gives each purpose other numbers."""
-        generator = torch.Generator(device=self.device)
-        if seed is None:
-            generator.seed()
-        elif isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
-            raise InputError("the seed cannot be used", received=repr(seed), expected="0 to 2**64 - 1, or None")
-        elif purpose:
+        generator, seed = torch.Generator(device=self.device), resolve_seed(seed)
+        if purpose:
             digest = hashlib.sha256(f"{purpose} {seed}".encode()).digest()
             generator.manual_seed(int.from_bytes(digest[:8], "big"))
         else:
-            generator.manual_seed(int(seed))
+            generator.manual_seed(seed)
         return generator
 
     # -- on disk ------------------------------------------------------------------------------------------------

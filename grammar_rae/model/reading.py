@@ -60,6 +60,7 @@ def check_meta(meta: Mapping[str, Any]) -> None:
     for number in _numbers(meta):
         _require(abs(number) < _LARGEST, f"the number {number:.3g}", f"less than {_LARGEST:.3g}")
     _check_number(meta, "seed", int)
+    _require(meta["seed"] >= 0, f"the seed {meta['seed']}"[:100], "0 or more")
     _check_number(meta, "density_score", int, float, type(None))
     history = meta["history"]
     _require(isinstance(history.get("rows"), list), "the history's rows", "a list")

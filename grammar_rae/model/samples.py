@@ -28,7 +28,7 @@ class SampleResult:
     latent
         float32 (n, D): the codes that they were decoded from.
     constraint, temperature, seed, top_p, smoothing
-        How they were drawn, the constraint as a text.
+        How they were drawn, the constraint as a text; with this seed they are drawn again.
     """
 
     texts: list[str]
@@ -38,7 +38,7 @@ class SampleResult:
     latent: NDArray[np.float32]
     constraint: str
     temperature: float
-    seed: int | None
+    seed: int
     top_p: float = 1.0
     smoothing: float = 0.0
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from grammar_rae import checkpoint
 from grammar_rae.errors import CheckpointError
 from grammar_rae.model.reading import build_within, check_meta, check_state, reading
+from grammar_rae.precision import in_single_precision
 from grammar_rae.training import History
 
 Model = TypeVar("Model")
@@ -26,7 +27,7 @@ def write_model(model: Any, about: dict[str, Any], folder: Path, compact: bool) 
         **about,
         "density_score": fitted.density_score,
         "history": (fitted.history.validations() if compact else fitted.history).to_dict(),
-        "seed": model.seed,
+        "seed": model.seed_,
         "versions": checkpoint.versions(),
     }
     weights = fitted.autoencoder.state_dict()
@@ -39,6 +40,7 @@ def write_model(model: Any, about: dict[str, Any], folder: Path, compact: bool) 
     checkpoint.save(folder, meta, groups)
 
 
+@in_single_precision
 def read_model(cls: type[Model], folder: str | PathLike[str]) -> Model:
     """What :meth:`LatentModel.load` does for the class of a model."""
     kind: Any = cls

@@ -8,7 +8,6 @@ from os import PathLike
 from typing import Any, Literal, overload
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -17,18 +16,20 @@ from grammar_rae.codecs import Codec, codec_from_dict
 from grammar_rae.datasets import DescribedRows, TokenDataset, pad_tokens
 from grammar_rae.decoding import Constraint, ConstraintSpec, parse_spec
 from grammar_rae.errors import InputError
-from grammar_rae.model.analogues import Measure, find_analogues
+from grammar_rae.model.analogues import AnaloguesMixin
 from grammar_rae.model.drawing import Drawing, check_count, latent_codes
 from grammar_rae.model.fitted import Codes, FittedTexts
 from grammar_rae.model.latent import LatentModel
 from grammar_rae.model.results import DecodedTexts, EncodedTexts, Reconstruction, check_errors, spell_texts
 from grammar_rae.model.samples import SampleResult, collect
 from grammar_rae.model.sources import as_texts, encode_source, validation_set
+from grammar_rae.precision import in_single_precision
 from grammar_rae.recipes import Recipe, TextRecipe, build_constraint, build_text, training_settings
+from grammar_rae.seeds import resolve_seed
 from grammar_rae.training import one_training
 
 
-class TextModel(LatentModel[list[str]]):
+class TextModel(AnaloguesMixin, LatentModel[list[str]]):
     """A model of molecules, or of any texts with a grammar; a scikit-learn transformer between texts and codes z.
 
     Parameters
@@ -59,7 +60,7 @@ class TextModel(LatentModel[list[str]]):
         recipe: str | Recipe = "molecules",
         epochs: int | None = None,
         time_limit: float | None = None,
-        seed: int = 0,
+        seed: int | None = 0,
         overrides: Mapping[str, Any] | None = None,
         errors: str = "raise",
     ) -> None:
@@ -76,6 +77,7 @@ class TextModel(LatentModel[list[str]]):
     # -- training -----------------------------------------------------------------------------------------------
 
     @one_training
+    @in_single_precision
     def fit(
         self,
         X: Any,
@@ -116,8 +118,8 @@ class TextModel(LatentModel[list[str]]):
         DataError, InputError, TrainingError, CheckpointError
             For data, settings or a state that cannot be used.
         """
-        recipe = self._resolve_recipe()
         home = self._check_home(folder, resume)
+        recipe = self._resolve_recipe(home if resume else None)
         data, codec = encode_source(X, recipe, column, home, resume, progress, jobs)
         if len(data) < 4:
             raise InputError("there are too few rows to train on", received=len(data), expected="4 or more")
@@ -323,6 +325,7 @@ class TextModel(LatentModel[list[str]]):
         """
         return spell_texts(self._decode(z, Drawing(temperature, top_p, beam), seed, constraint, smoothing), self.codec)
 
+    @in_single_precision
     def _decode(
         self,
         z: NDArray[Any] | Tensor,
@@ -381,85 +384,9 @@ class TextModel(LatentModel[list[str]]):
             exact[row] = valid and text == self.codec.canonical(texts[row])
         return Reconstruction(found, exact, encoded.rejected)
 
-    # -- analogues ----------------------------------------------------------------------------------------------
-
-    def analogues(
-        self,
-        leads: str | Sequence[str],
-        n: int = 100,
-        similarity: float = 0.6,
-        *,
-        smoothing: float | None = None,
-        keep: str | None = None,
-        measure: Measure | None = None,
-        scores: Sequence[str] = (),
-        changes: bool = True,
-        max_attempts: int | None = None,
-        **options: Any,
-    ) -> pd.DataFrame:
-        """Molecules like a lead, as like as asked: decodings of its code with noise.
-
-        A short calibration, which the model remembers, finds the levels of noise that give the similarity.
-
-        Parameters
-        ----------
-        leads
-            One molecule or several.
-        n
-            How many different analogues of each.
-        similarity
-            How like the lead they shall be, at least 0 and below 1.
-        smoothing
-            The level of the noise, chosen by hand instead of ``similarity``.
-        keep
-            A SMARTS that every analogue must have.
-        measure
-            ``measure(lead, texts)`` gives N similarities; None for the Tanimoto similarity of Morgan fingerprints.
-        scores
-            Names of scores to add as columns.
-        changes
-            Whether to add what each analogue has in the place of what its lead has.
-        max_attempts
-            The most texts to decode for each lead; None allows 20 for each analogue.
-        options
-            As for :meth:`decode`: ``temperature`` (1 here, unless given), ``top_p``, ``seed``, ``constraint``.
-
-        Returns
-        -------
-        DataFrame
-            ``lead``, ``smiles``, ``similarity``, ``change`` and a column for each score; of each lead the most similar
-            first. ``attrs["report"]`` tells by lead which level of noise gave most, the mean similarity reached, the
-            texts decoded after the calibration, the shares of them that were valid and repeated, and the share of the
-            analogues that are within 0.1 of the similarity asked.
-
-        Warns
-        -----
-        UserWarning
-            Where fewer than n were found, or none so like as asked.
-
-        Raises
-        ------
-        InputError
-            For arguments that cannot be used, or a model whose decoder accepts no noise.
-        TextError
-            For a lead that the codec rejects.
-        """
-        return find_analogues(
-            self,
-            leads,
-            n,
-            similarity,
-            smoothing=smoothing,
-            keep=keep,
-            measure=measure,
-            scores=scores,
-            changes=changes,
-            max_attempts=max_attempts,
-            **options,
-        )
-
     # -- sampling -----------------------------------------------------------------------------------------------
 
+    @in_single_precision
     def sample(
         self,
         n: int,
@@ -482,7 +409,7 @@ class TextModel(LatentModel[list[str]]):
             Reject texts that are not valid and draw others, up to ``max_attempts`` in all. The result says how many
             attempts it took.
         seed
-            The same seed gives the same texts; None draws afresh.
+            The same seed gives the same texts; None draws one, which the result has.
         temperature, top_p, constraint, smoothing
             As for :meth:`decode`; None for the recipe's.
         max_attempts
@@ -502,6 +429,8 @@ class TextModel(LatentModel[list[str]]):
             For a constraint that no text within the model's length limit is sure to obey.
         """
         check_count("n", n, "texts")
+        if not isinstance(valid_only, bool | np.bool_):
+            raise InputError("valid_only cannot be used", received=repr(valid_only), expected="True or False")
         check_count("max_attempts", 1 if max_attempts is None else max_attempts, "texts")
         n = int(n)  # a NumPy integer may be too small for what is computed from it
         recipe = self.recipe_
@@ -510,6 +439,7 @@ class TextModel(LatentModel[list[str]]):
         smoothing = recipe.smoothing if smoothing is None else smoothing
         drawing = Drawing(temperature, top_p)
         rules, bound = self._bind(constraint)
+        seed = resolve_seed(seed)
         generator = self._generator(seed)
         most = (100 * n if valid_only else n) if max_attempts is None else max_attempts
 

@@ -186,8 +186,8 @@ class Journal:
         if not isinstance(found, dict) or found.get("format") != FORMAT:
             raise DataError("the folder holds no optimisation of this version", where=str(self.folder))
         mine = json.loads(json.dumps(self.settings))
-        # The budget may change, data that were read need not be passed again, and then nothing is drawn.
-        free = {"n_iterations", *(name for name in ("data",) if mine[name] is None)}
+        # The budget may change, data that were read and a seed need not be passed again, and then nothing is drawn.
+        free = {"n_iterations", *(name for name in ("data", "seed") if mine[name] is None)}
         free |= {"n_initial"} if None in (mine["n_initial"], found.get("n_initial")) else set()
         different = [name for name in mine if name not in free and mine[name] != found.get(name)]
         if different:

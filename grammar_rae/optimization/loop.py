@@ -23,6 +23,7 @@ from grammar_rae.optimization.tilted import DensityStrategy
 from grammar_rae.optimization.turbo import TurboStrategy
 from grammar_rae.scores import Score, get_score
 from grammar_rae.scores.evaluation import check_jobs
+from grammar_rae.seeds import resolve_seed
 
 STRATEGIES: dict[str, type[Strategy]] = {
     "paper": PaperStrategy,
@@ -49,7 +50,7 @@ def optimize(
     decodings: int = 1,
     n_initial: int = 1000,
     distinct: bool | None = None,
-    seed: int = 0,
+    seed: int | None = 0,
     folder: str | PathLike[str] | None = None,
     resume: bool = False,
     progress: bool = False,
@@ -96,7 +97,8 @@ def optimize(
         Whether only valid texts that were not seen before are evaluated; None as the strategy has it: all but
         ``paper`` do so.
     seed
-        Seed of everything random.
+        Seed of everything random, from 0 to 2**64 - 1; None draws one, or takes that of the run to resume. It is among
+        the result's ``settings``.
     folder
         Where to keep all that is found, as it is found; without one it is in memory only.
     resume
@@ -148,7 +150,7 @@ def optimize(
         "decodings": check_number("decodings", decodings, 1),
         "constraint": None if constraint is None else str(constraint),
         "distinct": chosen.distinct if distinct is None else bool(distinct),
-        "seed": check_number("seed", seed, 0),
+        "seed": None if seed is None and resume else resolve_seed(seed),
         "data": None if texts is None else _digest(texts),
         "n_initial": check_number("n_initial", n_initial, 2) if texts is None else None,
     }

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from grammar_rae.errors import InputError
 from grammar_rae.optimization.base import Array, Observations, Question, Strategy
+from grammar_rae.seeds import wrap_seed
 
 ROUNDS = 4
 """Pools that are decoded, at most, to have more new texts than a batch has points."""
@@ -78,7 +79,7 @@ class Decoder:
                 part,
                 temperature=0.0 if each == 1 else 1.0,
                 constraint=self.constraint,
-                seed=seed + start if each > 1 else None,
+                seed=wrap_seed(seed + start) if each > 1 else None,
             )
             if not len(batch.texts) == len(batch.valid) == len(part):
                 raise InputError(

@@ -16,6 +16,7 @@ from grammar_rae.optimization.base import Array, Observations, Question, Strateg
 from grammar_rae.optimization.journal import HISTORY, INITIAL, Evaluation, Initial, Journal
 from grammar_rae.optimization.proposals import Decoder, Proposals, propose
 from grammar_rae.optimization.surrogate import held_out_quality
+from grammar_rae.precision import in_single_precision
 from grammar_rae.scores import Score
 
 LEAST_HELD_OUT = 20
@@ -148,6 +149,7 @@ class Run:
                     self.journal.propose(iteration, self._proposals(iteration, size))
                 self._evaluate(iteration, bar)
 
+    @in_single_precision
     def _proposals(self, iteration: int, size: int) -> Proposals:
         settings = self.journal.settings
         rng = np.random.default_rng([settings["seed"], iteration])
@@ -224,6 +226,7 @@ class Run:
 
         return log_density
 
+    @in_single_precision
     def quality(self) -> dict[str, dict[str, float]]:
         """How well the strategy's surrogate predicts a held-out tenth of the data that it is fitted on, by score."""
         seen = self.observations(0)

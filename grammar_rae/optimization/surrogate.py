@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from grammar_rae.errors import InputError
+from grammar_rae.seeds import check_seed
 
 _CHUNK = 8192
 _JITTER = 1e-8
@@ -94,7 +95,7 @@ class SparseGP:
             For fewer than two rows, shapes that do not fit, or numbers that are not finite.
         """
         x, y = _check_data(codes, values)
-        order = torch.from_numpy(np.random.default_rng(seed).permutation(len(x)))
+        order = torch.from_numpy(np.random.default_rng(check_seed(seed)).permutation(len(x)))
         few = order[:n_fit]
         offset = float(y[few].mean())
         # Rounding gives equal values a tiny standard deviation.
@@ -211,7 +212,7 @@ def held_out_quality(codes: NDArray[Any], values: NDArray[Any], seed: int = 0, *
     ``rmse``, in units of the values; ``log_likelihood``, the mean log-density of a held-out value, in nats; ``n``, the
     number of held-out rows.
     """
-    order = np.random.default_rng([seed, len(values)]).permutation(len(values))
+    order = np.random.default_rng([check_seed(seed), len(values)]).permutation(len(values))
     test, train = np.split(order, [max(1, len(values) // 10)])
     model = SparseGP.fit(codes[train], values[train], seed=seed, **options)
     parts = [model.predict(part) for part in torch.split(torch.from_numpy(codes[test].astype(np.float64)), _CHUNK)]

@@ -16,7 +16,9 @@ from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.heads import HEADS, Head
 from grammar_rae.likelihoods import Likelihood
 from grammar_rae.objectives import OBJECTIVES
+from grammar_rae.precision import in_single_precision
 from grammar_rae.regularizers import REGULARIZERS
+from grammar_rae.seeds import check_seed
 from grammar_rae.training import TrainingSettings
 
 Options = Mapping[str, Any]
@@ -160,6 +162,7 @@ class Parts(NamedTuple):
     density: Density
 
 
+@in_single_precision
 def assemble(
     recipe: Recipe,
     encoder: Callable[[int], nn.Module],
@@ -184,7 +187,7 @@ def assemble(
         For options that a part does not take.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(recipe.training.get("seed", 0))
+        torch.default_generator.manual_seed(check_seed(recipe.training.get("seed", 0)))
         objective = construct(OBJECTIVES[recipe.objective], recipe.objective_options)
         regularizer = construct(REGULARIZERS[recipe.regularizer], recipe.regularizer_options)
         condition = construct(CONDITIONS[recipe.condition], recipe.condition_options)
@@ -215,6 +218,7 @@ def build_head(recipe: Recipe, n_properties: int) -> Head:
     return head
 
 
+@in_single_precision
 def build_density(recipe: Recipe) -> Density:
     """The recipe's density, not fitted.
 
@@ -246,4 +250,19 @@ def construct(make: Callable[..., Any], options: Options, *arguments: Any, **key
     except TypeError as error:
         name = getattr(make, "__qualname__", str(make))
         raise InputError(f"{name} takes no such option ({error})", received=dict(options)) from error
+    if make.__module__.startswith("grammar_rae.nets"):
+        _check_sizes(make, options)
     return make(*arguments, **keywords, **options)
+
+
+def _check_sizes(net: Callable[..., Any], options: Options) -> None:
+    """Raise an InputError for an option of a net that should be a size, or several, and is none."""
+    for name, parameter in inspect.signature(net).parameters.items():
+        usual, value = parameter.default, options.get(name)
+        several = isinstance(usual, tuple)
+        if name not in options or type(usual[0] if several and usual else usual) is not int:
+            continue
+        sizes = value if several and isinstance(value, list | tuple) else [value]
+        least = 0 if usual == 0 else 1
+        if not all(type(size) is int and least <= size < 2**31 for size in sizes):
+            raise InputError(f"{name} cannot be used", received=repr(value), expected=f"whole numbers, {least} or more")

@@ -97,7 +97,7 @@ def _attempt(call: Callable[[str], _T], text: object) -> tuple[_T | None, str | 
         return None, _shorten(error.message)
     except _NoNumberError as error:
         return None, str(error)
-    except Exception as error:  # a user's function may raise anything
+    except (Exception, SystemExit) as error:  # a user's function may raise anything, and may end its process
         return None, _shorten(f"{type(error).__name__}: {error}").removesuffix(":")
 
 

@@ -9,6 +9,7 @@ from grammar_rae.training.callbacks import Callback, History, ProgressBar, Train
 from grammar_rae.training.locking import one_training, training_lock
 from grammar_rae.training.loop import fit
 from grammar_rae.training.machine import has_bfloat16, is_main_process, release_memory
+from grammar_rae.training.resume import resumed_seed
 from grammar_rae.training.schedules import SCHEDULES
 from grammar_rae.training.settings import OPTIMIZERS, PRECISIONS, TrainingSettings
 
@@ -28,5 +29,6 @@ __all__ = [
     "one_training",
     "plan_batches",
     "release_memory",
+    "resumed_seed",
     "training_lock",
 ]

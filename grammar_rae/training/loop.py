@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from grammar_rae import checkpoint
 from grammar_rae.errors import InputError, TrainingError
+from grammar_rae.precision import in_single_precision
 from grammar_rae.training import resume
 from grammar_rae.training.averaging import WeightAverage, copy_weights
 from grammar_rae.training.batches import DataSet, plan_batches
@@ -35,6 +36,7 @@ RELEASE_EVERY = 15.0
 """Seconds after which unused memory goes back to the system."""
 
 
+@in_single_precision
 def fit(
     autoencoder: nn.Module,
     train_set: DataSet,

@@ -60,7 +60,7 @@ def make_fabric(settings: TrainingSettings) -> Fabric:
     plugin: Precision = _Autocast("bf16-mixed", kind) if bf16 else Precision()
     try:
         return Fabric(accelerator=accelerator, devices=settings.devices, strategy=settings.strategy, plugins=[plugin])
-    except (ValueError, RuntimeError, MisconfigurationException) as error:
+    except (ValueError, TypeError, RuntimeError, ImportError, MisconfigurationException) as error:
         raise InputError(
             f"Lightning Fabric refuses these settings ({error})",
             received=f"{settings.accelerator!r}, {settings.devices} devices, strategy {settings.strategy!r}",

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from grammar_rae import checkpoint
 from grammar_rae.errors import CheckpointError, TrainingError
+from grammar_rae.seeds import check_seed
 from grammar_rae.training.batches import DataSet
 from grammar_rae.training.settings import FREE, TrainingSettings
 
@@ -51,6 +52,15 @@ def read(
             if group == "weights" or tensors[group]:  # there is no best before the first validation
                 _compare(_shapes(autoencoder.state_dict()), _shapes(tensors[group]), folder)
     return meta, tensors
+
+
+def resumed_seed(home: Path) -> int | None:
+    """The seed of the training whose state is in a folder; None where there is none."""
+    folder = home / "state"
+    if not checkpoint.exists(folder):
+        return None
+    with require_format(folder):
+        return check_seed(checkpoint.read_meta(folder)["identity"]["seed"])
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from grammar_rae.errors import InputError, UnknownNameError
+from grammar_rae.seeds import check_seed
 from grammar_rae.training.schedules import schedule
 
 OPTIMIZERS: dict[str, type[torch.optim.Adam]] = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
@@ -54,7 +55,7 @@ class TrainingSettings:
     accelerator, devices, strategy
         As Lightning Fabric takes them; more than one device means DDP.
     seed
-        The seed of the order of the rows and of the noise in the steps (0 or more).
+        The seed of the order of the rows and of the noise in the steps, from 0 to 2**64 - 1.
     validate_every, checkpoint_every, log_every
         Seconds; ``validate_every=None`` validates once an epoch.
     """
@@ -86,8 +87,8 @@ class TrainingSettings:
             raise InputError("a training needs a stopping criterion", expected="epochs, time_limit or both")
         for name in ("epochs", "batch_size", "devices", "plateau_patience"):
             self._check(name, whole=True, lowest=1)
-        for name in ("warmup_steps", "seed"):
-            self._check(name, whole=True, lowest=0)
+        self._check("warmup_steps", whole=True, lowest=0)
+        object.__setattr__(self, "seed", check_seed(self.seed))
         for name in ("minimum_rate", "weight_decay", "checkpoint_every", "log_every", "validate_every"):
             self._check(name, lowest=0)
         for name in ("time_limit", "learning_rate", "gradient_clip", "plateau_factor"):

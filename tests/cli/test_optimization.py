@@ -103,3 +103,8 @@ def test_what_is_refused(model: Path, tmp_path: Path, words: list[str], told: st
 def test_code_that_cannot_be_used(model: Path, tmp_path: Path, code: str, told: str) -> None:
     (tmp_path / "mine.py").write_text(code)
     assert told in refused("-m", model, "-o", tmp_path / "run", "--score", f"{tmp_path / 'mine.py'}:f")
+
+
+def test_a_score_file_that_ends_its_process_is_refused(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "ends.py").write_text("import sys\nsys.exit(0)\n")
+    assert "SystemExit" in refused("-m", model, "--score", f"{tmp_path / 'ends.py'}:any", "-o", tmp_path / "run")

@@ -297,3 +297,13 @@ class TestSample:
     def test_the_errors_of_reading_come_through(self, tmp_path):
         with pytest.raises(DataError, match="no such file"):
             sample_texts(tmp_path / "a.smi", 1, seed=0)
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_cell_that_is_too_long_rejects_its_row_only(tmp_path, quote):
+    path = tmp_path / "long.csv"
+    path.write_text(f"smiles,name\nCCO,a\nCC,{quote}{'x' * 200_000}{quote}\nCCN,c\n")
+    rows = list(read_rows(path))
+    assert [row.text for row in rows if row.problem is None] == ["CCO", "CCN"]
+    [rejected] = [row for row in rows if row.problem is not None]
+    assert rejected.line == 3 and "longer than 131,072" in rejected.problem and len(rejected.text) <= 200

@@ -362,10 +362,9 @@ def test_a_row_of_the_table_is_evaluated_like_its_column():
     assert evaluate("logp", []).values.shape == (0,)
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
-def test_what_ends_a_program_is_not_caught(stop):
-    with pytest.raises(stop):
-        evaluate(raising(stop()), ["C"])
+def test_an_interruption_is_not_caught():
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(raising(KeyboardInterrupt()), ["C"])
 
 
 def test_arguments_of_evaluation_are_checked():
@@ -407,3 +406,15 @@ def test_processes_change_nothing_and_take_lambdas():
 )
 def test_the_largest_ring_is_the_largest_of_the_smallest(text, size):
     assert SCORES["largest_ring"].function(text) == size
+
+
+def _leaves(text: str) -> float:
+    if len(text) > 1:
+        raise SystemExit(3)
+    return 1.0
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_score_that_ends_its_process_has_failed(jobs: int) -> None:
+    found = evaluate(_leaves, ["C", "CC"], jobs=jobs)
+    assert found.values[0] == 1 and found.failures == [(1, "SystemExit: 3")]
