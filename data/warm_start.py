@@ -63,6 +63,5 @@ class Warm(TextModel):
             warm(self, draft.codec)
         else:
             _, groups = load(self.start / "state", require=("average",))
-            scales = draft.autoencoder.condition.state_dict(prefix="condition.")  # of these data
-            draft.autoencoder.load_state_dict(groups["average"] | scales)
+            draft.autoencoder.load_state_dict(groups["average"])  # with the scales that they were trained with
         super()._learn(draft, sets, *others)

@@ -79,9 +79,11 @@ class Autoencoder(nn.Module):
                 nothing = self.regularizer.nothing(1, z.shape[1], z.device).to(seen.dtype)
                 blank = blank.repeat_interleave(len(z) // len(blank))
                 seen = torch.where(blank[:, None], nothing, seen)
-            if rows is not None and self.condition.size:
+            if rows is None:  # then there is nothing to tell
+                seen = self._join(seen, None)
+            elif self.condition.size:
                 told = self.condition.mask(rows, generator) if self.training else self.condition.tell_order(rows)
-                seen = torch.cat([seen, told.to(seen.dtype)], dim=1)
+                seen = self._join(seen, told.repeat_interleave(len(z) // len(told), dim=0))
             x = x.repeat_interleave(z.shape[0] // x.shape[0], dim=0) if z.shape[0] != x.shape[0] else x
             out = self.decoder(seen, x)
             reconstruction, exact = self.likelihood(out, x)

@@ -82,15 +82,16 @@ class Properties(Condition):
     r"""Properties of the row, each with a mask, and whether its order of atoms is the canonical one.
 
     The decoder sees :math:`(m \odot x, m, r)` with standardised values x (K,), a mask m of those that are told, and a
-    mark r: 2 K + 1 numbers. In training nothing is told of a share of the rows; of each other row a share of its
-    known properties, :math:`u^2` with u uniform, so that one alone is as common as most of them.
+    mark r: 2 K + 1 numbers. In training nothing is told of a share of the rows; of another share one of the known
+    properties alone, as somebody would ask for it; and of all others each known one with probability u, uniform and
+    drawn anew for each row.
 
     Parameters
     ----------
     names
         Of the K properties, which the data set must know.
-    none
-        The share of rows of which no property is told.
+    none, alone
+        The share of rows of which no property is told, and the share of the others of which one alone is.
     """
 
     needs_facts = True
@@ -99,14 +100,15 @@ class Properties(Condition):
     lowest: Tensor
     highest: Tensor
 
-    def __init__(self, names: Sequence[str] = PROPERTY_NAMES, none: float = 0.3) -> None:
+    def __init__(self, names: Sequence[str] = PROPERTY_NAMES, none: float = 0.3, alone: float = 0.5) -> None:
         super().__init__()
         self.names = tuple(names)
         if not self.names or len(set(self.names)) < len(self.names) or not all(type(one) is str for one in self.names):
             raise InputError("properties need names, each once", received=repr(names))
-        if isinstance(none, bool) or not isinstance(none, int | float) or not 0 <= none <= 1:
-            raise InputError("the share of rows without properties cannot be used", received=repr(none))
-        self.none = none
+        for name, share in (("none", none), ("alone", alone)):
+            if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+                raise InputError(f"{name} is a share of rows", received=repr(share), expected="0 to 1")
+        self.none, self.alone = none, alone
         self.size = 2 * len(self.names) + 1
         for scale in SCALES:  # buffers, so that they travel with the weights
             self.register_buffer(scale, torch.zeros(len(self.names)))
@@ -136,10 +138,14 @@ class Properties(Condition):
     def mask(self, rows: Described, generator: torch.Generator | None = None) -> Tensor:
         """What the decoder is told of each row in training: (B, 2 K + 1)."""
         values = self.standardise(rows)
-        device = values.device
-        share = torch.rand(len(values), 1, generator=generator, device=device).square()
-        none = torch.rand(len(values), 1, generator=generator, device=device) < self.none
-        chosen = torch.rand(values.shape, generator=generator, device=device) < share.masked_fill(none, 0)
+
+        def uniform(columns: int) -> Tensor:
+            return torch.rand(len(values), columns, generator=generator, device=values.device)
+
+        chosen = uniform(len(self.names)) < uniform(1)
+        one = uniform(len(self.names)).masked_fill(values.isnan(), -1).argmax(dim=1, keepdim=True)
+        single = torch.zeros_like(chosen).scatter(1, one, True)
+        chosen = torch.where(uniform(1) < self.alone, single, chosen) & (uniform(1) >= self.none)
         return self._join(values, chosen, rows.reordered)
 
     def tell_order(self, rows: Described) -> Tensor:

@@ -129,15 +129,18 @@ class Facts:
 
 
 def scales_of(values: npt.NDArray[np.floating], names: Sequence[str]) -> dict[str, list[float]]:
-    """Mean, deviation and range of each property's known values. Raises InputError for one that has no two values."""
+    """Mean, deviation (1 where all are the same) and range of each property's known values.
+
+    Raises InputError for a property that is known of no row.
+    """
     scales: dict[str, list[float]] = {name: [] for name in SCALES}
     for column, name in enumerate(names):
         known = np.asarray(values[:, column], np.float64)
         known = known[np.isfinite(known)]
-        if not len(known) or known.std() == 0:
-            raise InputError(f"the property {name} has no two values to tell apart", received=f"{len(known)} rows")
+        if not len(known):
+            raise InputError(f"the property {name} is known of no row")
         lowest, highest = np.quantile(known, EXTREMES)
-        for scale, value in zip(SCALES, (known.mean(), known.std(), lowest, highest), strict=True):
+        for scale, value in zip(SCALES, (known.mean(), known.std() or 1.0, lowest, highest), strict=True):
             scales[scale].append(float(value))
     return scales
 

@@ -105,10 +105,10 @@ def test_scales_are_those_of_what_is_known() -> None:
     assert scales["mean"] == [2.0] and scales["deviation"] == [1.0]
 
 
-@pytest.mark.parametrize("values", [np.full((3, 1), np.nan), np.ones((3, 1))])
-def test_a_property_without_two_values(values: np.ndarray) -> None:
-    with pytest.raises(InputError, match="no two values"):
-        Facts.gather(["a"], values)
+def test_a_property_that_is_always_the_same_or_not_known() -> None:
+    assert Facts.gather(["a"], np.full((3, 1), 5.0)).scales["deviation"] == [1.0]
+    with pytest.raises(InputError, match="known of no row"):
+        Facts.gather(["a"], np.full((3, 1), np.nan))
 
 
 def test_facts_that_do_not_fit(data: TokenDataset) -> None:
@@ -162,9 +162,12 @@ def test_what_is_told_in_training_is_a_part_of_what_is_known() -> None:
     assert torch.equal(values[masks == 1], known[masks == 1])
     assert torch.equal(marks.squeeze(1).bool(), rows.reordered)
     full = there.all(1)
-    # Nothing, one and both of two: .4 + .6 * E(1 - p)^2 and so on, with p = u^2.
+    # Nothing, one and both of two: E(1 - u)^2 = 1/3 and so on, where not one alone is told.
     shares = [(masks[full].sum(1) == n).float().mean().item() for n in range(3)]
-    assert shares == pytest.approx([0.4 + 0.6 * (1 - 2 / 3 + 1 / 5), 0.6 * 2 * (1 / 3 - 1 / 5), 0.6 / 5], abs=0.03)
+    some, several = 0.6, 0.6 * (1 - row.alone)
+    assert shares == pytest.approx([0.4 + several / 3, some - several * 2 / 3, several / 3], abs=0.03)
+    half = there.sum(1) == 1
+    assert abs((masks[half].sum(1) == 1).float().mean().item() - (some - several / 2)) < 0.05
 
 
 def test_validation_tells_the_order_of_atoms_alone() -> None:

@@ -19,6 +19,7 @@ from grammar_rae.datasets import IMAGE_SETS
 from grammar_rae.decoding import CONSTRAINTS, Constraint, ConstraintSpec, Free, decode, parse_spec
 from grammar_rae.density import DENSITIES
 from grammar_rae.errors import InputError
+from grammar_rae.facts import Described, Facts
 from grammar_rae.likelihoods import IMAGE_LIKELIHOODS, LIKELIHOODS
 from grammar_rae.model import MODELS
 from grammar_rae.nets.image import IMAGE_DECODERS, IMAGE_ENCODERS
@@ -125,10 +126,20 @@ def prepared(recipe: TextRecipe) -> tuple[Codec, torch.Tensor]:
     return codec, torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1)
 
 
+def with_facts(codes: torch.Tensor, autoencoder: Autoencoder) -> Described:
+    """A batch with facts made up."""
+    names, rng = autoencoder.condition.names, np.random.default_rng(0)
+    bits = rng.integers(0, 256, (len(codes), 64), dtype=np.uint8)
+    facts = Facts.gather(names, rng.normal(size=(len(codes), len(names))), bits)
+    autoencoder.condition.adopt(facts)
+    return facts.batch(codes, np.arange(len(codes)))
+
+
 def one_step(autoencoder: Autoencoder, codes: torch.Tensor) -> float:
     """Train one step and return the loss before it."""
     optimizer = torch.optim.SGD(autoencoder.parameters(), lr=1e-3)
-    losses = autoencoder.train()(codes, torch.Generator().manual_seed(0))
+    batch = with_facts(codes, autoencoder) if autoencoder.condition.needs_facts else codes
+    losses = autoencoder.train()(batch, torch.Generator().manual_seed(0))
     assert all(bool(part.isfinite()) and part.dtype == torch.float32 for part in losses)
     losses.total.backward()
     for part in (autoencoder.encoder, autoencoder.decoder):

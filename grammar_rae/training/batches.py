@@ -4,9 +4,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
-
-from grammar_rae.facts import Described
 
 
 class DataSet(Protocol):
@@ -14,8 +11,8 @@ class DataSet(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batch(self, indices: NDArray[np.int64], /) -> Tensor | Described:
-        """The rows of some indices."""
+    def batch(self, indices: NDArray[np.int64], /) -> Any:
+        """The rows of some indices: what the autoencoder takes, anything that ``to(device)`` moves."""
         ...
 
 
