@@ -96,7 +96,7 @@ def test_what_is_known_decides_how_a_set_trains(data: TokenDataset, tmp_path: Pa
     encode(TEXTS, learn_codec(tiny(), TEXTS), tmp_path / "bare")
     bare = TokenDataset.open(tmp_path / "bare")
     assert bare.facts is None and bare.fingerprint != data.fingerprint
-    with pytest.raises(DataError, match="nothing but their codes"):
+    with pytest.raises(DataError, match="nothing but their tokens"):
         bare.described()
 
 
@@ -311,7 +311,7 @@ def test_a_model_that_is_told_trains_saves_and_loads(data: TokenDataset, tmp_pat
 
 
 def test_a_model_that_is_told_needs_facts(data: TokenDataset) -> None:
-    with pytest.raises(DataError, match="nothing but their codes"):
+    with pytest.raises(DataError, match="nothing but their tokens"):
         TextModel(tiny(epochs=1)).fit(TEXTS)
     with pytest.raises(InputError, match="needs properties"):
         TextModel(tiny(epochs=1, condition="none", condition_options={})).fit(data)

@@ -240,7 +240,7 @@ def test_every_text_of_the_set_comes_back_from_the_codec():
     batch = codec.encode_batch(texts)
     assert not batch.rejected
     for i in random.Random(0).sample(range(len(texts)), 500):
-        assert codec.decode(batch.codes[batch.offsets[i] : batch.offsets[i + 1]]) == texts[i]
+        assert codec.decode(batch.tokens[batch.offsets[i] : batch.offsets[i + 1]]) == texts[i]
         assert codec.canonical(texts[i]) == texts[i]
 
 

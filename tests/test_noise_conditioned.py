@@ -167,13 +167,13 @@ def test_a_seed_gives_codes_and_the_noise_on_them_other_numbers(
     z = model.density_.sample(500, torch.Generator().manual_seed(7))
     drawn = torch.randn(z.shape, generator=torch.Generator().manual_seed(7))
     seen: list[torch.Generator | None] = []
-    given = model.autoencoder_.given
+    given = model.autoencoder_.smooth
 
     def spied(z: torch.Tensor, smoothing: float, source: torch.Generator | None) -> torch.Tensor:
         seen.append(None if source is None else source.clone_state())
         return given(z, smoothing, source)
 
-    monkeypatch.setattr(model.autoencoder_, "given", spied)
+    monkeypatch.setattr(model.autoencoder_, "smooth", spied)
     model.decode(z, smoothing=2.0, seed=7)
     noise = torch.randn(z.shape, generator=seen[0])
     assert abs(torch.corrcoef(torch.stack([noise.flatten(), drawn.flatten()]))[0, 1]) < 0.05

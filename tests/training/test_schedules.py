@@ -27,7 +27,7 @@ def test_schedules() -> None:
     plateau = schedule("plateau", 0.5, 2)
     factors = []
     for loss in (3.0, 2.0, 2.0, 2.5, 1.0, 1.5, 1.5, 1.5, 1.5):
-        plateau.validated(loss)
+        plateau.observe(loss)
         factors.append(plateau.factor(0.0))
     assert factors == [1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.25, 0.25, 0.125]
 
@@ -37,9 +37,9 @@ def test_a_schedule_goes_on_from_its_state(name: str) -> None:
     one, other = schedule(name, 0.5, 2), schedule(name, 0.5, 2)
     other.load_state_dict(json.loads(json.dumps(one.state_dict())))
     for loss in (3.0, 3.0, 2.0, 2.5, 2.5, 2.5):
-        one.validated(loss)
+        one.observe(loss)
         other.load_state_dict(json.loads(json.dumps(other.state_dict())))
-        other.validated(loss)
+        other.observe(loss)
         assert one.factor(0.3) == other.factor(0.3)
 
 
