@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from grammar_rae import checkpoint
 from grammar_rae.training import Callback, TrainingState
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,6 +54,7 @@ def edit(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
     def apply(folder: Path) -> None:
         index = json.loads((folder / "model.json").read_text())
         change(index)
+        index["sha256"] = checkpoint.index_digest(index)  # sealed again: it is the content that is to be refused
         (folder / "model.json").write_text(json.dumps(index))
 
     return apply

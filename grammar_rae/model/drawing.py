@@ -80,9 +80,9 @@ def latent_codes(z: Any, size: int) -> Tensor:
     InputError
         Unless they are finite numbers, D to a row.
     """
-    if z.is_complex() if isinstance(z, Tensor) else np.iscomplexobj(z):
-        raise InputError("latent codes must be real numbers", received="complex ones", expected="(N, D)")
     try:
+        if z.is_complex() if isinstance(z, Tensor) else np.iscomplexobj(z):
+            raise InputError("latent codes must be real numbers", received="complex ones", expected="(N, D)")
         values = z.detach().float().cpu().numpy() if isinstance(z, Tensor) else z
         codes = torch.from_numpy(np.array(values, dtype=np.float32, ndmin=2))
     except (TypeError, ValueError) as error:

@@ -50,8 +50,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         edit(lambda index: index["meta"].update(recipe=RECIPES["tiny"].to_dict())),
         "cannot be read",
     ),
-    "no history": (edit(lambda index: index["meta"].update(history=[])), "cannot be read"),
-    "a score of words": (edit(lambda index: index["meta"].update(density_score="good")), "cannot be read"),
+    "no history": (edit(lambda index: index["meta"].update(history=[])), "not one that this package writes"),
+    "a score of words": (
+        edit(lambda index: index["meta"].update(density_score="good")),
+        "not one that this package writes",
+    ),
 }
 
 
