@@ -523,7 +523,9 @@ def test_train_keeps_a_constraint(run: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     sampled = grammar_rae("sample", "-m", tmp_path / "run", "-n", "10", "--raw")
     assert 'raw validity 100.0% under "chemistry; max-heavy-atoms=20"' in sampled.stderr
-    assert "unknown constraint" in refused("train", run / "data", "-o", tmp_path / "no", *TINY, "--constraint", "chemisty")
+    assert "unknown constraint" in refused(
+        "train", run / "data", "-o", tmp_path / "no", *TINY, "--constraint", "chemisty"
+    )
 
 
 def test_errors_of_a_model(run: Path, tmp_path: Path) -> None:

@@ -146,7 +146,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "other sizes": (edit(lambda index: index["meta"]["recipe"].update(latent=9)), "cannot be read"),
     "unknown recipe setting": (edit(lambda index: index["meta"]["recipe"].update(colour=1)), "cannot be read"),
     "unknown row": (edit(lambda index: index["meta"]["recipe"].update(encoder="lstm")), "cannot be read"),
-    "unknown codec": (edit(lambda index: index["meta"]["codec"].update(kind="selfies")), "not one that this package writes"),
+    "unknown codec": (
+        edit(lambda index: index["meta"]["codec"].update(kind="selfies")),
+        "not one that this package writes",
+    ),
     "no codec": (edit(lambda index: index["meta"].pop("codec")), "cannot be read"),
     "no history": (edit(lambda index: index["meta"].update(history=[])), "not one that this package writes"),
     "no atoms": (edit(lambda index: index["meta"].update(atoms=["C"])), "not one that this package writes"),
