@@ -47,8 +47,8 @@ def figures_of_set(
     device: str,
 ) -> SetFigures:
     """What MOSES tells of a set by itself, beside its draws and references; ``found`` is None for too few molecules."""
-    unique = [moses.unique_at(valid, n) if len(valid) >= n else None for n in (1_000, 10_000)]
-    figures = SetFigures(draws, *unique, references=references)
+    thousand, ten_thousand = (moses.unique_at(valid, n) if len(valid) >= n else None for n in (1_000, 10_000))
+    figures = SetFigures(draws, thousand, ten_thousand, references=references)
     if found is None:
         return figures
     diversity, diversity2 = moses.internal_diversity(found, device)
