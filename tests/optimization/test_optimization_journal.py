@@ -80,7 +80,7 @@ def test_a_run_that_could_not_begin_leaves_the_folder_free(tmp_path: Path, wrong
 def test_a_file_is_no_folder_of_a_run(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("mine")
     for resume in (False, True):
-        with pytest.raises(DataError, match="no folder"):
+        with pytest.raises(DataError, match="not a folder"):
             run(folder=tmp_path / "run", resume=resume)
 
 
