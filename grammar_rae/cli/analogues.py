@@ -19,9 +19,7 @@ def analogues(
         str | None, typer.Option(help="A SMARTS that every analogue must have.", show_default=False)
     ] = None,
     output: arguments.Output = files.STDOUT,
-    scores: Annotated[
-        str, typer.Option(help="The scores to add as columns, for example qed,logp,sa; `grammar-rae list scores`.")
-    ] = "",
+    scores: arguments.Scores = "",
     seed: arguments.OptionalSeed = None,
     constraint: arguments.Constraint = None,
 ) -> None:

@@ -99,6 +99,9 @@ Temperature = Annotated[
         show_default=False,
     ),
 ]
+Scores = Annotated[
+    str, typer.Option(help="The scores to add as columns, for example qed,logp,sa; `grammar-rae list scores`.")
+]
 TopP = Annotated[
     float | None,
     typer.Option(

@@ -11,9 +11,7 @@ def sample(
     model: arguments.Model = arguments.IN_THE_BOX,
     n: Annotated[int, typer.Option("-n", help="The number of molecules.")] = 1000,
     output: arguments.Output = files.STDOUT,
-    scores: Annotated[
-        str, typer.Option(help="The scores to add as columns, for example qed,logp,sa; `grammar-rae list scores`.")
-    ] = "",
+    scores: arguments.Scores = "",
     html: arguments.Html = None,
     seed: arguments.OptionalSeed = None,
     temperature: arguments.Temperature = None,

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from grammar_rae.codecs import Codec
 from grammar_rae.errors import InputError
 from grammar_rae.model.drawing import check_count
+from grammar_rae.model.sources import as_texts
 from grammar_rae.scores import score
+from grammar_rae.seeds import resolve_seed, wrap_seed
 
 Measure = Callable[[str, Sequence[str]], NDArray[np.float64]]
 """A lead and N texts -> how like it each is, 0 to 1."""
@@ -123,7 +125,9 @@ class AnaloguesMixin:
         TextError
             For a lead that the codec rejects.
         """
-        leads = [leads] if isinstance(leads, str) else list(leads)
+        leads = as_texts(leads)
+        if not leads:
+            raise InputError("there are no leads", received="an empty list", expected="one molecule or more")
         check_count("n", n, "analogues")
         check_count("max_attempts", 1 if max_attempts is None else max_attempts, "texts")
         number = isinstance(similarity, int | float) and not isinstance(similarity, bool)
@@ -139,10 +143,10 @@ class AnaloguesMixin:
         codec: Codec = self.codec  # type: ignore[attr-defined]
         codes = self.encode(leads)  # type: ignore[attr-defined]
         most = 20 * n if max_attempts is None else max_attempts
-        seed = options.pop("seed", None)
+        seed = resolve_seed(options.pop("seed", None))
         frames, report = [], {}
         for index, (lead, z) in enumerate(zip(leads, codes, strict=True)):
-            chosen_seed = None if seed is None else seed + 1000 * index
+            chosen_seed = wrap_seed(seed + 1000 * index)
             search = _Search(self, codec.canonical(lead) or lead, z, measure or tanimoto, keep, options, chosen_seed)
             frame, report[lead] = search.run(int(n), float(similarity), smoothing, most)
             if changes:
@@ -165,7 +169,7 @@ class _Search:
     measure: Measure
     keep: str | None
     options: dict[str, Any]
-    seed: int | None
+    seed: int
 
     def run(
         self, n: int, similarity: float, smoothing: float | None, most: int
@@ -192,7 +196,7 @@ class _Search:
             counts = np.floor(room * chances / chances.sum()).astype(int)
             counts[int(chances.argmax())] += room - counts.sum()
             for index in np.flatnonzero(counts):
-                seed = None if self.seed is None else self.seed + turn
+                seed = wrap_seed(self.seed + turn)
                 turn += 1
                 texts = self._draw(int(counts[index]), dial.levels[index], seed)
                 new = self._keep(list(dict.fromkeys(one for one in texts if one not in found and one != self.lead)))
@@ -230,7 +234,7 @@ class _Search:
 
         return [text for text in texts if has_pattern(text, self.keep)]
 
-    def _draw(self, count: int, level: float, seed: int | None) -> list[str]:
+    def _draw(self, count: int, level: float, seed: int) -> list[str]:
         """The valid ones of so many texts at a level of noise, in their canonical spelling."""
         options = {"temperature": 1.0, "top_p": self.model.recipe_.top_p} | self.options
         z = np.repeat(self.z[None], count, axis=0)

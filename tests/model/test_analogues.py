@@ -93,6 +93,10 @@ def test_what_cannot_be_reached_is_said(model):
         ({"scores": ["beauty"]}, UnknownNameError, "beauty"),
         ({"max_attempts": 0}, InputError, "max_attempts"),
         ({"leads": "C1CC"}, TextError, "text 1 of 1"),
+        ({"leads": []}, InputError, "no leads"),
+        ({"leads": 3}, InputError, "list, array or Series"),
+        ({"seed": "x"}, InputError, "seed"),
+        ({"seed": -1}, InputError, "seed"),
     ],
 )
 def test_arguments_that_cannot_be_used(model, options, error, match):
