@@ -8,6 +8,7 @@ The functions of this module use the model that was trained or loaded last in th
 one of the main thread, else the bundled ``molecules``, unless they are passed another one.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -90,6 +91,7 @@ def train(
     source: Any,
     recipe: "str | Recipe" = "molecules",
     *,
+    start: Any = "auto",
     folder: "str | PathLike[str] | None" = None,
     column: str | None = None,
     epochs: int | None = None,
@@ -104,6 +106,10 @@ def train(
 
     Parameters
     ----------
+    start
+        The model of texts to begin with, as for :meth:`TextModel.fit`; None trains from nothing. ``"auto"`` begins with
+        the bundled model ``molecules`` if the recipe is ``molecules``, no nets are chosen and the source is not encoded
+        by another codec, and says so; else it trains from nothing.
     source, folder, resume, progress
         As for :meth:`TextModel.fit`, or for :meth:`ImageModel.fit` with a recipe of images.
     column, jobs
@@ -122,12 +128,20 @@ def train(
     from grammar_rae.model.current import remember_model
 
     model: Any = model_type(recipe)(recipe, epochs, time_limit, seed, overrides or None)
+    if isinstance(start, str) and start == "auto":
+        from grammar_rae.model.adapting import find_automatic_start
+
+        start = find_automatic_start(source, recipe, overrides, folder if resume else None)
+        if start is not None and progress:
+            print(f"beginning with the bundled model {start}; start=None trains from nothing", file=sys.stderr)
     if isinstance(model, ImageModel):
         if column is not None:
             raise InputError("images have no column", received=column, remedy="Leave column out.")
+        if start is not None:
+            raise InputError("images have no model to begin with", received=str(start), remedy="Leave start out.")
         model.fit(source, folder=folder, resume=resume, progress=progress)
     else:
-        model.fit(source, column=column, folder=folder, resume=resume, progress=progress, jobs=jobs)
+        model.fit(source, column=column, folder=folder, resume=resume, progress=progress, jobs=jobs, start=start)
     return remember_model(model)
 
 

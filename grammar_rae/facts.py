@@ -88,6 +88,13 @@ class Facts:
         values = np.asarray(properties, PROPERTY_TYPE)
         return cls(tuple(names), values, bits, marks, scales_of(values, names))
 
+    def spread(self, rows: npt.NDArray[np.int64], n: int) -> "Facts":
+        """The same facts as those of some rows of n; of the others nothing is known."""
+        properties = np.full((n, len(self.names)), np.nan, PROPERTY_TYPE)
+        bits, marks = np.zeros((n, self.bits.shape[1]), BYTE), np.zeros(n, BYTE)
+        properties[rows], bits[rows], marks[rows] = self.properties, self.bits, self.reordered
+        return Facts(self.names, properties, bits, marks, self.scales)
+
     @property
     def n_bits(self) -> int:
         """P."""

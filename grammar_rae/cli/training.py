@@ -31,6 +31,12 @@ def train(
     recipe: Annotated[
         str, typer.Option(help="A name from `grammar-rae list recipes`, or a file FILE.toml.")
     ] = "molecules",
+    start: Annotated[
+        str,
+        typer.Option(
+            help="The model to begin with: a bundled one, a folder, none, or auto: the bundled molecules for molecules."
+        ),
+    ] = "auto",
     time_limit: arguments.TimeLimit = None,
     epochs: arguments.Epochs = None,
     seed: arguments.Seed = 0,
@@ -65,6 +71,7 @@ def train(
     model = grammar_rae.train(
         texts,
         recipe=read_recipe(recipe),
+        start=None if start == "none" else start,
         folder=output,
         seed=seed,
         resume=resume,

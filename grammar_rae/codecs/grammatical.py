@@ -61,7 +61,9 @@ class GrammarCodec(TextCodec):
         table = learn_macros(bare.grammar, batch.tokens.astype(np.int32), batch.offsets, n_macros)
         return replace(bare, table=table, max_length=max_length)
 
-    def extend(self, texts: Iterable[str], n_macros: int, max_length: int | None = None) -> "GrammarCodec":
+    def extend(
+        self, texts: Iterable[str], n_macros: int, max_length: int | None = None, min_count: int = 2
+    ) -> "GrammarCodec":
         """Learn further macros from texts; the tokens known so far keep their numbers and meanings.
 
         Parameters
@@ -72,11 +74,22 @@ class GrammarCodec(TextCodec):
             How many macros to add at most.
         max_length
             The new limit; None keeps this codec's.
+        min_count
+            How often a macro must occur.
         """
         bare = replace(self, table=MacroTable(self.grammar), max_length=None)
         batch = bare.encode_batch(list(texts))
-        table = extend_macros(self.macros, batch.tokens.astype(np.int32), batch.offsets, n_macros)
+        table = extend_macros(self.macros, batch.tokens.astype(np.int32), batch.offsets, n_macros, min_count)
         return replace(self, table=table, max_length=self.max_length if max_length is None else max_length)
+
+    def extends(self, other: "GrammarCodec") -> bool:
+        """Whether the tokens of another codec have the same numbers and meanings in this one."""
+        alike = (self.form, self.fragments, self.grammar.productions) == (
+            other.form,
+            other.fragments,
+            other.grammar.productions,
+        )
+        return alike and self.macros.macros[: len(other.macros.macros)] == other.macros.macros
 
     @property
     def grammar(self) -> Grammar:

@@ -12,6 +12,7 @@ from grammar_rae.datasets.fetching import SOURCES, fetch
 from grammar_rae.datasets.image_files import read_images
 from grammar_rae.datasets.image_sets import IMAGE_SETS, image_set
 from grammar_rae.datasets.images import ImageDataset, ImageSet
+from grammar_rae.datasets.joined import JoinedRows, first_part
 from grammar_rae.datasets.reading import Row, read_rows, read_texts, sample_texts
 from grammar_rae.datasets.writing import comes_from
 
@@ -22,6 +23,7 @@ __all__ = [
     "DescribedRows",
     "ImageDataset",
     "ImageSet",
+    "JoinedRows",
     "Rejected",
     "Row",
     "TokenDataset",
@@ -30,6 +32,7 @@ __all__ = [
     "coverage",
     "encode",
     "fetch",
+    "first_part",
     "image_set",
     "pad_tokens",
     "read_images",

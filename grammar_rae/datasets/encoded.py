@@ -206,6 +206,18 @@ class TokenDataset:
         """The same rows for a training that also uses what is known of them; DataError where nothing is."""
         return DescribedRows(self)
 
+    def with_facts(self, facts: Facts) -> "TokenDataset":
+        """The same rows with what is known of them; InputError where the facts are of another number of rows."""
+        if len(facts.properties) != len(self):
+            raise InputError(
+                "facts need one row for each row of the data", received=len(facts.properties), expected=len(self)
+            )
+        if self._rows is not None:
+            facts = facts.spread(self._rows, self.n_accepted)
+        return TokenDataset(
+            self._tokens, self._offsets, self._lines, self.meta, self._rejected, self.folder, self._rows, facts
+        )
+
     def subset(self, indices: Indices) -> "TokenDataset":
         """A view of some rows, in the order given; ``indices`` as for ``batch``."""
         return TokenDataset(

@@ -27,17 +27,23 @@ class KernelDensity(ExactDensity):
         D.
     n_points
         The most codes that are kept as centres; of more, a random part is.
+    bandwidth
+        h; None chooses it. The likelihood of codes in many dimensions asks for a wide one, whose draws are less like
+        the codes than a narrow one's.
     """
 
     centres: Tensor
     scale: Tensor
     count: Tensor
 
-    def __init__(self, latent: int, n_points: int = 2048) -> None:
+    def __init__(self, latent: int, n_points: int = 2048, bandwidth: float | None = None) -> None:
         super().__init__(latent)
         if isinstance(n_points, bool) or not isinstance(n_points, int) or n_points < 2:
             raise InputError("n_points cannot be used", received=repr(n_points), expected="a whole number, 2 or more")
-        self.n_points = n_points
+        number = isinstance(bandwidth, int | float) and not isinstance(bandwidth, bool)
+        if bandwidth is not None and not (number and 0 < bandwidth < math.inf):
+            raise InputError("bandwidth cannot be used", received=repr(bandwidth), expected="above 0, or None")
+        self.n_points, self.bandwidth = n_points, bandwidth
         self.chunk = max(1, min(self.chunk, _HELD // n_points))
         self.register_buffer("centres", torch.zeros(n_points, latent))
         self.register_buffer("scale", torch.zeros(latent, latent))
@@ -49,9 +55,11 @@ class KernelDensity(ExactDensity):
         covariance = _shrink_covariance(codes) + ridge(codes) * torch.eye(self.latent).to(codes)
         factor = torch.linalg.cholesky(covariance)
         kept = codes[order[: self.n_points]]
-        whitened = torch.linalg.solve_triangular(factor, kept[:_SCORED].T, upper=False).T
+        width = self.bandwidth
+        if width is None:
+            width = _choose_bandwidth(torch.linalg.solve_triangular(factor, kept[:_SCORED].T, upper=False).T)
         self.centres.zero_()[: len(kept)] = kept
-        self.scale.copy_(_choose_bandwidth(whitened) * factor)
+        self.scale.copy_(width * factor)
         self.count.fill_(len(kept))
 
     def _sample(self, n: int, generator: torch.Generator | None) -> Tensor:

@@ -38,6 +38,9 @@ class Fitted:
         The density's score of held-out codes; None where there are none.
     codes, held_out_codes
         float32 (N, D): latent codes of training and of validation rows; None where they were not kept.
+    start
+        The model that the training began with: its recipe's name, the number of its tokens and a digest of its weights;
+        None for a training from nothing.
     """
 
     recipe: Any
@@ -47,6 +50,7 @@ class Fitted:
     density_score: float | None = None
     codes: Codes | None = None
     held_out_codes: Codes | None = None
+    start: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -17,19 +17,19 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from torch import Tensor
 
 from grammar_rae.autoencoder import Autoencoder
+from grammar_rae.datasets import first_part
 from grammar_rae.density import Density
 from grammar_rae.errors import InputError, TrainingError
 from grammar_rae.model.fitted import Codes, Fitted, NotTrainedError
+from grammar_rae.model.keeping import KeepHistory, warn_if_grown
 from grammar_rae.model.storage import read_model, write_model
 from grammar_rae.precision import in_single_precision
 from grammar_rae.recipes import Recipe, build_density, get_recipe, training_settings
 from grammar_rae.seeds import check_seed, resolve_seed
 from grammar_rae.training import (
-    Callback,
     DataSet,
     History,
     ProgressBar,
-    TrainingState,
     fit,
     has_bfloat16,
     is_main_process,
@@ -41,37 +41,9 @@ KEPT_CODES, KEPT_HELD_OUT = 50_000, 5_000
 """Latent codes of training and of validation rows that a model keeps for its densities, at most."""
 
 _FEW_ROWS = 32
-_FIRST_STEPS = 32  # on an accelerator, losses are read in bunches of so many
 
 Outputs = TypeVar("Outputs")
 """What a model decodes to: a list of texts, or an array of images."""
-
-
-class _KeepHistory(Callback):
-    """Keeps the history of a training that was validated once, also when it ends in an error."""
-
-    history: History | None = None
-    begun_at: float | None = None
-    """The reconstruction cost of the first steps; None where a training goes on."""
-
-    def on_step(self, state: TrainingState) -> None:
-        if self.begun_at is None and state.step <= _FIRST_STEPS:
-            self.begun_at = state.recent.get("reconstruction")
-
-    def on_validation(self, state: TrainingState) -> None:
-        self.history = state.history
-
-
-def _warn_if_grown(begun_at: float | None, history: History, learning_rate: float) -> None:
-    """Warn when a training ended with a higher reconstruction cost than it began with."""
-    costs = [cost for row in history.rows if (cost := row["reconstruction"]) is not None]
-    if begun_at is None or not costs or costs[-1] <= begun_at + 0.1 * abs(begun_at):
-        return
-    warnings.warn(
-        f"the training did not learn: its reconstruction cost grew from {begun_at:.4g} to {costs[-1]:.4g}; lower the "
-        f"learning rate, which is {learning_rate:g}, and train again",
-        stacklevel=5,
-    )
 
 
 class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: ignore[misc]
@@ -132,15 +104,7 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
 
     def _resolve_recipe(self, resumed: Path | None = None) -> Any:
         """The recipe with all choices made; a training that goes on in a folder keeps the seed that it has drawn."""
-        seed = None if self.seed is None else check_seed(self.seed)
-        arguments = {"epochs": self.epochs, "time_limit": self.time_limit, "seed": seed}
-        chosen = {name: value for name, value in arguments.items() if value is not None}
-        overrides = self.overrides or {}
-        if twice := sorted(chosen.keys() & overrides.keys()):
-            raise InputError(
-                f"{', '.join(twice)} cannot be an override too", remedy="Pass it only as an argument of its own."
-            )
-        recipe: Any = get_recipe(self.recipe, self.recipe_type).replace(**chosen, **overrides)
+        recipe: Any = get_recipe(self.recipe, self.recipe_type).replace(**self._choices())
         if recipe.training.get("seed") is not None:
             return recipe
         if recipe.training.get("devices", 1) != 1:
@@ -152,6 +116,18 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
         drawn = None if resumed is None else resumed_seed(resumed)
         return recipe.replace(seed=resolve_seed(drawn))
 
+    def _choices(self) -> dict[str, Any]:
+        """What was chosen other than the recipe has it."""
+        seed = None if self.seed is None else check_seed(self.seed)
+        arguments = {"epochs": self.epochs, "time_limit": self.time_limit, "seed": seed}
+        chosen = {name: value for name, value in arguments.items() if value is not None}
+        overrides = self.overrides or {}
+        if twice := sorted(chosen.keys() & overrides.keys()):
+            raise InputError(
+                f"{', '.join(twice)} cannot be an override too", remedy="Pass it only as an argument of its own."
+            )
+        return {**chosen, **overrides}
+
     def _check_home(self, folder: str | PathLike[str] | None, resume: bool) -> Path | None:
         if resume and folder is None:
             raise InputError("there is nothing to resume without a folder", remedy="Pass the folder of the training.")
@@ -162,19 +138,21 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
     ) -> None:
         """Train the parts of a draft, fit its density, and save."""
         settings = training_settings(draft.recipe)
-        draft.density.check_count(len(sets[0]))
-        if len(sets[0]) < _FEW_ROWS:
+        n_rows = len(first_part(sets[0]))
+        draft.density.check_count(n_rows)
+        if n_rows < _FEW_ROWS and draft.start is None:
             warnings.warn(
-                f"the model learns from {len(sets[0])} rows, too few to say anything of others; train on "
+                f"the model learns from {n_rows} rows, too few to say anything of others; train on "
                 f"{_FEW_ROWS} or more, better thousands",
                 stacklevel=4,
             )
         release_memory()  # of the data's preparation
-        keeper = _KeepHistory()
+        keeper = KeepHistory()
         callbacks = [keeper, ProgressBar()] if progress else [keeper]
         # What decides nothing before the training has ended.
         free = ("training", "density", "density_options", "constraint", "temperature", "top_p", "smoothing")
         same = {name: value for name, value in draft.recipe.to_dict().items() if name not in free}
+        same |= {} if draft.start is None else {"start": dict(draft.start)}
         try:
             history = fit(draft.autoencoder, *sets, settings, home, callbacks, resume, same)
         except TrainingError:
@@ -182,7 +160,7 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
             if keeper.history is not None:
                 self._finish(replace(draft, history=keeper.history), sets, home)
             raise
-        _warn_if_grown(keeper.begun_at, history, settings.learning_rate)
+        warn_if_grown(keeper.begun_at, history, settings.learning_rate)
         self._finish(replace(draft, history=history), sets, home)
 
     @in_single_precision
@@ -191,7 +169,8 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
         draft.autoencoder.eval()
         self.fitted_ = draft
         codes, held_out_codes = (
-            self._encode_some(data, limit) for data, limit in zip(sets, (KEPT_CODES, KEPT_HELD_OUT), strict=True)
+            self._encode_some(first_part(data), limit)
+            for data, limit in zip(sets, (KEPT_CODES, KEPT_HELD_OUT), strict=True)
         )
         self.fitted_ = replace(draft, codes=codes, held_out_codes=held_out_codes)
         self._fit_density(draft.recipe, draft.density, codes, training_settings(draft.recipe).seed)
@@ -376,6 +355,12 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
 
     def _kept(self, codes: Codes | None) -> Codes:
         return np.zeros((0, self.recipe_.latent), np.float32) if codes is None else codes
+
+    @property
+    def start_(self) -> dict[str, Any] | None:
+        """What the training began with: recipe, number of tokens and a digest of the weights; None for nothing."""
+        start = self._check_trained().start
+        return None if start is None else dict(start)
 
     @property
     def seed_(self) -> int:

@@ -69,6 +69,10 @@ def check_meta(meta: Mapping[str, Any]) -> None:
         _require(whole, "a row of the history", "names and numbers")
     _check_number(history, "best_step", int, type(None))
     _require(isinstance(history.get("stopped"), str | None), "the history's end", "a text")
+    start = meta.get("start", {})
+    kinds = {"recipe": str, "tokens": int, "weights": str}
+    fine = isinstance(start, dict) and all(type(start[name]) is kinds.get(name) for name in start)
+    _require(fine, "the start of the training", "its recipe, tokens and weights")
     codec = meta.get("codec")
     if codec is not None:
         _check_texts(meta, codec)

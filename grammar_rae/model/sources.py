@@ -39,7 +39,7 @@ def encode_source(
     TrainingError
         When a training is resumed with another file.
     """
-    if (data := _open_encoded(source, home, resume)) is not None:
+    if (data := open_encoded(source, home, resume)) is not None:
         return data, codec_from_dict(data.codec_dict)
     if isinstance(source, Iterator):
         source = list(source)  # it is read twice
@@ -72,7 +72,7 @@ def validation_set(source: Any, data: TokenDataset) -> TokenDataset:
     return found
 
 
-def _open_encoded(source: Any, home: Path | None, resume: bool) -> TokenDataset | None:
+def open_encoded(source: Any, home: Path | None, resume: bool) -> TokenDataset | None:
     """The data set that the source or the run's folder holds, if there is one."""
     if isinstance(source, TokenDataset):
         return source

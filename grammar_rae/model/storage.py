@@ -28,6 +28,7 @@ def write_model(model: Any, about: dict[str, Any], folder: Path, compact: bool) 
         "density_score": fitted.density_score,
         "history": (fitted.history.validations() if compact else fitted.history).to_dict(),
         "seed": model.seed_,
+        **({} if fitted.start is None else {"start": dict(fitted.start)}),
         "versions": checkpoint.versions(),
     }
     weights = fitted.autoencoder.state_dict()
@@ -70,6 +71,7 @@ def read_model(cls: type[Model], folder: str | PathLike[str]) -> Model:
             density_score=None if score is None else float(score),
             codes=latents["training"].numpy() if latents else None,
             held_out_codes=latents["held_out"].numpy() if latents else None,
+            start=meta.get("start"),
         )
     model.fitted_ = fitted  # type: ignore[attr-defined]
     return model

@@ -16,6 +16,7 @@ from grammar_rae.codecs import Codec, codec_from_dict
 from grammar_rae.datasets import DescribedRows, TokenDataset, pad_tokens
 from grammar_rae.decoding import Constraint, ConstraintSpec, parse_spec
 from grammar_rae.errors import InputError
+from grammar_rae.model.adapting import Adapting, find_start
 from grammar_rae.model.analogues import AnaloguesMixin
 from grammar_rae.model.drawing import Drawing, check_count, latent_codes
 from grammar_rae.model.fitted import Codes, FittedTexts
@@ -89,8 +90,9 @@ class TextModel(AnaloguesMixin, LatentModel[list[str]]):
         progress: bool = False,
         jobs: int = -1,
         validation: Any = None,
+        start: Any = None,
     ) -> "TextModel":
-        """Train on texts.
+        """Train on texts, from nothing or from a trained model.
 
         Parameters
         ----------
@@ -112,6 +114,10 @@ class TextModel(AnaloguesMixin, LatentModel[list[str]]):
         validation
             A :class:`TokenDataset`, or the folder of one, whose rows validate; None sets some rows of X aside. Its
             codec must be that of X.
+        start
+            The model to begin with: a model, its folder, or the name of a bundled one. Its nets and its codec are kept,
+            so that a few hundred rows teach much, and :attr:`recipe` does not count; how long and how fast to train
+            follows from the number of rows unless it is chosen: see :func:`plan_adapting`. None trains from nothing.
 
         Raises
         ------
@@ -120,6 +126,10 @@ class TextModel(AnaloguesMixin, LatentModel[list[str]]):
         """
         home = self._check_home(folder, resume)
         recipe = self._resolve_recipe(home if resume else None)
+        if start is not None:
+            adapting = Adapting(find_start(start), self._choices(), home, column, resume, progress, jobs)
+            self._learn(*adapting.prepare(X, recipe.training["seed"], validation), home, resume, progress)
+            return self
         data, codec = encode_source(X, recipe, column, home, resume, progress, jobs)
         if len(data) < 4:
             raise InputError("there are too few rows to train on", received=len(data), expected="4 or more")

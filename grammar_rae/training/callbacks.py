@@ -28,7 +28,7 @@ class History:
     best_step
         The step after which the validation loss was lowest, or None before the first validation.
     stopped
-        Why the training ended: ``"epochs"``, ``"time limit"`` or ``"interrupted"``; None while it runs.
+        Why the training ended: ``"epochs"``, ``"time limit"``, ``"patience"`` or ``"interrupted"``; None while it runs.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -40,6 +40,12 @@ class History:
         """The row of the best validation, or None before the first one."""
         rows = [row for row in self.rows if row["step"] == self.best_step and row["validation_loss"] is not None]
         return rows[-1] if rows else None
+
+    @property
+    def stale(self) -> int:
+        """How many validations there were since the best one."""
+        steps = [int(row["step"] or 0) for row in self.rows if row["validation_loss"] is not None]
+        return sum(step > (self.best_step or 0) for step in steps)
 
     def validations(self) -> "History":
         """The same history with only the rows of validations."""

@@ -305,6 +305,8 @@ class _Run:
         # The last validation is part of the time.
         if settings.time_limit is not None and state.seconds + self._next_validation() >= settings.time_limit:
             return "time limit"
+        if settings.patience is not None and state.history.stale >= settings.patience:
+            return "patience"
         return None
 
     def _next_validation(self) -> float:

@@ -25,6 +25,7 @@ FREE = {
     "checkpoint_every",
     "log_every",
     "average",
+    "patience",
 }
 
 
@@ -37,6 +38,8 @@ class TrainingSettings:
     epochs, time_limit
         When to stop: after this number of passes or of seconds (validation included, summed over resumes), whichever
         comes first. At least one is required.
+    patience
+        Stop after this number of validations without a better loss, too; None never does.
     batch_size
         Rows per step, over all processes together, so that the number of devices does not change the training.
     learning_rate, warmup_steps, schedule, minimum_rate
@@ -62,6 +65,7 @@ class TrainingSettings:
 
     epochs: int | None = None
     time_limit: float | None = None
+    patience: int | None = None
     batch_size: int = 512
     learning_rate: float = 1e-3
     warmup_steps: int = 0
@@ -85,7 +89,7 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         if self.epochs is None and self.time_limit is None:
             raise InputError("a training needs a stopping criterion", expected="epochs, time_limit or both")
-        for name in ("epochs", "batch_size", "devices", "plateau_patience"):
+        for name in ("epochs", "patience", "batch_size", "devices", "plateau_patience"):
             self._check(name, whole=True, lowest=1)
         self._check("warmup_steps", whole=True, lowest=0)
         object.__setattr__(self, "seed", check_seed(self.seed))
@@ -105,7 +109,7 @@ class TrainingSettings:
 
     def _check(self, name: str, *, lowest: float, whole: bool = False, above: bool = False) -> None:
         value = getattr(self, name)
-        if value is None and name in ("epochs", "time_limit", "gradient_clip", "validate_every"):
+        if value is None and name in ("epochs", "patience", "time_limit", "gradient_clip", "validate_every"):
             return
         good = isinstance(value, int if whole else int | float) and not isinstance(value, bool) and math.isfinite(value)
         if not good or value < lowest or (above and value == lowest):

@@ -1,0 +1,153 @@
+"""How likely texts are under a model, in nats."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from grammar_rae.datasets import pad_tokens
+from grammar_rae.density import ExactDensity
+from grammar_rae.errors import InputError
+from grammar_rae.likelihoods import MaskedCategorical
+from grammar_rae.model.results import check_errors
+from grammar_rae.model.sources import as_texts
+from grammar_rae.precision import in_single_precision
+
+PERCENTILES = 101
+"""Percentiles of the training rows' log-probabilities that a model keeps."""
+
+
+class LikelihoodMixin:
+    """The methods of :class:`TextModel` that say how likely a text is."""
+
+    @in_single_precision
+    def log_prob(
+        self: Any,
+        texts: Sequence[str],
+        *,
+        codes: int = 0,
+        seed: int | None = 0,
+        smoothing: float | None = None,
+        errors: Literal["raise", "nan"] = "raise",
+    ) -> NDArray[np.float64]:
+        r"""Log-probabilities of texts, in nats: float64 (N,).
+
+        Without codes it is the decoder's own :math:`\log p(x)` where noise has left nothing of a code. With K codes it
+        is the importance-weighted bound (Burda, Grosse and Salakhutdinov, ICLR 2016) of the model that :meth:`sample`
+        draws from without a constraint and at temperature 1, :math:`z \sim q` (the density), :math:`u = z + \sigma
+        \varepsilon`, :math:`x \sim p(x \mid u)`:
+
+        .. math:: \log \frac1K \sum_k \frac{q(z_k)}{r(z_k \mid x)} p(x \mid u_k) \le \log p(x), \quad
+            z_k \sim r(\cdot \mid x) = \mathcal N(E(x), \tfrac1{16} I), u_k \sim \mathcal N(z_k, \sigma^2 I).
+
+        Both are of the one sequence of tokens that the codec writes a text in. Where macros can spell a text in several
+        ways they are lower bounds of the text's probability.
+
+        Parameters
+        ----------
+        texts
+            N texts.
+        codes
+            K; 0 for the decoder's own likelihood, which needs a training that left rows without a code
+            (the regulariser ``noise-conditioned`` with its option ``nothing``).
+        seed
+            Seed of the codes; None draws one.
+        smoothing
+            :math:`\sigma`; None for the recipe's.
+        errors
+            What to do about a text that the codec rejects: ``"raise"`` its error, or give ``"nan"``.
+
+        Raises
+        ------
+        InputError
+            For a number of codes that cannot be used, a decoder without a likelihood, or, with codes, a density
+            without one.
+        TextError
+            For a text that the codec rejects, with ``errors="raise"``.
+        """
+        check_errors(errors)
+        if errors == "skip":
+            raise InputError("errors cannot be used", received="'skip'", expected="'raise' or 'nan'")
+        if isinstance(codes, bool) or not isinstance(codes, int | np.integer) or codes < 0:
+            raise InputError("codes must be a number of codes", received=repr(codes), expected="0 or more")
+        if type(self.autoencoder_.likelihood) is not MaskedCategorical:
+            raise InputError("this model's decoder has no likelihood of texts", received=self.recipe_.likelihood)
+        if codes and not isinstance(self.density_, ExactDensity):
+            raise InputError(
+                "the model's density has no likelihood",
+                received=self.recipe_.density,
+                remedy="Refit another one, for example model.refit_density('gmm'), or pass codes=0.",
+            )
+        texts = as_texts(texts)
+        batch = self.codec.encode_batch(texts)
+        if batch.rejected and errors == "raise":
+            raise batch.rejected[0][1]
+        rejected = {index for index, _ in batch.rejected}
+        rows = [index for index in range(len(texts)) if index not in rejected]
+        found = np.full(len(texts), np.nan)
+        sigma = self.recipe_.smoothing if smoothing is None else smoothing
+        found[rows] = self._log_prob_of(batch.tokens, batch.offsets, int(codes), self._generator(seed), sigma)
+        return found
+
+    def typicality(self: Any, texts: Sequence[str], errors: Literal["raise", "nan"] = "raise") -> NDArray[np.float64]:
+        """The share of the training rows that are less likely than each text: float64 (N,), from 0 to 1.
+
+        A text near 0 is outside of what the model knows. Likelihoods are those of :meth:`log_prob` without codes.
+
+        Raises
+        ------
+        InputError
+            For a model that keeps no likelihoods of its training rows: one that is older, or whose decoder always had
+            a code.
+        TextError
+            As :meth:`log_prob`.
+        """
+        percentiles = self.fitted_.percentiles if self._check_trained() else None
+        if percentiles is None:
+            raise InputError(
+                "this model keeps no likelihoods of its training rows", remedy="Train a model of the recipe druglike."
+            )
+        values = self.log_prob(texts, errors=errors)
+        shares = np.interp(values, percentiles, np.linspace(0, 1, len(percentiles)))
+        return np.where(np.isnan(values), np.nan, shares)
+
+    def _log_prob_of(
+        self: Any,
+        tokens: NDArray[np.uint16],
+        offsets: NDArray[np.int64],
+        codes: int,
+        generator: torch.Generator,
+        sigma: float = 0.0,
+    ) -> NDArray[np.float64]:
+        """Log-probabilities of tokens that lie end to end; see :meth:`log_prob`."""
+        lengths = np.diff(offsets)
+        order = np.argsort(lengths, kind="stable")
+        found = np.empty(len(lengths))
+        rows = max(1, self.batch_rows // max(1, codes))
+        with torch.inference_mode(), self._autocast():
+            for start in range(0, len(order), rows):
+                part = order[start : start + rows]
+                x = torch.from_numpy(pad_tokens(tokens, offsets, part)).to(self.device)
+                value = self._bound(x, codes, generator, sigma) if codes else self._without_code(x)
+                found[part] = value.double().cpu().numpy()
+        return found
+
+    def _without_code(self: Any, x: Tensor) -> Tensor:
+        nets = self.autoencoder_
+        cost: Tensor = nets.likelihood(nets.decoder(nets.without_code(len(x), self.recipe_.latent), x), x)[0]
+        return -cost
+
+    def _bound(self: Any, x: Tensor, k: int, generator: torch.Generator, sigma: float) -> Tensor:
+        nets, width = self.autoencoder_, 0.25
+        centre = nets.encode(x).float().repeat_interleave(k, dim=0)
+        noise = torch.randn(centre.shape, generator=generator, device=centre.device)
+        z = centre + width * noise
+        proposed = -0.5 * noise.square().sum(1) - z.shape[1] * (math.log(width) + 0.5 * math.log(2 * math.pi))
+        many = x.repeat_interleave(k, dim=0)
+        cost = nets.likelihood(nets.decoder(nets.smooth(z, sigma, generator), many), many)[0]
+        weights = self.density_.log_prob(z).to(cost) - proposed - cost
+        return torch.logsumexp(weights.view(-1, k), dim=1) - math.log(k)
