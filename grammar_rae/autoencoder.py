@@ -128,6 +128,11 @@ class Autoencoder(nn.Module):
         """
         return self._join(self.regularizer.smooth(self.objective.project(z), smoothing, generator), told)
 
+    def untell(self, given: Tensor) -> Tensor:
+        """What :meth:`smooth` would have given (B, D') for the same noisy codes, had it told nothing."""
+        size = self.condition.size
+        return torch.cat([given[:, : given.shape[1] - size], self.condition.tell(len(given)).to(given)], dim=1)
+
     def without_code(self, n: int, latent: int, told: Tensor | None = None) -> Tensor:
         """What the decoder is to be given for n rows without a code of D = ``latent`` dimensions.
 
@@ -151,17 +156,18 @@ class Autoencoder(nn.Module):
         smoothing: float = 0.0,
         generator: torch.Generator | None = None,
         search: Callable[[nn.Module, Tensor], Tensor] | None = None,
+        told: Tensor | None = None,
     ) -> Tensor:
         """The decoder's output for any z (B, D), outside training.
 
         Parameters
         ----------
-        z, smoothing, generator
+        z, smoothing, generator, told
             As for :meth:`smooth`.
         search
             How the decoder is run on the smoothed codes, for one that takes many steps; None calls it once.
         """
-        smoothed = self.smooth(z, smoothing, generator)
+        smoothed = self.smooth(z, smoothing, generator, told)
         out: Tensor = self.decoder(smoothed) if search is None else search(self.decoder, smoothed)
         return out
 

@@ -3,6 +3,7 @@
 from grammar_rae.decoding.beam import beam_search, check_width
 from grammar_rae.decoding.chemistry import Limits, MoleculeConstraint
 from grammar_rae.decoding.constraints import Constraint, Draws, DrawsAll, Free, GrammarConstraint, Masks, Stacks, State
+from grammar_rae.decoding.guidance import Guided
 from grammar_rae.decoding.sampling import (
     DecodesAtOnce,
     StepDecoder,
@@ -40,6 +41,7 @@ __all__ = [
     "Free",
     "GrammarConstraint",
     "Grammatical",
+    "Guided",
     "Limits",
     "Masked",
     "Masks",

@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grammar_rae import checkpoint
-from grammar_rae.codecs import FORMS, Codec, GrammarCodec, codec_from_dict
-from grammar_rae.conditions import PROPERTY_NAMES
-from grammar_rae.datasets import JoinedRows, TokenDataset, add_facts, encode, sample_texts
+from grammar_rae.codecs import FORMS, GrammarCodec, codec_from_dict
+from grammar_rae.datasets import JoinedRows, TokenDataset, encode, sample_texts
 from grammar_rae.errors import InputError
-from grammar_rae.facts import Facts
+from grammar_rae.model.describing import describe_rows, spell
 from grammar_rae.model.fitted import FittedTexts
 from grammar_rae.model.sources import DATA_FOLDER, PARALLEL_FROM, open_encoded, validation_set
 from grammar_rae.model.widening import widen
@@ -37,8 +35,6 @@ REHEARSAL_FOLDER, ORDERS_FOLDER = "rehearsal", "orders"
 _LONGEST = 512  # tokens that the limit of a text may grow to
 _LEARNED_FROM = 40_000  # texts that further macros are learned from, at most
 _SHORTER = 0.97  # further macros are kept where they leave at most this share of the tokens
-_DESCRIBED = 20_000  # rows whose properties are computed, about; all fingerprints are
-_RARE = {"qed": 1 / 8, "sa": 1 / 3}  # of these rows: the properties that take longest to compute
 _KEPT = {field.name for field in fields(TrainingSettings)} | {
     *("density", "density_options", "smoothing", "temperature", "top_p", "constraint"),
     *("validation_fraction", "validation_maximum"),
@@ -69,8 +65,8 @@ class Plan:
     choices: dict[str, Any]
 
 
-def plan_adapting(rows: int) -> Plan:
-    """The plan for a number of rows, from 20 to millions.
+def plan_adapting(rows: int, noisy: bool = True) -> Plan:
+    """The plan for a number of rows, from 20 to millions; ``noisy`` says whether the start's decoder is told noise.
 
     Few rows are passed over often and slowly, in small batches; many a few times. What was found on files of 200, 2,000
     and 60,000 molecules stands in docs/results/adapting.md.
@@ -95,7 +91,8 @@ def plan_adapting(rows: int) -> Plan:
             "validation_fraction": 0.1 if few else 0.05,
             "validation_maximum": 1_000,
             "density": "kernel" if few else "gmm",
-            "density_options": {} if few else {"n_components": 10},
+            "density_options": {"bandwidth": 0.2} if few else {"n_components": 10},
+            **({"smoothing": 1.0} if few and noisy else {}),
         },
     )
 
@@ -169,7 +166,7 @@ class Adapting:
                 expected=f"{FEWEST} or more",
                 remedy="For the neighbours of a few molecules, draw analogues of each: model.analogues(texts).",
             )
-        plan = plan_adapting(len(data))
+        plan = plan_adapting(len(data), self.start.recipe_.smoothing > 0)
         recipe = self._choose(plan, codec, seed)
         build_constraint(recipe.constraint, codec, self._atoms(data))  # it fails now rather than after the training
         parts = build_text(recipe, codec)
@@ -229,13 +226,12 @@ class Adapting:
     ) -> tuple[Any, Any]:
         """The rows that train, with the start's draws and further orders, and the rows that validate."""
         told = self.start.recipe_.condition != "none"
-        if told and data.facts is None:
-            data = self._describe(data, codec, seed)
+        data = self._describe(data, codec, seed)
         if validation is None:
             train, held_out = data.split(recipe.validation_fraction, seed, recipe.validation_maximum)
         else:
             train, held_out = data, validation_set(validation, data)
-            held_out = self._describe(held_out, codec, seed) if held_out.facts is None else held_out
+            held_out = self._describe(held_out, codec, seed)
         parts = [train]
         if told and plan.orders:
             parts += self._reorder(train, codec, plan.orders, seed)
@@ -267,16 +263,7 @@ class Adapting:
         return [self._describe(encode(texts, codec, folder, prepared=True), codec, seed, reordered=True)]
 
     def _describe(self, data: TokenDataset, codec: GrammarCodec, seed: int, reordered: bool = False) -> TokenDataset:
-        """The data set with what the start's decoder is told of each row, or as it is where that is nothing."""
-        recipe = self.start.recipe_
-        if recipe.condition == "none":
-            return data
-        names = tuple(recipe.condition_options.get("names", PROPERTY_NAMES))
-        facts = gather_facts(data, codec, names, int(recipe.head_options.get("bits", 0)), seed, reordered, self.jobs)
-        if self.home is None or data.folder is None or data.folder.parent != self.home.resolve():
-            return data.with_facts(facts)  # what is not of this run stays as it is
-        add_facts(data.folder, facts)
-        return TokenDataset.open(data.folder)
+        return describe_rows(data, codec, self.start.recipe_, self.home, seed, reordered, self.jobs)
 
 
 def extend_codec(known: GrammarCodec, texts: list[str]) -> GrammarCodec:
@@ -294,36 +281,6 @@ def extend_codec(known: GrammarCodec, texts: list[str]) -> GrammarCodec:
         return longer
     limit = max(known.max_length, min(int(before.max(initial=1)), _LONGEST))
     return replace(longer, max_length=limit)
-
-
-def gather_facts(
-    data: TokenDataset,
-    codec: Codec,
-    names: tuple[str, ...],
-    n_bits: int,
-    seed: int,
-    reordered: bool = False,
-    jobs: int = 1,
-) -> Facts:
-    """What is known of the rows of a data set: properties of some 20,000 of them, and the fingerprints of all."""
-    from grammar_rae.chem.describing import describe
-
-    n = len(data)
-    share = np.random.default_rng(seed).random((n, 1)) * max(1.0, n / _DESCRIBED)
-    rare = np.array([_RARE.get(name, 1.0) if n > _DESCRIBED // 4 else 1.0 for name in names])
-    wanted: NDArray[np.bool_] = share < rare
-    wanted[0] = True  # of each property, one is known
-    found = describe(list(spell(data, codec)), names, wanted, n_bits, jobs)
-    return Facts.gather(names, found.properties, found.bits, np.full(n, reordered))
-
-
-def spell(data: TokenDataset, codec: Codec) -> list[str]:
-    """The texts of the rows of a data set, in the codec's form."""
-    texts: list[str] = []
-    for start in range(0, len(data), 4_096):
-        batch = data.batch(np.arange(start, min(start + 4_096, len(data))))
-        texts += [text or "" for text in codec.spell_batch(batch.numpy())]
-    return texts
 
 
 def count_different(data: TokenDataset) -> int:

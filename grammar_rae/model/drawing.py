@@ -35,10 +35,14 @@ class Drawing:
     temperature: float = 0.0
     top_p: float = 1.0
     beam: int | None = None
+    guidance: float = 0.0
 
     def __post_init__(self) -> None:
         check_temperature(self.temperature)
         check_top_p(self.top_p)
+        number = isinstance(self.guidance, int | float) and not isinstance(self.guidance, bool)
+        if not number or not 0 <= self.guidance < float("inf"):
+            raise InputError("guidance cannot be used", received=repr(self.guidance), expected="0 or more, and finite")
         if self.beam is None:
             return
         check_width(self.beam)

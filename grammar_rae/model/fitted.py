@@ -65,6 +65,9 @@ class FittedTexts(Fitted):
         The atoms of the data and the bonds that each can form.
     score_constants
         By the name of a score, the constants that it is standardised by.
+    percentiles
+        float64 (101,): percentiles of the training rows' log-probabilities in nats, without codes; None where the
+        decoder always has a code.
     dials
         What searches for analogues measured of leads; not saved.
     """
@@ -72,6 +75,7 @@ class FittedTexts(Fitted):
     codec: Codec
     atoms: Mapping[str, int]
     score_constants: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    percentiles: NDArray[np.float64] | None = None
     dials: dict[Any, Any] = field(default_factory=dict)
 
 

@@ -9,16 +9,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from grammar_rae.datasets import pad_tokens
+from grammar_rae.datasets import TokenDataset, pad_tokens
 from grammar_rae.density import ExactDensity
 from grammar_rae.errors import InputError
 from grammar_rae.likelihoods import MaskedCategorical
-from grammar_rae.model.results import check_errors
 from grammar_rae.model.sources import as_texts
 from grammar_rae.precision import in_single_precision
 
 PERCENTILES = 101
 """Percentiles of the training rows' log-probabilities that a model keeps."""
+
+MEASURED = 2_000
+"""Training rows that they are measured on, at most."""
 
 
 class LikelihoodMixin:
@@ -69,9 +71,8 @@ class LikelihoodMixin:
         TextError
             For a text that the codec rejects, with ``errors="raise"``.
         """
-        check_errors(errors)
-        if errors == "skip":
-            raise InputError("errors cannot be used", received="'skip'", expected="'raise' or 'nan'")
+        if errors not in ("raise", "nan"):
+            raise InputError("errors cannot be used", received=repr(errors), expected="'raise' or 'nan'")
         if isinstance(codes, bool) or not isinstance(codes, int | np.integer) or codes < 0:
             raise InputError("codes must be a number of codes", received=repr(codes), expected="0 or more")
         if type(self.autoencoder_.likelihood) is not MaskedCategorical:
@@ -115,6 +116,20 @@ class LikelihoodMixin:
         shares = np.interp(values, percentiles, np.linspace(0, 1, len(percentiles)))
         return np.where(np.isnan(values), np.nan, shares)
 
+    def _measure(self: Any, draft: Any, data: TokenDataset) -> NDArray[np.float64] | None:
+        """Percentiles of the log-probabilities of training rows under a draft; None where it has none without codes."""
+        nets = draft.autoencoder
+        if type(nets.likelihood) is not MaskedCategorical or nets.regularizer.blank(1) is None:
+            return None
+        self.fitted_ = draft
+        rows = np.random.default_rng(0).permutation(len(data))[:MEASURED]
+        tokens = [data.tokens(int(row)) for row in rows]
+        offsets = np.cumsum([0, *map(len, tokens)])
+        nets.eval()
+        values = self._log_prob_of(np.concatenate(tokens).astype(np.uint16), offsets, 0, self._generator(0))
+        return np.percentile(values, np.linspace(0, 100, PERCENTILES))
+
+    @in_single_precision
     def _log_prob_of(
         self: Any,
         tokens: NDArray[np.uint16],

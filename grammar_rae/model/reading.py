@@ -95,6 +95,15 @@ def _check_texts(meta: Mapping[str, Any], codec: Any) -> None:
     for atom, capacity in atoms.items():
         least = 0 if atom.startswith("[") else 1
         _require(type(capacity) is int and least <= capacity <= _BONDS, f"the bonds of {atom}", f"{least} to {_BONDS}")
+    percentiles = meta.get("log_prob_percentiles", [0.0])
+    _require(
+        isinstance(percentiles, list)
+        and all(type(value) in (int, float) for value in percentiles)
+        and percentiles == sorted(percentiles)
+        and len(percentiles) in (1, 101),
+        "the percentiles of the training rows",
+        "101 numbers in ascending order",
+    )
     constants = meta.get("score_constants", {})
     _require(
         isinstance(constants, dict)

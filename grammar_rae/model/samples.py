@@ -1,13 +1,14 @@
 """What a model drew, with the figures that say how."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from grammar_rae.model.asked import Asked
 from grammar_rae.model.results import select_valid
 from grammar_rae.scores import score
 
@@ -29,6 +30,8 @@ class SampleResult:
         float32 (n, D): the codes that they were decoded from.
     constraint, temperature, seed, top_p, smoothing
         How they were drawn, the constraint as a text; with this seed they are drawn again.
+    properties, n_hits
+        The properties that were asked for, and how many of the valid ones had them: those that were left out, too.
     """
 
     texts: list[str]
@@ -41,6 +44,13 @@ class SampleResult:
     seed: int
     top_p: float = 1.0
     smoothing: float = 0.0
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    n_hits: int = 0
+
+    @property
+    def hit_rate(self) -> float:
+        """The share of the valid texts, before any rejection, that had the properties asked for; NaN without any."""
+        return self.n_hits / self.n_valid if self.properties and self.n_valid else float("nan")
 
     @property
     def smiles(self) -> list[str]:
@@ -86,13 +96,17 @@ class SampleResult:
 
 
 class Collected(NamedTuple):
-    """Texts that were drawn, which are valid, how many were decoded and valid for that, and the texts' codes (N, D)."""
+    """Texts that were drawn, which are valid, how many were decoded and valid for that, and the texts' codes (N, D).
+
+    ``n_hits`` of the valid ones had the properties that were asked for.
+    """
 
     texts: list[str]
     valid: NDArray[np.bool_]
     attempts: int
     n_valid: int
     latent: NDArray[np.float32]
+    n_hits: int
 
 
 def collect(
@@ -103,6 +117,8 @@ def collect(
     batch_rows: int,
     valid_only: bool,
     dimensions: int,
+    asked: Asked | None = None,
+    strict: bool = False,
 ) -> Collected:
     """Draw batches until there are n texts, or ``most`` were decoded.
 
@@ -120,14 +136,17 @@ def collect(
         Whether only valid texts count.
     dimensions
         D.
+    asked, strict
+        Properties that are counted, and whether texts without them are rejected.
     """
     texts: list[str] = []
     valid: list[bool] = []
     latent: list[NDArray[np.float32]] = []
-    attempts = n_valid = 0
+    attempts = n_valid = n_hits = 0
     while len(texts) < n and attempts < most:
         # As many as are likely to be needed: the share that was valid so far tells.
-        needed = (n - len(texts)) * (attempts + 1) / (n_valid + 1) if valid_only else n - len(texts)
+        good = n_hits if strict else n_valid
+        needed = (n - len(texts)) * (attempts + 1) / (good + 1) if valid_only else n - len(texts)
         decoded, codes = draw(int(min(np.ceil(needed), batch_rows, most - attempts)))
         for text, code in zip(decoded, codes, strict=True):
             if len(texts) == n:
@@ -135,9 +154,11 @@ def collect(
             spelled = None if text is None else canonical(text)
             attempts += 1
             n_valid += spelled is not None
-            if spelled is not None or not valid_only:
+            has = asked is not None and spelled is not None and asked.has(spelled)
+            n_hits += has
+            if (spelled is not None or not valid_only) and (has or not strict):
                 texts.append(spelled if spelled is not None else text or "")
                 valid.append(spelled is not None)
                 latent.append(code)
     stacked = np.stack(latent) if latent else np.zeros((0, dimensions), np.float32)
-    return Collected(texts, np.array(valid, dtype=bool), attempts, n_valid, stacked)
+    return Collected(texts, np.array(valid, dtype=bool), attempts, n_valid, stacked, n_hits)

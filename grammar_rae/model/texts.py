@@ -1,9 +1,7 @@
 """Models of texts: a codec, an autoencoder, a density and a constraint behind one face."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from os import PathLike
 from typing import Any, Literal, overload
 
@@ -13,24 +11,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from grammar_rae.codecs import Codec, codec_from_dict
-from grammar_rae.datasets import DescribedRows, TokenDataset, pad_tokens
-from grammar_rae.decoding import Constraint, ConstraintSpec, parse_spec
+from grammar_rae.datasets import DescribedRows, TokenDataset, first_part, pad_tokens
+from grammar_rae.decoding import Constraint, ConstraintSpec, Guided, parse_spec
 from grammar_rae.errors import InputError
 from grammar_rae.model.adapting import Adapting, find_start
 from grammar_rae.model.analogues import AnaloguesMixin
-from grammar_rae.model.drawing import Drawing, check_count, latent_codes
+from grammar_rae.model.describing import describe_rows
+from grammar_rae.model.drawing import Drawing, latent_codes
 from grammar_rae.model.fitted import Codes, FittedTexts
 from grammar_rae.model.latent import LatentModel
+from grammar_rae.model.likelihood import LikelihoodMixin
 from grammar_rae.model.results import DecodedTexts, EncodedTexts, Reconstruction, check_errors, spell_texts
-from grammar_rae.model.samples import SampleResult, collect
+from grammar_rae.model.sampling import SamplingMixin
 from grammar_rae.model.sources import as_texts, encode_source, validation_set
 from grammar_rae.precision import in_single_precision
 from grammar_rae.recipes import Recipe, TextRecipe, build_constraint, build_text, training_settings
-from grammar_rae.seeds import resolve_seed
 from grammar_rae.training import one_training
 
 
-class TextModel(AnaloguesMixin, LatentModel[list[str]]):
+class TextModel(AnaloguesMixin, LikelihoodMixin, SamplingMixin, LatentModel[list[str]]):
     """A model of molecules, or of any texts with a grammar; a scikit-learn transformer between texts and codes z.
 
     Parameters
@@ -133,10 +132,12 @@ class TextModel(AnaloguesMixin, LatentModel[list[str]]):
         data, codec = encode_source(X, recipe, column, home, resume, progress, jobs)
         if len(data) < 4:
             raise InputError("there are too few rows to train on", received=len(data), expected="4 or more")
+        data = describe_rows(data, codec, recipe, home, recipe.training["seed"], jobs=jobs)
         if validation is None:
             sets = data.split(recipe.validation_fraction, training_settings(recipe).seed, recipe.validation_maximum)
         else:
-            sets = (data, validation_set(validation, data))
+            held_out = validation_set(validation, data)
+            sets = (data, describe_rows(held_out, codec, recipe, home, recipe.training["seed"], jobs=jobs))
         # An encoded data set brings its own codec, whatever the recipe would have learned.
         recipe = replace(
             recipe, codec=codec.kind, form=codec.form, fragments=codec.fragments, max_length=codec.max_length
@@ -156,8 +157,19 @@ class TextModel(AnaloguesMixin, LatentModel[list[str]]):
         data = data.data if isinstance(data, DescribedRows) else data
         return self._encode_rows(data.lengths[rows], lambda part: data.batch(rows[part]))
 
+    def _finish(self, draft: Any, sets: Any, home: Any) -> None:
+        data = first_part(sets[0])
+        data = data.data if isinstance(data, DescribedRows) else data
+        super()._finish(replace(draft, percentiles=self._measure(draft, data)), sets, home)
+
     def _about(self) -> dict[str, Any]:
-        return {"codec": self.codec.to_dict(), "atoms": self.atoms_, "score_constants": self.score_constants_}
+        percentiles = self.fitted_.percentiles
+        return {
+            "codec": self.codec.to_dict(),
+            "atoms": self.atoms_,
+            "score_constants": self.score_constants_,
+            **({} if percentiles is None else {"log_prob_percentiles": percentiles.tolist()}),
+        }
 
     @classmethod
     def _from_about(cls, recipe: TextRecipe, meta: Mapping[str, Any]) -> FittedTexts:
@@ -167,8 +179,15 @@ class TextModel(AnaloguesMixin, LatentModel[list[str]]):
             str(score): {str(name): float(value) for name, value in values.items()}
             for score, values in meta.get("score_constants", {}).items()  # models of the first versions have none
         }
-        parts = build_text(recipe, codec)
-        return FittedTexts(recipe=recipe, **parts._asdict(), codec=codec, atoms=atoms, score_constants=constants)
+        percentiles = meta.get("log_prob_percentiles")
+        return FittedTexts(
+            recipe=recipe,
+            **build_text(recipe, codec)._asdict(),
+            codec=codec,
+            atoms=atoms,
+            score_constants=constants,
+            percentiles=None if percentiles is None else np.array(percentiles, np.float64),
+        )
 
     @property
     def codec(self) -> Codec:
@@ -275,6 +294,7 @@ class TextModel(AnaloguesMixin, LatentModel[list[str]]):
         seed: int | None = None,
         constraint: str | ConstraintSpec | None = None,
         smoothing: float = 0.0,
+        properties: Mapping[str, Any] | None = None,
         canonical: bool = True,
     ) -> list[str]:
         """Texts of latent codes (N, D).
@@ -295,6 +315,10 @@ class TextModel(AnaloguesMixin, LatentModel[list[str]]):
         smoothing
             The level of the noise that is added to the codes, by the seed, and passed to the decoder: see
             :class:`grammar_rae.regularizers.NoiseConditioned`. Other decoders accept only 0.
+        properties
+            Properties that the decoder is told, each a value or (lowest, highest), from which each code draws, by the
+            seed: see :attr:`property_ranges_`. The codes are moved to where the properties are read from them, if the
+            model's head reads them.
         canonical
             Give molecules as canonical SMILES; one that is not valid is left as it was decoded. False leaves all texts
             as they were decoded, and needs no RDKit.
@@ -307,7 +331,7 @@ class TextModel(AnaloguesMixin, LatentModel[list[str]]):
         DecodingError
             For a constraint that no text within the model's length limit is sure to obey.
         """
-        found = self._decode(z, Drawing(temperature, top_p, beam), seed, constraint, smoothing)
+        found = self._decode(z, Drawing(temperature, top_p, beam), seed, constraint, smoothing, properties)
         return spell_texts(found, self.codec).texts if canonical else ["" if text is None else text for text in found]
 
     def decode_batch(
@@ -320,12 +344,13 @@ class TextModel(AnaloguesMixin, LatentModel[list[str]]):
         seed: int | None = None,
         constraint: str | ConstraintSpec | None = None,
         smoothing: float = 0.0,
+        properties: Mapping[str, Any] | None = None,
     ) -> DecodedTexts:
         """Texts of latent codes (N, D) as :meth:`decode` gives them, and which of them are valid.
 
         Parameters
         ----------
-        z, temperature, top_p, beam, seed, constraint, smoothing
+        z, temperature, top_p, beam, seed, constraint, smoothing, properties
             As for :meth:`decode`.
 
         Raises
@@ -333,7 +358,8 @@ class TextModel(AnaloguesMixin, LatentModel[list[str]]):
         InputError, DecodingError
             As :meth:`decode`.
         """
-        return spell_texts(self._decode(z, Drawing(temperature, top_p, beam), seed, constraint, smoothing), self.codec)
+        found = self._decode(z, Drawing(temperature, top_p, beam), seed, constraint, smoothing, properties)
+        return spell_texts(found, self.codec)
 
     @in_single_precision
     def _decode(
@@ -343,16 +369,25 @@ class TextModel(AnaloguesMixin, LatentModel[list[str]]):
         seed: int | None,
         constraint: str | ConstraintSpec | None,
         smoothing: float,
+        properties: Mapping[str, Any] | None,
     ) -> list[str | None]:
         """The texts of z (N, D) as they are decoded; None for what is not a text."""
         codes = latent_codes(z, self.recipe_.latent)
         # The noise on codes is not that which a density drew them with by the same seed.
         generator = self._generator(seed, "smoothing" if smoothing else "")
         _, bound = self._bind(constraint)
+        told = None
+        if properties:
+            told, codes = self._ask(properties).move(codes, self._generator(seed, "properties"))
+            if drawing.width > 1:
+                raise InputError("a beam search is told no properties", remedy="Pass beam or properties, not both.")
         rows = max(1, self.batch_rows // drawing.width)
         found: list[str | None] = []
         for start in range(0, len(codes), rows):
-            found += self._texts(codes[start : start + rows], drawing, bound, generator, smoothing)
+            part = slice(start, start + rows)
+            found += self._texts(
+                codes[part], drawing, bound, generator, smoothing, None if told is None else told[part]
+            )
         return found
 
     def _bind(self, constraint: str | ConstraintSpec | None) -> tuple[str, Constraint[Any]]:
@@ -361,13 +396,25 @@ class TextModel(AnaloguesMixin, LatentModel[list[str]]):
         return str(choice), build_constraint(choice, self.codec, self.atoms_)
 
     def _texts(
-        self, z: Tensor, drawing: Drawing, bound: Constraint[Any], generator: torch.Generator, smoothing: float
+        self,
+        z: Tensor,
+        drawing: Drawing,
+        bound: Constraint[Any],
+        generator: torch.Generator,
+        smoothing: float,
+        told: Tensor | None = None,
     ) -> list[str | None]:
         """Texts of z (B, D); None for what is not a text, which is possible without a constraint."""
         limit = self.codec.max_length or 1024
-        search = partial(drawing.tokens, constraint=bound, limit=limit, generator=generator)
+        nets = self.autoencoder_
+
+        def search(decoder: Any, given: Tensor) -> Tensor:
+            if told is not None and drawing.guidance:
+                decoder = Guided(decoder, nets.untell(given), drawing.guidance)
+            return drawing.tokens(decoder, given, bound, limit, generator)
+
         with torch.inference_mode(), self._autocast():
-            tokens = self.autoencoder_.decode(z.to(self.device), smoothing, generator, search)
+            tokens = nets.decode(z.to(self.device), smoothing, generator, search, told)
         return self.codec.spell_batch(tokens.cpu().numpy())
 
     def reconstruction(self, texts: Sequence[str], constraint: str | ConstraintSpec | None = None) -> Reconstruction:
@@ -393,76 +440,3 @@ class TextModel(AnaloguesMixin, LatentModel[list[str]]):
             found[row] = text
             exact[row] = valid and text == self.codec.canonical(texts[row])
         return Reconstruction(found, exact, encoded.rejected)
-
-    # -- sampling -----------------------------------------------------------------------------------------------
-
-    @in_single_precision
-    def sample(
-        self,
-        n: int,
-        valid_only: bool = True,
-        *,
-        seed: int | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        constraint: str | ConstraintSpec | None = None,
-        smoothing: float | None = None,
-        max_attempts: int | None = None,
-    ) -> SampleResult:
-        """Draw n texts: codes from the density, decoded under the constraint.
-
-        Parameters
-        ----------
-        n
-            How many.
-        valid_only
-            Reject texts that are not valid and draw others, up to ``max_attempts`` in all. The result says how many
-            attempts it took.
-        seed
-            The same seed gives the same texts; None draws one, which the result has.
-        temperature, top_p, constraint, smoothing
-            As for :meth:`decode`; None for the recipe's.
-        max_attempts
-            The most texts to decode; None allows 100 for each text.
-
-        Warns
-        -----
-        UserWarning
-            When the attempts are used up: the result holds what was found.
-
-        Raises
-        ------
-        InputError
-            For n or max_attempts below 1, settings that cannot be used, or a constraint that does not exist or that the
-            model cannot serve.
-        DecodingError
-            For a constraint that no text within the model's length limit is sure to obey.
-        """
-        check_count("n", n, "texts")
-        if not isinstance(valid_only, bool | np.bool_):
-            raise InputError("valid_only cannot be used", received=repr(valid_only), expected="True or False")
-        check_count("max_attempts", 1 if max_attempts is None else max_attempts, "texts")
-        n = int(n)  # a NumPy integer may be too small for what is computed from it
-        recipe = self.recipe_
-        temperature = recipe.temperature if temperature is None else temperature
-        top_p = recipe.top_p if top_p is None else top_p
-        smoothing = recipe.smoothing if smoothing is None else smoothing
-        drawing = Drawing(temperature, top_p)
-        rules, bound = self._bind(constraint)
-        seed = resolve_seed(seed)
-        generator = self._generator(seed)
-        most = (100 * n if valid_only else n) if max_attempts is None else max_attempts
-
-        def draw(batch: int) -> tuple[list[str | None], NDArray[np.float32]]:
-            z = self.density_.sample(batch, generator)
-            return self._texts(z, drawing, bound, generator, smoothing), z.cpu().numpy()
-
-        found = collect(draw, self.codec.canonical, n, most, self.batch_rows, valid_only, recipe.latent)
-        if len(found.texts) < n:
-            warnings.warn(
-                f"only {len(found.texts)} of {n} texts are valid after {found.attempts} attempts (validity "
-                f"{found.n_valid / max(found.attempts, 1):.2%}); raise max_attempts, lower the temperature, or train "
-                "longer",
-                stacklevel=2,
-            )
-        return SampleResult(*found, rules, temperature, seed, top_p, smoothing)

@@ -1,0 +1,121 @@
+"""Properties that somebody asks for: values or ranges, drawn for each row, and whether a molecule has them."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from grammar_rae.conditions import Condition
+from grammar_rae.errors import InputError, UnknownNameError
+from grammar_rae.heads import Head, LinearHead
+
+TOLERANCE = 0.25
+"""How far a molecule may be from a value that was asked for, in standard deviations of the data."""
+
+
+class Asked:
+    """Properties that are asked for of a model's molecules.
+
+    Parameters
+    ----------
+    properties
+        Name -> a value, or (lowest, highest).
+    condition, head
+        What the model's decoder is told, and how its codes are read.
+
+    Raises
+    ------
+    InputError
+        For a model whose decoder is told no properties, or values that are no finite numbers, contradict each other or
+        lie outside the data's range.
+    UnknownNameError
+        For a property that the decoder is not told.
+    """
+
+    def __init__(self, properties: Mapping[str, Any], condition: Condition, head: Head) -> None:
+        if not isinstance(properties, Mapping):
+            raise InputError("properties must be a mapping", received=repr(properties), expected='{"logp": 2.5}')
+        if not condition.names:
+            raise InputError(
+                "this model's decoder is told no properties",
+                received=", ".join(map(str, properties)),
+                remedy="Use the bundled model druglike, or train with the condition properties.",
+            )
+        self.condition, self.head = condition, head
+        self.ranges = {name: self._read(name, value) for name, value in properties.items()}
+
+    def _read(self, name: str, value: Any) -> tuple[float, float]:
+        if name not in self.condition.names:
+            raise UnknownNameError("property", name, self.condition.names)
+        ends = value if isinstance(value, tuple | list) else (value, value)
+        numbers = len(ends) == 2 and all(
+            isinstance(end, int | float | np.integer | np.floating) and not isinstance(end, bool) and math.isfinite(end)
+            for end in ends
+        )
+        if not numbers or ends[0] > ends[1]:
+            raise InputError(
+                f"{name} cannot be asked for", received=repr(value), expected="a number, or (lowest, highest)"
+            )
+        column = self.condition.names.index(name)
+        lowest, highest = (float(getattr(self.condition, scale)[column]) for scale in ("lowest", "highest"))
+        if ends[1] < lowest or ends[0] > highest:
+            raise InputError(
+                f"{name} lies outside of what the model was trained on",
+                received=repr(value),
+                expected=f"{lowest:.4g} to {highest:.4g}",
+            )
+        return float(ends[0]), float(ends[1])
+
+    def draw(self, n: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """A value of each property for n rows, uniform in its range: (n,) each."""
+        share = {name: torch.rand(n, generator=generator, device=generator.device) for name in self.ranges}
+        return {name: low + (high - low) * share[name] for name, (low, high) in self.ranges.items()}
+
+    def has(self, text: str) -> bool:
+        """Whether a valid molecule has the properties: within each range, or near each value."""
+        from grammar_rae.chem.properties import properties
+
+        values = properties(text, tuple(self.ranges))
+        return all(
+            low - room <= value <= high + room
+            for value, (low, high), room in zip(values, self.ranges.values(), self._rooms(), strict=True)
+        )
+
+    def _rooms(self) -> list[float]:
+        deviation: Any = self.condition.deviation
+        return [
+            TOLERANCE * float(deviation[self.condition.names.index(name)]) if low == high else 0.0
+            for name, (low, high) in self.ranges.items()
+        ]
+
+    def tell(self, values: Mapping[str, Tensor]) -> Tensor:
+        """What the decoder is told of values of the properties (n,) each: (n, size)."""
+        return self.condition.tell(len(next(iter(values.values()))), values)
+
+    def standardise(self, values: Mapping[str, Tensor]) -> Tensor:
+        """Values of the properties (n,) each, standardised: (n, M) in the order of :attr:`columns`."""
+        return self.tell(values)[:, self.columns]
+
+    def readers(self) -> tuple[Tensor, Tensor] | None:
+        """W (M, D) and b (M,), by which the standardised properties are read from codes; None where they are not."""
+        if not isinstance(self.head, LinearHead):
+            return None
+        return self.head.properties.weight.detach()[self.columns], self.head.properties.bias.detach()[self.columns]
+
+    def move(self, codes: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """What the decoder is told of codes (n, D), and the codes, moved as little as makes them read so."""
+        values = self.draw(len(codes), generator)
+        told, readers = self.tell(values), self.readers()
+        if readers is None:
+            return told, codes
+        weight, bias = (part.to(codes) for part in readers)
+        missing = self.standardise(values).to(codes) - codes @ weight.T - bias
+        return told, codes + missing @ torch.linalg.pinv(weight).T
+
+    @property
+    def columns(self) -> list[int]:
+        """The places of the properties among those of the condition."""
+        return [self.condition.names.index(name) for name in self.ranges]

@@ -1,0 +1,136 @@
+"""Draws of a model: codes of its density, decoded under its constraint."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from grammar_rae.decoding import ConstraintSpec
+from grammar_rae.density import draw_given, find_gaussians
+from grammar_rae.errors import InputError
+from grammar_rae.model.asked import Asked
+from grammar_rae.model.drawing import Drawing, check_count
+from grammar_rae.model.samples import SampleResult, collect
+from grammar_rae.precision import in_single_precision
+from grammar_rae.seeds import resolve_seed
+
+VARIANCE = 0.05
+"""How far the head may read from the properties asked for: a variance, in that of the data."""
+
+GUIDANCE = 1.0
+"""How much more than by itself a decoder follows the properties that it is told."""
+
+
+class SamplingMixin:
+    """What a model of texts draws from nothing but its density."""
+
+    @in_single_precision
+    def sample(
+        self: Any,
+        n: int,
+        valid_only: bool = True,
+        *,
+        seed: int | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        constraint: str | ConstraintSpec | None = None,
+        smoothing: float | None = None,
+        max_attempts: int | None = None,
+        properties: Mapping[str, Any] | None = None,
+        guidance: float = GUIDANCE,
+        strict: bool = False,
+    ) -> SampleResult:
+        """Draw n texts: codes from the density, decoded under the constraint.
+
+        Parameters
+        ----------
+        n
+            How many.
+        valid_only
+            Reject texts that are not valid and draw others, up to ``max_attempts`` in all. The result says how many
+            attempts it took.
+        seed
+            The same seed gives the same texts; None draws one, which the result has.
+        temperature, top_p, constraint, smoothing
+            As for :meth:`decode`; None for the recipe's.
+        max_attempts
+            The most texts to decode; None allows 100 for each text.
+        properties
+            Properties that are asked for, each a value or (lowest, highest), from which each text draws: for example
+            ``{"logp": 2.5, "weight": (300, 350)}``. The decoder is told them, and where the density is made of
+            Gaussians and the model's head reads properties from codes, codes are drawn given them. The result says how
+            many of the valid texts had them.
+        guidance
+            How much more than by itself the decoder follows what it is told, 0 or more: see
+            :class:`grammar_rae.decoding.Guided`.
+        strict
+            Reject texts that do not have the properties: that lie outside a range, or further than a quarter of the
+            data's standard deviation from a value. It needs ``valid_only``.
+
+        Warns
+        -----
+        UserWarning
+            When the attempts are used up: the result holds what was found.
+
+        Raises
+        ------
+        InputError
+            For n or max_attempts below 1, settings that cannot be used, or a constraint that does not exist or that the
+            model cannot serve.
+        DecodingError
+            For a constraint that no text within the model's length limit is sure to obey.
+        """
+        check_count("n", n, "texts")
+        if not isinstance(valid_only, bool | np.bool_):
+            raise InputError("valid_only cannot be used", received=repr(valid_only), expected="True or False")
+        check_count("max_attempts", 1 if max_attempts is None else max_attempts, "texts")
+        asked = self._ask(properties) if properties else None
+        if strict and (asked is None or not valid_only):
+            raise InputError(
+                "strict rejects texts without the properties", remedy="Pass properties, and leave valid_only on."
+            )
+        n = int(n)  # a NumPy integer may be too small for what is computed from it
+        recipe = self.recipe_
+        temperature = recipe.temperature if temperature is None else temperature
+        top_p = recipe.top_p if top_p is None else top_p
+        smoothing = recipe.smoothing if smoothing is None else smoothing
+        drawing = Drawing(temperature, top_p, guidance=guidance)
+        rules, bound = self._bind(constraint)
+        seed = resolve_seed(seed)
+        generator = self._generator(seed)
+        most = (100 * n if valid_only else n) if max_attempts is None else max_attempts
+
+        def draw(batch: int) -> tuple[list[str | None], NDArray[np.float32]]:
+            if asked is None:
+                z, told = self.density_.sample(batch, generator), None
+            else:
+                z, told = self._draw_asked(asked, batch, generator)
+            return self._texts(z, drawing, bound, generator, smoothing, told), z.cpu().numpy()
+
+        found = collect(draw, self.codec.canonical, n, most, self.batch_rows, valid_only, recipe.latent, asked, strict)
+        if len(found.texts) < n:
+            what = "have the properties" if strict else "are valid"
+            warnings.warn(
+                f"only {len(found.texts)} of {n} texts {what} after {found.attempts} attempts (validity "
+                f"{found.n_valid / max(found.attempts, 1):.2%}); raise max_attempts, "
+                + ("ask for less" if strict else "lower the temperature, or train longer"),
+                stacklevel=2,
+            )
+        return SampleResult(
+            *found[:5], rules, temperature, seed, top_p, smoothing, dict(properties or {}), found.n_hits
+        )
+
+    def _ask(self: Any, properties: Mapping[str, Any]) -> Asked:
+        return Asked(properties, self.autoencoder_.condition, self.autoencoder_.head)
+
+    def _draw_asked(self: Any, asked: Asked, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Codes (n, D) that are likely to have the properties, and what the decoder is told of each."""
+        values = asked.draw(n, generator)
+        gaussians, readers = find_gaussians(self.density_), asked.readers()
+        if gaussians is None or readers is None:
+            return self.density_.sample(n, generator), asked.tell(values)
+        return draw_given(gaussians, *readers, asked.standardise(values), VARIANCE, generator), asked.tell(values)
