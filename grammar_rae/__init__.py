@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from grammar_rae.errors import GrammarRAEError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from os import PathLike
 
     from numpy.typing import NDArray
@@ -178,6 +178,8 @@ def sample(
     top_p: float | None = None,
     constraint: "str | ConstraintSpec | None" = None,
     smoothing: float | None = None,
+    properties: "Mapping[str, Any] | None" = None,
+    **options: Any,
 ) -> "SampleResult":
     """Draw n texts; see :meth:`TextModel.sample`.
 
@@ -202,6 +204,8 @@ def sample(
         top_p=top_p,
         constraint=constraint,
         smoothing=smoothing,
+        properties=properties,
+        **options,
     )
 
 

@@ -17,7 +17,7 @@ def reorder(text: str, n: int, seed: int) -> list[str]:
     n
         How many are drawn; those that come twice, or are canonical, are left out.
     seed
-        Seed of the orders, from 0 to 2**31 - 1.
+        Seed of the orders, from 0 to 2**31 - 2.
 
     Raises
     ------
@@ -26,5 +26,5 @@ def reorder(text: str, n: int, seed: int) -> list[str]:
     """
     found = molecule(text)
     Chem.Kekulize(found, clearAromaticFlags=True)
-    drawn = Chem.MolToRandomSmilesVect(found, n, seed)
+    drawn = Chem.MolToRandomSmilesVect(found, n, seed + 1)  # by a seed of 0 it would draw one
     return [spelling for spelling in dict.fromkeys(drawn) if spelling != Chem.MolToSmiles(found)]

@@ -99,6 +99,14 @@ Temperature = Annotated[
         show_default=False,
     ),
 ]
+Properties = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--property",
+        help="A property to ask for, NAME=VALUE or NAME=LOW:HIGH, for example weight=300:350; repeat for several.",
+        show_default=False,
+    ),
+]
 Scores = Annotated[
     str, typer.Option(help="The scores to add as columns, for example qed,logp,sa; `grammar-rae list scores`.")
 ]
@@ -149,3 +157,28 @@ OptionalSeed = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")]
+
+
+def read_properties(asked: list[str] | None) -> dict[str, float | tuple[float, float]]:
+    """The properties of ``--property`` options.
+
+    Raises
+    ------
+    InputError
+        For one that cannot be read, or that comes twice.
+    """
+    found: dict[str, float | tuple[float, float]] = {}
+    for text in asked or ():
+        name, _, value = text.partition("=")
+        try:
+            numbers = [float(part) for part in value.split(":")]
+        except ValueError:
+            numbers = []
+        if len(numbers) not in (1, 2) or name in found:
+            raise InputError(
+                "--property cannot be read" if name not in found else f"--property asks for {name} twice",
+                received=repr(text),
+                expected="NAME=VALUE or NAME=LOW:HIGH",
+            )
+        found[name] = numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
+    return found

@@ -18,6 +18,11 @@ def sample(
     top_p: arguments.TopP = None,
     smoothing: arguments.Smoothing = None,
     constraint: arguments.Constraint = None,
+    properties: arguments.Properties = None,
+    guidance: Annotated[
+        float | None, typer.Option(help="How much more than by itself the decoder follows properties.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Reject molecules without the properties.")] = False,
     valid_only: Annotated[
         bool, typer.Option("--valid-only/--raw", help="Draw until n are valid, or keep the first n, valid or not.")
     ] = True,
@@ -33,7 +38,16 @@ def sample(
     loaded = TextModel.load(model)
     rules = arguments.constraint_text(constraint)
     result = loaded.sample(
-        n, valid_only, seed=seed, temperature=temperature, top_p=top_p, constraint=rules, smoothing=smoothing
+        n,
+        valid_only,
+        seed=seed,
+        temperature=temperature,
+        top_p=top_p,
+        constraint=rules,
+        smoothing=smoothing,
+        properties=arguments.read_properties(properties),
+        strict=strict,
+        **({} if guidance is None else {"guidance": guidance}),
     )
     frame = result.to_frame(scores=wanted)
     files.write_frame(output, frame)
@@ -42,6 +56,7 @@ def sample(
     files.note(
         f"{len(result)} texts out of {result.attempts} decoded: raw validity {result.validity:.1%} "
         f'under "{result.constraint}", uniqueness {result.uniqueness:.1%}, seed {result.seed}'
+        + (f", {result.hit_rate:.1%} of the valid ones with the properties" if result.properties else "")
     )
 
 

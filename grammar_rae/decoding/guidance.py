@@ -22,8 +22,8 @@ class GuidedState(NamedTuple):
 class Guided:
     r"""A decoder that follows what it is told more than it would by itself.
 
-    This is guidance without a classifier (Ho and Salimans, 2022): its logits are :math:`\ell_\mathrm{untold} + (1 + g) (\ell_\mathrm{told} - \ell_\mathrm{untold})`; each step takes
-    two steps of the decoder.
+    This is guidance without a classifier (Ho and Salimans, 2022): its logits are :math:`\ell_\mathrm{untold} +
+    (1 + g) (\ell_\mathrm{told} - \ell_\mathrm{untold})`, and each step takes two steps of the decoder.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ the encoder nor on the data. Its tensors are its whole state, so ``state_dict`` 
 """
 
 from grammar_rae.density.base import Density, ExactDensity
-from grammar_rae.density.conditioning import draw_given, find_gaussians
+from grammar_rae.density.conditioning import draw_given, find_gaussians, log_prob_given
 from grammar_rae.density.flow import FlowDensity
 from grammar_rae.density.flow_matching import FlowMatchingDensity
 from grammar_rae.density.kernel import KernelDensity
@@ -41,4 +41,5 @@ __all__ = [
     "TwoStageDensity",
     "draw_given",
     "find_gaussians",
+    "log_prob_given",
 ]

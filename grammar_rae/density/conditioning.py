@@ -58,14 +58,7 @@ def draw_given(
     """
     device = gaussians.means.device
     weight, bias, targets = (part.to(device, torch.float64) for part in (weight, bias, targets))
-    mapped = weight @ gaussians.scales  # (K, M, D)
-    noise = variance * torch.eye(len(weight), dtype=torch.float64, device=device)
-    factor = torch.linalg.cholesky(mapped @ mapped.transpose(1, 2) + noise)  # of S, (K, M, M)
-    away = targets[:, None] - (gaussians.means @ weight.T + bias)  # (N, K, M)
-    factors = factor.expand(len(gaussians.means), -1, -1)
-    whitened = torch.linalg.solve_triangular(factors, away.permute(1, 2, 0), upper=False)  # (K, M, N)
-    volume = factor.diagonal(dim1=1, dim2=2).log().sum(1) + 0.5 * len(weight) * math.log(2 * math.pi)
-    scores = gaussians.log_weights + (-0.5 * whitened.square().sum(1) - volume[:, None]).T  # (N, K)
+    scores, mapped, factor = _score(gaussians, weight, bias, targets, variance)
     chosen = torch.multinomial(torch.softmax(scores, dim=1), 1, generator=generator).squeeze(1)
     shared = torch.zeros_like(chosen) if len(gaussians.scales) == 1 else chosen
     standard = torch.randn(len(targets), weight.shape[1], 1, generator=generator, device=device, dtype=torch.float64)
@@ -75,3 +68,26 @@ def draw_given(
     gain = torch.cholesky_solve(missing.unsqueeze(2), factor[shared])  # S^-1 of it, (N, M, 1)
     moved = z + (gaussians.scales[shared] @ (mapped[shared].transpose(1, 2) @ gain)).squeeze(2)
     return moved.float()
+
+
+@in_single_precision
+def log_prob_given(gaussians: Gaussians, weight: Tensor, bias: Tensor, targets: Tensor, variance: float) -> Tensor:
+    r"""How likely the targets (N, M) of :func:`draw_given` are under the density, in nats: float64 (N,)."""
+    device = gaussians.means.device
+    weight, bias, targets = (part.to(device, torch.float64) for part in (weight, bias, targets))
+    normalised = gaussians._replace(log_weights=torch.log_softmax(gaussians.log_weights, dim=0))
+    return torch.logsumexp(_score(normalised, weight, bias, targets, variance)[0], dim=1)
+
+
+def _score(
+    gaussians: Gaussians, weight: Tensor, bias: Tensor, targets: Tensor, variance: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The log-probability of each row's targets and each component (N, K), W times scales, and the factors of S."""
+    mapped = weight @ gaussians.scales  # (K, M, D)
+    noise = variance * torch.eye(len(weight), dtype=torch.float64, device=weight.device)
+    factor = torch.linalg.cholesky(mapped @ mapped.transpose(1, 2) + noise)  # of S, (K, M, M)
+    away = targets[:, None] - (gaussians.means @ weight.T + bias)  # (N, K, M)
+    factors = factor.expand(len(gaussians.means), -1, -1)
+    whitened = torch.linalg.solve_triangular(factors, away.permute(1, 2, 0), upper=False)  # (K, M, N)
+    volume = factor.diagonal(dim1=1, dim2=2).log().sum(1) + 0.5 * len(weight) * math.log(2 * math.pi)
+    return gaussians.log_weights + (-0.5 * whitened.square().sum(1) - volume[:, None]).T, mapped, factor

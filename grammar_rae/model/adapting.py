@@ -257,7 +257,7 @@ class Adapting:
         if folder is not None and self.resume and folder.is_dir():
             return [TokenDataset.open(folder)]
         rng = np.random.default_rng(seed)
-        texts = [text for text in spell(train, codec) for text in reorder(text, n, int(rng.integers(2**31)))]
+        texts = [text for text in spell(train, codec) for text in reorder(text, n, int(rng.integers(2**31 - 1)))]
         if not texts or len(codec.encode_batch(texts, prepared=True).offsets) < 2:
             return []
         return [self._describe(encode(texts, codec, folder, prepared=True), codec, seed, reordered=True)]

@@ -1,7 +1,7 @@
 """Analogues: molecules like a lead, as like as asked, by noise on its code."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +73,7 @@ class AnaloguesMixin:
         smoothing: float | None = None,
         keep: str | None = None,
         measure: Measure | None = None,
+        properties: Mapping[str, float] | None = None,
         scores: Sequence[str] = (),
         changes: bool = True,
         max_attempts: int | None = None,
@@ -104,12 +105,15 @@ class AnaloguesMixin:
             The most texts to decode for each lead; None allows 20 for each analogue.
         options
             As for :meth:`decode`: ``temperature`` (1 here, unless given), ``top_p``, ``seed``, ``constraint``.
+        properties
+            Name -> how much more than its lead an analogue should have, for example ``{"logp": -1}``; the decoder is
+            told the sum, as far as it was trained.
 
         Returns
         -------
         DataFrame
-            ``lead``, ``smiles``, ``similarity``, ``change`` and a column for each score; of each lead the most similar
-            first. ``attrs["report"]`` tells by lead which level of noise gave most, the mean similarity reached, the
+            ``lead``, ``smiles``, ``similarity``, ``change``, ``log_prob`` in nats where the model has it without a code
+            (see :meth:`log_prob`), and a column for each score; of each lead the most similar first. ``attrs["report"]`` tells by lead which level of noise gave most, the mean similarity reached, the
             texts decoded after the calibration, the shares of them that were valid and repeated, and the share of the
             analogues that are within 0.1 of the similarity asked.
 
@@ -147,16 +151,34 @@ class AnaloguesMixin:
         frames, report = [], {}
         for index, (lead, z) in enumerate(zip(leads, codes, strict=True)):
             chosen_seed = wrap_seed(seed + 1000 * index)
-            search = _Search(self, codec.canonical(lead) or lead, z, measure or tanimoto, keep, options, chosen_seed)
+            wanted = options | ({} if properties is None else {"properties": self._shift(lead, properties)})
+            search = _Search(self, codec.canonical(lead) or lead, z, measure or tanimoto, keep, wanted, chosen_seed)
             frame, report[lead] = search.run(int(n), float(similarity), smoothing, most)
             if changes:
                 from grammar_rae.chem.changes import change
 
                 frame["change"] = [change(search.lead, text) for text in frame["smiles"]]
+            if self.fitted_.percentiles is not None:  # type: ignore[attr-defined]
+                frame["log_prob"] = self.log_prob(list(frame["smiles"]), errors="nan")  # type: ignore[attr-defined]
             frames.append(frame.assign(**score(list(frame["smiles"]), scores)))
         found = pd.concat(frames, ignore_index=True)
         found.attrs["report"] = report
         return found
+
+    def _shift(self: Any, lead: str, moves: Mapping[str, float]) -> dict[str, float]:
+        """The properties of a lead, each moved, but not out of the range that the decoder was trained on."""
+        from grammar_rae.chem.properties import properties
+
+        condition = self.autoencoder_.condition
+        asked = self._ask({name: (float("-1e9"), float("1e9")) for name in moves})
+        moved = {}
+        for name, present in zip(asked.ranges, properties(lead, tuple(asked.ranges)), strict=True):
+            move, column = moves[name], condition.names.index(name)
+            if isinstance(move, bool) or not isinstance(move, int | float | np.number) or not np.isfinite(move):
+                raise InputError(f"{name} cannot be moved", received=repr(move), expected="a finite number")
+            low, high = (float(getattr(condition, scale)[column]) for scale in ("lowest", "highest"))
+            moved[name] = float(np.clip(float(present) + move, low, high))
+        return moved
 
 
 @dataclass

@@ -160,7 +160,8 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
             if keeper.history is not None:
                 self._finish(replace(draft, history=keeper.history), sets, home)
             raise
-        warn_if_grown(keeper.begun_at, history, settings.learning_rate)
+        if draft.start is None:  # else its first rows may have been the start's own draws
+            warn_if_grown(keeper.begun_at, history, settings.learning_rate)
         self._finish(replace(draft, history=history), sets, home)
 
     @in_single_precision

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from grammar_rae.datasets import TokenDataset, pad_tokens
-from grammar_rae.density import ExactDensity
+from grammar_rae.density import draw_given, find_gaussians, log_prob_given
 from grammar_rae.errors import InputError
 from grammar_rae.likelihoods import MaskedCategorical
 from grammar_rae.model.sources import as_texts
@@ -44,7 +44,9 @@ class LikelihoodMixin:
         \varepsilon`, :math:`x \sim p(x \mid u)`:
 
         .. math:: \log \frac1K \sum_k \frac{q(z_k)}{r(z_k \mid x)} p(x \mid u_k) \le \log p(x), \quad
-            z_k \sim r(\cdot \mid x) = \mathcal N(E(x), \tfrac1{16} I), u_k \sim \mathcal N(z_k, \sigma^2 I).
+            r(z \mid x) \propto q(z) \mathcal N(E(x); z, \tau^2 I), u_k \sim \mathcal N(z_k, \sigma^2 I),
+
+        with :math:`\tau = \max(1, 2 \sigma)`: codes that the density holds likely, near that of the text.
 
         Both are of the one sequence of tokens that the codec writes a text in. Where macros can spell a text in several
         ways they are lower bounds of the text's probability.
@@ -67,7 +69,7 @@ class LikelihoodMixin:
         ------
         InputError
             For a number of codes that cannot be used, a decoder without a likelihood, or, with codes, a density
-            without one.
+            that is not made of Gaussians.
         TextError
             For a text that the codec rejects, with ``errors="raise"``.
         """
@@ -77,9 +79,9 @@ class LikelihoodMixin:
             raise InputError("codes must be a number of codes", received=repr(codes), expected="0 or more")
         if type(self.autoencoder_.likelihood) is not MaskedCategorical:
             raise InputError("this model's decoder has no likelihood of texts", received=self.recipe_.likelihood)
-        if codes and not isinstance(self.density_, ExactDensity):
+        if codes and find_gaussians(self.density_) is None:
             raise InputError(
-                "the model's density has no likelihood",
+                "the model's density is not made of Gaussians",
                 received=self.recipe_.density,
                 remedy="Refit another one, for example model.refit_density('gmm'), or pass codes=0.",
             )
@@ -127,7 +129,8 @@ class LikelihoodMixin:
         offsets = np.cumsum([0, *map(len, tokens)])
         nets.eval()
         values = self._log_prob_of(np.concatenate(tokens).astype(np.uint16), offsets, 0, self._generator(0))
-        return np.percentile(values, np.linspace(0, 100, PERCENTILES))
+        found: NDArray[np.float64] = np.percentile(values, np.linspace(0, 100, PERCENTILES))
+        return found
 
     @in_single_precision
     def _log_prob_of(
@@ -157,12 +160,16 @@ class LikelihoodMixin:
         return -cost
 
     def _bound(self: Any, x: Tensor, k: int, generator: torch.Generator, sigma: float) -> Tensor:
-        nets, width = self.autoencoder_, 0.25
-        centre = nets.encode(x).float().repeat_interleave(k, dim=0)
-        noise = torch.randn(centre.shape, generator=generator, device=centre.device)
-        z = centre + width * noise
-        proposed = -0.5 * noise.square().sum(1) - z.shape[1] * (math.log(width) + 0.5 * math.log(2 * math.pi))
-        many = x.repeat_interleave(k, dim=0)
+        nets, gaussians = self.autoencoder_, find_gaussians(self.density_)
+        assert gaussians is not None, "asked for before"
+        width = max(1.0, 2 * sigma)
+        centre = nets.encode(x).double()
+        seen = torch.eye(centre.shape[1], dtype=torch.float64, device=centre.device)
+        evidence = log_prob_given(gaussians, seen, torch.zeros_like(seen[0]), centre, width**2)  # of E(x), as z + noise
+        many, around = x.repeat_interleave(k, dim=0), centre.repeat_interleave(k, dim=0)
+        z = draw_given(gaussians, seen, torch.zeros_like(seen[0]), around, width**2, generator)
+        distance = (z - around).square().sum(1) / width**2
+        proposed = -0.5 * distance - z.shape[1] * (math.log(width) + 0.5 * math.log(2 * math.pi))
         cost = nets.likelihood(nets.decoder(nets.smooth(z, sigma, generator), many), many)[0]
-        weights = self.density_.log_prob(z).to(cost) - proposed - cost
+        weights = evidence.repeat_interleave(k) - proposed - cost
         return torch.logsumexp(weights.view(-1, k), dim=1) - math.log(k)

@@ -146,9 +146,9 @@ class TextModel(AnaloguesMixin, LikelihoodMixin, SamplingMixin, LatentModel[list
         parts = build_text(recipe, codec)
         draft = FittedTexts(recipe=recipe, **parts._asdict(), codec=codec, atoms=data.atoms)
         if parts.autoencoder.condition.needs_facts:
-            train, held_out = (part.described() for part in sets)
-            parts.autoencoder.condition.adopt(train.facts)
-            self._learn(draft, (train, held_out), home, resume, progress)
+            described = [part.described() for part in sets]
+            parts.autoencoder.condition.adopt(described[0].facts)
+            self._learn(draft, (described[0], described[1]), home, resume, progress)
         else:
             self._learn(draft, sets, home, resume, progress)
         return self
