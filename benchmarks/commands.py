@@ -32,7 +32,7 @@ def training(
         Path | None, typer.Option(help="A file of molecules that are not trained on.", show_default=False)
     ] = None,
     column: arguments.Column = None,
-    recipe: Annotated[str, typer.Option(help="A name from `grammar-rae list recipes`.")] = "molecules",
+    recipe: Annotated[str, typer.Option(help="A name from `grammar-rae list recipes`.")] = "moses",
     time_limit: arguments.TimeLimit = None,
     epochs: arguments.Epochs = None,
     n: Annotated[int, typer.Option("-n", help="The number of texts to draw.")] = 10_000,
@@ -59,7 +59,7 @@ def training(
 
 def profile(
     data: Annotated[Path, typer.Argument(help="The folder of an encoded data set.", show_default=False)],
-    recipe: Annotated[str, typer.Option(help="A name from `grammar-rae list recipes`.")] = "molecules",
+    recipe: Annotated[str, typer.Option(help="A name from `grammar-rae list recipes`.")] = "moses",
     steps: Annotated[int, typer.Option(help="The number of steps that are timed.")] = 60,
     seed: arguments.Seed = 0,
     results: options.Results = None,

@@ -175,7 +175,7 @@ class Setting:
             (
                 {"grammar": grammar, "macros": n_macros},
                 GrammarCodec.learn(learned, grammar=grammar, n_macros=n_macros, form="kekule"),
-                (get_recipe("molecules", TextRecipe).max_length or LONGEST) if n_macros else LONGEST,
+                (get_recipe("moses", TextRecipe).max_length or LONGEST) if n_macros else LONGEST,
             )
             for grammar in ("smiles", "zinc")
             for n_macros in (512, 0)
@@ -223,7 +223,7 @@ def _round_trip(setting: Setting) -> Iterator[Row]:
 
 def _cost(setting: Setting) -> Iterator[Row]:
     about, codec, limit = setting.codecs[0]
-    recipe = get_recipe("molecules", TextRecipe)
+    recipe = get_recipe("moses", TextRecipe)
     decoder = build_text(recipe, codec).autoencoder.decoder.eval()
 
     def noise(n: int, generator: torch.Generator) -> Tensor:

@@ -14,7 +14,7 @@ from grammar_rae.recipes import TextRecipe, build_text, get_recipe, training_set
 from grammar_rae.training import OPTIMIZERS, has_bfloat16, plan_batches
 
 
-def run(folder: str | PathLike[str], recipe: str = "molecules", steps: int = 60, seed: int = 0) -> list[Row]:
+def run(folder: str | PathLike[str], recipe: str = "moses", steps: int = 60, seed: int = 0) -> list[Row]:
     """Median milliseconds of each phase of a training step, and its share of the whole.
 
     Parameters

@@ -16,7 +16,7 @@ def run(
     held_out: str | PathLike[str] | None,
     folder: str | PathLike[str],
     *,
-    recipe: str = "molecules",
+    recipe: str = "moses",
     time_limit: float | None = None,
     epochs: int | None = None,
     samples: int = 10_000,

@@ -92,7 +92,7 @@ def run(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     data = TokenDataset.open(f"{arguments.data}-{codec_name}/train")
     validation = TokenDataset.open(f"{arguments.data}-{codec_name}/validation")
     overrides = PLAIN | {"average": 0.99, "schedule": "cosine", "precision": "32-true"} | settings
-    model = TextModel("druglike", time_limit=arguments.seconds, seed=arguments.seed, overrides=overrides)
+    model = TextModel("molecules", time_limit=arguments.seconds, seed=arguments.seed, overrides=overrides)
     if name.startswith("warm"):
         model.__class__ = type("Warm", (Warm,), {})
     began = time.process_time()
@@ -115,7 +115,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=360)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    get_recipe("druglike", grammar_rae.recipes.TextRecipe)
+    get_recipe("molecules", grammar_rae.recipes.TextRecipe)
     for name in arguments.leads:
         found = run(name, arguments)
         with arguments.output.open("a", encoding="utf-8") as stream:

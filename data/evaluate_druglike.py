@@ -36,8 +36,8 @@ ASKED = ("logp", "weight", "tpsa", "qed")
 def load_average(run: Path, data: TokenDataset, held_out: TokenDataset, codes: int) -> tuple[TextModel, dict[str, Any]]:
     """The model with the averaged weights of a training's state, and where that is."""
     meta, groups = checkpoint.load(run / "state", require=("average",))
-    recipe = get_recipe("druglike", TextRecipe).replace(
-        **TRAINING["druglike"], max_length=data.codec_dict["max_length"]
+    recipe = get_recipe("molecules", TextRecipe).replace(
+        **TRAINING["molecules"], max_length=data.codec_dict["max_length"]
     )
     codec = codec_from_dict(data.codec_dict)
     parts = build_text(recipe, codec)

@@ -1,6 +1,6 @@
 """Train a model of the box again: ``python data/train_models.py expressions run``.
 
-The data are those that the model's card names: made here, downloaded and checked, or, for ``druglike``, what
+The data are those that the model's card names: made here, downloaded and checked, or, for ``molecules``, what
 ``prepare_druglike.py`` wrote into the folder given with ``--data``. The run lies in the folder given and goes on where
 it was stopped; in the end its small copy takes the place of the model in the box.
 """
@@ -24,9 +24,9 @@ TRAINING: dict[str, dict[str, Any]] = {
     "expressions": {},
     # The recipe's time limit and temperature are for trainings of minutes. These passes take hours, and a model so well
     # trained needs less boldness: its unlikeliest steps left out. The knobs were chosen on the molecules that validate.
-    "molecules": {"epochs": 6, "time_limit": None, "validate_every": None, "temperature": 1.0, "top_p": 0.96},
+    "moses": {"epochs": 6, "time_limit": None, "validate_every": None, "temperature": 1.0, "top_p": 0.96},
     # Eight hours of one core; the learning rate falls in the last fifth. To go on for longer, raise the limit before.
-    "druglike": {
+    "molecules": {
         "time_limit": 28_800.0,
         "validate_every": 900.0,
         "checkpoint_every": 150.0,
@@ -42,34 +42,34 @@ def expressions(arguments: argparse.Namespace, **options: Any) -> Any:
     return grammar_rae.train(expression_set()[:EXPRESSIONS], "expressions", **options)
 
 
-def molecules(arguments: argparse.Namespace, **options: Any) -> Any:
+def moses(arguments: argparse.Namespace, **options: Any) -> Any:
     """MOSES's training set, downloaded."""
-    return grammar_rae.train(fetch("moses"), "molecules", **options)
+    return grammar_rae.train(fetch("moses"), "moses", **options)
 
 
-def druglike(arguments: argparse.Namespace, folder: Path, resume: bool, **options: Any) -> Any:
+def molecules(arguments: argparse.Namespace, folder: Path, resume: bool, **options: Any) -> Any:
     """The prepared drug-like molecules, beginning with the weights of another such run, or of the box."""
     if arguments.data is None:
-        raise SystemExit("druglike needs --data, the folder that prepare_druglike.py wrote")
+        raise SystemExit("molecules needs --data, the folder that prepare_druglike.py wrote")
     options |= {} if arguments.hours is None else {"time_limit": 3600 * arguments.hours}
     options |= {} if arguments.batch_size is None else {"batch_size": arguments.batch_size}
-    model = Warm("druglike", overrides=options)
+    model = Warm("molecules", overrides=options)
     model.start = arguments.start
     model.fit(arguments.data / "train", validation=arguments.data / "validation", folder=folder, resume=resume)
     return model
 
 
-TRAINED: dict[str, Callable[..., Any]] = {"druglike": druglike, "expressions": expressions, "molecules": molecules}
+TRAINED: dict[str, Callable[..., Any]] = {"expressions": expressions, "molecules": molecules, "moses": moses}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=sorted(TRAINED))
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--data", type=Path, default=None, help="druglike: what prepare_druglike.py wrote")
-    parser.add_argument("--start", type=Path, default=None, help="druglike: the run whose averaged weights begin")
-    parser.add_argument("--hours", type=float, default=None, help="druglike: in all; the rate falls in the last fifth")
-    parser.add_argument("--batch-size", type=int, default=None, help="druglike: another one than the recipe's")
+    parser.add_argument("--data", type=Path, default=None, help="molecules: what prepare_druglike.py wrote")
+    parser.add_argument("--start", type=Path, default=None, help="molecules: the run whose averaged weights begin")
+    parser.add_argument("--hours", type=float, default=None, help="molecules: in all; the rate falls in the last fifth")
+    parser.add_argument("--batch-size", type=int, default=None, help="molecules: another one than the recipe's")
     arguments = parser.parse_args()
     resume = checkpoint.exists(arguments.folder / "state")
     options = TRAINING[arguments.name]

@@ -14,7 +14,7 @@ from grammar_rae.model import TextModel
 
 def warm(model: TextModel, codec: Any) -> None:
     """Begin with the weights of the model in the box; the rows of a new macro are the means of those of its parts."""
-    meta, groups = load(Path(__file__).parent / "models" / "molecules")
+    meta, groups = load(Path(__file__).parent / "models" / "moses")
     old, new = codec_from_dict(meta["codec"]), codec
     starts, flat = new.macros.expansions
     names = {(p.lhs, p.rhs): i for i, p in enumerate(old.grammar.productions)}

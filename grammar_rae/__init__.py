@@ -146,7 +146,7 @@ def train(
 
 
 @overload
-def load(folder: Literal["molecules", "expressions"]) -> "TextModel": ...
+def load(folder: Literal["molecules", "moses", "expressions"]) -> "TextModel": ...
 
 
 @overload
@@ -159,8 +159,8 @@ def load(folder: "str | PathLike[str]") -> Any:
     Returns
     -------
     TextModel or ImageModel
-        As it was trained. ``"molecules"`` and ``"expressions"`` are bundled. If the kind is known, ``TextModel.load``
-        and ``ImageModel.load`` are typed.
+        As it was trained. ``"molecules"``, ``"moses"`` and ``"expressions"`` are bundled. If the kind is known,
+        ``TextModel.load`` and ``ImageModel.load`` are typed.
     """
     from grammar_rae.model import load_model
     from grammar_rae.model.current import remember_model

@@ -81,7 +81,7 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         if isinstance(get_recipe(recipe, Recipe), ImageRecipe):
             return train(source, recipe, **(options | {"epochs": 1, "progress": False}))
         recipe = "tiny" if recipe == "molecules" else recipe
-        return train(source, recipe, **(options | {"epochs": 1, "progress": False, "jobs": 1}))
+        return train(source, recipe, **(options | {"epochs": 1, "progress": False, "jobs": 1, "start": None}))
 
     monkeypatch.setattr(grammar_rae, "train", train_a_toy)
     return {}

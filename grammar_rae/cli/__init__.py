@@ -11,6 +11,7 @@ from grammar_rae import __version__
 from grammar_rae.cli import (
     analogues,
     catalogue,
+    demo,
     density,
     evaluation,
     export,
@@ -25,7 +26,7 @@ HELP = "Generative models of molecules and other strings of a grammar. Start wit
 
 app = new_app("grammar-rae", HELP)
 for command in (
-    training.demo,
+    demo.demo,
     training.train,
     sampling.sample,
     analogues.analogues,

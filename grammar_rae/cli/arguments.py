@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from grammar_rae.errors import InputError
 from grammar_rae.resources import DEFAULT_MODEL, model_folder
 from grammar_rae.seeds import LARGEST_SEED
 

@@ -56,12 +56,12 @@ def _write(
         molecules=texts[:MOST_DRAWN],
         legends=legends[:MOST_DRAWN],
         facts=facts | {"recipe": model.recipe_.name},
-        curves=_curves(model.history.rows),
+        curves=curves_of(model.history.rows),
         kind="molecules" if FORMS[model.codec.form].molecules else "text",
     )
 
 
-def _curves(rows: Sequence[dict[str, Any]]) -> dict[str, tuple[list[float], list[float]]]:
+def curves_of(rows: Sequence[dict[str, Any]]) -> dict[str, tuple[list[float], list[float]]]:
     """The figures of a training over its seconds; a figure that was never taken has no curve."""
     curves = {}
     for name in CURVES:

@@ -29,6 +29,7 @@ def sample(
 ) -> None:
     """Draw new molecules."""
     from grammar_rae.model import TextModel
+    from grammar_rae.model.sampling import GUIDANCE
     from grammar_rae.scores import score
 
     files.check_writable(output, formats=(*formats.TABLES, *formats.TEXTS))
@@ -47,7 +48,7 @@ def sample(
         smoothing=smoothing,
         properties=arguments.read_properties(properties),
         strict=strict,
-        **({} if guidance is None else {"guidance": guidance}),
+        guidance=GUIDANCE if guidance is None else guidance,
     )
     frame = result.to_frame(scores=wanted)
     files.write_frame(output, frame)

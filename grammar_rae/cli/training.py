@@ -1,26 +1,17 @@
-"""New models: ``demo`` and ``train``."""
+"""New models: ``train``."""
 
-import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from grammar_rae.cli import arguments, files, formats
+from grammar_rae.cli import arguments, files
 from grammar_rae.cli.failures import INTERRUPTED
 from grammar_rae.errors import CheckpointError
 
 if TYPE_CHECKING:
     from grammar_rae.model import LatentModel
 
-DEMO_DATA = "data/moses_sample.smi.gz"
-DEMO_RECIPE = "molecules"
-DEMO_SECONDS = 210.0
-DEMO_SAMPLES = 1000
-DEMO_ATTEMPTS = 20_000
-DEMO_HELD_OUT = 500
-DEMO_RUN = "demo-run"
-DEMO_SCORES = ["qed", "logp", "sa"]
 STATE = "state"  # where in its folder a training keeps what --resume needs
 
 
@@ -84,47 +75,6 @@ def train(
         tell_rejected(texts, output)
     then = f"grammar-rae sample -m {output} -n 1000 -o out.csv"
     conclude(model, output, then if is_of_texts else f"grammar_rae.load({str(output)!r}).sample(100) in Python")
-
-
-def demo(
-    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write in.")] = Path(),
-    quiet: arguments.Quiet = False,
-) -> None:
-    """Train on bundled molecules and draw new ones."""
-    import grammar_rae
-    from grammar_rae.cli import pages
-    from grammar_rae.datasets import read_texts
-    from grammar_rae.resources import bundled_file
-
-    output.mkdir(parents=True, exist_ok=True)
-    table, page, run = output / "samples.csv", output / "samples.html", output / DEMO_RUN
-    files.check_writable(table, formats=formats.TABLES)
-    files.check_writable(page, formats=formats.PAGES)
-    texts = [text for _, text in read_texts(bundled_file(DEMO_DATA))]
-    random.Random(0).shuffle(texts)
-    held_out, texts = texts[:DEMO_HELD_OUT], texts[DEMO_HELD_OUT:]
-    files.note(f"training on {len(texts):,} molecules for {DEMO_SECONDS / 60:g} minutes")
-    model = grammar_rae.train(texts, DEMO_RECIPE, folder=run, time_limit=DEMO_SECONDS, progress=not quiet)
-    stop_if_interrupted(model, run)
-    files.note(f"drawing {DEMO_SAMPLES:,} molecules")
-    result = model.sample(DEMO_SAMPLES, seed=0, max_attempts=DEMO_ATTEMPTS)
-    frame = result.to_frame(scores=DEMO_SCORES)
-    files.write_frame(table, frame)
-    pages.write_samples_page(page, model, result, frame)
-    exact = model.reconstruction(held_out)
-    typer.echo(
-        f"""
-raw validity          {result.validity:.1%} (drew {result.attempts:,} for {len(result):,} valid ones)
-uniqueness            {result.uniqueness:.1%}
-exact reconstruction  {exact}, molecules not seen in training
-
-written               {table}, {page}, and the model {run}
-
-What to do next:
-  open {page} in a browser
-  grammar-rae sample -m {run} -n 10000 -o more.csv --scores qed,logp,sa
-  grammar-rae train YOUR_MOLECULES.smi -o run --time-limit 20m"""
-    )
 
 
 def check_run(run: Path, *, resume: bool, overwrite: bool) -> None:

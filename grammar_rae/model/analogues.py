@@ -113,8 +113,9 @@ class AnaloguesMixin:
         -------
         DataFrame
             ``lead``, ``smiles``, ``similarity``, ``change``, ``log_prob`` in nats where the model has it without a code
-            (see :meth:`log_prob`), and a column for each score; of each lead the most similar first. ``attrs["report"]`` tells by lead which level of noise gave most, the mean similarity reached, the
-            texts decoded after the calibration, the shares of them that were valid and repeated, and the share of the
+            (see :meth:`log_prob`), and a column for each score; of each lead the most similar first.
+            ``attrs["report"]`` tells by lead which level of noise gave most, the mean similarity reached, the texts
+            decoded after the calibration, the shares of them that were valid and repeated, and the share of the
             analogues that are within 0.1 of the similarity asked.
 
         Warns

@@ -42,7 +42,7 @@ class Asked:
             raise InputError(
                 "this model's decoder is told no properties",
                 received=", ".join(map(str, properties)),
-                remedy="Use the bundled model druglike, or train with the condition properties.",
+                remedy="Use the bundled model molecules, or train with the condition properties.",
             )
         self.condition, self.head = condition, head
         self.ranges = {name: self._read(name, value) for name, value in properties.items()}

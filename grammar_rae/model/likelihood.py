@@ -112,7 +112,7 @@ class LikelihoodMixin:
         percentiles = self.fitted_.percentiles if self._check_trained() else None
         if percentiles is None:
             raise InputError(
-                "this model keeps no likelihoods of its training rows", remedy="Train a model of the recipe druglike."
+                "this model keeps no likelihoods of its training rows", remedy="Train a model of the recipe molecules."
             )
         values = self.log_prob(texts, errors=errors)
         shares = np.interp(values, percentiles, np.linspace(0, 1, len(percentiles)))

@@ -74,7 +74,7 @@ FAST = {"batch_size": 512, "learning_rate": 2e-3, "warmup_steps": 200, "optimize
 
 TEXT_RECIPES: tuple[TextRecipe, ...] = (
     TextRecipe(
-        name="molecules",
+        name="moses",
         description="molecules in Kekulé form, 512 macros, bidirectional GRU encoder, autoregressive GRU decoder that "
         "is told the noise on the code: it reconstructs, and it samples",
         decoder_options={"hidden": 768, "tally": True},
@@ -86,7 +86,7 @@ TEXT_RECIPES: tuple[TextRecipe, ...] = (
         training={**FAST, "time_limit": 1200.0, "validate_every": 60.0},
     ),
     TextRecipe(
-        name="druglike",
+        name="molecules",
         description="drug-like molecules with charges and stereo marks: 2,048 macros, a decoder that is told "
         "properties, and codes from which they can be read",
         max_length=96,
@@ -107,8 +107,8 @@ TEXT_RECIPES: tuple[TextRecipe, ...] = (
             "batch_size": 256,
             "average": 0.998,
             "schedule": "trapezoid",
-            "time_limit": 28_800.0,
-            "validate_every": 900.0,
+            "time_limit": 1200.0,
+            "validate_every": 60.0,
         },
     ),
     TextRecipe(

@@ -17,7 +17,7 @@ from grammar_rae.files import explain_write_errors, write_text
 from grammar_rae.report.charts import Curve, line_chart
 from grammar_rae.report.page import template
 
-__all__ = ["CARDS", "Card", "Curve", "Table", "line_chart", "write_page", "write_report"]
+__all__ = ["CARDS", "Card", "Curve", "Table", "draw_charts", "line_chart", "write_page", "write_report"]
 
 
 _BREAKS = re.compile(r"(?<=[-+*/()])(?=.)")
@@ -90,7 +90,7 @@ def write_report(
         molecules=molecules,
         legends=legends,
         facts=facts,
-        charts=_charts(curves, x_label),
+        charts=draw_charts(curves, x_label),
         heading=heading,
         columns=columns,
         kind=kind,
@@ -178,7 +178,8 @@ def _format(value: str | int | float) -> str:
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
-def _charts(curves: Mapping[str, Curve], x_label: str) -> list[str]:
+def draw_charts(curves: Mapping[str, Curve], x_label: str) -> list[str]:
+    """Charts of curves; those whose names end in the same word share one, as in :func:`write_report`."""
     charts: dict[str, dict[str, Curve]] = {}
     for name, curve in curves.items():
         words = name.replace("_", " ").split() or [""]

@@ -156,7 +156,7 @@ def test_list(kind: str) -> None:
 def test_lists_hold_what_commands_take() -> None:
     rows = {kind: {name for section in make().values() for name in section} for kind, make in KINDS.items()}
     assert rows["recipes"] == set(RECIPES) and rows["constraints"] == set(CONSTRAINTS)
-    assert rows["models"] == {"molecules", "druglike", "expressions"}
+    assert rows["models"] == {"molecules", "moses", "expressions"}
     assert {"smiles", "zinc", "expressions"} <= rows["grammars"]
 
 
