@@ -11,6 +11,7 @@ for benchmark in (
     studies.search,
     commands.text,
     commands.training,
+    commands.adapting,
     commands.profile,
     commands.constraints,
     commands.iteration,

@@ -57,6 +57,39 @@ def training(
     _conclude([row], output / "results.jsonl", seed)
 
 
+def adapting(
+    source: Annotated[
+        Path,
+        typer.Argument(help="A table with smiles, target and p; or, with --held-out, a file.", show_default=False),
+    ],
+    start: Annotated[str, typer.Option(help="The model to begin with.")] = "molecules",
+    held_out: Annotated[
+        Path | None, typer.Option(help="A file of molecules that are not trained on.", show_default=False)
+    ] = None,
+    targets: Annotated[
+        str, typer.Option(help="The targets, separated by commas; without it all.", show_default=False)
+    ] = "",
+    rows: Annotated[int, typer.Option(help="The number of actives, or of rows of a file.")] = 200,
+    n: Annotated[int, typer.Option("-n", help="The number of texts to draw.")] = 2_000,
+    seeds: Annotated[int, typer.Option(help="The number of seeds, for targets.")] = 3,
+    time_limit: arguments.TimeLimit = None,
+    results: options.Results = None,
+) -> None:
+    """Adapting to actives of targets, or to a file.
+
+    With --held-out, a training from nothing for the same time stands beside it.
+    """
+    from benchmarks.adapting import run_file, run_targets
+
+    if held_out is None:
+        chosen = tuple(arguments.names(targets))
+        limit = {} if time_limit is None else {"time_limit": time_limit}
+        found = run_targets(source, start=start, actives=rows, draws=n, seeds=seeds, targets=chosen, **limit)
+        _conclude(found, results, *range(seeds))
+        return
+    _conclude(run_file(source, held_out, start=start, rows=rows, draws=n, time_limit=time_limit or 300.0), results, 0)
+
+
 def profile(
     data: Annotated[Path, typer.Argument(help="The folder of an encoded data set.", show_default=False)],
     recipe: Annotated[str, typer.Option(help="A name from `grammar-rae list recipes`.")] = "moses",

@@ -90,7 +90,7 @@ What to do next:
 
 
 def measure(model: "TextModel", n: int, train: list[str], held_out: list[str]) -> tuple[Figures, "pd.DataFrame"]:
-    """The figures of a model, and n draws of it, those that are easiest to make first."""
+    """The figures of a model, and n draws of it, those nearest to a ligand first."""
     import numpy as np
 
     from grammar_rae.chem import canonical, morgan
@@ -105,13 +105,13 @@ def measure(model: "TextModel", n: int, train: list[str], held_out: list[str]) -
     frame["new"] = [text not in known for text in result.texts]
     exact = model.reconstruction(held_out).share
     figures = Figures(result.validity, exact, float((nearest >= ALIKE).mean()), float(frame["new"].mean()))
-    return figures, frame.sort_values("sa", ignore_index=True)
+    return figures, frame.sort_values("nearest_ligand", ascending=False, ignore_index=True)
 
 
 def write_demo_page(
     path: Path, model: "TextModel", frame: "pd.DataFrame", before: Figures, after: Figures, n: int, n_held_out: int
 ) -> None:
-    """A page of the figures before and after, and of new molecules, those that are easiest to make first."""
+    """A page of the figures before and after, and of new molecules, those nearest to a ligand first."""
     from grammar_rae.cli.pages import MOST_DRAWN, curves_of
     from grammar_rae.report import Table, draw_charts, write_page
 
@@ -129,7 +129,7 @@ def write_demo_page(
         "begun with": f"the bundled {start['recipe']}",
         "trained for": f"{model.history.rows[-1]['seconds']:.0f} s",
         "smoothing": model.recipe_.smoothing,
-        "shown": f"{len(shown)} new ones, the easiest to make (SA score) first",
+        "shown": f"{len(shown)} new ones, those nearest to a ligand first",
     }
     write_page(
         path,

@@ -82,7 +82,7 @@ def plan_adapting(rows: int, noisy: bool = True) -> Plan:
             "epochs": round(passes),
             "time_limit": 1_200.0,
             "patience": 4,
-            "batch_size": 32 if few else 128,
+            "batch_size": 48 if few else 128,
             "learning_rate": 5e-4 if few else 1e-3,
             "warmup_steps": 50 if few else 100,
             "schedule": "cosine",
@@ -92,7 +92,7 @@ def plan_adapting(rows: int, noisy: bool = True) -> Plan:
             "validation_maximum": 1_000,
             "density": "kernel" if few else "gmm",
             "density_options": {"bandwidth": 0.2} if few else {"n_components": 10},
-            **({"smoothing": 1.0} if few and noisy else {}),
+            **({"smoothing": 1.25, "temperature": 0.75} if few and noisy else {}),
         },
     )
 
