@@ -24,7 +24,6 @@ from grammar_rae.codecs import codec_from_dict
 from grammar_rae.conditions import PROPERTY_NAMES
 from grammar_rae.datasets import TokenDataset
 from grammar_rae.model import TextModel
-from grammar_rae.model.drawing import Drawing
 from grammar_rae.model.fitted import FittedTexts
 from grammar_rae.recipes import TextRecipe, build_text, get_recipe
 from grammar_rae.training import History
@@ -49,7 +48,8 @@ def load_average(run: Path, data: TokenDataset, held_out: TokenDataset, codes: i
     model.fitted_ = draft
     ordered = data.subset(np.flatnonzero(np.asarray(data.facts.reordered) == 0)) if data.facts else data
     kept, held_out_codes = model._encode_some(ordered, codes), model._encode_some(held_out, 5000)
-    model.fitted_ = replace(draft, codes=kept, held_out_codes=held_out_codes)
+    percentiles = model._measure(draft, ordered)
+    model.fitted_ = replace(draft, codes=kept, held_out_codes=held_out_codes, percentiles=percentiles)
     model._fit_density(recipe, parts.density, kept, 0)
     rows = [row for row in meta["history"]["rows"] if row["validation_loss"] is not None]
     last = rows[-1] if rows else {}
@@ -80,29 +80,23 @@ def fit_properties(model: TextModel, data: TokenDataset, held_out: TokenDataset)
     return found
 
 
-@torch.inference_mode()
-def asked_for(model: TextModel, held_out: TokenDataset, n: int, smoothing: float) -> dict[str, float]:
+def asked_for(model: TextModel, held_out: TokenDataset, n: int, smoothing: float, guidance: float) -> dict[str, float]:
     """The mean error of one property asked for at a time, over its deviation; values are those of held-out rows."""
     rows = held_out.described()
     values = np.asarray(rows.batch(np.arange(len(rows))).properties)
     condition: Any = model.autoencoder_.condition
-    _, bound = model._bind(None)
-    drawing = Drawing(model.recipe_.temperature, model.recipe_.top_p)
     found = {}
     for name in ASKED:
         column = PROPERTY_NAMES.index(name)
         wanted = values[np.isfinite(values[:, column]), column]
         wanted = wanted[np.random.default_rng(0).integers(0, len(wanted), n)]
-        generator = torch.Generator().manual_seed(0)
-        z = model.density_.sample(n, generator)
-        given = model.autoencoder_.smooth(z, smoothing, generator, condition.tell(n, {name: torch.from_numpy(wanted)}))
-        tokens = drawing.tokens(model.autoencoder_.decoder, given, bound, model.codec.max_length, generator)
-        errors = []
-        for text, value in zip(model.codec.spell_batch(tokens.numpy()), wanted, strict=True):
-            if text is not None and canonical_or_none(text) is not None:
-                errors.append(abs(float(properties(text, [name])[0]) - float(value)))
+        errors, attempts = [], 0
+        for seed, value in enumerate(wanted.tolist()):
+            drawn = model.sample(2, seed=seed, properties={name: value}, smoothing=smoothing, guidance=guidance)
+            errors += [abs(float(properties(text, [name])[0]) - value) for text in drawn.texts]
+            attempts += drawn.attempts
         found[name] = float(np.mean(errors)) / float(condition.deviation[column])
-        found[f"{name} valid"] = len(errors) / n
+        found[f"{name} valid"] = len(errors) / attempts
     return found
 
 
@@ -125,7 +119,7 @@ def main() -> None:
     found["drawn"] = {"n": arguments.n, "valid": len(valid) / arguments.n, "unique": len(set(valid)) / len(valid)}
     found["linear R2"] = fit_properties(model, data, held_out)
     found["nats"] = costs(model, held_out)
-    found["asked"] = asked_for(model, held_out, 300, 2.0)
+    found["asked"] = {str(g): asked_for(model, held_out, 100, 2.0, g) for g in (0.0, 1.0, 2.0)}
     with (arguments.run / "figures.jsonl").open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(found) + "\n")
     print(json.dumps(found, indent=1), flush=True)
