@@ -12,6 +12,7 @@ for benchmark in (
     commands.text,
     commands.training,
     commands.adapting,
+    commands.qsar,
     commands.profile,
     commands.constraints,
     commands.iteration,

@@ -90,6 +90,18 @@ def adapting(
     _conclude(run_file(source, held_out, start=start, rows=rows, draws=n, time_limit=time_limit or 300.0), results, 0)
 
 
+def qsar(
+    table: Annotated[Path, typer.Argument(help="A table with smiles, target, p and split.", show_default=False)],
+    models: Annotated[str, typer.Option(help="The models, separated by commas.")] = "moses,molecules",
+    results: options.Results = None,
+) -> None:
+    """What codes say of affinities, beside Morgan fingerprints."""
+    from benchmarks.qsar import run
+    from grammar_rae.model.current import find_model
+
+    _conclude(run(table, {name: find_model(name) for name in arguments.names(models)}), results, 0)
+
+
 def profile(
     data: Annotated[Path, typer.Argument(help="The folder of an encoded data set.", show_default=False)],
     recipe: Annotated[str, typer.Option(help="A name from `grammar-rae list recipes`.")] = "moses",
