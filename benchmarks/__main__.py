@@ -13,6 +13,7 @@ for benchmark in (
     commands.training,
     commands.adapting,
     commands.qsar,
+    commands.device,
     commands.profile,
     commands.constraints,
     commands.iteration,

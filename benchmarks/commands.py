@@ -102,6 +102,18 @@ def qsar(
     _conclude(run(table, {name: find_model(name) for name in arguments.names(models)}), results, 0)
 
 
+def device(
+    name: Annotated[str, typer.Argument(help="The device, as PyTorch names it.")] = "cuda",
+    rows: Annotated[int, typer.Option(help="The number of texts that are compared.")] = 200,
+    seconds: Annotated[float, typer.Option(help="How long each batch size trains; 0 for no rates.")] = 20.0,
+    results: options.Results = None,
+) -> None:
+    """An accelerator beside the CPU: the same results, and its rate."""
+    from benchmarks.device import run
+
+    _conclude(run(name, rows, seconds), results, 0)
+
+
 def profile(
     data: Annotated[Path, typer.Argument(help="The folder of an encoded data set.", show_default=False)],
     recipe: Annotated[str, typer.Option(help="A name from `grammar-rae list recipes`.")] = "moses",
