@@ -111,7 +111,9 @@ def _likeliest_allowed(logits: Tensor, constraint: Constraint[Any], state: Any, 
     """
     masked = logits.masked_fill(~constraint.candidates(state), -torch.inf)
     check_best(masked.amax(dim=1), logits)
-    answers = ask_in_order(masked, constraint, state, 2 * width, lambda answers, _: answers.allowed.sum(dim=1) >= width)
+    answers = ask_in_order(
+        masked, constraint, state, 2 * width, lambda answers, *_: answers.allowed.sum(dim=1) >= width
+    )
     tokens, best = answers.first(width)
     check_best(best[:, 0], logits)
     return (best - masked.logsumexp(dim=1, keepdim=True)).double(), tokens

@@ -34,7 +34,11 @@ class Answers(NamedTuple):
 
 
 def ask_in_order(
-    ranks: Tensor, constraint: Constraint[Any], state: Any, begin: int, enough: Callable[[Answers, Tensor], Tensor]
+    ranks: Tensor,
+    constraint: Constraint[Any],
+    state: Any,
+    begin: int,
+    enough: Callable[[Answers, Tensor, Tensor], Tensor],
 ) -> Answers:
     """Ask about the ``begin`` tokens of the highest rank, then about as many again as before, until it is enough.
 
@@ -45,8 +49,8 @@ def ask_in_order(
     constraint, state
         The constraint that is asked, and the derivations.
     enough
-        ``enough(answers, ranks)``, Bool (B,): which rows need no further questions, from what is known of them and all
-        of their ranks. A row is also done when all of its tokens have been asked about.
+        ``enough(answers, ranks, rows)``, Bool (B,): which rows need no further questions, from what is known of them,
+        all of their ranks and their numbers, int64 (B,). A row is also done when all of its tokens have been asked about.
     """
     keys = distinct_keys(ranks)
     n, size = ranks.shape
@@ -64,7 +68,7 @@ def ask_in_order(
         asked = until
         if asked == size:
             break
-        on = (real[:, -1] & ~enough(found.rows(rows), ranks)).nonzero().squeeze(1)
+        on = (real[:, -1] & ~enough(found.rows(rows), ranks, rows)).nonzero().squeeze(1)
         if len(on) < len(rows):
             rows, state, ranks, keys = rows[on], state.rows(on), ranks[on], keys[on]
     return found

@@ -210,7 +210,7 @@ def choose(
             noise = torch.rand(ranks.shape, generator=generator, device=ranks.device)
             exponential = noise.clamp_(min=torch.finfo(noise.dtype).tiny).log_().neg_()
             ranks -= min(temperature, HOTTEST) * exponential.log_()
-        answers = ask_in_order(ranks, constraint, state.rows(refused), 4, lambda found, _: found.allowed.any(dim=1))
+        answers = ask_in_order(ranks, constraint, state.rows(refused), 4, lambda found, *_: found.allowed.any(dim=1))
         tokens, best = answers.first()
         check_best(best, logits[refused])
         choice = choice.index_copy(0, refused, tokens[:, 0])
@@ -241,10 +241,12 @@ def _weights(masked: Tensor, best: Tensor, temperature: float) -> Tensor:
     return masked.sub_(best).mul_(min(LOG2_E / temperature, HOTTEST)).exp2_()
 
 
-def _draw_by_weight(weights: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Draw one column a row, int64 (B,), with probabilities in proportion to weights (B, R)."""
+def _draw_by_weight(weights: Tensor, generator: torch.Generator | None, share: Tensor | None = None) -> Tensor:
+    """Draw one column a row, int64 (B,), in proportion to weights (B, R); by the shares (B, 1), or by the generator."""
     totals = weights.cumsum(dim=1)
-    level = torch.rand(len(totals), 1, generator=generator, device=totals.device) * totals[:, -1:]
+    if share is None:
+        share = torch.rand(len(totals), 1, generator=generator, device=totals.device)
+    level = share * totals[:, -1:]
     # The first column whose running total exceeds the level. On the way rounding can do two things: lift the level to
     # the last total, and (where sums are taken in parallel, on a GPU) lift the total at a column of no weight.
     drawn = torch.searchsorted(totals, level, right=True).clamp_(max=totals.shape[1] - 1)
@@ -265,8 +267,8 @@ def _draw_from_nucleus(
 ) -> Tensor:
     """Draw one token a row, int64 (B,), from the nucleus of what is allowed.
 
-    Candidates are asked about from the likeliest downward until the nucleus is certain: until it is the same whether
-    all of the others are allowed or none.
+    Candidates are asked about from the likeliest downward until the draw is certain: until it is the same whether all
+    of the others are allowed or none.
     """
     masked = logits.masked_fill(~candidates, -torch.inf)
     check_best(masked.amax(dim=1), logits)
@@ -283,17 +285,28 @@ def _draw_from_nucleus(
     def weights(found: Answers) -> Tensor:
         return _weights(found.ranks.clone(), found.first()[1], temperature).masked_fill_(~found.allowed, 0)
 
-    def certain(found: Answers, ranks: Tensor) -> Tensor:
+    def choose_within(found: Answers, rows: Tensor, mass: Tensor) -> Tensor:
+        """Tell which known token each row draws (B, 1) where its nucleus has this mass (B, 1)."""
+        return torch.searchsorted(weights(found).cumsum(dim=1), share[rows] * mass, right=True)
+
+    def certain(found: Answers, ranks: Tensor, rows: Tensor) -> Tensor:
         others = _weights(ranks.scatter(1, found.tokens, -torch.inf), found.first()[1], temperature).sum(
             1, keepdim=True
         )
         known = weights(found).sum(1, keepdim=True)
-        same = (nucleus(found) == nucleus(found, others)).all(dim=1)
-        return same & (known >= top_p * (known + others)).squeeze(1)
+        inside = known >= top_p * (known + others)
+        least = weights(found).mul_(nucleus(found)).sum(1, keepdim=True)
+        most = weights(found).mul_(nucleus(found, others)).sum(1, keepdim=True)
+        drawn = choose_within(found, rows, least)
+        same = drawn == choose_within(found, rows, torch.where(inside, most, known + others))
+        return (same & (drawn < found.tokens.shape[1])).squeeze(1)
 
+    # The nucleus grows with what is allowed, so what is drawn from its least and from its greatest is drawn from it.
+    share = torch.rand(len(masked), 1, generator=generator, device=masked.device)
     answers = ask_in_order(masked, constraint, state, 8, certain)
     check_best(answers.first()[1], logits)
-    drawn = _draw_by_weight(weights(answers).masked_fill_(~nucleus(answers), 0), generator)
+    kept = weights(answers).masked_fill_(~nucleus(answers), 0)
+    drawn = _draw_by_weight(kept, None, share)
     return answers.tokens.gather(1, drawn.unsqueeze(1)).squeeze(1)
 
 
