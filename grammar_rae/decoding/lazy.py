@@ -50,7 +50,8 @@ def ask_in_order(
         The constraint that is asked, and the derivations.
     enough
         ``enough(answers, ranks, rows)``, Bool (B,): which rows need no further questions, from what is known of them,
-        all of their ranks and their numbers, int64 (B,). A row is also done when all of its tokens have been asked about.
+        all of their ranks and their numbers, int64 (B,). A row is also done when all of its tokens have been asked
+        about.
     """
     keys = distinct_keys(ranks)
     n, size = ranks.shape
