@@ -1,5 +1,6 @@
 """New texts from a trained model: ``sample``, ``interpolate``."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,12 +23,22 @@ def sample(
     guidance: Annotated[
         float | None, typer.Option(help="How much more than by itself the decoder follows properties.")
     ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            help='A condition on scores, for example "250 <= weight <= 400 and alerts == 0".', show_default=False
+        ),
+    ] = None,
+    new_to: Annotated[
+        Path | None, typer.Option(help="A file of molecules that are not to be drawn.", show_default=False)
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Reject molecules without the properties.")] = False,
     valid_only: Annotated[
         bool, typer.Option("--valid-only/--raw", help="Draw until n are valid, or keep the first n, valid or not.")
     ] = True,
 ) -> None:
     """Draw new molecules."""
+    from grammar_rae.datasets import read_texts
     from grammar_rae.model import TextModel
     from grammar_rae.model.sampling import GUIDANCE
     from grammar_rae.scores import score
@@ -48,6 +59,8 @@ def sample(
         smoothing=smoothing,
         properties=arguments.read_properties(properties),
         strict=strict,
+        where=where,
+        new_to=[] if new_to is None else [text for _, text in read_texts(new_to)],
         guidance=GUIDANCE if guidance is None else guidance,
     )
     frame = result.to_frame(scores=wanted)
@@ -57,7 +70,11 @@ def sample(
     files.note(
         f"{len(result)} texts out of {result.attempts} decoded: raw validity {result.validity:.1%} "
         f'under "{result.constraint}", uniqueness {result.uniqueness:.1%}, seed {result.seed}'
-        + (f", {result.hit_rate:.1%} of the valid ones with the properties" if result.properties else "")
+        + (
+            f", {result.hit_rate:.1%} of the valid ones with what was asked for"
+            if result.properties or result.where
+            else ""
+        )
     )
 
 

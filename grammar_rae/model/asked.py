@@ -1,4 +1,4 @@
-"""Properties that somebody asks for: values or ranges, drawn for each row, and whether a molecule has them."""
+"""What somebody asks of draws: properties, as values or ranges that each row draws from, and a window of scores."""
 
 import math
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from torch import Tensor
 from grammar_rae.conditions import Condition
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.heads import Head, LinearHead
+from grammar_rae.scores.windows import Window
 
 TOLERANCE = 0.25
 """How far a molecule may be from a value that was asked for, in standard deviations of the data."""
@@ -25,6 +26,9 @@ class Asked:
         Name -> a value, or (lowest, highest).
     condition, head
         What the model's decoder is told, and how its codes are read.
+    window
+        A condition that molecules must fulfil. Of the properties that it bounds, those that the decoder is told and that
+        are not asked for themselves are asked for, too.
 
     Raises
     ------
@@ -35,10 +39,13 @@ class Asked:
         For a property that the decoder is not told.
     """
 
-    def __init__(self, properties: Mapping[str, Any], condition: Condition, head: Head) -> None:
+    def __init__(
+        self, properties: Mapping[str, Any], condition: Condition, head: Head, window: Window | None = None
+    ) -> None:
         if not isinstance(properties, Mapping):
             raise InputError("properties must be a mapping", received=repr(properties), expected='{"logp": 2.5}')
-        if not condition.names:
+        self.window = window
+        if properties and not condition.names:
             raise InputError(
                 "this model's decoder is told no properties",
                 received=", ".join(map(str, properties)),
@@ -46,6 +53,17 @@ class Asked:
             )
         self.condition, self.head = condition, head
         self.ranges = {name: self._read(name, value) for name, value in properties.items()}
+        self.wanted = dict(self.ranges)
+        for name, (low, high) in ({} if window is None else window.ranges).items():
+            if low > high:
+                raise InputError(
+                    f"the window contradicts itself: no {name} is in it", received=repr(window.text if window else "")
+                )
+            if name in condition.names and name not in self.ranges:
+                column = condition.names.index(name)
+                lowest, highest = (float(getattr(condition, scale)[column]) for scale in ("lowest", "highest"))
+                if max(low, lowest) <= min(high, highest):
+                    self.ranges[name] = (max(low, lowest), min(high, highest))
 
     def _read(self, name: str, value: Any) -> tuple[float, float]:
         if name not in self.condition.names:
@@ -70,25 +88,35 @@ class Asked:
         return float(ends[0]), float(ends[1])
 
     def draw(self, n: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """A value of each property for n rows, uniform in its range: (n,) each."""
-        share = {name: torch.rand(n, generator=generator, device=generator.device) for name in self.ranges}
-        return {name: low + (high - low) * share[name] for name, (low, high) in self.ranges.items()}
+        """A value of each property for n rows, from a normal with the data's mean and deviation, cut to its range."""
+        found = {}
+        for name, (low, high) in self.ranges.items():
+            column = self.condition.names.index(name)
+            mean, deviation = (float(getattr(self.condition, scale)[column]) for scale in ("mean", "deviation"))
+            share = torch.rand(n, generator=generator, device=generator.device, dtype=torch.float64)
+            ends = torch.tensor([low, high], dtype=torch.float64, device=share.device)
+            first, last = torch.special.ndtr((ends - mean) / deviation)
+            value = mean + deviation * torch.special.ndtri(first + (last - first) * share)
+            found[name] = value.clamp(low, high).float()
+        return found
 
     def has(self, text: str) -> bool:
-        """Whether a valid molecule has the properties: within each range, or near each value."""
+        """Whether a valid molecule is within each range, or near each value, that was asked for, and in the window."""
         from grammar_rae.chem.properties import properties
 
-        values = properties(text, tuple(self.ranges))
-        return all(
+        values = properties(text, tuple(self.wanted)) if self.wanted else ()
+        near = all(
             low - room <= value <= high + room
-            for value, (low, high), room in zip(values, self.ranges.values(), self._rooms(), strict=True)
+            for value, (low, high), room in zip(values, self.wanted.values(), self._rooms(), strict=True)
         )
+        return near and (self.window is None or self.window.has(text))
 
     def _rooms(self) -> list[float]:
-        deviation: Any = self.condition.deviation
+        """How far from each value or range that was asked for a molecule may be."""
+        columns = [self.condition.names.index(name) for name in self.wanted]
         return [
-            TOLERANCE * float(deviation[self.condition.names.index(name)]) if low == high else 0.0
-            for name, (low, high) in self.ranges.items()
+            TOLERANCE * float(self.condition.deviation[column]) if low == high else 0.0  # type: ignore[index]
+            for column, (low, high) in zip(columns, self.wanted.values(), strict=True)
         ]
 
     def tell(self, values: Mapping[str, Tensor]) -> Tensor:

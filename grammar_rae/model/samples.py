@@ -1,6 +1,6 @@
 """What a model drew, with the figures that say how."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -30,8 +30,8 @@ class SampleResult:
         float32 (n, D): the codes that they were decoded from.
     constraint, temperature, seed, top_p, smoothing
         How they were drawn, the constraint as a text; with this seed they are drawn again.
-    properties, n_hits
-        The properties that were asked for, and how many of the valid ones had them: those that were left out, too.
+    properties, where, n_hits
+        What was asked for, and how many of the valid ones had it: those that were left out, too.
     """
 
     texts: list[str]
@@ -46,11 +46,12 @@ class SampleResult:
     smoothing: float = 0.0
     properties: Mapping[str, Any] = field(default_factory=dict)
     n_hits: int = 0
+    where: str | None = None
 
     @property
     def hit_rate(self) -> float:
-        """The share of the valid texts, before any rejection, that had the properties asked for; NaN without any."""
-        return self.n_hits / self.n_valid if self.properties and self.n_valid else float("nan")
+        """The share of the valid texts, before any rejection, that had what was asked for; NaN where nothing was."""
+        return self.n_hits / self.n_valid if (self.properties or self.where) and self.n_valid else float("nan")
 
     @property
     def smiles(self) -> list[str]:
@@ -119,6 +120,7 @@ def collect(
     dimensions: int,
     asked: Asked | None = None,
     strict: bool = False,
+    known: Set[str | None] = frozenset(),
 ) -> Collected:
     """Draw batches until there are n texts, or ``most`` were decoded.
 
@@ -137,7 +139,9 @@ def collect(
     dimensions
         D.
     asked, strict
-        Properties that are counted, and whether texts without them are rejected.
+        What is counted, and whether texts without it are rejected.
+    known
+        Canonical spellings that are not taken.
     """
     texts: list[str] = []
     valid: list[bool] = []
@@ -156,7 +160,7 @@ def collect(
             n_valid += spelled is not None
             has = asked is not None and spelled is not None and asked.has(spelled)
             n_hits += has
-            if (spelled is not None or not valid_only) and (has or not strict):
+            if (spelled is not None or not valid_only) and (has or not strict) and (not known or spelled not in known):
                 texts.append(spelled if spelled is not None else text or "")
                 valid.append(spelled is not None)
                 latent.append(code)

@@ -1,7 +1,7 @@
 """Draws of a model: codes of its density, decoded under its constraint."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,9 @@ from grammar_rae.errors import InputError
 from grammar_rae.model.asked import Asked
 from grammar_rae.model.drawing import Drawing, check_count
 from grammar_rae.model.samples import SampleResult, collect
+from grammar_rae.model.sources import as_texts
 from grammar_rae.precision import in_single_precision
+from grammar_rae.scores import Window
 from grammar_rae.seeds import resolve_seed
 
 VARIANCE = 0.05
@@ -43,6 +45,8 @@ class SamplingMixin:
         properties: Mapping[str, Any] | None = None,
         guidance: float = GUIDANCE,
         strict: bool = False,
+        where: str | None = None,
+        new_to: Iterable[str] = (),
     ) -> SampleResult:
         """Draw n texts: codes from the density, decoded under the constraint.
 
@@ -70,6 +74,12 @@ class SamplingMixin:
         strict
             Reject texts that do not have the properties: that lie outside a range, or further than a quarter of the
             data's standard deviation from a value. It needs ``valid_only``.
+        where
+            A condition that every text must fulfil, for example ``"250 <= weight <= 400 and alerts == 0"``: see
+            :class:`grammar_rae.scores.Window`. The decoder is told of it what it can be told; what misses is
+            rejected. It needs ``valid_only``.
+        new_to
+            Texts that are not to be drawn, in any spelling.
 
         Warns
         -----
@@ -88,8 +98,12 @@ class SamplingMixin:
         if not isinstance(valid_only, bool | np.bool_):
             raise InputError("valid_only cannot be used", received=repr(valid_only), expected="True or False")
         check_count("max_attempts", 1 if max_attempts is None else max_attempts, "texts")
-        asked = self._ask(properties) if properties else None
-        if strict and (asked is None or not valid_only):
+        window = None if where is None else Window(where)
+        asked = self._ask(properties or {}, window) if properties or window else None
+        if window is not None and not valid_only:
+            raise InputError("a window rejects texts outside it", remedy="Leave valid_only on, or where out.")
+        known = {self.codec.canonical(text) for text in as_texts(new_to)}
+        if strict and (not properties or not valid_only):
             raise InputError(
                 "strict rejects texts without the properties", remedy="Pass properties, and leave valid_only on."
             )
@@ -105,27 +119,38 @@ class SamplingMixin:
         most = (100 * n if valid_only else n) if max_attempts is None else max_attempts
 
         def draw(batch: int) -> tuple[list[str | None], NDArray[np.float32]]:
-            if asked is None:
+            if asked is None or not asked.ranges:
                 z, told = self.density_.sample(batch, generator), None
             else:
                 z, told = self._draw_asked(asked, batch, generator)
             return self._texts(z, drawing, bound, generator, smoothing, told), z.cpu().numpy()
 
-        found = collect(draw, self.codec.canonical, n, most, self.batch_rows, valid_only, recipe.latent, asked, strict)
+        found = collect(
+            draw,
+            self.codec.canonical,
+            n,
+            most,
+            self.batch_rows,
+            valid_only,
+            recipe.latent,
+            asked,
+            strict or window is not None,
+            known,
+        )
         if len(found.texts) < n:
-            what = "have the properties" if strict else "are valid"
+            what = "have what was asked for" if strict or window else "are valid"
             warnings.warn(
                 f"only {len(found.texts)} of {n} texts {what} after {found.attempts} attempts (validity "
                 f"{found.n_valid / max(found.attempts, 1):.2%}); raise max_attempts, "
-                + ("ask for less" if strict else "lower the temperature, or train longer"),
+                + ("ask for less" if strict or window else "lower the temperature, or train longer"),
                 stacklevel=2,
             )
         return SampleResult(
-            *found[:5], rules, temperature, seed, top_p, smoothing, dict(properties or {}), found.n_hits
+            *found[:5], rules, temperature, seed, top_p, smoothing, dict(properties or {}), found.n_hits, where
         )
 
-    def _ask(self: Any, properties: Mapping[str, Any]) -> Asked:
-        return Asked(properties, self.autoencoder_.condition, self.autoencoder_.head)
+    def _ask(self: Any, properties: Mapping[str, Any], window: Window | None = None) -> Asked:
+        return Asked(properties, self.autoencoder_.condition, self.autoencoder_.head, window)
 
     def _draw_asked(self: Any, asked: Asked, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Codes (n, D) that are likely to have the properties, and what the decoder is told of each."""

@@ -21,6 +21,7 @@ from grammar_rae.scores.base import Score, StandardizedSum
 from grammar_rae.scores.classifiers import Classifier
 from grammar_rae.scores.evaluation import Evaluations, as_list, evaluate_function
 from grammar_rae.scores.suites import SUITES
+from grammar_rae.scores.windows import Window
 
 __all__ = [
     "SCORES",
@@ -30,6 +31,7 @@ __all__ = [
     "Evaluations",
     "Score",
     "StandardizedSum",
+    "Window",
     "evaluate",
     "get_score",
     "score",

@@ -23,6 +23,7 @@ from grammar_rae.density import (
 from grammar_rae.density.conditioning import Gaussians
 from grammar_rae.errors import CheckpointError, InputError, TextError, UnknownNameError
 from grammar_rae.model import TextModel
+from grammar_rae.scores import Window
 from tests.models import edit
 from tests.test_conditions import TEXTS, TOLD
 
@@ -126,7 +127,7 @@ def test_strict_draws_have_what_was_asked_for(told: TextModel) -> None:
     assert result.n_hits <= result.n_valid <= result.attempts
     again = told.sample(20, seed=0, properties={"weight": (40, 60)}, strict=True)
     assert again.texts == result.texts
-    with pytest.warns(UserWarning, match="have the properties"):
+    with pytest.warns(UserWarning, match="have what was asked for"):
         told.sample(20, seed=0, properties={"weight": (59.0, 59.1)}, strict=True, max_attempts=20)
 
 
@@ -271,3 +272,33 @@ def test_what_has_no_likelihood(plain: TextModel, told: TextModel) -> None:
     with pytest.raises(InputError, match="likelihood"):
         binary.log_prob(["CCO"], codes=1)
     assert isinstance(told.codec, GrammarCodec)
+
+
+# -- windows ------------------------------------------------------------------------------------------------------------
+
+
+def test_draws_of_a_window_are_inside(told: TextModel, plain: TextModel) -> None:
+    for model in (told, plain):
+        result = model.sample(15, seed=0, where="30 <= weight <= 70 and alerts == 0", temperature=0.7)
+        weights = [properties(text, ("weight",))[0] for text in result.texts]
+        assert all(30 <= weight <= 70 for weight in weights)
+        assert result.where is not None and 0 < result.hit_rate <= 1
+    asked = told._ask({}, Window("30 <= weight <= 70 and rings < 2"))
+    assert asked.ranges["weight"] == (30, 70) and asked.wanted == {}
+
+
+def test_windows_that_cannot_be_served(told: TextModel) -> None:
+    with pytest.raises(InputError, match="contradicts"):
+        told.sample(3, where="weight < 40 and weight > 60")
+    with pytest.raises(InputError, match="valid_only"):
+        told.sample(3, valid_only=False, where="weight < 40")
+    with pytest.raises(UnknownNameError):
+        told.sample(3, where="beauty > 3")
+    with pytest.warns(UserWarning, match="what was asked for"):
+        assert len(told.sample(3, where="weight > 5000", max_attempts=30)) == 0
+
+
+def test_known_molecules_are_not_drawn(told: TextModel) -> None:
+    first = told.sample(20, seed=0).texts
+    again = told.sample(20, seed=0, new_to=first[:5]).texts
+    assert not set(again) & set(first[:5])
