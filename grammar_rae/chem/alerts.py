@@ -38,9 +38,9 @@ def alerts(text: str, catalogue: str | None = None) -> list[str]:
     Examples
     --------
     >>> alerts("O=C1CSC(=S)N1", "pains")
-    []
+    ['rhod_sat_A(33)']
     >>> alerts("CC(=O)Cl", "brenk")
-    ['acyl_halide']
+    ['acid_halide']
     """
     if catalogue is not None and catalogue not in CATALOGUES:
         raise UnknownNameError("catalogue of alerts", catalogue, CATALOGUES)

@@ -27,8 +27,8 @@ class Asked:
     condition, head
         What the model's decoder is told, and how its codes are read.
     window
-        A condition that molecules must fulfil. Of the properties that it bounds, those that the decoder is told and that
-        are not asked for themselves are asked for, too.
+        A condition that molecules must fulfil. Of the properties that it bounds, those that the decoder is told and
+        that are not asked for themselves are asked for, too.
 
     Raises
     ------

@@ -105,7 +105,7 @@ def test_a_molecule_without_the_score_is_outside() -> None:
 
 
 def test_alerts_of_known_groups() -> None:
-    assert alerts("CC(=O)Cl", "brenk") == ["acyl_halide"] and alerts("CC(C)N1CCCC1") == []
+    assert alerts("CC(=O)Cl", "brenk") == ["acid_halide"] and alerts("CC(C)N1CCCC1") == []
     assert set(CATALOGUES) == {"pains", "brenk", "nih"}
     assert len(alerts("O=C1C=CC(=O)C=C1")) >= 1, "a quinone"
     with pytest.raises(UnknownNameError):
