@@ -12,12 +12,6 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """The whole suite runs in a process for each core, four at most; what is named on the command line in this one."""
-    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    return min(os.cpu_count() or 1, 4) if whole else 0
-
-
 @pytest.fixture(scope="session", autouse=True)
 def ctrl_c_works() -> None:
     """A shell starts its background jobs with Ctrl-C ignored, and their children inherit that; some tests send it."""
