@@ -155,11 +155,11 @@ def _spell(row: Row) -> str:
     return ", ".join(f"{name} {row[name]}" for name in ("model", "recipe", "part", "column", "seed") if name in row)
 
 
-def check_names(kind: str, names: Iterable[str], table: Collection[str]) -> None:
+def check_names(kind: str, names: Iterable[str], table: Collection[str], listed_by: str | None = None) -> None:
     """Raise an UnknownNameError for the first name that is not in a table."""
     for name in names:
         if name not in table:
-            raise UnknownNameError(kind, name, table)
+            raise UnknownNameError(kind, name, table, listed_by)
 
 
 def check_least(study: Study, **least: int) -> None:

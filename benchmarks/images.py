@@ -74,7 +74,7 @@ class ImageStudy(Study):
     variants: Sequence[dict[str, Any]] = field(default_factory=lambda: ({},))
 
     def __post_init__(self) -> None:
-        check_names("image model", self.models, ALL_IMAGE_MODELS)
+        check_names("image model", self.models, ALL_IMAGE_MODELS, "grammar_rae.recipes.ALL_IMAGE_MODELS")
         check_names("data set", [self.data], SETTINGS_OF)
         check_names("feature net", [self.features], FEATURES)
         check_least(self, n=2)

@@ -1,12 +1,16 @@
 """The benchmarks that train models and put them side by side: grids that go on where they were stopped."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from benchmarks import options
 from grammar_rae.cli import arguments
+
+if TYPE_CHECKING:
+    from benchmarks.grid import Study
 
 
 def images(
@@ -45,7 +49,6 @@ def images(
     Ten models are trained; their reconstructions, samples and interpolations are compared with test images.
     """
     from benchmarks.images import ImageStudy, figure3_studies
-    from benchmarks.outcomes import conclude
     from grammar_rae.recipes import IMAGE_MODELS
 
     study = ImageStudy(
@@ -62,7 +65,7 @@ def images(
         progress=not quiet,
     )
     name, studies = ("figure3", figure3_studies(study)) if figure3 else ("table1", [study])
-    typer.echo(conclude(name, studies, figures), nl=False)
+    _conclude(name, studies, figures)
 
 
 def structured(
@@ -94,7 +97,6 @@ def structured(
 
     Four models are trained; reconstruction, validity and searches of their codes are put side by side.
     """
-    from benchmarks.outcomes import conclude
     from benchmarks.structured import StructuredStudy
     from grammar_rae.recipes import STRUCTURED_MODELS
 
@@ -114,7 +116,7 @@ def structured(
         samples=n,
         progress=not quiet,
     )
-    typer.echo(conclude("figure2", [study]), nl=False)
+    _conclude("figure2", [study])
 
 
 def search(
@@ -135,7 +137,6 @@ def search(
     quiet: arguments.Quiet = False,
 ) -> None:
     """Searches of one model by several strategies and seeds."""
-    from benchmarks.outcomes import conclude
     from benchmarks.search import SearchStudy
     from grammar_rae.cli.optimization import initial_texts
     from grammar_rae.model import TextModel
@@ -154,7 +155,7 @@ def search(
         reach=reach,
         progress=not quiet,
     )
-    typer.echo(conclude("search", [study]), nl=False)
+    _conclude("search", [study])
 
 
 def latent_space(
@@ -184,7 +185,6 @@ def latent_space(
     training.
     """
     from benchmarks.latent_space import MODELS, LatentSpaceStudy
-    from benchmarks.outcomes import conclude
 
     study = LatentSpaceStudy(
         output,
@@ -201,4 +201,10 @@ def latent_space(
         seed=seed,
         progress=not quiet,
     )
-    typer.echo(conclude("latent-space", [study], figures), nl=False)
+    _conclude("latent-space", [study], figures)
+
+
+def _conclude(name: str, studies: "Sequence[Study]", figures: bool = False) -> None:
+    from benchmarks.outcomes import conclude
+
+    typer.echo(conclude(name, studies, figures), nl=False)

@@ -172,7 +172,7 @@ class Properties(Condition):
         table = torch.full((n, len(self.names)), torch.nan, device=device)
         for name, value in (values or {}).items():
             if name not in self.names:
-                raise UnknownNameError("property", name, self.names)
+                raise UnknownNameError("property", name, self.names, "the condition's names")
             table[:, self.names.index(name)] = torch.as_tensor(value, dtype=torch.float32, device=device)
         marks = torch.full((n,), reordered, device=device)
         return self._join(self._standardise(table), torch.ones_like(table, dtype=torch.bool), marks)

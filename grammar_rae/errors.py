@@ -32,8 +32,6 @@ class GrammarRAEError(Exception):
         The same in parts, for programs; ``str(error)`` includes those that are set.
     """
 
-    longest_expected: ClassVar[int] = 2 * QUOTED
-
     def __init__(
         self,
         message: str,
@@ -54,7 +52,7 @@ class GrammarRAEError(Exception):
         if self.received is not None:
             parts.append(f"received {shorten(self.received)}")
         if self.expected is not None:
-            parts.append(f"expected {shorten(self.expected, self.longest_expected)}")
+            parts.append(f"expected {shorten(self.expected, 2 * QUOTED)}")
         sentence = "; ".join(parts) + "."
         return f"{sentence} {shorten(self.remedy, 2 * QUOTED)}" if self.remedy else sentence
 
@@ -75,19 +73,49 @@ class InputError(GrammarRAEError, ValueError):
 
 
 class UnknownNameError(InputError):
-    """A name that none of the package's tables contains."""
+    """A name that none of the package's tables contains.
 
-    longest_expected = 10 * QUOTED  # all names of a table
+    It shows the names of a short table, and only the nearest ones of a long table.
 
-    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
+    Parameters
+    ----------
+    kind
+        What the name was taken for.
+    name
+        The name.
+    known
+        The names of the table.
+    listed_by
+        The command or object that lists all names of a long table.
+    """
+
+    most_shown: ClassVar[int] = 8
+    most_near: ClassVar[int] = 3
+
+    def __init__(self, kind: str, name: object, known: Iterable[str], listed_by: str | None = None) -> None:
         known = sorted(known)
-        close = get_close_matches(str(name), known, n=1)
+        few = len(known) <= self.most_shown
+        near = [repr(one) for one in _nearest(str(name), known)[: 1 if few else self.most_near]]
+        remedies = []
+        if near:
+            remedies.append(f"Did you mean {' or '.join(filter(None, [', '.join(near[:-1]), near[-1]]))}?")
+        if listed_by and not few:
+            remedies.append(f"All of them: {listed_by}.")
         super().__init__(
             f"unknown {kind}",
             received=repr(name),
-            expected="one of " + ", ".join(known),
-            remedy=f"Did you mean {close[0]!r}?" if close else None,
+            expected=f"one of {', '.join(known) if few else f'{len(known)} names'}" if known else None,
+            remedy=" ".join(remedies) or None,
         )
+
+
+def _nearest(name: str, known: list[str]) -> list[str]:
+    """The names that are like this one, the likest first; where there are none, those that contain it."""
+    name = name.lower()[:QUOTED]
+    lower = {one.lower(): one for one in known}
+    near = get_close_matches(name, lower, n=len(lower) or 1)
+    near = near or sorted((one for one in lower if len(name) > 1 and name in one), key=len)
+    return [lower[one] for one in near]
 
 
 class GrammarError(InputError):

@@ -60,7 +60,7 @@ def bundled_model(name: str = DEFAULT_MODEL) -> Path:
         For an unknown name.
     """
     if name not in bundled_models():
-        raise UnknownNameError("bundled model", name, bundled_models())
+        raise UnknownNameError("bundled model", name, bundled_models(), "`grammar-rae list models`")
     return bundled_file(f"{_MODELS}/{name}/model.json").parent
 
 

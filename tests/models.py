@@ -48,6 +48,19 @@ def unusable_codes(latent: int) -> list[Any]:
     ]
 
 
+UNUSABLE_ARGUMENTS: list[dict[str, Any]] = [
+    {"epochs": 0},
+    {"epochs": 1.5},
+    {"time_limit": -1},
+    {"seed": -1},
+    {"overrides": {"latent": 0}},
+    {"overrides": {"latnet": 3}},
+    {"overrides": {"seed": 1}},
+    {"epochs": 1, "overrides": {"epochs": 1}},
+]
+"""What neither kind of model can be trained with."""
+
+
 def edit(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
     """What changes the folder's model.json."""
 

@@ -24,6 +24,36 @@ def test_errors_quote_little_and_keep_all(error: GrammarRAEError) -> None:
     assert str(again) == str(error) and again.message == error.message
 
 
+SHORT = ["kekule", "aromatic", "text"]
+MANY = [*SHORT, *(f"recipe-{number}" for number in range(60))]
+
+
+def test_an_unknown_name_of_a_short_table_is_told_all_names() -> None:
+    error = UnknownNameError("form", "Kekulé", SHORT, "`grammar-rae list forms`")
+    told = "unknown form; received 'Kekulé'; expected one of aromatic, kekule, text. Did you mean 'kekule'?"
+    assert str(error) == told
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("AROMATIK", "Did you mean 'aromatic'? "),
+        ("kul", "Did you mean 'kekule'? "),
+        ("recipe-599", "Did you mean 'recipe-59', 'recipe-9' or 'recipe-5'? "),
+        ("?", ""),
+        (None, ""),
+    ],
+)
+def test_an_unknown_name_of_a_long_table_is_told_the_nearest_and_where_all_are(name: object, near: str) -> None:
+    error = UnknownNameError("form", name, MANY, "`grammar-rae list forms`")
+    told = f"unknown form; received {name!r}; expected one of 63 names. {near}All of them: `grammar-rae list forms`."
+    assert str(error) == told
+
+
+def test_an_unknown_name_of_an_empty_table() -> None:
+    assert str(UnknownNameError("property", "qed", [])) == "unknown property; received 'qed'."
+
+
 @pytest.mark.parametrize("position", [0, 99, 150, 50_000, 99_999])
 def test_a_caret_stands_under_its_character(position: int) -> None:
     text = LONG[:position] + "?" + LONG[position + 1 :]

@@ -26,7 +26,7 @@ for name in sys.argv[1:]:
     print(hashlib.sha256(bundled_file(name).read_bytes()).hexdigest())
 """
 
-Place = Callable[[Path], tuple[Path, dict[str, str], str]]
+Place = Callable[[Path, Path], tuple[Path, dict[str, str], str]]
 
 
 def run(*command: str | Path, cwd: Path, **env: str) -> str:
@@ -42,37 +42,42 @@ def pip(*arguments: str | Path, cwd: Path) -> str:
     return run(sys.executable, "-m", "pip", arguments[0], *offline, *arguments[1:], cwd=cwd)
 
 
-def checkout(scratch: Path) -> tuple[Path, dict[str, str], str]:
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built once by pip."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pip("wheel", "--wheel-dir", folder, ROOT, cwd=folder)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def checkout(scratch: Path, built: Path) -> tuple[Path, dict[str, str], str]:
     return ROOT, {"PYTHONPATH": str(ROOT)}, ""
 
 
-def editable(scratch: Path) -> tuple[Path, dict[str, str], str]:
+def editable(scratch: Path, built: Path) -> tuple[Path, dict[str, str], str]:
     site = scratch / "editable"
     pip("install", "--target", site, "--editable", ROOT, cwd=scratch)
     # As at the start of Python: the .pth file of the install leads to the checkout.
     return ROOT, {"PYTHONPATH": ""}, f"import site; site.addsitedir({str(site)!r})\n"
 
 
-def wheel(scratch: Path) -> tuple[Path, dict[str, str], str]:
+def wheel(scratch: Path, built: Path) -> tuple[Path, dict[str, str], str]:
     site = scratch / "site"
-    pip("wheel", "--wheel-dir", scratch, ROOT, cwd=scratch)
-    (built,) = scratch.glob("*.whl")
     pip("install", "--target", site, built, cwd=scratch)
     return site, {"PYTHONPATH": str(site)}, ""
 
 
-def test_the_wheel_holds_no_benchmark(tmp_path: Path) -> None:
-    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path, cwd=ROOT)
-    (archive,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(archive) as wheel_file:
+def test_the_wheel_holds_no_benchmark(built: Path) -> None:
+    with zipfile.ZipFile(built) as wheel_file:
         tops = {name.split("/", 1)[0] for name in wheel_file.namelist() if ".dist-info/" not in name}
         assert tops == {"grammar_rae"}
         assert not [name for name in wheel_file.namelist() if "benchmark" in name]
 
 
 @pytest.mark.parametrize("place", [checkout, editable, wheel])
-def test_bundled_files_are_found(place: Place, tmp_path: Path) -> None:
-    home, env, prelude = place(tmp_path)
+def test_bundled_files_are_found(place: Place, tmp_path: Path, built: Path) -> None:
+    home, env, prelude = place(tmp_path, built)
     empty = tmp_path / "empty"
     empty.mkdir()
     found = run(sys.executable, "-c", prelude + REPORT, *FILES, cwd=empty, **env).splitlines()

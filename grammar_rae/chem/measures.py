@@ -59,7 +59,7 @@ def _function(name: str) -> Callable[[Any, str], float]:
     try:
         return MEASURES[name]
     except KeyError:
-        raise UnknownNameError("measure", name, MEASURES) from None
+        raise UnknownNameError("measure", name, MEASURES, "grammar_rae.chem.MEASURES") from None
 
 
 def _atoms(found: Any, element: str) -> float:

@@ -68,7 +68,7 @@ def compute_traits(texts: Sequence[str], traits: Sequence[str], jobs: int = 1) -
         raise InputError("invalid number of jobs", received=f"jobs {jobs}", expected="jobs >= 1, or -1 for all")
     for name in traits:
         if name not in TRAITS:
-            raise UnknownNameError("molecular trait", name, TRAITS)
+            raise UnknownNameError("molecular trait", name, TRAITS, "grammar_rae.chem.TRAITS")
     parts = [list(texts[start : start + _AT_ONCE]) for start in range(0, len(texts), _AT_ONCE)]
     if jobs == 1 or len(parts) < 2:
         for part in parts:

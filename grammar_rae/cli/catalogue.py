@@ -39,7 +39,7 @@ def list_names(
 ) -> None:
     """List recipes, models, constraints and so on."""
     if kind not in KINDS:
-        raise UnknownNameError("kind of list", kind, KINDS)
+        raise UnknownNameError("kind of list", kind, KINDS, "`grammar-rae list --help`")
     if show is not None:
         if kind != "recipes":
             raise typer.BadParameter("only recipes can be shown", param_hint="--show")
@@ -104,7 +104,7 @@ def _recipe_text(name: str) -> str:
     from grammar_rae.recipes import RECIPES
 
     if name not in RECIPES:
-        raise UnknownNameError("recipe", name, RECIPES)
+        raise UnknownNameError("recipe", name, RECIPES, "`grammar-rae list recipes`")
     return recipe_toml(RECIPES[name])
 
 

@@ -68,7 +68,7 @@ def optimize(
     for one in wanted:
         get_score(one)  # so that an unknown name is refused before any work
     if strategy not in STRATEGIES:
-        raise UnknownNameError("strategy", strategy, STRATEGIES)
+        raise UnknownNameError("strategy", strategy, STRATEGIES, "`grammar-rae list strategies`")
     loaded = TextModel.load(model)
     before = loaded.score_constants_
     has_start = resume and data is None and has_data(output)

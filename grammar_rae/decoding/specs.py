@@ -34,6 +34,7 @@ class _Named:
     """A constraint whose name says all of it."""
 
     name: ClassVar[str]
+    example: ClassVar[str]
 
     @classmethod
     def parse(cls, value: str) -> Self:
@@ -61,8 +62,7 @@ class _RulesOnly(_Named):
 class Unconstrained(_RulesOnly):
     """No constraint: any token may come at any time, and rows that are not derivations become empty texts."""
 
-    name: ClassVar[str] = "none"
-    example: ClassVar[str] = "none"
+    name = example = "none"
     constraint = Free
 
 
@@ -70,8 +70,7 @@ class Unconstrained(_RulesOnly):
 class Masked(_RulesOnly):
     """The grammar's masks alone, as the grammar VAE decodes; rows that the limit cuts off become empty texts."""
 
-    name: ClassVar[str] = "masks"
-    example: ClassVar[str] = "masks"
+    name = example = "masks"
     constraint = Masks
 
 
@@ -79,8 +78,7 @@ class Masked(_RulesOnly):
 class Grammatical(_RulesOnly):
     """Derivations of the grammar, each complete within the limit."""
 
-    name: ClassVar[str] = "grammar"
-    example: ClassVar[str] = "grammar"
+    name = example = "grammar"
     constraint = GrammarConstraint
 
 
@@ -110,8 +108,7 @@ class _OnMolecules:
 class Chemistry(_Named, _OnMolecules):
     """Molecules that RDKit sanitises, each complete within the limit."""
 
-    name: ClassVar[str] = "chemistry"
-    example: ClassVar[str] = "chemistry"
+    name = example = "chemistry"
 
     def limits(self, codec: Codec) -> Limits:
         """Return no limits besides chemistry."""
@@ -123,8 +120,8 @@ class MaxHeavyAtoms(_OnMolecules):
     """Molecules of at most so many atoms other than hydrogen, as in ``max-heavy-atoms=38``."""
 
     most: int
-    name: ClassVar[str] = "max-heavy-atoms"
-    example: ClassVar[str] = "max-heavy-atoms=12"
+    name = "max-heavy-atoms"
+    example = "max-heavy-atoms=12"
 
     def __post_init__(self) -> None:
         if isinstance(self.most, bool) or not isinstance(self.most, int) or self.most < 1:
@@ -151,8 +148,8 @@ class Elements(_OnMolecules):
     """
 
     symbols: str
-    name: ClassVar[str] = "elements"
-    example: ClassVar[str] = "elements=CNOS"
+    name = "elements"
+    example = "elements=CNOS"
 
     def __post_init__(self) -> None:
         if not isinstance(self.symbols, str) or not re.fullmatch(r"([A-Z][a-z]?)+", self.symbols):
@@ -182,8 +179,8 @@ class RingSizes(_OnMolecules):
     """
 
     sizes: tuple[int, ...]
-    name: ClassVar[str] = "ring-sizes"
-    example: ClassVar[str] = "ring-sizes=5,6"
+    name = "ring-sizes"
+    example = "ring-sizes=5,6"
 
     def __init__(self, *sizes: int) -> None:
         for size in sizes:
@@ -213,8 +210,8 @@ class ScaffoldPrefix(_OnMolecules):
     """
 
     smiles: str
-    name: ClassVar[str] = "scaffold-prefix"
-    example: ClassVar[str] = "scaffold-prefix=CC"
+    name = "scaffold-prefix"
+    example = "scaffold-prefix=CC"
 
     def __post_init__(self) -> None:
         if not isinstance(self.smiles, str):
@@ -324,7 +321,7 @@ def parse_spec(spec: "str | ConstraintSpec") -> ConstraintSpec:
     for part in spec.split(";"):
         name, _, value = part.partition("=")
         if name.strip() not in CONSTRAINTS:
-            raise UnknownNameError("constraint", name.strip(), CONSTRAINTS)
+            raise UnknownNameError("constraint", name.strip(), CONSTRAINTS, "`grammar-rae list constraints`")
         specs.append(CONSTRAINTS[name.strip()].parse(value.strip()))
     return specs[0] if len(specs) == 1 else AllOf(*specs)
 

@@ -232,7 +232,7 @@ def read_grammar(source: str | Path) -> Grammar:
     if path.suffix != ".cfg" and not _is_file(path):
         names = bundled_names("grammars", ".cfg")
         if str(source) not in names:
-            raise UnknownNameError("grammar", str(source), names)
+            raise UnknownNameError("grammar", str(source), names, "`grammar-rae list grammars`")
         path = bundled_file(f"grammars/{source}.cfg")
     try:
         text = path.read_text(encoding="utf-8-sig")

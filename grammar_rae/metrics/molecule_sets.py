@@ -102,7 +102,8 @@ def describe(
     traits = [part for part in dict.fromkeys(parts) if part != "chemnet"]
     for name in traits:
         if name not in chem.TRAITS or name in _TEXTS:
-            raise UnknownNameError("part", name, {*PARTS, *chem.TRAITS} - _TEXTS)
+            listed_by = "grammar_rae.metrics.molecule_sets.PARTS and grammar_rae.chem.TRAITS"
+            raise UnknownNameError("part", name, {*PARTS, *chem.TRAITS} - _TEXTS, listed_by)
     columns: dict[str, list[Any]] = {name: [] for name in traits}
     if traits:
         rows = chem.compute_traits(texts, traits, jobs)

@@ -67,7 +67,7 @@ class Asked:
 
     def _read(self, name: str, value: Any) -> tuple[float, float]:
         if name not in self.condition.names:
-            raise UnknownNameError("property", name, self.condition.names)
+            raise UnknownNameError("property", name, self.condition.names, "model.autoencoder_.condition.names")
         ends = value if isinstance(value, tuple | list) else (value, value)
         numbers = len(ends) == 2 and all(
             isinstance(end, int | float | np.integer | np.floating) and not isinstance(end, bool) and math.isfinite(end)

@@ -198,7 +198,7 @@ def _check_directions(maximize: bool | Sequence[bool] | None, scores: Sequence[S
 
 def _build_strategy(name: str, options: dict[str, Any]) -> Strategy:
     if name not in STRATEGIES:
-        raise UnknownNameError("strategy", name, STRATEGIES)
+        raise UnknownNameError("strategy", name, STRATEGIES, "`grammar-rae list strategies`")
     known = inspect.signature(STRATEGIES[name]).parameters
     for option in options:
         if option not in known:

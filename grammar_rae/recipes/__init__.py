@@ -65,7 +65,7 @@ def get_recipe(recipe: str | Recipe, kind: type[Kind]) -> Kind:
     if not isinstance(recipe, Recipe):
         if not isinstance(recipe, str) or recipe not in RECIPES:
             of_the_kind = [name for name, one in RECIPES.items() if isinstance(one, kind)]
-            raise UnknownNameError("recipe", recipe, of_the_kind)
+            raise UnknownNameError("recipe", recipe, of_the_kind, "`grammar-rae list recipes`")
         recipe = RECIPES[recipe]
     if not isinstance(recipe, kind):
         raise InputError(

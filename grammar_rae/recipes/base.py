@@ -133,7 +133,8 @@ class Recipe:
             elif name in own:
                 chosen[name] = value
             else:
-                raise UnknownNameError("recipe setting", name, own | of_training)
+                settings = f"grammar_rae.recipes.{type(self).__name__} and grammar_rae.training.TrainingSettings"
+                raise UnknownNameError("recipe setting", name, own | of_training, settings)
         return replace(self, **({"training": training} | chosen))
 
     def to_dict(self) -> dict[str, Any]:

@@ -201,13 +201,13 @@ def image_recipe(model: str, data: str = "mnist", net: str = "small") -> ImageRe
     UnknownNameError
         For a name that is in none of the tables.
     """
-    for kind, name, table in (
-        ("image model", model, ALL_IMAGE_MODELS),
-        ("data set", data, IMAGE_DATA),
-        ("net", net, NETS),
+    for kind, name, table, listed_by in (
+        ("image model", model, ALL_IMAGE_MODELS, "ALL_IMAGE_MODELS"),
+        ("data set", data, IMAGE_DATA, "IMAGE_DATA"),
+        ("net", net, NETS, "images.NETS"),
     ):
         if name not in table:
-            raise UnknownNameError(kind, name, table)
+            raise UnknownNameError(kind, name, table, f"grammar_rae.recipes.{listed_by}")
     row, settings = ALL_IMAGE_MODELS[model], IMAGE_DATA[data]
     beta, weight = settings.weights.get(model, (None, None))
     return ImageRecipe(

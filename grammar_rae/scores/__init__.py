@@ -99,7 +99,7 @@ def get_score(
 def _row(text: str) -> Score:
     name, equals, parameter = text.partition("=")
     if name not in SCORES:
-        raise UnknownNameError("score", name, SCORES)
+        raise UnknownNameError("score", name, SCORES, "`grammar-rae list scores`")
     row = SCORES[name]
     if isinstance(row.function, Classifier):
         row.function.path()  # so that a missing file is reported before any work

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,18 @@ from benchmarks.__main__ import app
 from benchmarks.grid import measure
 from benchmarks.image_figures import draw, draw_figure3, grid
 from benchmarks.images import COLUMNS, ImageStudy, classifier_accuracy, examples, figure3_studies
-from grammar_rae import checkpoint
+from grammar_rae import checkpoint, metrics
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.model import ImageModel
 from grammar_rae.recipes import IMAGE_MODELS
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_classifier() -> Iterator[None]:
+    """A feature net of four passes, which know these digits; without a number it makes a thousand steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metrics, "train_classifier", partial(metrics.train_classifier, epochs=4))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +36,6 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> ImageStudy:
     return ImageStudy(
         tmp_path_factory.mktemp("study"), "digits", models=("vae", "rae"), epochs=1, n=300, progress=False
     )
-
-
-@pytest.fixture(scope="module")
-def rows(study: ImageStudy) -> list[dict[str, object]]:
-    return list(measure(study))
 
 
 def test_one_row_a_cell(study: ImageStudy, rows: list[dict[str, object]]) -> None:

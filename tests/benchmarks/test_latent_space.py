@@ -51,11 +51,6 @@ def study(molecules: list[str], tmp_path_factory: pytest.TempPathFactory) -> Any
         )
 
 
-@pytest.fixture(scope="module")
-def rows(study: LatentSpaceStudy) -> list[dict[str, Any]]:
-    return list(measure(study))
-
-
 def test_every_model_has_a_recipe() -> None:
     base = get_recipe(latent_space.BASE, TextRecipe)
     for name in MODELS:

@@ -40,11 +40,6 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> SearchStudy:
     )
 
 
-@pytest.fixture(scope="module")
-def rows(study: SearchStudy) -> list[dict[str, Any]]:
-    return list(measure(study))
-
-
 def test_one_row_a_search(study: SearchStudy, rows: list[dict[str, Any]]) -> None:
     assert [(row["strategy"], row["seed"]) for row in rows] == [(s, seed) for seed in (0, 1) for s in STRATEGY]
     score = get_score("expression_error").function

@@ -62,11 +62,6 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> StructuredStudy:
     )
 
 
-@pytest.fixture(scope="module")
-def rows(study: StructuredStudy) -> list[dict[str, Any]]:
-    return list(measure(study))
-
-
 def test_one_row_a_cell(study: StructuredStudy, rows: list[dict[str, Any]]) -> None:
     wanted = [(model, part) for model in MODELS for part in ("reconstruction", "draws", "search", "search")]
     assert [(row["model"], row["part"]) for row in rows] == wanted

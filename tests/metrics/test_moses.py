@@ -275,7 +275,7 @@ class TestDescribe:
             assert found.values[name].tolist() == [chem.DESCRIPTORS[name](text) for text in texts]
 
     def test_what_it_refuses(self) -> None:
-        with pytest.raises(UnknownNameError, match="fingerprints"):
+        with pytest.raises(UnknownNameError, match="Did you mean 'fingerprints'"):
             describe(["C"], ["fingerprint"])
         with pytest.raises(UnknownNameError):
             describe(["C"], ["canonical"])

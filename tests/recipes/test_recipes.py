@@ -97,18 +97,18 @@ def test_every_setting_is_known_by_one_name_only() -> None:
 def test_replaced_refuses_what_it_does_not_know(name: str) -> None:
     with pytest.raises(UnknownNameError) as caught:
         TINY.replace(**{name: 3})
-    assert {"latent", "learning_rate", "encoder_options"} <= set(str(caught.value.expected).replace(",", "").split())
-    assert (caught.value.remedy == "Did you mean 'latent'?") == (name == "latentt")
+    assert ("Did you mean 'latent'?" in str(caught.value)) == (name == "latentt")
+    assert str(caught.value).endswith("grammar_rae.recipes.TextRecipe and grammar_rae.training.TrainingSettings.")
 
 
 # --- refusing --------------------------------------------------------------------------------------------------------
 
 
 def test_unknown_recipe() -> None:
-    with pytest.raises(UnknownNameError, match=r"molecules-conv.*Did you mean 'molecules'") as caught:
+    with pytest.raises(UnknownNameError, match="Did you mean 'molecules'") as caught:
         get_recipe("moleculs", Recipe)
     assert isinstance(caught.value, InputError)
-    assert all(name in str(caught.value) for name in RECIPES)
+    assert "`grammar-rae list recipes`" in str(caught.value)
 
 
 @pytest.mark.parametrize("recipe", [None, {}, ["tiny"], 3])
@@ -509,7 +509,7 @@ def test_weights_of_other_data_with_small_nets() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("vea",), r"unknown image model.*cv-vae.*Did you mean"),
+        (("vea",), r"unknown image model.*Did you mean.*ALL_IMAGE_MODELS"),
         (("rae-L2",), r"unknown image model.*rae-L2.*Did you mean 'rae-l2'"),
         (("rae", "cifar"), r"unknown data set.*celeba, cifar10, mnist.*Did you mean 'cifar10'"),
         (("rae", "mnist", "large"), r"unknown net.*paper, small"),

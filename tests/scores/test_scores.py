@@ -57,8 +57,8 @@ def test_columns_come_in_the_order_asked_for() -> None:
     assert score(["C"], []) == {}
 
 
-def test_unknown_score_lists_what_exists() -> None:
-    with pytest.raises(UnknownNameError, match=r"'logP'.*heavy_atoms, largest_ring, logp, .*mean 'logp'"):
+def test_unknown_score_tells_the_nearest_and_where_all_are() -> None:
+    with pytest.raises(UnknownNameError, match=r"'logP'.*mean 'logp'.*`grammar-rae list scores`"):
         score(["C"], ["qed", "logP"])
 
 

@@ -45,6 +45,7 @@ def test_values_are_those_of_the_published_functions(task):
     check(task, texts, columns[task])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REFERENCE.is_file(), reason="the full table of reference values is not here")
 @pytest.mark.parametrize("task", PMO)
 def test_all_values_are_those_of_the_published_functions(task):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from model.images.image_models import FEW, LATENT, OTHERS, SHAPE, TRAIN, floats, quick
-from models import same_weights, weights
+from models import UNUSABLE_ARGUMENTS, same_weights, weights
 
 from grammar_rae.datasets import ImageDataset, image_set
 from grammar_rae.errors import CheckpointError, DataError, InputError, TrainingError
@@ -148,16 +148,11 @@ def test_global_randomness_is_left_alone(name: str) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"epochs": 0},
-        {"time_limit": -1},
-        {"seed": -1},
-        {"overrides": {"latent": 0}},
-        {"overrides": {"latnet": 3}},
+        *UNUSABLE_ARGUMENTS,
         {"overrides": {"codec": "grammar"}},
         {"overrides": {"encoder": "gru"}},
         {"overrides": {"encoder_options": {"widht": 3}}},
         {"overrides": {"objective_options": {"beta": -1}}},
-        {"epochs": 1, "overrides": {"epochs": 1}},
         {"recipe": "tiny"},
         {"recipe": RECIPES["tiny"]},
         {"recipe": "image-rea"},

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from model.texts.text_models import EXACT, TEXTS
+from model.texts.text_models import EXACT, TEXTS, grus
 
 from grammar_rae.model import TextModel
 
@@ -16,12 +16,7 @@ def model() -> TextModel:
 @pytest.fixture(scope="session")
 def learned() -> TextModel:
     """One that knows a few molecules by heart, so that what it decodes depends on the code."""
-    sizes = {
-        "encoder": "gru",
-        "encoder_options": {"embedding": 16, "hidden": 32},
-        "decoder": "gru",
-        "decoder_options": {"embedding": 16, "hidden": 64, "context": 16},
-    }
+    sizes = grus(16, 32, 64, 16)
     settings = {"learning_rate": 0.01, "validation_fraction": 0.01, "batch_size": 4, "validate_every": 1e9}
     return TextModel("tiny", epochs=100, overrides=EXACT | sizes | settings).fit(TEXTS[:12])
 

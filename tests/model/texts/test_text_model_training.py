@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from model.texts.text_models import EXACT, FEW, TEXTS, quick
-from models import same_weights
+from model.texts.text_models import EXACT, FEW, TEXTS, grus, quick
+from models import UNUSABLE_ARGUMENTS, same_weights
 
 from grammar_rae import chem, datasets
 from grammar_rae.codecs import CharacterCodec, GrammarCodec
@@ -131,15 +131,7 @@ def test_the_expressions_recipe() -> None:
 
 
 def test_the_characters_recipe() -> None:
-    small = {
-        "encoder": "gru",
-        "encoder_options": {"embedding": 8, "hidden": 16},
-        "decoder": "gru",
-        "decoder_options": {"embedding": 8, "hidden": 32, "context": 8},
-        "density": "gmm",
-        "density_options": {"n_components": 2},
-        "latent": 4,
-    }
+    small = {**grus(8, 16, 32, 8), "density": "gmm", "density_options": {"n_components": 2}, "latent": 4}
     model = TextModel("characters", epochs=1, overrides=small).fit(FEW)
     assert isinstance(model.codec, CharacterCodec)
     assert set(model.codec.characters) == set("".join(map(chem.canonical, FEW)))
@@ -150,7 +142,7 @@ def test_the_characters_recipe() -> None:
 
 @pytest.mark.parametrize("recipe", ["tinny", None, 3])
 def test_unknown_recipe(recipe: Any) -> None:
-    with pytest.raises(UnknownNameError, match=r"expressions, .*molecules, molecules-conv, molecules-rae, tiny"):
+    with pytest.raises(UnknownNameError, match=r"expected one of expressions, .*tiny|`grammar-rae list recipes`"):
         TextModel(recipe).fit(FEW)
 
 
@@ -163,17 +155,10 @@ def test_a_recipe_of_images() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"epochs": 0},
-        {"epochs": 1.5},
-        {"time_limit": -1},
-        {"seed": -1},
-        {"overrides": {"latent": 0}},
-        {"overrides": {"latnet": 3}},
+        *UNUSABLE_ARGUMENTS,
         {"overrides": {"form": "kekulé"}},
         {"overrides": {"encoder_options": {"hiden": 3}}},
         {"overrides": {"codec_options": {"grammar": "smile"}}},
-        {"epochs": 1, "overrides": {"epochs": 1}},
-        {"overrides": {"seed": 1}},
     ],
 )
 def test_unusable_arguments(arguments: dict[str, Any]) -> None:

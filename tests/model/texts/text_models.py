@@ -14,5 +14,15 @@ FEW = TEXTS[:60]
 EXACT = {"precision": "32-true"}
 
 
+def grus(embedding: int, encoder: int, decoder: int, context: int) -> dict[str, Any]:
+    """Small recurrent nets, as overrides."""
+    return {
+        "encoder": "gru",
+        "encoder_options": {"embedding": embedding, "hidden": encoder},
+        "decoder": "gru",
+        "decoder_options": {"embedding": embedding, "hidden": decoder, "context": context},
+    }
+
+
 def quick(**overrides: Any) -> TextModel:
     return TextModel("tiny", epochs=1, overrides=EXACT | overrides)
