@@ -1,5 +1,6 @@
 """From latent codes to tokens of texts: the settings of a decoding, checked, and the algorithm that they choose."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -106,3 +107,12 @@ def check_count(name: str, number: object, what: str) -> None:
     """Raise :class:`InputError` unless an argument is a whole number of texts or images, 1 or more."""
     if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
         raise InputError(f"{name} must be a number of {what}", received=repr(number), expected="1 or more")
+
+
+def make_generator(device: torch.device, seed: int, purpose: str = "") -> torch.Generator:
+    """The source of randomness for a seed; one seed gives each purpose other numbers."""
+    generator = torch.Generator(device=device)
+    if purpose:
+        digest = hashlib.sha256(f"{purpose} {seed}".encode()).digest()
+        seed = int.from_bytes(digest[:8], "big")
+    return generator.manual_seed(seed)

@@ -1,6 +1,5 @@
 """What models of texts and of images have in common: training, latent codes, the density, and the folder."""
 
-import hashlib
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from grammar_rae.autoencoder import Autoencoder
 from grammar_rae.datasets import first_part
 from grammar_rae.density import Density
 from grammar_rae.errors import InputError, TrainingError
+from grammar_rae.model.drawing import make_generator
 from grammar_rae.model.fitted import Codes, Fitted, NotTrainedError
 from grammar_rae.model.keeping import KeepHistory, warn_if_grown
 from grammar_rae.model.storage import read_model, write_model
@@ -403,14 +403,7 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
         return torch.autocast(kind, dtype=torch.bfloat16, enabled=enabled)
 
     def _generator(self, seed: int | None, purpose: str = "") -> torch.Generator:
-        """The source of randomness for a seed; one seed gives each purpose other numbers."""
-        generator, seed = torch.Generator(device=self.device), resolve_seed(seed)
-        if purpose:
-            digest = hashlib.sha256(f"{purpose} {seed}".encode()).digest()
-            generator.manual_seed(int.from_bytes(digest[:8], "big"))
-        else:
-            generator.manual_seed(seed)
-        return generator
+        return make_generator(self.device, resolve_seed(seed), purpose)
 
     # -- on disk ------------------------------------------------------------------------------------------------
 
