@@ -25,6 +25,7 @@ from grammar_rae.conditions import PROPERTY_NAMES
 from grammar_rae.datasets import TokenDataset
 from grammar_rae.model import TextModel
 from grammar_rae.model.fitted import FittedTexts
+from grammar_rae.model.known import Known
 from grammar_rae.recipes import TextRecipe, build_text, get_recipe
 from grammar_rae.training import History
 
@@ -44,7 +45,8 @@ def load_average(run: Path, data: TokenDataset, held_out: TokenDataset, codes: i
     model = TextModel(recipe)
     history = History.from_dict(meta["history"])
     parts.autoencoder.eval()
-    draft = FittedTexts(recipe=recipe, **parts._asdict(), codec=codec, atoms=data.atoms, history=history)
+    known = Known.of(data, codec)
+    draft = FittedTexts(recipe=recipe, **parts._asdict(), codec=codec, atoms=data.atoms, known=known, history=history)
     model.fitted_ = draft
     ordered = data.subset(np.flatnonzero(np.asarray(data.facts.reordered) == 0)) if data.facts else data
     kept, held_out_codes = model._encode_some(ordered, codes), model._encode_some(held_out, 5000)

@@ -100,6 +100,7 @@ def train(
     resume: bool = False,
     progress: bool = True,
     jobs: int = -1,
+    duplicates: 'Literal["keep", "drop"]' = "keep",
     **overrides: Any,
 ) -> Any:
     """Train a model on a file of SMILES (or on an iterable of texts, or on images); it becomes the current model.
@@ -112,8 +113,8 @@ def train(
         by another codec, and says so; else it trains from nothing.
     source, folder, resume, progress
         As for :meth:`TextModel.fit`, or for :meth:`ImageModel.fit` with a recipe of images.
-    column, jobs
-        As for :meth:`TextModel.fit`; images have no columns.
+    column, jobs, duplicates
+        As for :meth:`TextModel.fit`; images have no columns, and are not compared with each other.
     recipe, epochs, time_limit, seed
         As for :class:`TextModel` and :class:`ImageModel`.
     overrides
@@ -139,9 +140,12 @@ def train(
             raise InputError("images have no column", received=column, remedy="Leave column out.")
         if start is not None:
             raise InputError("images have no model to begin with", received=str(start), remedy="Leave start out.")
+        if duplicates != "keep":
+            raise InputError("images are not compared with each other", received=duplicates, expected="'keep'")
         model.fit(source, folder=folder, resume=resume, progress=progress)
     else:
-        model.fit(source, column=column, folder=folder, resume=resume, progress=progress, jobs=jobs, start=start)
+        of_texts: dict[str, Any] = {"column": column, "jobs": jobs, "start": start, "duplicates": duplicates}
+        model.fit(source, folder=folder, resume=resume, progress=progress, **of_texts)
     return remember_model(model)
 
 
@@ -213,9 +217,10 @@ def encode(
     texts: "Sequence[str]",
     model: "TextModel | str | PathLike[str] | None" = None,
     errors: 'Literal["raise", "nan"]' = "raise",
+    unknown: str = "warn",
 ) -> "NDArray[Any]":
     """Latent codes of texts, float32 (N, D): see :meth:`TextModel.encode`; ``model`` is as for :func:`sample`."""
-    return _find_model(model).encode(texts, errors=errors)
+    return _find_model(model).encode(texts, errors=errors, unknown=unknown)
 
 
 def decode(z: "NDArray[Any]", model: "TextModel | str | PathLike[str] | None" = None, **options: Any) -> list[str]:

@@ -125,13 +125,37 @@ class GrammarError(InputError):
 class TextError(InputError):
     """A text outside the language: RDKit or the grammar refuses it, or it is too long.
 
-    ``position`` is the index of the offending character in ``text``, where one is known.
+    ``position`` is the index of the offending character in ``text``, where one is known. ``text`` is what was parsed:
+    where RDKit has rewritten what was passed, ``source`` is that.
     """
 
     def __init__(self, message: str, *, text: str, position: int | None = None, **parts: Any) -> None:
         super().__init__(message, received=parts.pop("received", None) or repr(text), **parts)
         self.text = text
         self.position = position
+        self.source: str | None = None
+
+    def blame_rewriting(self, source: str) -> None:
+        """Say that the offending text is not ``source``, which was passed, but what RDKit writes for it."""
+        if self.text != source:
+            self.source = source
+            self.received = f"{shorten(self.text, QUOTED // 2)!r}, which RDKit writes for {shorten(source, 60)!r}"
+
+    @property
+    def reason(self) -> str:
+        """Why the text is refused, for a list that has the text beside it: with limit, place and remedy."""
+        parts = [shorten(self.message.rstrip("."), 2 * QUOTED)]
+        if self.source is not None:
+            place = "" if self.position is None else f"character {self.position + 1} of "
+            parts.append(f"{place}{shorten(self.text)!r}, which RDKit writes for it")
+        else:
+            if self.position is not None and f"character {self.position + 1}" not in self.message:
+                parts.append(f"character {self.position + 1}")
+            if self.received != repr(self.text):
+                parts.append(f"received {shorten(self.received)}")
+        if self.expected is not None:
+            parts.append(f"expected {shorten(self.expected, self.longest_expected)}")
+        return "; ".join(parts) + (f". {shorten(self.remedy, 2 * QUOTED)}" if self.remedy else "")
 
     @classmethod
     def too_long(cls, message: str, text: str, most: int) -> "TextError":
@@ -173,3 +197,7 @@ class MissingExtraError(GrammarRAEError, ImportError):
             f"{purpose} needs the package {package}, which is not installed",
             remedy=f"Install it with: python -m pip install 'grammar_rae[{extra}]'",
         )
+
+
+class UnfamiliarWarning(UserWarning):
+    """Texts contain what a model was not trained on."""

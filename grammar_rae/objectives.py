@@ -12,6 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from grammar_rae.checks import is_number
 from grammar_rae.errors import InputError
 
 
@@ -205,7 +206,7 @@ def _noise(like: Tensor, generator: torch.Generator | None) -> Tensor:
 
 
 def _weight(name: str, value: float) -> float:
-    if isinstance(value, bool) or not hasattr(value, "__float__") or not 0 <= value < float("inf"):
+    if not is_number(value) or not 0 <= value < float("inf"):
         raise InputError(f"invalid {name}", received=repr(value), expected="0 or more, and finite")
     return value
 

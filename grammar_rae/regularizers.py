@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 
+from grammar_rae.checks import is_number
 from grammar_rae.errors import InputError
 
 WAVES = 8
@@ -368,7 +369,7 @@ _LAYERS = (
 
 
 def _check_positive(what: str, value: float) -> float:
-    if isinstance(value, bool) or not hasattr(value, "__float__") or not 0 <= value < float("inf"):
+    if not is_number(value) or not 0 <= value < float("inf"):
         raise InputError(f"invalid {what}", received=repr(value), expected="finite, 0 or more")
     return value
 

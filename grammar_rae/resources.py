@@ -7,6 +7,7 @@ depends on the difference.
 import os
 from pathlib import Path
 
+from grammar_rae.checks import check_path
 from grammar_rae.errors import DataError, UnknownNameError
 
 DEFAULT_MODEL = "molecules"
@@ -66,5 +67,5 @@ def bundled_model(name: str = DEFAULT_MODEL) -> Path:
 
 def model_folder(which: str | os.PathLike[str]) -> Path:
     """The folder of a trained model, from its path or the name of a bundled one; an existing path comes first."""
-    folder = Path(which)
+    folder = check_path(which)
     return bundled_model(str(which)) if not folder.exists() and str(which) in bundled_models() else folder

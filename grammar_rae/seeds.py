@@ -3,6 +3,7 @@
 import secrets
 from typing import Any, SupportsInt
 
+from grammar_rae.checks import whole_number
 from grammar_rae.errors import InputError
 
 LARGEST_SEED = 2**64 - 1
@@ -16,10 +17,10 @@ def check_seed(seed: Any) -> int:
     InputError
         Unless it is a whole number from 0 to 2**64 - 1.
     """
-    whole = hasattr(seed, "__index__") and not isinstance(seed, bool) and getattr(seed, "shape", ()) == ()
-    if not whole or not 0 <= int(seed) <= LARGEST_SEED:
+    number = whole_number(seed)
+    if number is None or not 0 <= number <= LARGEST_SEED:
         raise InputError("the seed cannot be used", received=repr(seed), expected="a whole number from 0 to 2**64 - 1")
-    return int(seed)
+    return number
 
 
 def resolve_seed(seed: Any) -> int:

@@ -65,3 +65,19 @@ def test_a_long_prefix_is_refused_shortly() -> None:
     with pytest.raises(GrammarRAEError) as caught:
         grammar_rae.sample(1, model="molecules", constraint=f"scaffold-prefix={'C' * 5_000}(")
     assert len(str(caught.value)) < 1_500
+
+
+def test_a_reason_has_limit_place_and_remedy_and_not_the_text():
+    long = TextError.too_long("the text is too long", "C" * 12, 10)
+    assert long.reason == "the text is too long; received 12 characters; expected at most 10"
+    parts = TextError("no ring", text="C1", position=1, expected="a ring", remedy="Close it.")
+    assert parts.reason == "no ring; character 2; expected a ring. Close it."
+
+
+def test_what_rdkit_wrote_is_blamed_as_such():
+    error = TextError("'>' is unknown", text="N->[Fe]", position=2)
+    error.blame_rewriting("N->[Fe]")
+    assert error.source is None and error.reason == "'>' is unknown; character 3"
+    error.blame_rewriting("N[Fe]")
+    assert error.reason == "'>' is unknown; character 3 of 'N->[Fe]', which RDKit writes for it"
+    assert "received 'N->[Fe]', which RDKit writes for 'N[Fe]'" in str(error)

@@ -11,6 +11,7 @@ from grammar_rae.chem.fingerprints import COUNT_FINGERPRINTS, folded_counts, mor
 from grammar_rae.chem.fragments import brics_fragments, scaffold
 from grammar_rae.chem.measures import MEASURES, measure
 from grammar_rae.chem.pharmacophores import pharmacophores
+from grammar_rae.chem.rewriting import rewriting
 from grammar_rae.chem.smiles import (
     FRAGMENTS,
     MAX_CHARACTERS,
@@ -52,6 +53,7 @@ __all__ = [
     "morgan",
     "pharmacophores",
     "qed",
+    "rewriting",
     "ring_list",
     "rings",
     "sa",

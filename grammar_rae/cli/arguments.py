@@ -53,6 +53,31 @@ def folder(text: str | Path) -> Path:
     return Path(text)
 
 
+def readable(path: Path | None) -> Path | None:
+    """A file that can be read twice: of the standard input (``-``), a FIFO or a device a copy, until the command ends.
+
+    A copy is read as one text a line, unless the name of what was copied says otherwise.
+    """
+    import atexit
+    import shutil
+    import sys
+    import tempfile
+
+    from grammar_rae.datasets.reading import KNOWN_SUFFIXES
+    from grammar_rae.files import is_special
+
+    if path is None or (str(path) != "-" and not is_special(path)):
+        return path
+    suffix = next((known for known in KNOWN_SUFFIXES if path.name.lower().endswith(known)), ".smi")
+    if str(path) == "-" and sys.stdin is None:
+        raise typer.BadParameter("the standard input is closed")
+    source = sys.stdin.buffer if str(path) == "-" else path.open("rb")
+    with source, tempfile.NamedTemporaryFile(prefix="grammar-rae-", suffix=suffix, delete=False) as copy:
+        atexit.register(Path(copy.name).unlink, missing_ok=True)
+        shutil.copyfileobj(source, copy)
+    return Path(copy.name)
+
+
 Trained = Annotated[
     Path,
     typer.Option(
@@ -74,7 +99,12 @@ IN_THE_BOX = Path(DEFAULT_MODEL)
 """The default of :data:`Model`."""
 Texts = Annotated[
     Path,
-    typer.Argument(help="A file of texts: .smi, .txt, .csv, .tsv (each also .gz) or .parquet.", show_default=False),
+    typer.Argument(
+        help="A file of texts: .smi, .txt, .csv, .tsv (each also .gz) or .parquet; - is the standard input, one text a "
+        "line.",
+        show_default=False,
+        callback=readable,
+    ),
 ]
 Column = Annotated[
     str | None,
@@ -139,7 +169,11 @@ Output = Annotated[
 Jobs = Annotated[int, typer.Option(help="The number of processes; -1 for one per core.")]
 StartTexts = Annotated[
     Path | None,
-    typer.Option(help="A file to start from; without it, the training data or the model's draws.", show_default=False),
+    typer.Option(
+        help="A file to start from; without it, the training data or the model's draws.",
+        show_default=False,
+        callback=readable,
+    ),
 ]
 TimeLimit = Annotated[
     float | None,

@@ -3,15 +3,17 @@
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from grammar_rae.cli import arguments
+from grammar_rae.cli import arguments, files
 from grammar_rae.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from grammar_rae.datasets import Coverage
+    from grammar_rae.model import TextModel
 
 MOST_SHOWN = 20
 
@@ -56,25 +58,81 @@ def list_names(
 def check(
     texts: arguments.Texts,
     grammar: Annotated[
-        str, typer.Option(help="A name from `grammar-rae list grammars`, or the path of a file in NLTK's notation.")
-    ] = "smiles",
+        str | None,
+        typer.Option(
+            help="A name from `grammar-rae list grammars`, or the path of a file in NLTK's notation; without it, "
+            "smiles.",
+            show_default=False,
+        ),
+    ] = None,
     form: Annotated[
-        str, typer.Option(help="The form of the texts: kekule or aromatic SMILES as RDKit writes them, or text as is.")
-    ] = "kekule",
+        str | None,
+        typer.Option(
+            help="The form of the texts: kekule or aromatic SMILES as RDKit writes them, or text as is; without it, "
+            "kekule.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "-m",
+            "--model",
+            metavar="PATH",
+            help="A trained model, to count how much of the file it covers and knows, instead of a grammar.",
+            show_default=False,
+        ),
+    ] = None,
     column: arguments.Column = None,
     jobs: arguments.Jobs = 1,
 ) -> None:
-    """Count how much of a file a grammar covers."""
-    from grammar_rae.codecs import GrammarCodec
+    """Count how much of a file a grammar covers, or how much of it a model knows."""
+    from grammar_rae.codecs import FORMS, Codec, GrammarCodec
     from grammar_rae.datasets import coverage
     from grammar_rae.grammar import read_grammar
 
-    found = coverage(texts, GrammarCodec(form=form, table=read_grammar(grammar)), column, jobs)
+    if model is not None and (grammar or form):
+        raise typer.BadParameter("a model has its own grammar and form", param_hint="--model")
+    files.tell_column(texts, column)
+    loaded = None if model is None else _load(model)
+    codec: Codec = (
+        GrammarCodec(form=form or "kekule", table=read_grammar(grammar or "smiles")) if loaded is None else loaded.codec
+    )
+    found = coverage(texts, codec, column, jobs, fields=FORMS[codec.form].fields)
     typer.echo(f"{found.accepted} of {found.read} rows are covered ({100 * found.share:.2f} %)")
     if found.lengths:
         lengths = ", ".join(f"{name} {value:g}" for name, value in found.lengths.items())
-        typer.echo(f"productions per text: {lengths}")
+        typer.echo(f"{'productions' if loaded is None else 'tokens'} per text: {lengths}")
+    if loaded is not None:
+        _show_what_is_known(loaded, texts, column, found)
     _show_what_is_missing(found)
+
+
+def _load(model: str) -> "TextModel":
+    from grammar_rae.model import TextModel
+    from grammar_rae.resources import model_folder
+
+    return TextModel.load(model_folder(arguments.folder(model)))
+
+
+def _show_what_is_known(model: "TextModel", texts: Path, column: str | None, found: "Coverage") -> None:
+    from grammar_rae.codecs import FORMS
+    from grammar_rae.datasets import read_texts
+    from grammar_rae.model.known import survey
+
+    if model.known_ is None:
+        typer.echo("what this model knows was not counted when it was trained")
+        return
+    rows = read_texts(texts, column, fields=FORMS[model.codec.form].fields)
+    unknown = survey(model.known_, model.codec, (text for _, text in rows))
+    known = found.accepted - unknown.texts
+    typer.echo(
+        f"{known} of {found.read} rows have only what the model was trained on ({100 * known / found.read:.2f} %)"
+    )
+    if unknown.symbols:
+        typer.echo("\nnot trained on")
+        for symbol, count in unknown.symbols.most_common(MOST_SHOWN):
+            typer.echo(f"  {count:>8}  {symbol}  for example {unknown.examples[symbol]}")
 
 
 def _show_what_is_missing(found: "Coverage") -> None:
@@ -82,6 +140,10 @@ def _show_what_is_missing(found: "Coverage") -> None:
         typer.echo("\nreasons")
         for reason, count in found.reasons.most_common(MOST_SHOWN):
             typer.echo(f"  {count:>8}  {reason}")
+    if found.changed:
+        typer.echo("\nchanged by RDKit")
+        for what, count in found.changed.most_common(MOST_SHOWN):
+            typer.echo(f"  {count:>8}  {what}  for example line {found.changed_lines[what]}")
     if found.unsupported:
         typer.echo("\nunsupported symbols")
         for symbol, count in found.unsupported.most_common(MOST_SHOWN):

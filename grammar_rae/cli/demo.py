@@ -1,5 +1,6 @@
 """What the package does in two minutes: ``demo`` adapts the bundled model to ligands that it has not seen."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -84,7 +85,7 @@ written  {table}, {page}, and the model {run}
 
 What to do next:
   open {page} in a browser
-  grammar-rae sample -m {run} -n 10000 -o more.csv --scores qed,logp,sa
+  grammar-rae sample -m {shlex.quote(str(run))} -n 10000 -o more.csv --scores qed,logp,sa
   grammar-rae train YOUR_MOLECULES.smi -o run"""
     )
 

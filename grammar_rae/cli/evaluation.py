@@ -83,6 +83,8 @@ def evaluate(
         device=device,
         progress=not quiet,
     )
+    if reference != "moses":
+        files.tell_column(Path(reference), column)
     with files.writable_folder(folder):
         found = measure(TextModel.load(model), settings)
         tables = evaluation_markdown(found.figures)

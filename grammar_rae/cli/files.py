@@ -4,9 +4,9 @@ import csv
 import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from errno import EACCES, ENOTDIR
+from errno import EACCES, EBADF, ENOTDIR
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +14,22 @@ import typer
 
 from grammar_rae.cli import formats
 from grammar_rae.cli.formats import STDOUT, output_format, read_codes
+from grammar_rae.errors import shorten
 from grammar_rae.files import check_target, is_special, write_bytes
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-    from grammar_rae.datasets import Row
+    from grammar_rae.datasets import Rejected, Row
 
 __all__ = [
     "STDOUT",
     "check_writable",
     "note",
     "read_codes",
+    "tell_changed",
+    "tell_column",
     "writable_folder",
     "write_codes",
     "write_frame",
@@ -75,9 +78,32 @@ def writable_folder(folder: Path) -> Iterator[None]:
         raise
 
 
+def tell_changed(changed: Mapping[str, int]) -> None:
+    """Say what RDKit changed in molecules besides their spelling, by the numbers of rows."""
+    if changed:
+        what = ", ".join(f"{what} ({count})" for what, count in changed.items())
+        note(f"changed: RDKit reads {sum(changed.values())} rows as other molecules than they spell: {what}")
+
+
+def tell_column(source: Path, column: str | None) -> None:
+    """Say which column and text is read where a table has several columns and nobody chose one."""
+    from grammar_rae.datasets import find_column, read_texts
+
+    found = find_column(source) if column is None and source.is_file() else None
+    if found is None or len(found[1]) < 2:
+        return
+    name, names = found
+    first = next(read_texts(source), None)
+    example = "" if first is None else f", {shorten(first[1], 60)!r} in line {first[0]} to begin with"
+    others = shorten(", ".join(repr(other) for other in names if other != name), 100)
+    note(f"reading column {name!r}{example}; --column chooses another one ({others})")
+
+
 def write_text(path: Path, text: str) -> None:
     """A text in a file, or on the standard output when the path is ``-``."""
     if path == STDOUT:
+        if sys.stdout is None:
+            raise OSError(EBADF, "it is closed", "standard output")
         sys.stdout.write(text)
         sys.stdout.flush()
         return
@@ -103,7 +129,7 @@ def write_lines(path: Path, texts: Sequence[str]) -> None:
     write_bytes(path, formats.line_bytes(texts, output_format(path, formats.TEXTS)))
 
 
-def write_rejected(output: Path, rejected: Sequence["Row"]) -> None:
+def write_rejected(output: Path, rejected: Sequence["Rejected"]) -> None:
     """The rows that could not be used beside the output, as ``NAME.rejected.csv``, and a line that says so."""
     beside = _beside(output)
     if not rejected:
@@ -112,10 +138,12 @@ def write_rejected(output: Path, rejected: Sequence["Row"]) -> None:
         return
     if beside is None:
         first = rejected[0]
-        note(f"left out {len(rejected)} rows, the first in line {first.line}: {first.problem}")
+        note(f"left out {len(rejected)} rows, the first in line {first.line}: {first.reason}")
         return
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("line", "text", "reason"), *rejected])
+    from grammar_rae.datasets.encoded import REJECTED_COLUMNS, protect
+
+    text, rows = io.StringIO(), (row._replace(text=protect(row.text)) for row in rejected)
+    csv.writer(text, lineterminator="\n").writerows([REJECTED_COLUMNS, *rows])
     write_text(beside, text.getvalue())
     note(f"left out {len(rejected)} rows, listed with their reasons in {beside}")
 

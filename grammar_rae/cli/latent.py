@@ -1,5 +1,6 @@
 """Between texts and latent codes: ``encode``, ``decode``, ``reconstruct``."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,8 @@ from grammar_rae.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from grammar_rae.datasets import Row
+    from grammar_rae.datasets import Rejected, Row
+    from grammar_rae.errors import TextError
 
 
 def encode(
@@ -27,6 +29,13 @@ def encode(
     ],
     model: arguments.Model = arguments.IN_THE_BOX,
     column: arguments.Column = None,
+    unknown: Annotated[
+        str,
+        typer.Option(
+            help="What to do about texts with atoms, marks or tokens that the model was not trained on: warn, "
+            "refuse or ignore."
+        ),
+    ] = "warn",
 ) -> None:
     """Encode the texts of a file to latent codes."""
     from grammar_rae.model import TextModel
@@ -34,10 +43,11 @@ def encode(
     files.check_writable(output, formats=(*formats.TABLES, *formats.ARRAYS))
     loaded = TextModel.load(model)
     rows, unusable = read_file(texts, column)
-    encoded = loaded.encode([row.text for row in rows], errors="skip")
-    rejected = join_rejected(texts, rows, unusable, encoded.rejected)
+    encoded = loaded.encode([row.text for row in rows], errors="skip", unknown=unknown)
+    files.write_rejected(output, list_rejected(rows, unusable, encoded.errors))
+    check_any(texts, rows, unusable, encoded.errors)
     files.write_codes(output, encoded.codes, [rows[index] for index in encoded.rows])
-    files.write_rejected(output, rejected)
+    files.tell_changed(Counter(encoded.changed.values()))
     files.note(f"encoded {len(encoded)} texts")
 
 
@@ -90,8 +100,9 @@ def reconstruct(
     loaded = TextModel.load(model)
     rows, unusable = read_file(texts, column)
     found = loaded.reconstruction([row.text for row in rows], arguments.constraint_text(constraint))
-    rejected = join_rejected(texts, rows, unusable, found.rejected)
-    accepted = [index for index in range(len(rows)) if index not in found.rejected]
+    files.write_rejected(output, list_rejected(rows, unusable, found.errors))
+    check_any(texts, rows, unusable, found.errors)
+    accepted = [index for index in range(len(rows)) if index not in found.errors]
     columns = {
         "line": [rows[index].line for index in accepted],
         "smiles": [rows[index].text for index in accepted],
@@ -99,7 +110,7 @@ def reconstruct(
         "exact": found.exact[accepted],
     }
     files.write_frame(output, pd.DataFrame(columns))
-    files.write_rejected(output, rejected)
+    files.tell_changed(Counter(found.changed.values()))
     files.note(f"exactly reconstructed: {found}")
 
 
@@ -107,22 +118,29 @@ def read_file(source: Path, column: str | None) -> tuple[list["Row"], list["Row"
     """The rows of a file that hold a text, and those that do not."""
     from grammar_rae.datasets import read_rows
 
+    files.tell_column(source, column)
     rows = list(read_rows(source, column))
     return [row for row in rows if row.problem is None], [row for row in rows if row.problem is not None]
 
 
-def join_rejected(source: Path, rows: list["Row"], unusable: list["Row"], rejected: "Mapping[int, str]") -> list["Row"]:
-    """The rows without a text and those that the model rejects, each with its problem, in the order of the file.
+def list_rejected(rows: list["Row"], unusable: list["Row"], errors: "Mapping[int, TextError]") -> list["Rejected"]:
+    """The rows without a text and those that the model rejects, each with its reason, in the order of the file."""
+    from grammar_rae.datasets import reject
 
-    Raises
-    ------
-    DataError
-        If no row is left.
-    """
-    problems = sorted([*unusable, *(rows[index]._replace(problem=reason) for index, reason in rejected.items())])
-    if len(rejected) == len(rows):
-        raise DataError(
-            f"none of the {len(problems)} rows can be used: {problems[0].problem} (line {problems[0].line})",
-            where=str(source),
-        )
-    return problems
+    found = [*map(reject, unusable), *(reject(rows[index], error) for index, error in errors.items())]
+    return sorted(found, key=lambda row: row.line)
+
+
+def check_any(source: Path, rows: list["Row"], unusable: list["Row"], errors: "Mapping[int, TextError]") -> None:
+    """Raise DataError, with all reasons, if the model rejects every row that holds a text."""
+    from grammar_rae.datasets import count_reasons, reject
+
+    if len(errors) < len(rows):
+        return
+    kinds = [(row.problem or "", reject(row)) for row in unusable]
+    kinds += [(error.message, reject(rows[index], error)) for index, error in errors.items()]
+    examples = dict(reversed(kinds))
+    raise DataError(
+        f"none of the {len(kinds)} rows can be used: {count_reasons(Counter(kind for kind, _ in kinds), examples)}",
+        where=str(source),
+    )

@@ -137,6 +137,7 @@ def initial_texts(loaded: Any, model: Path, data: Path | None, column: str | Non
     from grammar_rae.model import DATA_FOLDER
 
     if data is not None:
+        files.tell_column(data, column)
         rows = list(read_rows(data, column))
         if unusable := sum(row.problem is not None for row in rows):
             files.note(f"{unusable} of {len(rows)} rows of {data} hold no text")

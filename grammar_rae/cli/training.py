@@ -1,5 +1,6 @@
 """New models: ``train``."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,6 +35,16 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Continue the training in this folder.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in this folder.")] = False,
     constraint: arguments.Constraint = None,
+    duplicates: Annotated[
+        str, typer.Option(help="Whether to keep or drop rows that are the same molecule as an earlier one.")
+    ] = "keep",
+    fragments: Annotated[
+        str | None,
+        typer.Option(
+            help="What to do with molecules of several parts: refuse, largest or keep; without it, the recipe's own.",
+            show_default=False,
+        ),
+    ] = None,
     jobs: arguments.Jobs = -1,
     device: Annotated[str | None, typer.Option(help="The device: auto, cpu or cuda.", show_default=False)] = None,
     devices: Annotated[
@@ -46,6 +57,7 @@ def train(
 ) -> None:
     """Train a model on a file of molecules or on images."""
     check_run(output, resume=resume, overwrite=overwrite)
+    files.tell_column(texts, column)
     import grammar_rae
     from grammar_rae.cli.recipe_files import read_recipe
     from grammar_rae.model import TextModel
@@ -54,6 +66,8 @@ def train(
         "column": column,
         "epochs": epochs,
         "time_limit": time_limit,
+        "fragments": fragments,
+        "duplicates": None if duplicates == "keep" else duplicates,
         "constraint": arguments.constraint_text(constraint),
         "accelerator": device,
         "devices": devices,
@@ -73,7 +87,7 @@ def train(
     is_of_texts = isinstance(model, TextModel)
     if is_of_texts:
         tell_rejected(texts, output)
-    then = f"grammar-rae sample -m {output} -n 1000 -o out.csv"
+    then = f"grammar-rae sample -m {shlex.quote(str(output))} -n 1000 -o out.csv"
     conclude(model, output, then if is_of_texts else f"grammar_rae.load({str(output)!r}).sample(100) in Python")
 
 
@@ -110,6 +124,12 @@ def tell_rejected(texts: Path, run: Path) -> None:
     data = TokenDataset.open(folder)
     if data.n_rejected:
         files.note(f"{data.n_rejected} of {data.n_read} rows were left out; {folder / REJECTED} says why")
+    files.tell_changed(data.changed)
+    if data.n_duplicates:
+        files.note(
+            f"{data.n_duplicates} of {len(data)} rows repeat a molecule; all rows of one molecule train, or all of "
+            "them validate (--duplicates drop leaves repeated ones out)"
+        )
 
 
 def conclude(model: "LatentModel[Any]", run: Path, then: str) -> None:

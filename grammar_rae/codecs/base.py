@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from grammar_rae.checks import check_flag
 from grammar_rae.codecs.forms import FORMS, FRAGMENTS
 from grammar_rae.errors import InputError, TextError, UnknownNameError
 from grammar_rae.grammar import Rules
@@ -25,13 +26,15 @@ class EncodedBatch(NamedTuple):
 
     ``tokens`` uint16 (sum of lengths,); ``offsets`` int64 (accepted + 1,); ``rejected`` the index and the error of each
     other text; ``atoms`` the bracket atoms ("[NH3+]") of the accepted texts as they were parsed, where their form has
-    ``valences``.
+    ``valences``; ``changed`` the index of each accepted text that preparing it changed in more than its spelling, and
+    what was changed.
     """
 
     tokens: NDArray[np.uint16]
     offsets: NDArray[np.int64]
     rejected: list[tuple[int, TextError]]
     atoms: frozenset[str] = frozenset()
+    changed: Sequence[tuple[int, str]] = ()
 
 
 class Codec(Protocol):
@@ -199,11 +202,15 @@ class TextCodec:
         InputError
             For a single text instead of a list.
         """
+        check_flag("prepared", prepared)
         if isinstance(texts, str):
             raise InputError("a batch must be a list of strings", received=repr(texts), expected=f"[{texts!r}]")
         if not isinstance(texts, Iterable):
             raise InputError("a batch must be a list of strings", received=repr(texts), expected="['...']")
-        texts = list(texts)
+        try:
+            texts = list(texts)
+        except TypeError as error:  # an array without dimensions
+            raise InputError("a batch must be a list of strings", received=repr(texts), expected="['...']") from error
         rejected: list[tuple[int, TextError]] = []
         ready: list[str] = []
         index: list[int] = []
@@ -218,7 +225,9 @@ class TextCodec:
         batch = self._tokenize(ready)
         refused = {i for i, _ in batch.rejected}
         accepted = [i for i in range(len(ready)) if i not in refused]
-        rejected += [(index[i], error) for i, error in batch.rejected]
+        for i, refusal in batch.rejected:
+            refusal.blame_rewriting(texts[index[i]])
+            rejected.append((index[i], refusal))
         lengths = np.diff(batch.offsets)
         if self.max_length is not None and (lengths > self.max_length).any():
             kept = lengths <= self.max_length
@@ -234,8 +243,13 @@ class TextCodec:
             tokens = batch.tokens[np.repeat(kept, lengths)]
             batch = EncodedBatch(tokens, np.concatenate(([0], np.cumsum(lengths[kept]))).astype(np.int64), [])
             accepted = [accepted[row] for row in np.flatnonzero(kept)]
-        atoms = _bracket_atoms(ready[i] for i in accepted) if FORMS[self.form].valences else frozenset()
-        return EncodedBatch(batch.tokens, batch.offsets, sorted(rejected, key=lambda pair: pair[0]), atoms)
+        form = FORMS[self.form]
+        atoms = _bracket_atoms(ready[i] for i in accepted) if form.valences else frozenset()
+        changed = []
+        for i in () if prepared else accepted:
+            if (what := form.changed(texts[index[i]], ready[i], self.fragments)) is not None:
+                changed.append((index[i], what))
+        return EncodedBatch(batch.tokens, batch.offsets, sorted(rejected, key=lambda pair: pair[0]), atoms, changed)
 
     def one_hot(self, tokens: NDArray[np.integer] | Sequence[int]) -> NDArray[np.float32]:
         """One-hot vectors of tokens (T,), float32 (T, R), for other libraries.

@@ -22,6 +22,13 @@ def _aromatic(text: str, fragments: str) -> str:
     return chem.aromatic(text, fragments=fragments)
 
 
+def _rewriting(text: str, written: str, fragments: str) -> str | None:
+    from grammar_rae import chem
+
+    # The largest of several parts was asked for: compare with what RDKit writes for all of them.
+    return chem.rewriting(text, chem.canonical(text) if "." in text and fragments == "largest" else written)
+
+
 def _canonical(text: str) -> str | None:
     from grammar_rae import chem
 
@@ -42,7 +49,8 @@ class Form(NamedTuple):
     """How a codec prepares a text and reads a decoded one.
 
     ``prepare(text, fragments)`` is the text that is parsed; ``canonical(text)`` is the canonical spelling of a decoded
-    text, or None if that is invalid; ``fields`` says whether a text is a line of a file or its first field,
+    text, or None if that is invalid; ``changed(text, prepared, fragments)`` is what differs between a text and what was
+    prepared of it besides the spelling, or None; ``fields`` says whether a text is a line of a file or its first field,
     ``molecules`` whether "." joins separate molecules, and ``valences`` whether a text is valid when its atoms keep to
     their valences and its rings are closed (aromatic atoms also need a ring system that has a Kekulé structure).
     """
@@ -52,11 +60,12 @@ class Form(NamedTuple):
     fields: Literal["first", "line"] = "first"
     molecules: bool = True
     valences: bool = False
+    changed: Callable[[str, str, str], str | None] = lambda text, prepared, fragments: None
 
 
 FORMS: dict[str, Form] = {
-    "kekule": Form(_kekule, _canonical, valences=True),
-    "aromatic": Form(_aromatic, _canonical),
+    "kekule": Form(_kekule, _canonical, valences=True, changed=_rewriting),
+    "aromatic": Form(_aromatic, _canonical, changed=_rewriting),
     "expression": Form(_as_it_is, _expression, "line", False),
     "text": Form(_as_it_is, lambda text: text, "line", False),
 }

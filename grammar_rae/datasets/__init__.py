@@ -7,13 +7,13 @@ or NLTK; a codec may, when it prepares or parses a text.
 """
 
 from grammar_rae.datasets.encoded import DescribedRows, Rejected, TokenDataset, add_facts, pad_tokens
-from grammar_rae.datasets.encoding import Coverage, coverage, encode
+from grammar_rae.datasets.encoding import Coverage, count_reasons, coverage, encode, reject
 from grammar_rae.datasets.fetching import SOURCES, fetch
 from grammar_rae.datasets.image_files import read_images
 from grammar_rae.datasets.image_sets import IMAGE_SETS, image_set
 from grammar_rae.datasets.images import ImageDataset, ImageSet
 from grammar_rae.datasets.joined import JoinedRows, first_part
-from grammar_rae.datasets.reading import Row, read_rows, read_texts, sample_texts
+from grammar_rae.datasets.reading import Row, find_column, read_rows, read_texts, sample_texts
 from grammar_rae.datasets.writing import comes_from
 
 __all__ = [
@@ -29,14 +29,17 @@ __all__ = [
     "TokenDataset",
     "add_facts",
     "comes_from",
+    "count_reasons",
     "coverage",
     "encode",
     "fetch",
+    "find_column",
     "first_part",
     "image_set",
     "pad_tokens",
     "read_images",
     "read_rows",
     "read_texts",
+    "reject",
     "sample_texts",
 ]

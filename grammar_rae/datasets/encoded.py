@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from os import PathLike
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 import numpy as np
 import numpy.typing as npt
 
+from grammar_rae.checks import check_path
+from grammar_rae.datasets.duplicates import row_keys
 from grammar_rae.datasets.rows import Indices, Rows, check_rows, split_rows
 from grammar_rae.errors import DataError, InputError
 from grammar_rae.facts import Described, Facts
@@ -28,12 +31,14 @@ META, TOKENS, OFFSETS, LINES, REJECTED = "meta.json", "tokens.bin", "offsets.bin
 REJECTED_COLUMNS = ("line", "text", "reason", "position")
 TOKEN_TYPE, OFFSET_TYPE = np.dtype("<u2"), np.dtype("<i8")
 PADDING = -1
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
 class Rejected(NamedTuple):
     """A row that was not encoded: its line (from 1), its text, why, and the offending character's index, if known.
 
-    The index, from 0, is one of the text in the codec's form: RDKit may have rewritten the row before.
+    The index counts from 0. Where RDKit rewrote the text before it was refused, there is none: the reason quotes what
+    RDKit wrote.
     """
 
     line: int
@@ -98,7 +103,7 @@ class TokenDataset:
 
         Raises DataError if the folder is not an encoded data set, has a newer format, or is damaged.
         """
-        folder = Path(folder)
+        folder = check_path(folder)
         meta = read_meta(folder)
         tokens = _mapped(folder / TOKENS, TOKEN_TYPE, meta["tokens"])
         offsets = _mapped(folder / OFFSETS, OFFSET_TYPE, meta["accepted"] + 1)
@@ -164,6 +169,11 @@ class TokenDataset:
         return int(self.meta["rejected"])
 
     @property
+    def changed(self) -> dict[str, int]:
+        """What RDKit changed in accepted rows besides their spelling -> number of rows; {} where it was not counted."""
+        return dict(self.meta.get("changed", {}))
+
+    @property
     def rejected(self) -> list[Rejected]:
         """The rows of the source that were not encoded, in their order there. Read anew at every access."""
         if self._rejected is not None:
@@ -172,6 +182,23 @@ class TokenDataset:
             return []
         with (self.folder / REJECTED).open(encoding="utf-8", newline="") as stream:
             return list(_parse_rejected(stream))
+
+    @cached_property
+    def keys(self) -> npt.NDArray[np.uint64]:
+        """A 64-bit key of every row: (N,). Rows of the same molecule, or text, have the same."""
+        every = row_keys(self._tokens, self._offsets)
+        return every if self._rows is None else every[self._rows]
+
+    @cached_property
+    def n_duplicates(self) -> int:
+        """Rows that are the same molecule, or text, as an earlier one."""
+        return len(self) - len(np.unique(self.keys))
+
+    def without_duplicates(self) -> "TokenDataset":
+        """A view of the first row of every molecule, or text; the set itself where no row repeats another."""
+        if not self.n_duplicates:
+            return self
+        return self.subset(np.sort(np.unique(self.keys, return_index=True)[1]))
 
     def matches(self, codec: "Codec") -> bool:
         """Whether this codec made the tokens."""
@@ -234,10 +261,11 @@ class TokenDataset:
     def split(self, fraction: float, seed: int, maximum: int | None = None) -> "tuple[TokenDataset, TokenDataset]":
         """Disjoint views for training and validation; together they are the whole.
 
-        ``fraction`` of the rows, at least one and at most ``maximum``, go into the second. Which ones depends only on
-        N and the seed. Raises InputError for a fraction outside (0, 1), DataError for fewer than two rows.
+        ``fraction`` of the rows, about, at least one and at most ``maximum``, go into the second. All rows of one
+        molecule go together, so that none is in both. Which ones depends only on the rows and the seed. Raises
+        InputError for a fraction outside (0, 1), DataError for fewer than two different rows.
         """
-        training, validation = split_rows(len(self), fraction, seed, maximum)
+        training, validation = split_rows(len(self), fraction, seed, maximum, self.keys)
         return self.subset(training), self.subset(validation)
 
     def _to_rows(self, indices: Indices) -> Rows:
@@ -352,8 +380,14 @@ def _damaged(path: Path, message: str, received: str | None = None, expected: st
     )
 
 
+def protect(text: str) -> str:
+    """A rejected text as its list holds it: with a quote before what a spreadsheet would take for a formula."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
 def _parse_rejected(stream: TextIO) -> Iterator[Rejected]:
     reader = csv.reader(stream)
     next(reader)
     for line, text, reason, position in reader:
+        text = text[1:] if text.startswith("'") and _FORMULA.match(text) else text
         yield Rejected(int(line), text, reason, int(position) if position else None)

@@ -3,21 +3,22 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Sized
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sized
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from grammar_rae.checks import check_count, check_jobs, check_path
+from grammar_rae.datasets.duplicates import REPEATED, Duplicates, SeenKeys, check_duplicates, row_keys
 from grammar_rae.datasets.encoded import FORMAT, KIND, Rejected, TokenDataset, fingerprint
 from grammar_rae.datasets.reading import Fields, Row, Source, read_rows
 from grammar_rae.datasets.writing import Writer, building_folder, check_replaceable, describe_source, versions
-from grammar_rae.errors import DataError, InputError, TextError
+from grammar_rae.errors import DataError, InputError, TextError, shorten
 
 if TYPE_CHECKING:
     from grammar_rae.codecs import Codec
@@ -42,6 +43,8 @@ class Coverage:
         The same symbols -> the first row rejected for it.
     lengths
         The lengths in tokens of the accepted rows: min, mean, median, 99%, 99.9%, max. Empty without accepted rows.
+    changed, changed_lines
+        What RDKit changed in accepted rows besides their spelling -> number of rows, and the first line of them.
     """
 
     read: int
@@ -51,6 +54,8 @@ class Coverage:
     unsupported: Counter[str]
     examples: dict[str, Rejected]
     lengths: dict[str, float]
+    changed: Counter[str]
+    changed_lines: dict[str, int]
 
     @property
     def share(self) -> float:
@@ -68,6 +73,7 @@ def encode(
     *,
     fields: Fields = "first",
     prepared: bool = False,
+    duplicates: Duplicates = "keep",
     chunk: int = CHUNK,
 ) -> TokenDataset:
     """Encode every text of a source, or list it as rejected with its line number and reason.
@@ -88,6 +94,9 @@ def encode(
         Whether to show a progress bar.
     prepared
         Whether the texts are already in the codec's form, so that RDKit need not read them.
+    duplicates
+        ``"keep"`` a row that is the same molecule as an earlier one, or the same text where texts are no molecules; or
+        ``"drop"`` it, which lists it as rejected. Prepared texts are compared as they are.
     chunk
         Number of texts encoded at a time.
 
@@ -96,20 +105,24 @@ def encode(
     DataError
         As in ``read_texts``; also when no row is accepted, or the folder holds something else or cannot be written.
     InputError
-        If ``jobs`` is 0 or ``chunk`` below 1.
+        If ``jobs`` is 0, ``chunk`` below 1, or ``duplicates`` neither of the two.
     """
-    target = None if folder is None else Path(folder).resolve()
+    check_duplicates(duplicates)
+    target = None if folder is None else check_path(folder).resolve()
     if target is not None:
         check_replaceable(target)
     rows = _RowCounter(read_rows(source, column, fields=fields))
     chunks = _encode_chunks(rows, codec, jobs, prepared, chunk)
     tally = _Tally()
+    seen = SeenKeys() if duplicates == "drop" else None
     with ExitStack() as stack:
         building = None if target is None else stack.enter_context(building_folder(target))
         writer = stack.enter_context(closing(Writer(building)))
         for encoded in stack.enter_context(closing(_show_progress(chunks, source, progress))):
+            if seen is not None:
+                encoded = _drop_repeated(encoded, seen)
             tally.add(encoded)
-            writer.add(encoded.tokens, encoded.lengths, encoded.lines, [row for row, _ in encoded.refused])
+            writer.add(encoded.tokens, encoded.lengths, encoded.lines, [one.row for one in encoded.refused])
         tally.check(rows.count)
         tally.check_any_accepted(source)
         meta = {
@@ -124,6 +137,7 @@ def encode(
             "fingerprint": fingerprint(codec.to_dict()),
             "atoms": _capacities(codec, tally.atoms),
             "reasons": dict(tally.reasons.most_common(20)),
+            "changed": dict(tally.changed.most_common()),
             "source": describe_source(source) | {"column": column, "fields": fields},
             "versions": versions(),
         }
@@ -162,6 +176,8 @@ def coverage(
         tally.unsupported,
         tally.symbol_examples,
         _summary(np.concatenate(lengths)),
+        tally.changed,
+        tally.changed_lines,
     )
 
 
@@ -199,16 +215,19 @@ def _capacities(codec: "Codec", bracket_atoms: Iterable[str]) -> dict[str, int]:
 
 class _Refusal(NamedTuple):
     row: Rejected
+    kind: str
     symbol: str | None
 
 
 class _Chunk(NamedTuple):
-    """Some rows of the source: tokens end to end, lengths, lines and atoms of accepted ones, and the refused ones."""
+    """Some rows of the source: tokens, lengths, lines, texts, changes and atoms of accepted ones; the others."""
 
     read: int
     tokens: npt.NDArray[np.uint16]
     lengths: npt.NDArray[np.int64]
     lines: npt.NDArray[np.int64]
+    texts: list[str]
+    changed: dict[int, str]
     atoms: frozenset[str]
     refused: list[_Refusal]
 
@@ -227,10 +246,9 @@ class _RowCounter:
 
 
 def _encode_chunks(rows: Iterable[Row], codec: "Codec", jobs: int, prepared: bool, chunk: int) -> Iterator[_Chunk]:
-    if jobs == 0 or jobs < -1:
-        raise InputError("invalid number of jobs", received=f"jobs {jobs}", expected="jobs >= 1, or -1 for all")
-    if chunk < 1:
-        raise InputError("invalid chunk size", received=f"chunk {chunk}", expected="chunk >= 1")
+    if not callable(getattr(codec, "encode_batch", None)):
+        raise InputError("this is no codec", received=repr(codec), expected="a codec, such as model.codec")
+    jobs, chunk = check_jobs(jobs), check_count("chunk", chunk, 1, 2**31)
     chunks = _chunks(iter(rows), chunk)
     if jobs == 1:
         return (_encode_rows(codec, some, prepared) for some in chunks)
@@ -281,17 +299,46 @@ def _encode_rows(codec: "Codec", rows: list[Row], prepared: bool) -> _Chunk:
     usable = [row for row in rows if row.problem is None]
     encoded = codec.encode_batch([row.text for row in usable], prepared=prepared)
     errors = dict(encoded.rejected)
-    accepted = [row.line for index, row in enumerate(usable) if index not in errors]
+    accepted = [row for index, row in enumerate(usable) if index not in errors]
     lengths = np.diff(encoded.offsets)
     assert len(accepted) == len(lengths) == len(usable) - len(errors), "the codec lost a text"
     refused = [_refuse(usable[index], error) for index, error in errors.items()]
-    refused += [_Refusal(Rejected(row.line, row.text, row.problem), None) for row in rows if row.problem is not None]
+    refused += [_Refusal(reject(row), row.problem, None) for row in rows if row.problem is not None]
     refused.sort(key=lambda one: one.row.line)
-    return _Chunk(len(rows), encoded.tokens, lengths, np.array(accepted, dtype=np.int64), encoded.atoms, refused)
+    lines = np.array([row.line for row in accepted], dtype=np.int64)
+    texts = [row.text for row in accepted]
+    changed = {usable[index].line: what for index, what in encoded.changed}
+    return _Chunk(len(rows), encoded.tokens, lengths, lines, texts, changed, encoded.atoms, refused)
+
+
+def _drop_repeated(chunk: _Chunk, seen: SeenKeys) -> _Chunk:
+    """The chunk with the rows refused whose tokens came before."""
+    new = seen.add(row_keys(chunk.tokens, np.concatenate(([0], np.cumsum(chunk.lengths)))))
+    if new.all():
+        return chunk
+    refused = list(chunk.refused)
+    for index in np.flatnonzero(~new):
+        row = Rejected(int(chunk.lines[index]), chunk.texts[index], REPEATED)
+        refused.append(_Refusal(row, REPEATED, None))
+    return chunk._replace(
+        tokens=chunk.tokens[np.repeat(new, chunk.lengths)],
+        lengths=chunk.lengths[new],
+        lines=chunk.lines[new],
+        texts=[text for text, is_new in zip(chunk.texts, new, strict=True) if is_new],
+        changed={line: chunk.changed[line] for line in chunk.lines[new].tolist() if line in chunk.changed},
+        refused=sorted(refused, key=lambda one: one.row.line),
+    )
 
 
 def _refuse(row: Row, error: TextError) -> _Refusal:
-    return _Refusal(Rejected(row.line, row.text, error.message, error.position), _offending_symbol(error))
+    return _Refusal(reject(row, error), error.message, _offending_symbol(error))
+
+
+def reject(row: Row, error: TextError | None = None) -> Rejected:
+    """What is written down of a row that a codec refused, or, without an error, that holds no text."""
+    if error is None:
+        return Rejected(row.line, row.text, row.problem or "")
+    return Rejected(row.line, row.text, error.reason, None if error.source is not None else error.position)
 
 
 def _offending_symbol(error: TextError) -> str | None:
@@ -331,15 +378,20 @@ class _Tally:
         self.unsupported: Counter[str] = Counter()
         self.symbol_examples: dict[str, Rejected] = {}
         self.atoms: set[str] = set()
+        self.changed: Counter[str] = Counter()
+        self.changed_lines: dict[str, int] = {}
 
     def add(self, chunk: _Chunk) -> None:
         self.accepted += len(chunk.lengths)
         self.rejected += len(chunk.refused)
         self.read += chunk.read
         self.atoms |= chunk.atoms
-        for row, symbol in chunk.refused:
-            self.reasons[row.reason] += 1
-            self.reason_examples.setdefault(row.reason, row)
+        for line, what in chunk.changed.items():
+            self.changed[what] += 1
+            self.changed_lines.setdefault(what, line)
+        for row, kind, symbol in chunk.refused:
+            self.reasons[kind] += 1
+            self.reason_examples.setdefault(kind, row)
             if symbol is not None:
                 self.unsupported[symbol] += 1
                 self.symbol_examples.setdefault(symbol, row)
@@ -351,15 +403,18 @@ class _Tally:
     def check_any_accepted(self, source: Source) -> None:
         if self.accepted:
             return
-        reasons = []
-        for reason, count in self.reasons.most_common(3):
-            example = self.reason_examples[reason]
-            reasons.append(f"{reason} ({count} rows, e.g. {_shorten(example.text)!r} in line {example.line})")
         raise DataError(
-            f"none of the {self.read} rows can be encoded: " + ", ".join(reasons),
+            f"none of the {self.read} rows can be encoded: {count_reasons(self.reasons, self.reason_examples)}",
             where=str(source) if isinstance(source, str | os.PathLike) else None,
         )
 
 
-def _shorten(text: str, most: int = 60) -> str:
-    return text if len(text) <= most else text[: most - 3] + "..."
+def count_reasons(reasons: Counter[str], examples: Mapping[str, Rejected], most: int = 3) -> str:
+    """Reasons with the numbers of their rows and an example each, the most frequent first, on one line."""
+    shown = []
+    for reason, count in reasons.most_common(most):
+        example = examples[reason]
+        like = f"{shorten(example.text, 30)!r} in line {example.line}"
+        shown.append(f"{shorten(reason, 70)} ({count} rows, e.g. {like})")
+    others = sum(reasons.values()) - sum(count for _, count in reasons.most_common(most))
+    return ", ".join(shown) + (f", and {others} rows for {len(reasons) - most} other reasons" if others else "")

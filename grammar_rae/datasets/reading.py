@@ -4,15 +4,17 @@ import csv
 import gzip
 import math
 import random
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from itertools import chain
 from os import PathLike
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple, TypeAlias
 
+from grammar_rae.checks import check_count, check_path
 from grammar_rae.errors import DataError, InputError, MissingExtraError
 from grammar_rae.seeds import check_seed
 
@@ -32,6 +34,9 @@ SMILES_COLUMNS = (
 
 HEADER = "header"
 BLANK = "blank line"
+EXTENSION = "the extension of a CXSMILES cannot be read. Remove what stands between the bars, and the blank before it."
+_EXTENDED = re.compile(r"\S+\s+\|[^|]*\|")  # ChemAxon's, behind a SMILES: "CCC |^1:1|"
+_BLOCK = 2**18  # bytes that are read at a time
 _SHOWN = 200  # characters of a row that is too long to be kept
 _LINE_FILES = (".smi", ".smiles", ".txt")
 _TABLE_FILES = (".csv", ".tsv")
@@ -94,12 +99,29 @@ def read_rows(source: Source, column: str | None = None, *, fields: Fields = "fi
     A header line of a .smi file is a row with the problem "header". The header of a table is not a row, except where
     its only column has an unusual name: that may be a first text in a table without a header.
     """
-    if fields not in ("first", "line"):
+    if not isinstance(fields, str) or fields not in ("first", "line"):
         raise InputError("unknown value of fields", received=repr(fields), expected="'first' or 'line'")
     if isinstance(source, str | PathLike):
-        path = Path(source)
+        path = check_path(source)
         return _require_rows(_file_rows(path, column, fields), where=str(path))
     return _require_rows(_iterable_rows(source, column), where=None)
+
+
+def find_column(source: str | PathLike[str], column: str | None = None) -> tuple[str, list[str]] | None:
+    """The column of a table that is read, and all that it has; None for other files. Errors as in ``read_texts``."""
+    path = check_path(source)
+    _check_is_file(path)
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    names: list[str] = []
+    if suffix in _PARQUET_FILES:
+        with _open_parquet(path) as file:
+            names = list(file.schema_arrow.names)
+    elif suffix in _TABLE_FILES:
+        lines = _decode_lines(path)
+        header = next(lines, "")
+        with suppress(csv.Error):  # reading says what is wrong
+            names = next(csv.reader(chain([header], lines), delimiter=_delimiter(header, suffix)), [])
+    return (_choose_column(names, column, str(path)), names) if names else None
 
 
 def sample_texts(
@@ -110,8 +132,7 @@ def sample_texts(
     Each text is equally likely (reservoir sampling: Vitter, "Random Sampling with a Reservoir", 1985, algorithm R). The
     same source, n and seed give the same texts. Raises InputError for n < 1, and otherwise as ``read_texts``.
     """
-    if n < 1:
-        raise InputError("the number of texts to draw must be positive", received=n, expected="n >= 1")
+    n = check_count("n", n)
     generator = random.Random(check_seed(seed))
     reservoir: list[tuple[int, str]] = []
     for seen, numbered in enumerate(read_texts(source, column, fields=fields)):
@@ -138,7 +159,7 @@ def _file_rows(path: Path, column: str | None, fields: Fields) -> Iterator[Row]:
     if suffix in _PARQUET_FILES:
         return _parquet_rows(path, column)
     if suffix in _TABLE_FILES:
-        return _table_rows(path, column, separators=",\t;" if suffix == ".csv" else "\t,;")
+        return _table_rows(path, column, suffix)
     if column is not None:
         raise InputError(
             f"a {suffix} file has no named columns",
@@ -191,16 +212,23 @@ def _line_rows(path: Path, fields: Fields) -> Iterator[Row]:
             yield Row(number, "", BLANK)
         elif number == 1 and _plain_name(text.split(None, 1)[0]) in SMILES_COLUMNS:
             yield Row(number, text, HEADER)
+        elif first_field and _EXTENDED.match(text):
+            yield Row(number, text, EXTENSION)
         else:
             yield Row(number, text.split(None, 1)[0] if first_field else text)
 
 
-def _table_rows(path: Path, column: str | None, separators: str) -> Iterator[Row]:
+def _delimiter(header: str, suffix: str) -> str:
+    """What separates the cells: the most frequent candidate in the header, the suffix's own where it has none."""
+    return max(",\t;" if suffix == ".csv" else "\t,;", key=header.count)
+
+
+def _table_rows(path: Path, column: str | None, suffix: str) -> Iterator[Row]:
     lines = _decode_lines(path)
     first = next(lines, None)
     if first is None:
         return
-    delimiter = max(separators, key=first.count)  # the first separator where the header contains none
+    delimiter = _delimiter(first, suffix)
     # strict: an opening quote that is never closed would otherwise swallow the rest of the file in one cell.
     latest = first
 
@@ -242,7 +270,8 @@ def _table_rows(path: Path, column: str | None, separators: str) -> Iterator[Row
             yield _cell(number, record[where])
 
 
-def _parquet_rows(path: Path, column: str | None) -> Iterator[Row]:
+@contextmanager
+def _open_parquet(path: Path) -> Iterator[Any]:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -250,14 +279,19 @@ def _parquet_rows(path: Path, column: str | None) -> Iterator[Row]:
         raise MissingExtraError("pyarrow", "parquet", "reading a .parquet file") from error
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            name = _choose_column(file.schema_arrow.names, column, str(path))
-            number = 0
-            for batch in file.iter_batches(batch_size=8192, columns=[name]):
-                for value in batch.column(0).to_pylist():
-                    number += 1
-                    yield _cell(number, value)
+            yield file
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"the Parquet file cannot be read ({error})", where=str(path)) from error
+
+
+def _parquet_rows(path: Path, column: str | None) -> Iterator[Row]:
+    with _open_parquet(path) as file:
+        name = _choose_column(file.schema_arrow.names, column, str(path))
+        number = 0
+        for batch in file.iter_batches(batch_size=8192, columns=[name]):
+            for value in batch.column(0).to_pylist():
+                number += 1
+                yield _cell(number, value)
 
 
 def _choose_column(names: Sequence[Any], column: str | None, where: str | None) -> Any:
@@ -302,9 +336,8 @@ def _decode_lines(path: Path) -> Iterator[str]:
     """The lines of a plain or gzip-compressed UTF-8 file, each with its end; a byte order mark is dropped."""
     number = 0
     with _translate_errors(path), path.open("rb") as raw, _unzip(raw) as stream:
-        for block in stream:
-            # Old Macintosh files end lines in a carriage return alone, which iterating a binary file does not see.
-            for line in block.splitlines(keepends=True):
+        for lines in _split_lines(stream):
+            for line in lines:
                 number += 1
                 try:
                     yield line.decode("utf-8-sig" if number == 1 else "utf-8")
@@ -315,6 +348,24 @@ def _decode_lines(path: Path) -> Iterator[str]:
                         received=f"byte 0x{error.object[error.start]:02x} at position {error.start}",
                         remedy="Save it as UTF-8.",
                     ) from error
+
+
+def _split_lines(stream: IO[bytes]) -> Iterator[list[bytes]]:
+    """The lines of a stream, many at a time; lines end in a line feed, a carriage return (old Macintosh) or both."""
+    begun: list[bytes] = []  # the parts of a line whose end was not read yet
+    while block := stream.read(_BLOCK):
+        if begun and begun[-1].endswith(b"\r"):
+            block = begun.pop() + block  # the other half of a line's end may follow
+        lines = block.splitlines(keepends=True)
+        last = lines.pop() if not lines[-1].endswith(b"\n") else b""
+        if lines:
+            lines[0] = b"".join([*begun, lines[0]])
+            begun = []
+            yield lines
+        if last:
+            begun.append(last)
+    if begun:
+        yield b"".join(begun).splitlines(keepends=True)
 
 
 def _unzip(raw: IO[bytes]) -> IO[bytes]:

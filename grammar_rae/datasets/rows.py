@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from grammar_rae.checks import check_count, is_number
 from grammar_rae.errors import DataError, InputError
 from grammar_rae.seeds import check_seed
 
@@ -15,7 +16,10 @@ def check_rows(indices: Indices, n: int) -> Rows:
 
     Raises IndexError outside -N..N-1, and InputError for anything that is not an index.
     """
-    chosen = np.asarray(indices)
+    try:
+        chosen = np.asarray(indices)
+    except (ValueError, OverflowError, TypeError) as error:
+        raise InputError(f"invalid row indices ({error})", received=repr(indices), expected="integers (B,)") from error
     if chosen.dtype == np.bool_ and chosen.shape == (n,):
         chosen = np.flatnonzero(chosen)
     if chosen.size == 0:
@@ -32,21 +36,54 @@ def check_rows(indices: Indices, n: int) -> Rows:
     return rows
 
 
-def split_rows(n: int, fraction: float, seed: int, maximum: int | None = None) -> tuple[Rows, Rows]:
-    """Split rows into training and validation, each in ascending order; this depends only on N and the seed.
+def split_rows(
+    n: int,
+    fraction: float,
+    seed: int,
+    maximum: int | None = None,
+    keys: npt.NDArray[np.uint64] | None = None,
+) -> tuple[Rows, Rows]:
+    """Split rows into training and validation, each in ascending order; this depends only on N, the seed and the keys.
 
-    ``fraction`` of the rows, at least one and at most ``maximum``, go into the second. Raises InputError for a
-    fraction outside (0, 1) or a maximum below 1, DataError for fewer than two rows.
+    ``fraction`` of the rows, at least one and at most ``maximum``, go into the second. Rows of one key go together;
+    without equal keys, the keys change nothing. Raises InputError for a fraction outside (0, 1) or a maximum below 1,
+    DataError for fewer than two rows, or keys.
     """
-    if not 0 < fraction < 1:
-        raise InputError("the fraction must lie between 0 and 1", received=fraction, expected="0 < fraction < 1")
-    if maximum is not None and maximum < 1:
-        raise InputError(
-            "the validation set needs at least one row", received=f"maximum {maximum}", expected="maximum >= 1"
-        )
+    if not is_number(fraction) or not 0 < fraction < 1:
+        raise InputError("the fraction must lie between 0 and 1", received=repr(fraction), expected="0 < fraction < 1")
+    if maximum is not None:
+        check_count("maximum", maximum)
     if n < 2:
         raise DataError("too few rows to split", received=n, expected="two or more")
     size = min(max(round(n * fraction), 1), n - 1, maximum or n)
     order = np.random.default_rng(check_seed(seed)).permutation(n)
+    if keys is not None and (groups := np.unique(keys, return_inverse=True, return_counts=True))[0].size < n:
+        return _split_groups(groups[1], groups[2], order, size)
     # Sorted, so that a view reads the file in order.
     return np.sort(order[size:]), np.sort(order[:size])
+
+
+def _split_groups(
+    group: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], order: Rows, size: int
+) -> tuple[Rows, Rows]:
+    """The same for rows of which some belong together: ``group`` (N,) of each row, ``counts`` the rows of each group.
+
+    Groups come in the order in which that of the rows meets them, and are taken until ``size`` rows are; those that are
+    larger are passed over.
+    """
+    if len(counts) < 2:
+        raise DataError(
+            "all rows are the same: there is nothing to validate on",
+            received=f"{len(group)} rows of one molecule or text",
+            expected="two different ones or more",
+        )
+    _, met = np.unique(group[order], return_index=True)
+    ranked = np.argsort(met)
+    sizes = counts[ranked]
+    fits = sizes <= size
+    taken = fits & (np.cumsum(np.where(fits, sizes, 0)) <= size)
+    if not taken.any():
+        taken[sizes.argmin()] = True
+    validates = np.zeros(len(counts), dtype=bool)
+    validates[ranked[taken]] = True
+    return np.flatnonzero(~validates[group]), np.flatnonzero(validates[group])

@@ -28,10 +28,11 @@ from grammar_rae.datasets.encoded import (
     TOKENS,
     Rejected,
     TokenDataset,
+    protect,
     read_meta,
 )
 from grammar_rae.errors import DataError
-from grammar_rae.files import explain_write_errors, keep_owner
+from grammar_rae.files import explain_write_errors, is_special, keep_owner
 
 _LONGEST_REJECTED_TEXT = 10_000
 
@@ -65,7 +66,7 @@ class Writer:
         self._files[OFFSETS].write(ends.astype(OFFSET_TYPE).tobytes())
         self._files[LINES].write(lines.astype(OFFSET_TYPE).tobytes())
         for row in rejected:
-            self._table.writerow(row._replace(text=row.text[:_LONGEST_REJECTED_TEXT]))
+            self._table.writerow(row._replace(text=protect(row.text[:_LONGEST_REJECTED_TEXT])))
 
     def finish(self, meta: dict[str, Any]) -> None:
         """Write the description into the folder, last of all."""
@@ -143,6 +144,8 @@ def describe_source(source: object) -> dict[str, Any]:
     if not isinstance(source, str | os.PathLike):
         return {"name": type(source).__name__}
     path = Path(source)
+    if is_special(path):
+        return {"name": path.name}  # what a FIFO held is gone
     with path.open("rb") as stream:
         return {"name": path.name, "bytes": path.stat().st_size, "sha256": file_digest(stream, "sha256").hexdigest()}
 

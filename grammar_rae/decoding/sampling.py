@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from grammar_rae.checks import is_number
 from grammar_rae.decoding.constraints import Constraint, Draws, DrawsAll, Exact
 from grammar_rae.decoding.lazy import Answers, ask_in_order, check_best, distinct_keys
 from grammar_rae.errors import DecodingError, InputError
@@ -177,13 +178,13 @@ class _FixedLogits:
 
 def check_temperature(temperature: float) -> None:
     """Raise an InputError for a temperature that cannot be used."""
-    if not hasattr(temperature, "__float__") or not 0 <= temperature < float("inf"):
+    if not is_number(temperature) or not 0 <= temperature < float("inf"):
         raise InputError("the temperature cannot be used", received=repr(temperature), expected="0 or more, and finite")
 
 
 def check_top_p(top_p: float) -> None:
     """Raise an InputError for a top_p that cannot be used."""
-    if not hasattr(top_p, "__float__") or not 0 < top_p <= 1:
+    if not is_number(top_p) or not 0 < top_p <= 1:
         raise InputError("top_p cannot be used", received=repr(top_p), expected="above 0, at most 1")
 
 

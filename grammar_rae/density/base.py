@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from grammar_rae.checks import check_count
 from grammar_rae.errors import CheckpointError, InputError
 from grammar_rae.precision import in_single_precision
 from grammar_rae.seeds import check_seed
@@ -16,6 +17,7 @@ from grammar_rae.seeds import check_seed
 Codes = Tensor | NDArray[Any]
 
 CHUNK = 8192  # codes drawn or scored at once
+LARGEST = 2**16  # latent dimensions
 
 
 class Density(nn.Module, ABC):
@@ -36,9 +38,7 @@ class Density(nn.Module, ABC):
 
     def __init__(self, latent: int) -> None:
         super().__init__()
-        if latent < 1:
-            raise InputError("invalid number of latent dimensions", received=latent, expected="1 or more")
-        self.latent = latent
+        self.latent = check_count("latent", latent, 1, LARGEST)
 
     @in_single_precision
     def fit(self, z: Codes, seed: int = 0) -> Self:

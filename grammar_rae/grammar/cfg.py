@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from grammar_rae.errors import GrammarError, UnknownNameError
+from grammar_rae.errors import GrammarError, InputError, UnknownNameError
 from grammar_rae.grammar.rules import Rules
 from grammar_rae.resources import bundled_file, bundled_names
 
@@ -228,6 +228,8 @@ def read_grammar(source: str | Path) -> Grammar:
     GrammarError
         For a file without a grammar.
     """
+    if not isinstance(source, str | Path):
+        raise InputError("this is no grammar's name", received=repr(source), expected="a name or the path of a file")
     path = Path(source)
     if path.suffix != ".cfg" and not _is_file(path):
         names = bundled_names("grammars", ".cfg")

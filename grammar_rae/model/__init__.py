@@ -1,13 +1,14 @@
 """Trained models: of texts and of images, what they draw, and how they are saved."""
 
 from os import PathLike, fspath
-from pathlib import Path
 from typing import Any
 
 from grammar_rae import checkpoint
+from grammar_rae.checks import check_path
 from grammar_rae.errors import CheckpointError
 from grammar_rae.model.fitted import Fitted, FittedImages, FittedTexts, NotTrainedError
 from grammar_rae.model.images import ImageModel
+from grammar_rae.model.known import Known
 from grammar_rae.model.latent import LatentModel
 from grammar_rae.model.results import DecodedTexts, EncodedTexts, Reconstruction
 from grammar_rae.model.samples import SampleResult
@@ -25,6 +26,7 @@ __all__ = [
     "FittedTexts",
     "GenerativeModel",
     "ImageModel",
+    "Known",
     "LatentModel",
     "NotTrainedError",
     "Reconstruction",
@@ -49,7 +51,7 @@ def load_model(folder: str | PathLike[str]) -> LatentModel[Any]:
     CheckpointError
         When the folder holds no model, or one that is damaged or of a newer format.
     """
-    kind = checkpoint.read_meta(Path(folder)).get("kind")
+    kind = checkpoint.read_meta(check_path(folder)).get("kind")
     if not isinstance(kind, str) or kind not in MODELS:
         raise CheckpointError("this folder holds no model", received=repr(kind), where=fspath(folder))
     return MODELS[kind].load(folder)

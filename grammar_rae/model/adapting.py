@@ -6,7 +6,7 @@ says how long and how fast, by the number of rows; a held-out part decides when 
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
@@ -17,10 +17,12 @@ import numpy as np
 from grammar_rae import checkpoint
 from grammar_rae.codecs import FORMS, GrammarCodec, codec_from_dict
 from grammar_rae.datasets import JoinedRows, TokenDataset, encode, sample_texts
+from grammar_rae.datasets.duplicates import Duplicates, check_duplicates
 from grammar_rae.errors import InputError
 from grammar_rae.model.describing import describe_rows, spell
 from grammar_rae.model.fitted import FittedTexts
-from grammar_rae.model.sources import DATA_FOLDER, PARALLEL_FROM, open_encoded, validation_set
+from grammar_rae.model.known import Known
+from grammar_rae.model.sources import DATA_FOLDER, PARALLEL_FROM, open_encoded, readable_twice, validation_set
 from grammar_rae.model.widening import widen
 from grammar_rae.recipes import TextRecipe, build_constraint, build_text
 from grammar_rae.resources import DEFAULT_MODEL, bundled_model
@@ -106,7 +108,7 @@ class Adapting:
         A trained model of texts.
     overrides
         Choices that go before the plan's.
-    home, column, resume, progress, jobs
+    home, column, resume, progress, jobs, duplicates
         As for :meth:`TextModel.fit`.
 
     Raises
@@ -124,6 +126,7 @@ class Adapting:
         resume: bool,
         progress: bool,
         jobs: int,
+        duplicates: Duplicates = "keep",
     ) -> None:
         if not isinstance(start.codec, GrammarCodec):
             raise InputError(
@@ -139,6 +142,8 @@ class Adapting:
         self.start = start
         self.overrides = {name: value for name, value in overrides.items() if name != "seed"}
         self.home, self.column, self.resume, self.progress, self.jobs = home, column, resume, progress, jobs
+        check_duplicates(duplicates)
+        self.duplicates: Duplicates = duplicates
 
     def prepare(self, source: Any, seed: int, validation: Any = None) -> tuple[FittedTexts, tuple[Any, Any]]:
         """The draft of the new model, with the start's weights, and the rows that train and validate.
@@ -173,8 +178,14 @@ class Adapting:
         known = self.start.autoencoder_.state_dict()
         shapes = parts.autoencoder.state_dict()
         parts.autoencoder.load_state_dict(widen(known, shapes, self.start.codec, codec))
+        before = self.start.known_
         draft = FittedTexts(
-            recipe=recipe, **parts._asdict(), codec=codec, atoms=self._atoms(data), start=describe_start(self.start)
+            recipe=recipe,
+            **parts._asdict(),
+            codec=codec,
+            atoms=self._atoms(data),
+            known=None if before is None else Known.of(data, codec, before),
+            start=describe_start(self.start),
         )
         return draft, self._gather(data, codec, plan, recipe, seed, validation)
 
@@ -208,15 +219,15 @@ class Adapting:
                     "these rows were encoded by another codec than the start's",
                     remedy="Pass the file of texts itself, or start=None.",
                 )
-            return data, codec
-        if isinstance(source, Iterator):
-            source = list(source)  # it is read twice
+            return (data.without_duplicates() if self.duplicates == "drop" else data), codec
         fields = FORMS[known.form].fields
-        texts = sample_texts(source, _LEARNED_FROM, seed, self.column, fields=fields)
+        source, column = readable_twice(source, self.column, fields)
+        texts = sample_texts(source, _LEARNED_FROM, seed, column, fields=fields)
         codec = extend_codec(known, texts)
         jobs = self.jobs if len(texts) > PARALLEL_FROM else 1
         target = self._folder(DATA_FOLDER)
-        return encode(source, codec, target, self.column, jobs, self.progress, fields=fields), codec
+        options: dict[str, Any] = {"fields": fields, "duplicates": self.duplicates}
+        return encode(source, codec, target, column, jobs, self.progress, **options), codec
 
     def _folder(self, name: str) -> Path | None:
         return None if self.home is None else self.home / name

@@ -90,7 +90,7 @@ def latent_codes(z: Any, size: int) -> Tensor:
             raise InputError("latent codes must be real numbers", received="complex ones", expected="(N, D)")
         values = z.detach().float().cpu().numpy() if isinstance(z, Tensor) else z
         codes = torch.from_numpy(np.array(values, dtype=np.float32, ndmin=2))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError("latent codes must be numbers", received=type(z).__name__, expected="(N, D)") from error
     if codes.ndim != 2 or codes.shape[1] != size:
         raise InputError(

@@ -12,6 +12,7 @@ from grammar_rae.autoencoder import Autoencoder
 from grammar_rae.codecs import Codec
 from grammar_rae.density import Density
 from grammar_rae.errors import TrainingError
+from grammar_rae.model.known import Known
 from grammar_rae.training import History
 
 Codes = NDArray[np.float32]
@@ -63,6 +64,8 @@ class FittedTexts(Fitted):
         Between texts and tokens.
     atoms
         The atoms of the data and the bonds that each can form.
+    known
+        What the training rows contained; None where nobody counted it.
     score_constants
         By the name of a score, the constants that it is standardised by.
     percentiles
@@ -74,6 +77,7 @@ class FittedTexts(Fitted):
 
     codec: Codec
     atoms: Mapping[str, int]
+    known: Known | None = None
     score_constants: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     percentiles: NDArray[np.float64] | None = None
     dials: dict[Any, Any] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from torch import Tensor
 
 from grammar_rae.autoencoder import Autoencoder
+from grammar_rae.checks import check_path
 from grammar_rae.datasets import first_part
 from grammar_rae.density import Density
 from grammar_rae.errors import InputError, TrainingError
@@ -131,7 +132,7 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
     def _check_home(self, folder: str | PathLike[str] | None, resume: bool) -> Path | None:
         if resume and folder is None:
             raise InputError("there is nothing to resume without a folder", remedy="Pass the folder of the training.")
-        return None if folder is None else Path(folder)
+        return None if folder is None else check_path(folder)
 
     def _learn(
         self, draft: Fitted, sets: tuple[DataSet, DataSet], home: Path | None, resume: bool, progress: bool
@@ -434,7 +435,7 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
             When it cannot be written; what was there before is then still whole.
         """
         self._check_trained()
-        write_model(self, self._about(), Path(folder), compact)
+        write_model(self, self._about(), check_path(folder), compact)
 
     @classmethod
     def load(cls, folder: str | PathLike[str]) -> Self:

@@ -104,6 +104,7 @@ def _check_texts(meta: Mapping[str, Any], codec: Any) -> None:
         "the percentiles of the training rows",
         "101 numbers in ascending order",
     )
+    _check_known(meta.get("known", {"rows": 0, "symbols": {}, "rare_tokens": []}))
     constants = meta.get("score_constants", {})
     _require(
         isinstance(constants, dict)
@@ -112,6 +113,17 @@ def _check_texts(meta: Mapping[str, Any], codec: Any) -> None:
         "the constants of a score",
         "names and numbers",
     )
+
+
+def _check_known(known: Any) -> None:
+    """The same for what a model of texts was trained on."""
+    _require(isinstance(known, dict), "what the model knows", "a mapping")
+    _check_number(known, "rows", int)
+    symbols, tokens = known.get("symbols"), known.get("rare_tokens")
+    counted = isinstance(symbols, dict) and all(type(rows) is int and rows >= 0 for rows in symbols.values())
+    _require(known["rows"] >= 0 and counted, "the symbols that the model knows", "names and numbers")
+    listed = isinstance(tokens, list) and all(type(token) is int and 0 <= token < 2**16 for token in tokens)
+    _require(listed, "the tokens that the model does not know", "a list of tokens")
 
 
 def _check_number(found: Mapping[str, Any], name: str, *kinds: type) -> None:

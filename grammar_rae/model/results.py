@@ -1,13 +1,14 @@
 """What models of texts answer about many texts at once: codes, texts with their validity, and reconstructions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from grammar_rae.checks import check_choice
 from grammar_rae.codecs import Codec
-from grammar_rae.errors import UnknownNameError
+from grammar_rae.errors import TextError
 
 ERRORS = ("raise", "skip", "nan")
 """What to do about texts that the codec rejects: raise an error, leave them out, or fill their rows with NaN."""
@@ -23,20 +24,28 @@ class EncodedTexts:
         float32 (K, D): the latent codes of the K texts that were accepted.
     rows
         int64 (K,): the index of each of them among the N texts, in ascending order.
-    rejected
-        For the index of every other text, why it has no code.
+    errors
+        For the index of every other text, the error that says why it has no code.
+    changed
+        For the index of every text with a code that RDKit changed in more than its spelling, what it changed.
     """
 
     codes: NDArray[np.float32]
     rows: NDArray[np.int64]
-    rejected: Mapping[int, str]
+    errors: Mapping[int, TextError]
+    changed: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def rejected(self) -> dict[int, str]:
+        """For the index of every text without a code, why: in words."""
+        return {index: error.reason for index, error in self.errors.items()}
 
     def __len__(self) -> int:
         return len(self.codes)
 
     def fill(self) -> NDArray[np.float32]:
         """float32 (N, D): the codes at the rows of their texts, NaN in the rows of rejected texts."""
-        filled = np.full((len(self.codes) + len(self.rejected), self.codes.shape[1]), np.nan, np.float32)
+        filled = np.full((len(self.codes) + len(self.errors), self.codes.shape[1]), np.nan, np.float32)
         filled[self.rows] = self.codes
         return filled
 
@@ -83,13 +92,22 @@ class Reconstruction:
         What each of the N texts came back as; "" for a rejected text.
     exact
         Bool (N,): which texts were reconstructed exactly.
-    rejected
-        For the index of every text that the codec rejects, the reason.
+    errors
+        For the index of every text that the codec rejects, the error.
+    changed
+        For the index of every other text that RDKit changed in more than its spelling, what it changed. It is compared
+        as RDKit reads it.
     """
 
     texts: list[str]
     exact: NDArray[np.bool_]
-    rejected: Mapping[int, str]
+    errors: Mapping[int, TextError]
+    changed: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def rejected(self) -> dict[int, str]:
+        """For the index of every text that the codec rejects, why: in words."""
+        return {index: error.reason for index, error in self.errors.items()}
 
     @property
     def share(self) -> float:
@@ -99,7 +117,7 @@ class Reconstruction:
     @property
     def refused(self) -> int:
         """How many of the texts the codec rejects."""
-        return len(self.rejected)
+        return len(self.errors)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -118,6 +136,16 @@ def spell_texts(found: Sequence[str | None], codec: Codec) -> DecodedTexts:
     return DecodedTexts(texts, np.array([one is not None for one in spelled], dtype=bool))
 
 
+def is_same(text: str, other: str, codec: Codec) -> bool:
+    """Whether a text in canonical spelling is the same as another, valid one, in any spelling.
+
+    RDKit's canonical SMILES of a few cages changes when it is read and written again: unequal ones are compared once
+    more after that.
+    """
+    spelled = codec.canonical(other)
+    return text == spelled or (spelled is not None and codec.canonical(text) == codec.canonical(spelled))
+
+
 def select_valid(texts: list[str], valid: NDArray[np.bool_]) -> list[str]:
     """The texts whose flag is set."""
     return [text for text, good in zip(texts, valid, strict=True) if good]
@@ -125,5 +153,4 @@ def select_valid(texts: list[str], valid: NDArray[np.bool_]) -> list[str]:
 
 def check_errors(errors: object) -> None:
     """Raise :class:`UnknownNameError` unless the choice is one of :data:`ERRORS`."""
-    if errors not in ERRORS:
-        raise UnknownNameError("choice of errors", errors, ERRORS)
+    check_choice("choice of errors", errors, ERRORS)

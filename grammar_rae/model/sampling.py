@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from grammar_rae.checks import check_flag
 from grammar_rae.decoding import ConstraintSpec
 from grammar_rae.density import draw_given, find_gaussians
 from grammar_rae.errors import InputError
@@ -95,8 +96,7 @@ class SamplingMixin:
             For a constraint that no text within the model's length limit is sure to obey.
         """
         check_count("n", n, "texts")
-        if not isinstance(valid_only, bool | np.bool_):
-            raise InputError("valid_only cannot be used", received=repr(valid_only), expected="True or False")
+        check_flag("valid_only", valid_only)
         check_count("max_attempts", 1 if max_attempts is None else max_attempts, "texts")
         window = None if where is None else Window(where)
         asked = self._ask(properties or {}, window) if properties or window else None

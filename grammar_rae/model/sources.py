@@ -1,13 +1,20 @@
 """Where a model's texts come from: files, encoded data sets and lists."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from grammar_rae.checks import check_path
 from grammar_rae.codecs import FORMS, Codec, codec_from_dict
-from grammar_rae.datasets import TokenDataset, comes_from, encode, sample_texts
+from grammar_rae.datasets import TokenDataset, comes_from, encode, read_texts, sample_texts
+from grammar_rae.datasets.duplicates import Duplicates, check_duplicates
+from grammar_rae.datasets.reading import Fields
 from grammar_rae.errors import InputError, TrainingError
+from grammar_rae.files import is_special
 from grammar_rae.recipes import TextRecipe, learn_codec
 from grammar_rae.training import is_main_process
 
@@ -19,13 +26,20 @@ PARALLEL_FROM = 4_000
 
 
 def encode_source(
-    source: Any, recipe: TextRecipe, column: str | None, home: Path | None, resume: bool, progress: bool, jobs: int
+    source: Any,
+    recipe: TextRecipe,
+    column: str | None,
+    home: Path | None,
+    resume: bool,
+    progress: bool,
+    jobs: int,
+    duplicates: Duplicates = "keep",
 ) -> tuple[TokenDataset, Codec]:
     """The data set to train on and its codec, which is learned from the source unless that is encoded already.
 
     Parameters
     ----------
-    source, column, resume, progress, jobs
+    source, column, resume, progress, jobs, duplicates
         As for :meth:`TextModel.fit`.
     recipe
         How the codec is learned, and the seed of the texts that it learns from.
@@ -39,16 +53,26 @@ def encode_source(
     TrainingError
         When a training is resumed with another file.
     """
+    check_duplicates(duplicates)
     if (data := open_encoded(source, home, resume)) is not None:
+        data = data.without_duplicates() if duplicates == "drop" else data
         return data, codec_from_dict(data.codec_dict)
-    if isinstance(source, Iterator):
-        source = list(source)  # it is read twice
     fields = FORMS[recipe.form].fields
+    source, column = readable_twice(source, column, fields)
     texts = sample_texts(source, recipe.codec_texts, recipe.training.get("seed", 0), column, fields=fields)
     codec = learn_codec(recipe, texts)
     target = None if home is None else home / DATA_FOLDER
     jobs = jobs if len(texts) > PARALLEL_FROM else 1
-    return encode(source, codec, target, column, jobs, progress, fields=fields), codec
+    return encode(source, codec, target, column, jobs, progress, fields=fields, duplicates=duplicates), codec
+
+
+def readable_twice(source: Any, column: str | None, fields: Fields) -> tuple[Any, str | None]:
+    """A source that may be read twice, and its column: a list of the texts of an iterator or a FIFO, else as it is."""
+    if isinstance(source, Iterator):
+        return list(source), column
+    if isinstance(source, str | PathLike) and is_special(source):
+        return [text for _, text in read_texts(source, column, fields=fields)], None
+    return source, column
 
 
 def validation_set(source: Any, data: TokenDataset) -> TokenDataset:
@@ -69,6 +93,12 @@ def validation_set(source: Any, data: TokenDataset) -> TokenDataset:
             "the rows that validate were encoded by another codec",
             remedy="Encode them with the codec of the rows that train.",
         )
+    if known := int(np.isin(found.keys, data.keys).sum()):
+        warnings.warn(
+            f"{known} of the {len(found)} rows that validate are molecules or texts that train, too; validate on "
+            "others, or leave validation out",
+            stacklevel=4,
+        )
     return found
 
 
@@ -76,7 +106,7 @@ def open_encoded(source: Any, home: Path | None, resume: bool) -> TokenDataset |
     """The data set that the source or the run's folder holds, if there is one."""
     if isinstance(source, TokenDataset):
         return source
-    if isinstance(source, str | PathLike) and Path(source).is_dir():
+    if isinstance(source, str | PathLike) and check_path(source).is_dir():
         return TokenDataset.open(source)
     # Under DDP the other processes start when the first one has encoded everything.
     if home is None or not (home / DATA_FOLDER).is_dir() or not (resume or not is_main_process()):
@@ -103,7 +133,8 @@ def as_texts(texts: Any) -> list[str]:
     """
     if isinstance(texts, str):
         return [texts]
-    if hasattr(texts, "columns") or isinstance(texts, Mapping) or not isinstance(texts, Iterable):
+    single = getattr(texts, "ndim", 1) == 0  # an array without dimensions
+    if hasattr(texts, "columns") or isinstance(texts, Mapping) or not isinstance(texts, Iterable) or single:
         raise InputError(
             "the argument is not a list of texts",
             received=type(texts).__name__,

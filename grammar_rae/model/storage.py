@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from grammar_rae import checkpoint
+from grammar_rae.checks import check_path
 from grammar_rae.errors import CheckpointError
 from grammar_rae.model.reading import build_within, check_meta, check_state, reading
 from grammar_rae.precision import in_single_precision
@@ -45,7 +46,7 @@ def write_model(model: Any, about: dict[str, Any], folder: Path, compact: bool) 
 def read_model(cls: type[Model], folder: str | PathLike[str]) -> Model:
     """What :meth:`LatentModel.load` does for the class of a model."""
     kind: Any = cls
-    meta, tensors = checkpoint.load(Path(folder), require=("weights", "density"))
+    meta, tensors = checkpoint.load(check_path(folder), require=("weights", "density"))
     if meta.get("kind") != kind.kind:
         raise CheckpointError(
             f"this folder holds no model of {kind.makes}",

@@ -10,8 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from grammar_rae.checks import check_flag, is_number
 from grammar_rae.codecs import Codec, codec_from_dict
 from grammar_rae.datasets import DescribedRows, TokenDataset, first_part, pad_tokens
+from grammar_rae.datasets.duplicates import Duplicates
 from grammar_rae.decoding import Constraint, ConstraintSpec, Guided, parse_spec
 from grammar_rae.errors import InputError
 from grammar_rae.model.adapting import Adapting, find_start
@@ -19,9 +21,10 @@ from grammar_rae.model.analogues import AnaloguesMixin
 from grammar_rae.model.describing import describe_rows
 from grammar_rae.model.drawing import Drawing, latent_codes
 from grammar_rae.model.fitted import Codes, FittedTexts
+from grammar_rae.model.known import Known, mind_unknown, warn_unwritable
 from grammar_rae.model.latent import LatentModel
 from grammar_rae.model.likelihood import LikelihoodMixin
-from grammar_rae.model.results import DecodedTexts, EncodedTexts, Reconstruction, check_errors, spell_texts
+from grammar_rae.model.results import DecodedTexts, EncodedTexts, Reconstruction, check_errors, is_same, spell_texts
 from grammar_rae.model.sampling import SamplingMixin
 from grammar_rae.model.sources import as_texts, encode_source, validation_set
 from grammar_rae.precision import in_single_precision
@@ -90,6 +93,7 @@ class TextModel(AnaloguesMixin, LikelihoodMixin, SamplingMixin, LatentModel[list
         jobs: int = -1,
         validation: Any = None,
         start: Any = None,
+        duplicates: Duplicates = "keep",
     ) -> "TextModel":
         """Train on texts, from nothing or from a trained model.
 
@@ -111,12 +115,14 @@ class TextModel(AnaloguesMixin, LikelihoodMixin, SamplingMixin, LatentModel[list
         jobs
             Processes that encode the texts; -1 for one a core.
         validation
-            A :class:`TokenDataset`, or the folder of one, whose rows validate; None sets some rows of X aside. Its
-            codec must be that of X.
+            A :class:`TokenDataset`, or the folder of one, whose rows validate; None sets some rows of X aside, all
+            rows of a molecule or none. Its codec must be that of X.
         start
             The model to begin with: a model, its folder, or the name of a bundled one. Its nets and its codec are kept,
             so that a few hundred rows teach much, and :attr:`recipe` does not count; how long and how fast to train
             follows from the number of rows unless it is chosen: see :func:`plan_adapting`. None trains from nothing.
+        duplicates
+            ``"keep"`` rows that are the same molecule as an earlier one, or ``"drop"`` them.
 
         Raises
         ------
@@ -126,10 +132,10 @@ class TextModel(AnaloguesMixin, LikelihoodMixin, SamplingMixin, LatentModel[list
         home = self._check_home(folder, resume)
         recipe = self._resolve_recipe(home if resume else None)
         if start is not None:
-            adapting = Adapting(find_start(start), self._choices(), home, column, resume, progress, jobs)
+            adapting = Adapting(find_start(start), self._choices(), home, column, resume, progress, jobs, duplicates)
             self._learn(*adapting.prepare(X, recipe.training["seed"], validation), home, resume, progress)
             return self
-        data, codec = encode_source(X, recipe, column, home, resume, progress, jobs)
+        data, codec = encode_source(X, recipe, column, home, resume, progress, jobs, duplicates)
         if len(data) < 4:
             raise InputError("there are too few rows to train on", received=len(data), expected="4 or more")
         data = describe_rows(data, codec, recipe, home, recipe.training["seed"], jobs=jobs)
@@ -144,7 +150,9 @@ class TextModel(AnaloguesMixin, LikelihoodMixin, SamplingMixin, LatentModel[list
         )
         build_constraint(recipe.constraint, codec, data.atoms)  # it fails now rather than after the training
         parts = build_text(recipe, codec)
-        draft = FittedTexts(recipe=recipe, **parts._asdict(), codec=codec, atoms=data.atoms)
+        draft = FittedTexts(
+            recipe=recipe, **parts._asdict(), codec=codec, atoms=data.atoms, known=Known.of(sets[0], codec)
+        )
         if parts.autoencoder.condition.needs_facts:
             described = [part.described() for part in sets]
             parts.autoencoder.condition.adopt(described[0].facts)
@@ -163,12 +171,13 @@ class TextModel(AnaloguesMixin, LikelihoodMixin, SamplingMixin, LatentModel[list
         super()._finish(replace(draft, percentiles=self._measure(draft, data)), sets, home)
 
     def _about(self) -> dict[str, Any]:
-        percentiles = self.fitted_.percentiles
+        fitted = self.fitted_
         return {
             "codec": self.codec.to_dict(),
             "atoms": self.atoms_,
             "score_constants": self.score_constants_,
-            **({} if percentiles is None else {"log_prob_percentiles": percentiles.tolist()}),
+            **({} if fitted.percentiles is None else {"log_prob_percentiles": fitted.percentiles.tolist()}),
+            **({} if fitted.known is None else {"known": fitted.known.to_dict()}),
         }
 
     @classmethod
@@ -187,6 +196,7 @@ class TextModel(AnaloguesMixin, LikelihoodMixin, SamplingMixin, LatentModel[list
             atoms=atoms,
             score_constants=constants,
             percentiles=None if percentiles is None else np.array(percentiles, np.float64),
+            known=Known.from_dict(meta["known"]) if "known" in meta else None,  # the first versions counted nothing
         )
 
     @property
@@ -199,6 +209,12 @@ class TextModel(AnaloguesMixin, LikelihoodMixin, SamplingMixin, LatentModel[list
     def atoms_(self) -> dict[str, int]:
         """The atoms of the data and the bonds that each can form."""
         return dict(self._check_trained().atoms)
+
+    @property
+    def known_(self) -> Known | None:
+        """What the training rows contained; None for models of the first versions, which counted nothing."""
+        known: Known | None = self._check_trained().known
+        return known
 
     @property
     def score_constants_(self) -> dict[str, dict[str, float]]:
@@ -227,15 +243,28 @@ class TextModel(AnaloguesMixin, LikelihoodMixin, SamplingMixin, LatentModel[list
         errors: Literal["raise", "nan"] = ...,
         noise: bool = ...,
         seed: int | None = ...,
+        unknown: str = ...,
     ) -> Codes: ...
 
     @overload
     def encode(
-        self, texts: Sequence[str], *, errors: Literal["skip"], noise: bool = ..., seed: int | None = ...
+        self,
+        texts: Sequence[str],
+        *,
+        errors: Literal["skip"],
+        noise: bool = ...,
+        seed: int | None = ...,
+        unknown: str = ...,
     ) -> EncodedTexts: ...
 
     def encode(
-        self, texts: Sequence[str], *, errors: str = "raise", noise: bool = False, seed: int | None = None
+        self,
+        texts: Sequence[str],
+        *,
+        errors: str = "raise",
+        noise: bool = False,
+        seed: int | None = None,
+        unknown: str = "warn",
     ) -> Codes | EncodedTexts:
         """Latent codes of texts, float32 (N, D).
 
@@ -250,6 +279,14 @@ class TextModel(AnaloguesMixin, LikelihoodMixin, SamplingMixin, LatentModel[list
         noise, seed
             Draw each code as training does, by the seed: from a variational model's posterior, in place of its mean.
             A deterministic encoder has nothing to draw.
+        unknown
+            What to do about texts with atoms, marks or tokens that the model was not trained on (:attr:`known_`), whose
+            codes stand for other texts: ``"warn"``, ``"refuse"`` them as the codec would, or ``"ignore"`` it.
+
+        Warns
+        -----
+        UnfamiliarWarning
+            Once for all such texts, with numbers and an example.
 
         Raises
         ------
@@ -260,8 +297,9 @@ class TextModel(AnaloguesMixin, LikelihoodMixin, SamplingMixin, LatentModel[list
         """
         codec = self.codec
         check_errors(errors)
+        check_flag("noise", noise)
         texts = as_texts(texts)
-        batch = codec.encode_batch(texts)
+        batch = mind_unknown(self.known_, codec, texts, codec.encode_batch(texts), unknown, stacklevel=3)
         if batch.rejected and errors == "raise":
             index, error = batch.rejected[0]
             error.where = f"text {index + 1} of {len(texts)}" + (f", {error.where}" if error.where else "")
@@ -273,9 +311,11 @@ class TextModel(AnaloguesMixin, LikelihoodMixin, SamplingMixin, LatentModel[list
         )
         if errors == "raise":
             return codes
-        rejected = {index: error.message for index, error in batch.rejected}
-        rows = np.array([index for index in range(len(texts)) if index not in rejected], np.int64)
-        encoded = EncodedTexts(codes, rows, rejected)
+        refused = dict(batch.rejected)
+        rows = np.array([index for index in range(len(texts)) if index not in refused], np.int64)
+        encoded = EncodedTexts(
+            codes, rows, refused, {index: what for index, what in batch.changed if index not in refused}
+        )
         return encoded if errors == "skip" else encoded.fill()
 
     def _transform(self, X: Sequence[str]) -> Codes:
@@ -331,6 +371,7 @@ class TextModel(AnaloguesMixin, LikelihoodMixin, SamplingMixin, LatentModel[list
         DecodingError
             For a constraint that no text within the model's length limit is sure to obey.
         """
+        check_flag("canonical", canonical)
         found = self._decode(z, Drawing(temperature, top_p, beam), seed, constraint, smoothing, properties)
         return spell_texts(found, self.codec).texts if canonical else ["" if text is None else text for text in found]
 
@@ -373,6 +414,8 @@ class TextModel(AnaloguesMixin, LikelihoodMixin, SamplingMixin, LatentModel[list
     ) -> list[str | None]:
         """The texts of z (N, D) as they are decoded; None for what is not a text."""
         codes = latent_codes(z, self.recipe_.latent)
+        if not is_number(smoothing):
+            raise InputError("the smoothing cannot be used", received=repr(smoothing), expected="0 or more")
         # The noise on codes is not that which a density drew them with by the same seed.
         generator = self._generator(seed, "smoothing" if smoothing else "")
         _, bound = self._bind(constraint)
@@ -393,7 +436,9 @@ class TextModel(AnaloguesMixin, LikelihoodMixin, SamplingMixin, LatentModel[list
     def _bind(self, constraint: str | ConstraintSpec | None) -> tuple[str, Constraint[Any]]:
         """The text of a constraint, and the constraint for this model's codec."""
         choice = parse_spec(self.recipe_.constraint if constraint is None else constraint)
-        return str(choice), build_constraint(choice, self.codec, self.atoms_)
+        bound = build_constraint(choice, self.codec, self.atoms_)
+        warn_unwritable(self.known_, bound, str(choice))
+        return str(choice), bound
 
     def _texts(
         self,
@@ -438,5 +483,5 @@ class TextModel(AnaloguesMixin, LikelihoodMixin, SamplingMixin, LatentModel[list
         found, exact = [""] * len(texts), np.zeros(len(texts), dtype=bool)
         for row, text, valid in zip(encoded.rows, decoded.texts, decoded.valid, strict=True):
             found[row] = text
-            exact[row] = valid and text == self.codec.canonical(texts[row])
-        return Reconstruction(found, exact, encoded.rejected)
+            exact[row] = valid and is_same(text, texts[row], self.codec)
+        return Reconstruction(found, exact, encoded.errors, encoded.changed)

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from grammar_rae.checks import check_jobs
 from grammar_rae.errors import InputError, MissingExtraError, UnknownNameError
 from grammar_rae.optimization import start
 from grammar_rae.optimization.base import Strategy, check_number
@@ -22,7 +23,6 @@ from grammar_rae.optimization.run import Run
 from grammar_rae.optimization.tilted import DensityStrategy
 from grammar_rae.optimization.turbo import TurboStrategy
 from grammar_rae.scores import Score, get_score
-from grammar_rae.scores.evaluation import check_jobs
 from grammar_rae.seeds import resolve_seed
 
 STRATEGIES: dict[str, type[Strategy]] = {

@@ -1,5 +1,6 @@
 """From codes to the points of an iteration: decoding, the vote of several decodings, and what is new."""
 
+import warnings
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from grammar_rae.errors import InputError
+from grammar_rae.errors import InputError, UnfamiliarWarning
 from grammar_rae.optimization.base import Array, Observations, Question, Strategy
 from grammar_rae.seeds import wrap_seed
 
@@ -102,7 +103,9 @@ class Decoder:
 
     def encode_or(self, texts: list[str], fallback: NDArray[Any]) -> NDArray[np.float32]:
         """The codes of texts (N, D); for a text that the model rejects, its row of ``fallback`` (N, D)."""
-        codes, rows = self.encode(texts)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UnfamiliarWarning)  # the model wrote these texts; nobody asked for them
+            codes, rows = self.encode(texts)
         found = np.array(fallback, np.float32)
         if len(rows):
             found[rows] = codes

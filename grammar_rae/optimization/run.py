@@ -18,6 +18,7 @@ from grammar_rae.optimization.proposals import Decoder, Proposals, propose
 from grammar_rae.optimization.surrogate import held_out_quality
 from grammar_rae.precision import in_single_precision
 from grammar_rae.scores import Score
+from grammar_rae.scores.evaluation import LARGEST
 
 LEAST_HELD_OUT = 20
 """The fewest data that the surrogate's predictions are measured on."""
@@ -111,10 +112,10 @@ class Run:
     def _add_known(self, values: Array) -> None:
         rows = []
         for index, row in enumerate(values):
-            known = np.where(np.isfinite(row), row, np.nan)
-            rows.append(
-                Evaluation(0, index, tuple(known.tolist()), "" if np.isfinite(row).all() else "its value is missing")
-            )
+            usable = np.abs(row) <= LARGEST  # False for what is not a number
+            missing = "its value is too large" if np.isfinite(row).all() else "its value is missing"
+            reason = "" if usable.all() else missing
+            rows.append(Evaluation(0, index, tuple(np.where(usable, row, np.nan).tolist()), reason))
         self.journal.add(INITIAL, rows)
 
     def _check_model(self, initial: Initial) -> None:

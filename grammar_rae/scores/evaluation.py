@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from grammar_rae.checks import check_jobs
 from grammar_rae.errors import InputError, TextError
 
 _T = TypeVar("_T")
@@ -45,14 +46,6 @@ def as_list(what: str, values: Iterable[str]) -> list[str]:
     if isinstance(values, str):
         raise InputError(f"the {what} must be a list", received=repr(values), expected=f"[{values!r}]")
     return list(values)
-
-
-def check_jobs(jobs: int) -> None:
-    """Raise :class:`InputError` for a number of processes that there cannot be."""
-    if jobs == 0 or jobs < -1:
-        raise InputError(
-            "the number of processes cannot be used", received=f"jobs {jobs}", expected="jobs >= 1, or -1 for all"
-        )
 
 
 def outcomes(
@@ -125,6 +118,10 @@ def _with_progress(pairs: Iterable[_T], total: int, progress: bool) -> Iterator[
     yield from tqdm(pairs, desc="scoring", total=total, unit=" texts")
 
 
+LARGEST = 1e100
+"""The largest score, and the smallest with a minus: squares of such numbers can still be added up."""
+
+
 class _NoNumberError(Exception):
     """A function returned something that is not a finite number; the message is the reason."""
 
@@ -146,6 +143,8 @@ def to_number(value: Any) -> float:
     number = float(value)
     if not math.isfinite(number):
         raise _NoNumberError("the score is not a number" if math.isnan(number) else "the score is infinite")
+    if abs(number) > LARGEST:
+        raise _NoNumberError(f"the score {number:.3g} is too large to compare with others, beyond {LARGEST:g}")
     return number
 
 

@@ -470,6 +470,25 @@ def test_encode_then_decode_is_reconstruct(name: str, run: Path, molecules: Path
     assert {int(row["line"]) for row in rows} == set(range(2, 202))
 
 
+REFUSED = ["N->[Fe]", "CC(", "CC(", "C" * 6000]
+
+
+@pytest.mark.parametrize("command", ["encode", "reconstruct"])
+def test_when_all_rows_are_refused_the_list_is_there_and_all_reasons_are_told(command: str, tmp_path: Path) -> None:
+    source, output = tmp_path / "bad.csv", tmp_path / "z.csv"
+    source.write_text("id,smiles\n" + "".join(f"{n},{text}\n" for n, text in enumerate(REFUSED)))
+    result = grammar_rae(command, source, "-o", output)
+    assert result.exit_code == 2 and not output.exists()
+    lines = result.stderr.splitlines()
+    assert lines[0].startswith("reading column 'smiles', 'N->[Fe]' in line 2 to begin with")
+    assert "none of the 4 rows" in lines[2] and "(2 rows, e.g. 'CC(' in line 3)" in lines[2]
+    rows = table(tmp_path / "z.rejected.csv")
+    assert [row["line"] for row in rows] == ["2", "3", "4", "5"]
+    assert "which RDKit writes for it" in rows[0]["reason"] and rows[0]["position"] == ""
+    assert rows[1]["position"] == "2"
+    assert rows[3]["reason"].endswith("received 6000 characters; expected at most 5000")
+
+
 def test_interpolate_goes_from_one_end_to_the_other(run: Path, tmp_path: Path) -> None:
     page = tmp_path / "path.html"
     result = grammar_rae("interpolate", "-m", run, "CCO", "c1ccccc1", "--steps", "4", "--html", page)
@@ -614,3 +633,32 @@ def test_a_model_of_the_box_by_its_name(tmp_path: Path, monkeypatch: pytest.Monk
     assert default.stdout == grammar_rae("sample", "-m", "molecules", "-n", 4, "--seed", 1).stdout
     # Nobody refits what is in the box: the name is taken for a folder.
     assert "no such folder" in refused("refit", "gaussian", "-m", "expressions")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs FIFOs")
+@pytest.mark.parametrize("way", ["-", "/dev/stdin", "fifo", "pipe.csv"])
+def test_texts_come_from_pipes(way: str, tmp_path: Path) -> None:
+    content = "id,smiles\n1,CCO\n2,CC(\n" if way == "pipe.csv" else "CCO\nCC(\n"
+    path = Path(way) if way[0] in "-/" else tmp_path / way
+    command = [sys.executable, "-m", "grammar_rae", "check", str(path)]
+    if way[0] in "-/":
+        found = subprocess.run(command, input=content, capture_output=True, text=True, check=False, env=ENVIRONMENT)
+    else:
+        os.mkfifo(path)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+        path.write_text(content)
+        out, err = process.communicate(timeout=300)
+        found = subprocess.CompletedProcess(command, process.returncode, out, err)
+    assert found.returncode == 0, found.stderr
+    assert "1 of 2 rows are covered" in found.stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
+def test_a_closed_standard_output_is_told_in_a_sentence() -> None:
+    command = [sys.executable, "-m", "grammar_rae", "sample", "-m", "expressions", "-n", "2", "--seed", "0"]
+    script = 'exec "$@" >&-'
+    found = subprocess.run(
+        ["sh", "-c", script, "sh", *command], stderr=subprocess.PIPE, text=True, check=False, env=ENVIRONMENT
+    )
+    assert found.returncode == 2
+    assert "standard output: it is closed" in found.stderr and "Traceback" not in found.stderr

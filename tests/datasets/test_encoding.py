@@ -62,7 +62,7 @@ def spelled(dataset, alphabet=ALPHABET):
 TEXTS = ["CCO", "C", "c1ccccc1", "N#N", "", "C(=O)O", "O" * 21, None, "CC[NH]C"]
 ACCEPTED = ["CCO", "C", "c1ccccc1", "C(=O)O", "CC[NH]C"]
 REJECTED = [
-    (4, "N#N", "a letter is unknown", 1),
+    (4, "N#N", "a letter is unknown; character 2", 1),
     (5, "", "blank line", None),
     (7, "O" * 21, "the text is too long", None),
     (8, "", "missing value", None),
@@ -130,7 +130,7 @@ class TestEncode:
 
     def test_a_text_that_utf8_cannot_hold(self, tmp_path):
         rejected = encode(["C", "\ud800"], Letters(), tmp_path / "set").rejected
-        assert rejected == [(2, "\\ud800", "a letter is unknown", 0)]
+        assert rejected == [(2, "\\ud800", "a letter is unknown; character 1", 0)]
 
     def test_none_accepted_gives_the_most_frequent_reasons_with_examples(self, tmp_path):
         path = tmp_path / "a.smi"
@@ -512,7 +512,7 @@ class TestCoverage:
             "the text is too long": 1,
         }
         assert found.unsupported == {"#": 2, "%": 1, "[Na]": 1, "[Na+]": 1, "a": 2}
-        assert found.examples["#"] == (4, "N#N", "a letter is unknown", 1)
+        assert found.examples["#"] == (4, "N#N", "a letter is unknown; character 2", 1)
         assert found.lengths == {"min": 1, "mean": 5.0, "median": 6, "99%": 8, "99.9%": 8, "max": 8}
 
     def test_nothing_is_covered(self):
@@ -549,3 +549,17 @@ def test_real_molecules_with_the_real_codec(tmp_path):
     assert codec.decode_batch(batch) == [codec.prepare(text) for text in texts]
     assert coverage(path, codec).accepted == 500
     assert dataset.atoms == chem.capacities(chem.ORGANIC)  # MOSES has no charges and no stereochemistry
+
+
+FORMULAS = ["=HYPERLINK(1)", "+1", "-1", "@x", "'=1", "''+", "'C", "C=C"]
+
+
+@pytest.mark.parametrize("place", ["memory", "folder"])
+def test_lists_of_rejected_rows_hold_no_formulas(tmp_path, place):
+    data = encode(["C", *FORMULAS], Letters(alphabet="C"), tmp_path / "set" if place == "folder" else None)
+    assert [row.text for row in data.rejected] == FORMULAS
+    if place == "folder":
+        with (tmp_path / "set" / "rejected.csv").open(newline="") as stream:
+            cells = [row["text"] for row in csv.DictReader(stream)]
+        assert not any(cell[0] in "=+-@\t\r" for cell in cells)
+        assert cells[-2:] == FORMULAS[-2:]

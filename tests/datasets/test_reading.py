@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grammar_rae.datasets import read_rows, read_texts, sample_texts
+from grammar_rae.datasets import find_column, read_rows, read_texts, sample_texts
 from grammar_rae.errors import DataError, InputError, MissingExtraError
 
 TEXTS = ["CCO", "c1ccccc1", "C/C=C\\C", "[NH4+]"]
@@ -307,3 +307,52 @@ def test_a_cell_that_is_too_long_rejects_its_row_only(tmp_path, quote):
     assert [row.text for row in rows if row.problem is None] == ["CCO", "CCN"]
     [rejected] = [row for row in rows if row.problem is not None]
     assert rejected.line == 3 and "longer than 131,072" in rejected.problem and len(rejected.text) <= 200
+
+
+def test_the_extension_of_a_cxsmiles_is_told_and_not_lost(tmp_path):
+    path = tmp_path / "a.smi"
+    path.write_text("CCC |^1:1|\nCCO name\nCCN |a name\nCC\t|&1:0| name\n")
+    rows = list(read_rows(path))
+    assert [row.problem is None for row in rows] == [False, True, True, False]
+    assert rows[0].text == "CCC |^1:1|" and "extension of a CXSMILES" in rows[0].problem
+    assert all(row.problem is None for row in read_rows(path, fields="line"))
+
+
+@pytest.mark.parametrize(("suffix", "separator"), [(".csv", ","), (".csv", ";"), (".tsv", "\t")])
+def test_the_column_that_is_read(tmp_path, suffix, separator):
+    path = tmp_path / f"a{suffix}"
+    path.write_text("id,canonical_smiles,smiles\n1,C,CC\n".replace(",", separator))
+    assert find_column(path) == ("smiles", ["id", "canonical_smiles", "smiles"])
+    assert find_column(path, "id") == ("id", ["id", "canonical_smiles", "smiles"])
+
+
+@pytest.mark.parametrize("name", ["a.smi", "a.npy", "a.png"])
+def test_other_files_have_no_columns(tmp_path, name):
+    (tmp_path / name).write_bytes(b"C\n")
+    assert find_column(tmp_path / name) is None
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 7, 2**18])
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+@pytest.mark.parametrize("closed", [True, False])
+def test_lines_do_not_depend_on_blocks(tmp_path, monkeypatch, block, end, closed):
+    monkeypatch.setattr("grammar_rae.datasets.reading._BLOCK", block)
+    lines = ["CCO", "", "C" * 20, "é", "", "", "N"]
+    path = tmp_path / "a.smi"
+    path.write_bytes((end.join(lines) + (end if closed else "")).encode())
+    assert [(row.line, row.text) for row in read_rows(path)] == [*enumerate(lines, start=1)]
+
+
+def test_blank_lines_are_read_in_blocks(tmp_path, monkeypatch):
+    """Four million of them in a gzip took more than 100 s: reading must not ask the stream for each line."""
+    reads = []
+    original = gzip.GzipFile.read
+
+    def read(self, size=-1):
+        reads.append(size)
+        return original(self, size)
+
+    monkeypatch.setattr(gzip.GzipFile, "read", read)
+    path = write(tmp_path / "a.smi.gz", b"C\n" + b"\n" * 100_000)
+    assert sum(1 for _ in read_rows(path)) == 100_001
+    assert len(reads) < 20

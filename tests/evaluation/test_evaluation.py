@@ -161,7 +161,7 @@ def test_exact_reconstructions_count(home: Path, model: TextModel, monkeypatch: 
     kept: dict[int, str] = {}
 
     def encode(texts: list[str], errors: str = "raise", **_: Any) -> Any:
-        rejected = {index: error.message for index, error in model.codec.encode_batch(texts).rejected}
+        rejected = {index: error for index, error in model.codec.encode_batch(texts).rejected}
         rows = [index for index in range(len(texts)) if index not in rejected]
         kept.update(enumerate(chem.canonical(texts[row]) for row in rows))
         codes = np.arange(len(rows), dtype=np.float32)[:, None]

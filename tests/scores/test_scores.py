@@ -23,6 +23,7 @@ from rdkit.Chem import Crippen, GetSymmSSSR, MolFromSmiles
 from grammar_rae import chem
 from grammar_rae.errors import InputError, TextError, UnknownNameError
 from grammar_rae.scores import SCORES, TARGET, ZINC250K, Score, StandardizedSum, evaluate, get_score, score
+from grammar_rae.scores.evaluation import to_number
 
 TEXTS = ["CCO", "not a molecule", "c1ccccc1", ""]
 MOLECULAR = [name for name in SCORES if name != "expression_error"]
@@ -418,3 +419,10 @@ def _leaves(text: str) -> float:
 def test_a_score_that_ends_its_process_has_failed(jobs: int) -> None:
     found = evaluate(_leaves, ["C", "CC"], jobs=jobs)
     assert found.values[0] == 1 and found.failures == [(1, "SystemExit: 3")]
+
+
+@pytest.mark.parametrize("value", [1e155, -1e155, 1.1e100])
+def test_scores_too_large_to_compare_are_failures(value):
+    with pytest.raises(Exception, match="too large to compare"):
+        to_number(value)
+    assert to_number(1e100) == 1e100

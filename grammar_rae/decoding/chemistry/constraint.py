@@ -122,6 +122,7 @@ class MoleculeConstraint:
                 expected="an encoded data set's atoms: {'C': 4, '[O-]': 1, ...}",
                 remedy="Encode the data in Kekulé form with this version of the package, and train on that.",
             )
+        self.atoms = dict(atoms)
         self.rules = rules = macros.rules
         self._macros = macros
         self._tables = build_tables(macros, atoms, limits)

@@ -164,3 +164,22 @@ def test_a_recipe_of_images() -> None:
 def test_unusable_arguments(arguments: dict[str, Any]) -> None:
     with pytest.raises((InputError, DataError)):
         TextModel("tiny", **arguments).fit(FEW)
+
+
+def test_duplicates_are_dropped_when_asked(tmp_path: Path) -> None:
+    texts = [*TEXTS[:20], "OCC", "CCO", "C(O)C"]
+    kept = TextModel("tiny", epochs=1).fit(texts, folder=tmp_path / "kept")
+    dropped = TextModel("tiny", epochs=1).fit(texts, folder=tmp_path / "dropped", duplicates="drop")
+    data = [datasets.TokenDataset.open(tmp_path / name / "data") for name in ("kept", "dropped")]
+    assert data[0].n_duplicates >= 2 and data[1].n_duplicates == 0
+    assert data[1].n_accepted == data[0].n_accepted - data[0].n_duplicates
+    assert len(kept.codes_) + len(kept.held_out_codes_) == data[0].n_accepted
+    assert len(dropped.codes_) + len(dropped.held_out_codes_) == data[1].n_accepted
+    again = TextModel("tiny", epochs=1).fit(data[0], duplicates="drop")
+    assert len(again.codes_) + len(again.held_out_codes_) == data[1].n_accepted
+
+
+def test_rows_that_validate_and_train_are_told() -> None:
+    data = datasets.encode(TEXTS[:40], TextModel("tiny", epochs=1).fit(TEXTS[:40]).codec)
+    with pytest.warns(UserWarning, match="5 of the 10 rows that validate"):
+        TextModel("tiny", epochs=1).fit(data.subset(range(30)), validation=data.subset(range(25, 35)))

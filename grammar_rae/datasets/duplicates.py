@@ -1,0 +1,79 @@
+"""Rows that are the same molecule, or the same text: found by a 64-bit key of their tokens.
+
+A codec parses molecules in a canonical spelling, so that two spellings of one molecule have the same tokens. Of n
+different rows, two have the same key with a probability of about n squared / 2**65: one in 3,700 for 100 million.
+"""
+
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from grammar_rae.checks import check_choice
+
+Duplicates: TypeAlias = Literal["keep", "drop"]
+DUPLICATES = ("keep", "drop")
+"""What to do with a row that is the same molecule as an earlier one."""
+
+REPEATED = "the same molecule or text is in an earlier row"
+"""Why such a row is left out."""
+
+Keys: TypeAlias = npt.NDArray[np.uint64]
+
+_CHUNK = 2**20  # tokens that are hashed at a time
+
+
+def check_duplicates(duplicates: object) -> None:
+    """Raise UnknownNameError unless the choice is one of :data:`DUPLICATES`."""
+    check_choice("choice of duplicates", duplicates, DUPLICATES)
+
+
+def row_keys(tokens: npt.NDArray[np.uint16], offsets: npt.NDArray[np.int64]) -> Keys:
+    """The key of each row of tokens that lie end to end: uint64 (N,)."""
+    n = len(offsets) - 1
+    keys = np.zeros(n, np.uint64)
+    first = 0
+    while first < n:
+        last = int(np.searchsorted(offsets, offsets[first] + _CHUNK, side="right")) - 1
+        last = min(max(last, first + 1), n)
+        starts = offsets[first : last + 1] - offsets[first]
+        lengths = np.diff(starts)
+        part = tokens[offsets[first] : offsets[last]].astype(np.uint64)
+        steps = np.arange(len(part)) - np.repeat(starts[:-1], lengths)
+        # The sum of a row wraps around, and so do the differences of the sums.
+        sums = np.concatenate((np.zeros(1, np.uint64), np.cumsum(_mix((part << 32) + steps.astype(np.uint64)))))
+        keys[first:last] = _mix(sums[starts[1:]] - sums[starts[:-1]] + lengths.astype(np.uint64))
+        first = last
+    return keys
+
+
+def _mix(values: Keys) -> Keys:
+    """Spread every bit over all others (the finaliser of SplitMix64: Steele, Lea and Flood, 2014)."""
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+class SeenKeys:
+    """The keys that came so far, at 8 bytes each: sorted runs, merged as they grow."""
+
+    def __init__(self) -> None:
+        self._runs: list[Keys] = []
+
+    def add(self, keys: Keys) -> npt.NDArray[np.bool_]:
+        """Which of these keys come for the first time: bool (K,)."""
+        unique, first = np.unique(keys, return_index=True)
+        known = np.zeros(len(unique), dtype=bool)
+        for run in self._runs:
+            at = np.minimum(np.searchsorted(run, unique), len(run) - 1)
+            known |= run[at] == unique
+        new = np.zeros(len(keys), dtype=bool)
+        new[first[~known]] = True
+        if not known.all():
+            self._runs.append(unique[~known])
+        while len(self._runs) > 1 and len(self._runs[-2]) <= 2 * len(self._runs[-1]):
+            joined = np.concatenate((self._runs[-2], self._runs[-1]))
+            joined.sort(kind="stable")  # two runs in order are merged in one pass
+            self._runs[-2:] = [joined]
+        return new
