@@ -1,6 +1,6 @@
 """Add to a saved model what its training rows contained: ``python data/count_known.py MODEL ROWS``.
 
-For example ``python data/count_known.py data/models/druglike DATA/train``. The rows are an encoded data set of the
+For example ``python data/count_known.py data/models/molecules DATA/train``. The rows are an encoded data set of the
 model's codec, or a file of texts, which is encoded. A model that was trained by this version of the package has counted
 them itself. The weights stay as they are.
 """
