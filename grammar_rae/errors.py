@@ -154,7 +154,7 @@ class TextError(InputError):
             if self.received != repr(self.text):
                 parts.append(f"received {shorten(self.received)}")
         if self.expected is not None:
-            parts.append(f"expected {shorten(self.expected, self.longest_expected)}")
+            parts.append(f"expected {shorten(self.expected, 2 * QUOTED)}")
         return "; ".join(parts) + (f". {shorten(self.remedy, 2 * QUOTED)}" if self.remedy else "")
 
     @classmethod
