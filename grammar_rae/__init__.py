@@ -8,7 +8,6 @@ The functions of this module use the model that was trained or loaded last in th
 one of the main thread, else the bundled ``molecules``, unless they are passed another one.
 """
 
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -133,8 +132,6 @@ def train(
         from grammar_rae.model.adapting import find_automatic_start
 
         start = find_automatic_start(source, recipe, overrides, folder if resume else None)
-        if start is not None and progress:
-            print(f"beginning with the bundled model {start}; start=None trains from nothing", file=sys.stderr)
     if isinstance(model, ImageModel):
         if column is not None:
             raise InputError("images have no column", received=column, remedy="Leave column out.")

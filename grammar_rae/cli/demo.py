@@ -50,7 +50,7 @@ def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write in.")] = Path(),
     quiet: arguments.Quiet = False,
 ) -> None:
-    """Adapt the bundled model to 683 ligands of a kinase and draw new ones."""
+    """Adapt the bundled model to ligands of a kinase."""
     import pandas as pd
 
     import grammar_rae

@@ -6,6 +6,7 @@ says how long and how fast, by the number of rows; a held-out part decides when 
 """
 
 import hashlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from os import PathLike
@@ -74,7 +75,7 @@ def plan_adapting(rows: int, noisy: bool = True) -> Plan:
     and 60,000 molecules stands in docs/results/adapting.md.
     """
     few = rows < 2_000
-    passes = float(np.clip(15 * (rows / 200) ** -0.27, 2, 20))
+    passes = float(np.clip(15 * (max(rows, 1) / 200) ** -0.27, 2, 20))
     return Plan(
         orders=1 if few else 0,
         draws=int(np.clip(rows, 200, 2_000)),
@@ -171,6 +172,9 @@ class Adapting:
                 expected=f"{FEWEST} or more",
                 remedy="For the neighbours of a few molecules, draw analogues of each: model.analogues(texts).",
             )
+        if self.progress:
+            what = f"beginning with a model of the recipe {self.start.recipe_.name} for {len(data):,} rows"
+            print(f"{what}; start=None trains from nothing", file=sys.stderr)
         plan = plan_adapting(len(data), self.start.recipe_.smoothing > 0)
         recipe = self._choose(plan, codec, seed)
         build_constraint(recipe.constraint, codec, self._atoms(data))  # it fails now rather than after the training
