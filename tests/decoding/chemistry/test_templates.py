@@ -51,12 +51,10 @@ def test_whatever_is_decoded_contains_the_template(name, template):
     constraint = bind(name, f"template={template}")
     found = set()
     for seed, logits in enumerate(scripts(constraint, 20).values()):
-        for spare in (0, 1, 3, 30):
-            for temperature in (0.0, 1.0):
-                texts = decode_texts(name, constraint, logits, 4, constraint.shortest + spare, temperature, seed)
-                wrong = [text for text in texts if not contains(text, template)]
-                assert not wrong
-                found |= set(texts)
+        for spare, temperature in ((0, 1.0), (2, 1.0), (30, 1.0), (30, 0.0)):
+            texts = decode_texts(name, constraint, logits, 3, constraint.shortest + spare, temperature, seed)
+            assert not [text for text in texts if not contains(text, template)]
+            found |= set(texts)
     assert len(found) > 5
 
 
@@ -75,7 +73,7 @@ def test_questions_agree_and_the_policy_finishes(name):
     for template in (TEMPLATES[2], TEMPLATES[13], TEMPLATES[14]):
         constraint = bind(name, f"template={template}")
         tables, trie = constraint._tables, constraint._macros.trie
-        for step, state in enumerate(walk(constraint, 4, 4, constraint.shortest + 12)):
+        for step, state in enumerate(walk(constraint, 4, 3, constraint.shortest + 8)):
             candidates, allowed = constraint.candidates(state), constraint.allowed(state)
             assert not (allowed & ~candidates).any()
             _, written, fewest, distance = allocate_work(state.table)
@@ -144,7 +142,7 @@ def test_all_texts_of_a_small_grammar(template):
 @every_name
 def test_no_real_molecule_that_contains_it_is_refused(name):
     codec, n = codec_of(name), 0
-    for template, text in some_cut_molecules(molecules(1500)[:60], 5):
+    for template, text in some_cut_molecules(molecules(1500)[:40], 5):
         batch = codec.encode_batch([text], prepared=True)
         if batch.rejected:  # a ring number, or a form of an atom that the grammar or the codec does not have
             continue
@@ -155,7 +153,7 @@ def test_no_real_molecule_that_contains_it_is_refused(name):
             assert constraint.candidates(state)[0, token] and not constraint.refuses(state, choice), (template, text)
             state = constraint.advance(state, choice)
         n += 1
-    assert n > 30
+    assert n > 20
 
 
 @every_name
