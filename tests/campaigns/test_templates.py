@@ -102,6 +102,8 @@ def test_scaffolds():
         counts["model"] += sum(contains(text, template) for text in drawn.texts)
         counts["model draws"] += len(drawn.texts)
         counts["different"] += len(set(drawn.valid_texts))
+        if index % 20 == 19:
+            print(index + 1, "templates:", dict(counts), flush=True)
     print(dict(counts))
     right = sum(counts[kind] for kind, _ in scripts)
     assert right == counts["senseless draws"] and counts["model"] == counts["model draws"]
