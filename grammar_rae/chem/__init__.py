@@ -21,6 +21,7 @@ from grammar_rae.chem.smiles import (
     is_valid,
     kekule,
 )
+from grammar_rae.chem.templates import read_points, spell_template
 from grammar_rae.chem.topology import Ring, ring_list
 from grammar_rae.chem.traits import TRAITS, compute_traits
 from grammar_rae.chem.valence import LARGEST_CAPACITY, ORGANIC, capacities
@@ -53,11 +54,13 @@ __all__ = [
     "morgan",
     "pharmacophores",
     "qed",
+    "read_points",
     "rewriting",
     "ring_list",
     "rings",
     "sa",
     "scaffold",
+    "spell_template",
     "svg",
     "svg_grid",
     "weight",

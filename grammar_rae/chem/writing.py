@@ -9,7 +9,7 @@ from grammar_rae.chem.log import quiet
 from grammar_rae.chem.smiles import canonical
 from grammar_rae.errors import TextError
 
-_PIECE = re.compile(r"\[[^\]]*\]|Br|Cl|[A-Za-z*]|%\d\d|.")
+PIECE = re.compile(r"\[[^\]]*\]|Br|Cl|[A-Za-z*]|%\d\d|.")
 _BARE = re.compile(r"\[([bcnops])H?\]")  # an aromatic atom whose hydrogen needs no brackets in Kekulé form
 _AROMATIC = re.compile(r"(\[\d*)([a-z])")
 _SYMBOLS = {1.0: "", 2.0: "=", 3.0: "#"}
@@ -47,7 +47,7 @@ def _rewrite(text: str, read: Any) -> list[str]:
     rings: dict[str, int] = {}
     branches: list[int] = []
     last, atoms, bond = -1, 0, ""
-    for piece in _PIECE.findall(text):
+    for piece in PIECE.findall(text):
         if piece[0] in "-=#:$" or piece in _DIRECTIONS:
             bond = piece
         elif piece == "(":

@@ -86,7 +86,7 @@ def check(
     column: arguments.Column = None,
     jobs: arguments.Jobs = 1,
 ) -> None:
-    """Count how much of a file a grammar covers, or how much of it a model knows."""
+    """Count how much of a file a grammar or a model covers."""
     from grammar_rae.codecs import FORMS, Codec, GrammarCodec
     from grammar_rae.datasets import coverage
     from grammar_rae.grammar import read_grammar

@@ -1,7 +1,7 @@
 """Decoding: constraints on what may come next, and the loops that draw tokens or search for them."""
 
 from grammar_rae.decoding.beam import beam_search, check_width
-from grammar_rae.decoding.chemistry import Limits, MoleculeConstraint
+from grammar_rae.decoding.chemistry import Limits, MoleculeConstraint, Point
 from grammar_rae.decoding.constraints import Constraint, Draws, DrawsAll, Free, GrammarConstraint, Masks, Stacks, State
 from grammar_rae.decoding.guidance import Guided
 from grammar_rae.decoding.sampling import (
@@ -24,6 +24,7 @@ from grammar_rae.decoding.specs import (
     MaxHeavyAtoms,
     RingSizes,
     ScaffoldPrefix,
+    Template,
     Unconstrained,
     parse_spec,
 )
@@ -47,11 +48,13 @@ __all__ = [
     "Masks",
     "MaxHeavyAtoms",
     "MoleculeConstraint",
+    "Point",
     "RingSizes",
     "ScaffoldPrefix",
     "Stacks",
     "State",
     "StepDecoder",
+    "Template",
     "Unconstrained",
     "beam_search",
     "check_temperature",

@@ -10,10 +10,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
+from itertools import combinations
 from typing import Any, ClassVar, Protocol, Self
 
 from grammar_rae.codecs import Codec
-from grammar_rae.decoding.chemistry import Limits, MoleculeConstraint
+from grammar_rae.decoding.chemistry import Limits, MoleculeConstraint, Point
+from grammar_rae.decoding.chemistry.points import check_elements, check_ring_sizes, split_elements
+from grammar_rae.decoding.chemistry.templates import TemplateLimit
 from grammar_rae.decoding.constraints import Constraint, Free, GrammarConstraint, Masks
 from grammar_rae.errors import InputError, TextError, UnknownNameError
 
@@ -152,10 +155,7 @@ class Elements(_OnMolecules):
     example = "elements=CNOS"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.symbols, str) or not re.fullmatch(r"([A-Z][a-z]?)+", self.symbols):
-            raise InputError(
-                "expected symbols of elements", received=repr(self.symbols), expected="for example 'CNOSFClBr'"
-            )
+        check_elements(self.symbols)
 
     @classmethod
     def parse(cls, value: str) -> Self:
@@ -164,7 +164,7 @@ class Elements(_OnMolecules):
 
     def limits(self, codec: Codec) -> Limits:
         """Return the limit on elements."""
-        return Limits(elements=frozenset(re.findall(r"[A-Z][a-z]?", self.symbols)))
+        return Limits(elements=split_elements(self.symbols))
 
     def __str__(self) -> str:
         return f"{self.name}={self.symbols}"
@@ -183,10 +183,7 @@ class RingSizes(_OnMolecules):
     example = "ring-sizes=5,6"
 
     def __init__(self, *sizes: int) -> None:
-        for size in sizes:
-            if isinstance(size, bool) or not isinstance(size, int) or not 3 <= size <= 100:
-                raise InputError("a ring cannot have this size", received=repr(size), expected="3 to 100 atoms")
-        object.__setattr__(self, "sizes", tuple(sorted(set(sizes))))
+        object.__setattr__(self, "sizes", check_ring_sizes(sizes))
 
     @classmethod
     def parse(cls, value: str) -> Self:
@@ -232,6 +229,94 @@ class ScaffoldPrefix(_OnMolecules):
 
     def __str__(self) -> str:
         return f"{self.name}={self.smiles}"
+
+
+MOST_OPTIONAL = 6
+"""The most optional points of a template: each set of them that may stay empty is a spelling of its own."""
+
+
+@dataclass(frozen=True, init=False)
+class Template(_OnMolecules):
+    """Molecules that contain a template and grow at its points alone: ``template=c1cc([*:1])ccc1C(=O)N[*:2]``.
+
+    What may grow at a point stands behind it, as in ``template=c1cc([*:1])ccc1N[*:2] | 1: max-heavy-atoms=6
+    elements=CNO | 2: optional``. For grammars that spell from left to right, such as ``smiles``.
+
+    Parameters
+    ----------
+    smiles
+        A SMILES with points ``[*:1]``, ``[*:2]`` and so on, each at the end of a single bond.
+    points
+        What may grow at points, by their numbers; anything at those that are not named.
+
+    Raises
+    ------
+    InputError
+        For a text that is no template, or limits of points that it does not have.
+    """
+
+    smiles: str
+    points: tuple[tuple[int, Point], ...]
+    name: ClassVar[str] = "template"
+    example: ClassVar[str] = "template=C[*:1] | 1: max-heavy-atoms=30"
+
+    def __init__(self, smiles: str, points: Mapping[int, Point] | None = None) -> None:
+        if not isinstance(smiles, str):
+            raise InputError("a template must be a SMILES text with points", received=repr(smiles))
+        named = dict(points or {})
+        try:
+            labels = _chem().read_points(smiles)
+        except TextError as error:
+            raise InputError(
+                f"the template cannot be used: {error.message}", received=repr(smiles), remedy=error.remedy
+            ) from error
+        if strange := [label for label in named if label not in labels]:
+            raise InputError(
+                "the template has no such point",
+                received=f"point {strange[0]!r} of {smiles}",
+                expected=f"some of {', '.join(map(str, labels))}",
+            )
+        if wrong := [point for point in named.values() if not isinstance(point, Point)]:
+            raise InputError("what may grow is told by a Point", received=repr(wrong[0]), expected=repr(Point()))
+        if sum(point.optional for point in named.values()) > MOST_OPTIONAL:
+            raise InputError("too many points are optional", expected=f"at most {MOST_OPTIONAL}")
+        object.__setattr__(self, "smiles", smiles.strip())
+        object.__setattr__(self, "points", tuple(sorted((n, one) for n, one in named.items() if one != Point())))
+
+    @classmethod
+    def parse(cls, value: str) -> Self:
+        """Return the spec of a text such as ``template=CN[*:1] | 1: elements=CNO``."""
+        smiles, *parts = value.split("|")
+        points: dict[int, Point] = {}
+        for part in parts:
+            label, colon, limits = part.partition(":")
+            if not colon or not label.strip().isdecimal() or int(label) in points:
+                raise InputError(
+                    "the limits of a point cannot be read",
+                    received=part.strip(),
+                    expected="each point once, for example '1: max-heavy-atoms=6 elements=CNO'",
+                )
+            points[int(label)] = Point.parse(limits)
+        return cls(smiles.strip(), points)
+
+    def limits(self, codec: Codec) -> Limits:
+        """Return the template's spellings in Kekulé form as a limit."""
+        chem = _chem()
+        points = dict(self.points)
+        closed = [label for label, point in points.items() if point.closed]
+        optional = [label for label, point in points.items() if point.optional]
+        labels = [label for label in chem.read_points(self.smiles) if label not in closed]
+        spellings = [
+            spelling
+            for n in range(len(optional) + 1)
+            for empty in combinations(optional, n)
+            for spelling in chem.spell_template(self.smiles, (*closed, *empty))
+        ]
+        open_points = tuple((label, points.get(label, Point())) for label in labels)
+        return Limits(template=TemplateLimit(self.smiles, tuple(dict.fromkeys(spellings)), open_points))
+
+    def __str__(self) -> str:
+        return " | ".join([f"{self.name}={self.smiles}", *(f"{label}: {point}" for label, point in self.points)])
 
 
 class AllOf:
@@ -291,7 +376,17 @@ class AllOf:
 
 CONSTRAINTS: dict[str, Any] = {
     spec.name: spec
-    for spec in (Unconstrained, Masked, Grammatical, Chemistry, MaxHeavyAtoms, Elements, RingSizes, ScaffoldPrefix)
+    for spec in (
+        Unconstrained,
+        Masked,
+        Grammatical,
+        Chemistry,
+        MaxHeavyAtoms,
+        Elements,
+        RingSizes,
+        ScaffoldPrefix,
+        Template,
+    )
 }
 """Constraints by name: ``parse(value)`` reads what stands behind "=" in a text such as ``example``."""
 
@@ -327,9 +422,13 @@ def parse_spec(spec: "str | ConstraintSpec") -> ConstraintSpec:
 
 
 def _kekule(smiles: str) -> str:
+    return str(_chem().kekule_as_written(smiles))
+
+
+def _chem() -> Any:
     from grammar_rae import chem  # nothing else here needs RDKit
 
-    return chem.kekule_as_written(smiles)
+    return chem
 
 
 def _numbers(name: str, value: str, example: str, most: int | None = None) -> list[int]:

@@ -2,11 +2,13 @@
 
 ``constraint`` is what decoding sees, with the argument why there is no dead end. ``machine`` is the state of a molecule
 and what one production does to it, ``policy`` finishes any molecule, ``bounds`` says how many productions that takes,
-``kernels`` answer for a batch at a time, ``cycles`` finds smallest rings. ``dialects`` are the grammars that it knows,
+``kernels`` answer for a batch at a time, ``cycles`` finds smallest rings. ``templates`` says what stays as it is, and
+``points`` what may grow at its points. ``dialects`` are the grammars that it knows,
 and ``limits`` what may be asked for besides.
 """
 
 from grammar_rae.decoding.chemistry.constraint import MoleculeConstraint, Molecules
 from grammar_rae.decoding.chemistry.limits import Limits
+from grammar_rae.decoding.chemistry.points import Point
 
-__all__ = ["Limits", "MoleculeConstraint", "Molecules"]
+__all__ = ["Limits", "MoleculeConstraint", "Molecules", "Point"]

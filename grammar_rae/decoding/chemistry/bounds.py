@@ -18,7 +18,7 @@ def most_productions(row, t):  # type: ignore[no-untyped-def]
     bond that must come closes a ring or, at worst, opens one. Each open ring is closed at the latest by the next atom
     whose left neighbour was added by the policy without ring bonds of its own; it takes up to four productions more.
     """
-    if t[machine.N_SIZES] > 0 or row[machine.WRITTEN] < t[machine.N_PREFIX]:
+    if t[machine.N_SIZES] > 0 or row[machine.STAGE] != machine.FREELY:
         return NOT_SURE
     plain = t[t[machine.T_PREFERRED] + machine.ATOM_ROOT]
     if t[t[machine.T_VALUE] + plain] < 4:

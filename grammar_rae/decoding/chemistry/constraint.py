@@ -19,9 +19,9 @@ the number of tokens that are left after it. Then:
 
 The argument asks nothing of the policy but that it looks at the state alone. Whatever else is made illegal (atoms,
 rings of some size, too many atoms, another beginning than the scaffold's) keeps it true, as long as W(start) is finite,
-which is checked when a constraint is built. It also holds for the best of several policies; ring sizes have two. A
-better policy only forbids less. What the policy writes is the witness that a state can be finished; it need not be kept
-beside the state, because it can be found again.
+which is checked when a constraint is built. Templates split W into parts: see ``templates.py``. It also holds for the
+best of several policies; ring sizes have two. A better policy only forbids less. What the policy writes is the witness
+that a state can be finished; it need not be kept beside the state, because it can be found again.
 
 **What it costs.** Nothing is asked about tokens that are not drawn; a question copies the used parts of one row and
 expands some ten to forty productions. Where a bound on what the policy takes is enough, the policy is not followed.
@@ -43,7 +43,8 @@ from grammar_rae.codecs import FORMS, Codec, GrammarCodec
 from grammar_rae.decoding.chemistry import kernels, machine, policy
 from grammar_rae.decoding.chemistry.dialects import ATOM
 from grammar_rae.decoding.chemistry.limits import MOST_OPEN_RINGS, Limits, build_tables, contradiction
-from grammar_rae.decoding.chemistry.machine import Row
+from grammar_rae.decoding.chemistry.machine import Row, Tables
+from grammar_rae.decoding.chemistry.templates import Path, Program, measure_stages
 from grammar_rae.decoding.lazy import check_best
 from grammar_rae.decoding.stacks import run_in_threads, trim_tokens, uniform_levels
 from grammar_rae.errors import DecodingError, InputError
@@ -104,7 +105,8 @@ class MoleculeConstraint:
     Raises
     ------
     InputError
-        For a codec of another form or grammar, when no atom is left, or when no molecule meets all limits.
+        For a codec of another form or grammar, when no atom is left, when no molecule meets all limits, or for a
+        template that the codec's longest text has no room for.
 
     Attributes
     ----------
@@ -125,17 +127,27 @@ class MoleculeConstraint:
         self.atoms = dict(atoms)
         self.rules = rules = macros.rules
         self._macros = macros
-        self._tables = build_tables(macros, atoms, limits)
         self._most_atoms = _most_atoms(macros)
+        self._tables, program = self._compile(atoms, limits)
         shortest = self._find_shortest()
         if shortest is None:
             raise contradiction(macros.grammar, atoms, limits)
         self.shortest = shortest
+        if limits.template is not None and codec.max_length is not None and shortest > codec.max_length:
+            raise InputError(
+                "the template is longer than what the model writes",
+                received=f"{shortest} tokens at the least, for {limits.template}",
+                expected=f"at most {codec.max_length}",
+                remedy="Take a smaller template.",
+            )
         fitting = self._find_fitting()
         possible = rules.usable & fitting.any(axis=0)
         fits = rules.lhs_mask[:, None] & fitting
         self._fitting = torch.from_numpy(fits)
-        self._fitting_tokens = np.cumsum([0, *fits.sum(axis=2).ravel()]), np.nonzero(fits)[2]
+        starts, tokens = program.tokens(macros)
+        self._fitting_tokens = np.cumsum([0, *fits.sum(axis=2).ravel()]), np.nonzero(fits)[2], starts, tokens
+        self._at_stage = torch.zeros((len(starts) - 1, rules.size), dtype=torch.bool)
+        self._at_stage[np.repeat(np.arange(len(starts) - 1), np.diff(starts)), tokens] = True
         self._cost = torch.from_numpy(rules.cost.copy())
         self._min_steps = torch.from_numpy(rules.min_steps.copy())
         self._highest_cost = int(rules.cost[possible].max())
@@ -168,6 +180,9 @@ class MoleculeConstraint:
         self._move_to(device)
         top, free = (torch.from_numpy(one).to(device) for one in kernels.top_and_free(state.table, MOST_BONDS))
         mask = self._fitting[top, free]
+        stages = torch.from_numpy(kernels.stages_ahead(state.table)).to(device)
+        if bool((stages != machine.FREELY).any()):
+            mask = torch.where((stages != machine.FREELY).unsqueeze(1), self._at_stage[stages], mask)
         left, owed = (
             torch.from_numpy(state.table[:, column].astype(np.int64)).to(device)
             for column in (machine.LEFT, machine.OWED)
@@ -280,7 +295,7 @@ class MoleculeConstraint:
 
     def _move_to(self, device: torch.device) -> None:
         if self._fitting.device != device:
-            for name in ("_fitting", "_cost", "_min_steps"):
+            for name in ("_fitting", "_at_stage", "_cost", "_min_steps"):
                 setattr(self, name, getattr(self, name).to(device))
 
     def _empty_row(self, limit: int) -> Row:
@@ -295,11 +310,27 @@ class MoleculeConstraint:
             open_rings=MOST_OPEN_RINGS,
             rings=MOST_RINGS,
         )
-        row[[machine.LEFT, machine.OWED]] = limit, self.rules.shortest
+        row[[machine.LEFT, machine.OWED, machine.STAGE]] = limit, self.rules.shortest, self._beginning
         return row
+
+    def _compile(self, atoms: Mapping[str, int], limits: Limits) -> tuple[Tables, Program]:
+        """Return the kernels' tables, and the program of those spellings of the template that are legal."""
+        unusable: frozenset[Path] = frozenset()
+        while True:
+            tables, program = build_tables(self._macros, atoms, limits, unusable)
+            self._beginning = machine.BEGINNING if program.paths else machine.FREELY
+            empty = self._empty_row(MOST_TOKENS)
+            wrong = measure_stages(tables, program, empty, self._macros.trie, allocate_work(empty))
+            if wrong is None:
+                return tables, program
+            if limits.template is None or len(program.paths) == 1:
+                raise contradiction(self._macros.grammar, atoms, limits)
+            unusable |= {program.paths[wrong]}
 
     def _find_shortest(self) -> int | None:
         """Return the fewest tokens that the policy's first molecule takes; None where it finds none."""
+        if self._beginning != machine.FREELY:
+            return int(self._tables[self._tables[machine.T_STAGE_LEFT] + self._beginning])
         row = self._empty_row(MOST_TOKENS)
         _, written, fewest, distance = allocate_work(row)
         n = policy.finish(row, 0, self._tables, len(written), written, distance)
@@ -308,7 +339,7 @@ class MoleculeConstraint:
     def _find_fitting(self) -> NDArray[np.bool_]:
         """Bool (MOST_BONDS + 2, R): the tokens that can be written behind an atom that has so much capacity free."""
         t, empty, rules = self._tables.copy(), self._empty_row(1 << 7), self.rules
-        t[machine.LENIENT], t[machine.N_PREFIX] = 1, 0
+        t[machine.LENIENT], empty[machine.STAGE] = 1, machine.FREELY
         # What goes on inside of an atom depends on the tokens before it, not on the atom before that.
         within = t[t[machine.T_INSIDE] :][rules.lhs] & (t[t[machine.T_ROOT] :][rules.lhs] != machine.ATOM_ROOT)
         rows = [

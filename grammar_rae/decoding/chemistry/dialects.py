@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from grammar_rae.decoding.chemistry import machine, policy
 from grammar_rae.decoding.chemistry.machine import Tables
+from grammar_rae.decoding.chemistry.templates import Program
 from grammar_rae.errors import InputError, TextError
 from grammar_rae.grammar import Grammar, MacroTable, parser_for
 
@@ -75,11 +76,24 @@ _EVENTS = {
 
 
 class Atom(NamedTuple):
-    """An atom that may be written: its text, the bonds it can take, and whether it is other than hydrogen."""
+    """An atom that may be written: its text, the bonds it can take, and its element."""
 
     text: str
     capacity: int
-    heavy: bool
+    element: str
+
+    @property
+    def heavy(self) -> bool:
+        """Whether it is other than hydrogen."""
+        return self.element not in ("H", "*")
+
+
+class Hole(NamedTuple):
+    """What may be written in a hole of a template: elements, ring sizes (None for any), and the most heavy atoms."""
+
+    elements: frozenset[str] | None
+    ring_sizes: frozenset[int] | None
+    heavy_atoms: int
 
 
 def find_dialect(grammar: Grammar) -> dict[str, Part]:
@@ -137,10 +151,9 @@ def compile_tables(
     macros: MacroTable,
     atoms: Sequence[Atom],
     prefer: str,
-    most_heavy: int,
     most_open: int,
-    sizes: Iterable[int] | None,
-    prefix: Sequence[int],
+    holes: Sequence[Hole],
+    program: Program,
 ) -> Tables:
     """Return the tables of a grammar and its macros, int32 (W,): see ``machine.py``.
 
@@ -152,14 +165,12 @@ def compile_tables(
         Those that may be written; what the grammar does not know is left out.
     prefer
         The text of the atom that molecules are finished with, where it is among them.
-    most_heavy
-        The most atoms other than hydrogen.
     most_open
         The most rings that are open at once.
-    sizes
-        The sizes that rings may have; None for any.
-    prefix
-        The productions that a derivation begins with.
+    holes
+        What may be written outside of holes, and in each hole of the program.
+    program
+        What a template says comes next.
 
     Raises
     ------
@@ -172,7 +183,8 @@ def compile_tables(
     roots = {number[ATOM]: machine.ATOM_ROOT, number[next(n for n in _NUMBERS if n in dialect)]: machine.NUMBER_ROOT}
     inside = _find_reachable(grammar, roots)
     starts, bodies = _body_tables(grammar, inside)
-    allowed = [] if sizes is None else [size in set(sizes) for size in range(max([2, *sizes]) + 1)]
+    asked = [hole.ring_sizes for hole in holes if hole.ring_sizes is not None]
+    n_sizes = max(size for sizes in asked for size in (2, *sizes)) + 1 if asked else 0
     token_starts, token_bodies = macros.expansions
     tables = {
         machine.T_LHS: [p.lhs for p in grammar.productions],
@@ -181,9 +193,11 @@ def compile_tables(
         machine.T_ROOT: [roots.get(n, machine.OUTSIDE) for n in range(len(number))],
         machine.T_INSIDE: [n in inside for n in range(len(number))],
         **_role_tables(grammar, dialect, inside),
-        **_trie_tables(grammar, atoms, roots, prefer),
-        machine.T_SIZES: allowed,
-        machine.T_PREFIX: prefix,
+        **_trie_tables(grammar, atoms, roots, prefer, holes),
+        machine.T_SIZED: [hole.ring_sizes is not None for hole in holes],
+        machine.T_SIZES: [[size in (hole.ring_sizes or ()) for size in range(n_sizes)] for hole in holes],
+        machine.T_HOLE_HEAVY: [hole.heavy_atoms for hole in holes],
+        **program.tables(),
         machine.T_TOKEN: token_starts,
         machine.T_TOKEN_BODY: token_bodies,
     }
@@ -195,9 +209,9 @@ def compile_tables(
     for place, table in flat.items():
         head[place] = at
         at += len(table)
-    head[machine.T_WIDTH] = tables[machine.T_WIDTH]
-    head[machine.N_SIZES], head[machine.N_PREFIX] = len(allowed), len(prefix)
-    head[machine.MOST_HEAVY] = most_heavy
+    for count in (machine.T_WIDTH, machine.N_NODES, machine.N_LEAVES):
+        head[count] = tables[count]
+    head[machine.N_SIZES], head[machine.MOST_HEAVY] = n_sizes, holes[0].heavy_atoms
     head[machine.N_NUMBERS] = min(int((tables[machine.T_NUMBER] >= 0).sum()), most_open)
     head[machine.LONGEST] = int(np.diff(token_starts).max())
     return np.concatenate([head, *flat.values()])
@@ -228,11 +242,16 @@ class _Trie:
 
 
 class _Leaf(NamedTuple):
-    """What a leaf spells: an atom with its capacity, or a ring's number."""
+    """What a leaf spells: an atom with its capacity and element, or a ring's number.
+
+    ``is_hydrogen`` tells the hydrogen that RDKit takes for none: in a hole it would be a point where nothing grows.
+    """
 
     is_atom: bool
     value: int
     heavy: bool
+    element: str = ""
+    is_hydrogen: bool = False
 
 
 def _fill_trie(grammar: Grammar, atoms: Sequence[Atom], roots: Mapping[int, int]) -> tuple[_Trie, list[_Leaf]]:
@@ -243,7 +262,7 @@ def _fill_trie(grammar: Grammar, atoms: Sequence[Atom], roots: Mapping[int, int]
     for atom in atoms:
         path = spelling(grammar, atom.text, atom_symbol)
         if path is not None and trie.add(machine.ATOM_ROOT, path):
-            leaves.append(_Leaf(True, atom.capacity, atom.heavy))
+            leaves.append(_Leaf(True, atom.capacity, atom.heavy, atom.element, atom.text == "[H]"))
     if not leaves:
         raise InputError(
             "the grammar can write none of the atoms that may be written",
@@ -258,38 +277,35 @@ def _fill_trie(grammar: Grammar, atoms: Sequence[Atom], roots: Mapping[int, int]
     return trie, leaves
 
 
-def _trie_tables(grammar: Grammar, atoms: Sequence[Atom], roots: Mapping[int, int], prefer: str) -> dict[int, Any]:
+def _trie_tables(
+    grammar: Grammar, atoms: Sequence[Atom], roots: Mapping[int, int], prefer: str, holes: Sequence[Hole]
+) -> dict[int, Any]:
     """Return the tables of nodes, leaves and ring numbers."""
     trie, leaves = _fill_trie(grammar, atoms, roots)
     atom_symbol, _ = roots
     n_nodes, width = len(trie.edges), 1 + max(len(path) for path, _ in trie.leaves)
     path_table = np.full((len(leaves), width), -1)
     trail_table = np.full((len(leaves), width), -1)
-    depth, leaf, strongest = np.zeros(n_nodes), np.full(n_nodes, -1), np.full(n_nodes, -1)
+    depth, leaf = np.zeros(n_nodes), np.full(n_nodes, -1)
     numbers = np.full(machine.MOST_NUMBERS, -1)
-    for one, ((path, trail), (is_atom, value, _)) in enumerate(zip(trie.leaves, leaves, strict=True)):
+    for one, ((path, trail), end) in enumerate(zip(trie.leaves, leaves, strict=True)):
         path_table[one, : len(path)] = path
         trail_table[one, : len(trail)] = trail
         leaf[trail[-1]] = one
         depth[trail] = np.arange(len(trail))
-        if not is_atom:
-            numbers[value] = one
-            continue
-        for node in trail:
-            if strongest[node] < 0 or value > leaves[strongest[node]].value:
-                strongest[node] = one
-    preferred = strongest.copy()
+        if not end.is_atom:
+            numbers[end.value] = one
+    permitted = [[not hole or _permits(one, end) for end in leaves] for hole, one in enumerate(holes)]
     wanted = spelling(grammar, prefer, atom_symbol)
-    for one, (path, trail) in enumerate(trie.leaves):
-        if leaves[one].is_atom and path == wanted:
-            preferred[trail] = one
+    best = [_best_leaves(trie, leaves, permits, wanted) for permits in permitted]
     return {
         machine.T_EDGES: np.cumsum([0, *map(len, trie.edges)]),
         machine.T_EDGE: [pair for edges in trie.edges for pair in edges.items()],
         machine.T_LEAF: leaf,
         machine.T_NODE_DEPTH: depth,
-        machine.T_PREFERRED: preferred,
-        machine.T_STRONGEST: strongest,
+        machine.T_PREFERRED: [preferred for preferred, _ in best],
+        machine.T_STRONGEST: [strongest for _, strongest in best],
+        machine.T_PERMITTED: permitted,
         machine.T_IS_ATOM: [end.is_atom for end in leaves],
         machine.T_VALUE: [end.value for end in leaves],
         machine.T_HEAVY: [end.heavy for end in leaves],
@@ -297,8 +313,33 @@ def _trie_tables(grammar: Grammar, atoms: Sequence[Atom], roots: Mapping[int, in
         machine.T_TRAIL: trail_table,
         machine.T_LENGTH: [len(path) for path, _ in trie.leaves],
         machine.T_WIDTH: width,
+        machine.N_NODES: n_nodes,
+        machine.N_LEAVES: len(leaves),
         machine.T_NUMBER: numbers,
     }
+
+
+def _permits(hole: Hole, end: _Leaf) -> bool:
+    """Whether a leaf may be written in a hole."""
+    return not end.is_atom or (not end.is_hydrogen if hole.elements is None else end.element in hole.elements)
+
+
+def _best_leaves(
+    trie: _Trie, leaves: Sequence[_Leaf], permitted: Sequence[bool], wanted: tuple[int, ...] | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return below each node the permitted atom to finish with, and the one of the largest capacity, -1 for none."""
+    strongest = np.full(len(trie.edges), -1)
+    atoms = [one for one, end in enumerate(leaves) if end.is_atom and permitted[one]]
+    for one in atoms:
+        for node in trie.leaves[one][1]:
+            if strongest[node] < 0 or leaves[one].value > leaves[strongest[node]].value:
+                strongest[node] = one
+    preferred = strongest.copy()
+    for one in atoms:
+        path, trail = trie.leaves[one]
+        if path == wanted:
+            preferred[trail] = one
+    return preferred, strongest
 
 
 def _find_reachable(grammar: Grammar, roots: Iterable[int]) -> set[int]:

@@ -13,7 +13,8 @@ Arguments that many kernels share:
 ``work``
     Room for one question: a state, what the policy writes, the fewest tokens for that, and one number per atom.
 ``fitting``
-    Where the tokens begin that fit a nonterminal and a free capacity, (L, F) flat and one more; and the tokens.
+    Where the tokens begin that fit a nonterminal and a free capacity, (L, F) flat and one more; and the tokens. The
+    same of those that go on from each stage of a template.
 ``budget``
     How each token changes what is owed, int64 (R,); what each nonterminal owes, (L,); the most that a token may add.
 ``factor``
@@ -42,6 +43,8 @@ def permits(row, token, after, t, trie, work):  # type: ignore[no-untyped-def]
     left = row[machine.LEFT] - 1
     if left < 0 or after[machine.HEIGHT] == 0:
         return left >= 0
+    if machine.follows_template(after):
+        return tokens_behind(after, t) <= left
     most = most_productions(after, t)
     if 0 <= most <= left:
         return True
@@ -49,9 +52,23 @@ def permits(row, token, after, t, trie, work):  # type: ignore[no-untyped-def]
     for variant in range(2 if t[machine.N_SIZES] else 1):
         machine.copy_row(after, trial)
         n = policy.finish(trial, variant, t, min(left * t[machine.LONGEST], len(written)), written, distance)
-        if n >= 0 and (n <= left or policy.fewest_tokens(written, n, trie, fewest) <= left):
+        behind = tokens_behind(trial, t)
+        if n >= 0 and (n + behind <= left or policy.fewest_tokens(written, n, trie, fewest) + behind <= left):
             return True
     return False
+
+
+@njit(cache=True, nogil=True)
+def tokens_behind(row, t):  # type: ignore[no-untyped-def]
+    """Return the tokens in which the policy finishes from a stage outside of holes; NEVER for no room."""
+    stage = row[machine.STAGE]
+    if (
+        row[machine.HEAVY] + t[t[machine.T_STAGE_HEAVY] + stage] > t[machine.MOST_HEAVY]
+        or row[machine.FREE] + row[machine.ATOMS] + t[t[machine.T_STAGE_ATOMS] + stage] > row[machine.PARENT]
+        or row[machine.RING_A] + row[machine.CLOSED] + t[t[machine.T_STAGE_RINGS] + stage] > row[machine.RING_B]
+    ):
+        return machine.NEVER
+    return t[t[machine.T_STAGE_LEFT] + stage]
 
 
 @njit(cache=True, nogil=True)
@@ -113,8 +130,11 @@ def draw_token(row, onto, logit, weight, level, turn, factor, fitting, budget, t
 
 @njit(cache=True, nogil=True)
 def find_fitting(row, fitting, budget):  # type: ignore[no-untyped-def]
-    """int64: the tokens that fit the nonterminal on top and the free capacity of the current atom."""
-    starts, tokens = fitting
+    """int64: the tokens that fit the stage, or the nonterminal on top and the free capacity of the current atom."""
+    starts, tokens, stage_starts, stage_tokens = fitting
+    if machine.follows_template(row):
+        stage = row[machine.STAGE]
+        return stage_tokens[stage_starts[stage] : stage_starts[stage + 1]]
     classes = (len(starts) - 1) // len(budget[1])
     top = row[row[machine.STACK] + row[machine.HEIGHT] - 1]
     free = classes - 1
@@ -231,6 +251,16 @@ def top_and_free(rows, most):  # type: ignore[no-untyped-def]
         if row[machine.CURRENT] >= 0:
             free[i] = min(most, row[row[machine.FREE] + row[machine.CURRENT]])
     return top, free
+
+
+@njit(cache=True, nogil=True)
+def stages_ahead(rows):  # type: ignore[no-untyped-def]
+    """int64 (B,): the stage of each row where a template says what comes next, FREELY elsewhere."""
+    stages = np.full(len(rows), machine.FREELY, np.int64)
+    for i in range(len(rows)):
+        if machine.follows_template(rows[i]):
+            stages[i] = rows[i, machine.STAGE]
+    return stages
 
 
 @njit(cache=True, nogil=True)

@@ -6,6 +6,11 @@ takes one production and says whether RDKit would still read the text: each atom
 ring bond joins two different atoms that are not bonded yet, both of its ends agree on its order, and nothing is left
 open at the end.
 
+Under a template (``templates.py``) a row also knows its *stage*: how far the text has come in the template. Outside of
+the template's *holes* only productions with which the template goes on are legal. In a hole anything is, until the
+stack is as low as it was before the hole's symbol; rings that are open outside are neither closed nor opened again
+there, and those opened inside are closed inside.
+
 The functions are compiled by Numba: one step of a decoder asks for some ten thousand such productions, each of a few
 dozen machine instructions that depend on the ones before. Neither tensors nor Python can do that in the time that the
 step leaves. The kernels take two arrays, a row and the tables of the grammar ``t``, and both begin with the places of
@@ -27,12 +32,15 @@ Tables = NDArray[np.int32]
 
 # Counters: open symbols; the node of a trie, and the height of the stack below what it spells; the current atom, -1 for
 # none; the order of the bond that is written before the next atom or number, 0 for none; atoms, heavy atoms, open
-# rings, nested branches, ring bonds; tokens that are left, tokens that are owed, productions written.
-HEIGHT, NODE, BASE, CURRENT, PENDING, ATOMS, HEAVY, OPEN, DEPTH, CLOSED, LEFT, OWED, WRITTEN = range(13)
+# rings, nested branches, ring bonds; tokens that are left, tokens that are owed; the stage of the template.
+HEIGHT, NODE, BASE, CURRENT, PENDING, ATOMS, HEAVY, OPEN, DEPTH, CLOSED, LEFT, OWED, STAGE = range(13)
+# The hole that is being filled, 0 for none; and of it the height of the stack below, and the atoms, the heavy atoms and
+# the open rings before it (0 outside of holes).
+HOLE, HOLE_BASE, HOLE_FIRST, HOLE_HEAVY, OUTER = range(13, 18)
 # Where the parts begin, each up to the next one: the stack; of each atom the capacity that is free, and the atom to its
 # left; the atoms that branches began at; of each open ring the number, the atom and the written order; the ring bonds.
-STACK, FREE, PARENT, BRANCH, NUMBER, AT, ORDER, RING_A, RING_B, END = range(13, 23)
-COUNTERS = 23
+STACK, FREE, PARENT, BRANCH, NUMBER, AT, ORDER, RING_A, RING_B, END = range(18, 28)
+COUNTERS = 28
 
 # -- the tables -------------------------------------------------------------------------------------------------------
 
@@ -45,22 +53,28 @@ T_LHS, T_START, T_BODY = 0, 1, 2
 # of that atom, -1 where that depends. See ``policy.py``.
 T_ROOT, T_INSIDE, T_ROLE, T_MOVES, T_DEMAND, T_STOPS, T_PLACES, T_STEPS = range(3, 11)
 # Node: where its edges begin (production, node after it); the leaf that ends there, -1 for none; the productions before
-# it; the leaf below it that is the atom to finish with, and the one of the largest capacity, -1 for none.
+# it. Hole and node: the leaf below it that is the atom to finish with, and the one of largest capacity, -1 for none.
 T_EDGES, T_EDGE, T_LEAF, T_NODE_DEPTH, T_PREFERRED, T_STRONGEST = range(11, 17)
 # Leaf: whether it is an atom (else a ring's number); the atom's capacity, or the number; 1 for an atom other than
 # hydrogen; the productions that spell it, and the nodes on the way (T_WIDTH of each); how many productions those are.
 T_IS_ATOM, T_VALUE, T_HEAVY, T_PATH, T_TRAIL, T_LENGTH = range(17, 23)
 # Ring number: the leaf that spells it, -1 for none.
 T_NUMBER = 23
-# Ring size: whether it is allowed. Then: productions that a derivation begins with.
-T_SIZES, T_PREFIX = 24, 25
 # Token: where its productions begin (and the next one's); the productions.
-T_TOKEN, T_TOKEN_BODY = 26, 27
-# Numbers that are no places: T_WIDTH; how many sizes, 0 where any is allowed; how many productions in the prefix; the
-# most heavy atoms; the most productions of a token; how many ring numbers there are; 1 to count the bonds of rings and
-# ask no more of them.
-T_WIDTH, N_SIZES, N_PREFIX, MOST_HEAVY, LONGEST, N_NUMBERS, LENIENT = range(28, 35)
-PLACES = 35
+T_TOKEN, T_TOKEN_BODY = 24, 25
+# Hole: whether each leaf may be written in it; whether it asks for ring sizes; whether a ring may have each size; the
+# most heavy atoms. Hole 0 is what lies outside of holes.
+T_PERMITTED, T_SIZED, T_SIZES, T_HOLE_HEAVY = range(26, 30)
+# Stage: where its edges begin (production, stage after it); the production of its first edge, -1 for none; its hole, 0
+# for none; the stage behind that. And of the shortest way to go on from there by first edges, with each hole filled as
+# the policy does: the tokens, heavy atoms, atoms and ring bonds.
+T_STAGE_EDGES, T_STAGE_EDGE, T_STAGE_FIRST, T_STAGE_HOLE, T_STAGE_BEHIND = range(30, 35)
+T_STAGE_LEFT, T_STAGE_HEAVY, T_STAGE_ATOMS, T_STAGE_RINGS = range(35, 39)
+# Numbers that are no places: T_WIDTH; how many nodes, and leaves; how many sizes, 0 where any is allowed; the most
+# heavy atoms; the most productions of a token; how many ring numbers there are; 1 to count the bonds of rings and ask
+# no more of them.
+T_WIDTH, N_NODES, N_LEAVES, N_SIZES, MOST_HEAVY, LONGEST, N_NUMBERS, LENIENT = range(39, 47)
+PLACES = 47
 
 MOST_NUMBERS = 100
 
@@ -72,6 +86,12 @@ OUTSIDE, ATOM_ROOT, NUMBER_ROOT = 0, 1, 2
 
 # A production that no atom or number goes on with.
 NO_LEAF = -2
+
+# Tokens that no limit has room for.
+NEVER = 1 << 20
+
+# The stage at which no template says what comes next, and the first stage of a template.
+FREELY, BEGINNING = 0, 1
 
 
 def empty_row(start: int, stack: int, atoms: int, depth: int, open_rings: int, rings: int) -> Row:
@@ -120,11 +140,11 @@ def copy_row(row, onto):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def apply(row, production, t):  # type: ignore[no-untyped-def]
     """Expand the nonterminal on top by a production; False where RDKit would no longer read the text."""
-    written = row[WRITTEN]
-    if written < t[N_PREFIX]:
-        if t[t[T_PREFIX] + written] != production:
+    if follows_template(row):
+        stage = next_stage(row[STAGE], production, t)
+        if stage < 0:
             return False
-        row[WRITTEN] = written + 1
+        row[STAGE] = stage
     stack = row[STACK]
     height = row[HEIGHT] - 1
     top = row[stack + height]
@@ -144,15 +164,93 @@ def apply(row, production, t):  # type: ignore[no-untyped-def]
     row[HEIGHT] = height
     if ended >= 0:
         if t[t[T_IS_ATOM] + ended]:
-            if not add_atom(row, t[t[T_VALUE] + ended], t[t[T_HEAVY] + ended], t[MOST_HEAVY]):
+            if not add_atom(row, ended, t):
                 return False
         elif not add_number(row, t[t[T_VALUE] + ended], t):
             return False
-    while row[HEIGHT] > 0 and row[stack + row[HEIGHT] - 1] < 0:
+    while True:
+        if row[HOLE] > 0 and row[HEIGHT] <= row[HOLE_BASE] and not leave_hole(row, t):
+            return False
+        if row[HEIGHT] == 0 or row[stack + row[HEIGHT] - 1] >= 0:
+            break
         row[HEIGHT] -= 1
         if not apply_event(row, row[stack + row[HEIGHT]]):
             return False
+    if follows_template(row):
+        enter_hole(row, t)
     return row[HEIGHT] > 0 or ends_legally(row, t)
+
+
+@njit(cache=True, nogil=True)
+def follows_template(row):  # type: ignore[no-untyped-def]
+    """Whether a template says what comes next."""
+    return row[STAGE] != FREELY and row[HOLE] == 0
+
+
+@njit(cache=True, nogil=True)
+def next_stage(stage, production, t):  # type: ignore[no-untyped-def]
+    """Return the stage that a production leads to; -1 for none."""
+    for edge in range(t[t[T_STAGE_EDGES] + stage], t[t[T_STAGE_EDGES] + stage + 1]):
+        if t[t[T_STAGE_EDGE] + 2 * edge] == production:
+            return t[t[T_STAGE_EDGE] + 2 * edge + 1]
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def enter_hole(row, t):  # type: ignore[no-untyped-def]
+    """Begin the hole of a stage, where it has one: what the symbol on top of the stack becomes."""
+    hole = t[t[T_STAGE_HOLE] + row[STAGE]]
+    if hole > 0:
+        row[HOLE], row[HOLE_BASE], row[HOLE_FIRST] = hole, row[HEIGHT] - 1, row[ATOMS]
+        row[HOLE_HEAVY], row[OUTER] = row[HEAVY], row[OPEN]
+
+
+@njit(cache=True, nogil=True)
+def leave_hole(row, t):  # type: ignore[no-untyped-def]
+    """Go on with the template behind a hole; False where a ring of the hole is open or has no allowed size."""
+    if row[OPEN] > row[OUTER] or not has_asked_sizes(row, t):
+        return False
+    row[STAGE] = t[t[T_STAGE_BEHIND] + row[STAGE]]
+    row[HOLE] = row[HOLE_FIRST] = row[HOLE_HEAVY] = row[OUTER] = 0
+    return True
+
+
+@njit(cache=True, nogil=True)
+def asked_sizes(row, t):  # type: ignore[no-untyped-def]
+    """Return whether rings may have each size here, none where any is allowed."""
+    begin = t[T_SIZES] + row[HOLE] * t[N_SIZES]
+    return t[begin : begin + t[N_SIZES] * t[t[T_SIZED] + row[HOLE]]]
+
+
+@njit(cache=True, nogil=True)
+def has_asked_sizes(row, t):  # type: ignore[no-untyped-def]
+    """Whether the rings of the hole, or outside of holes of the molecule, have the sizes that are asked."""
+    sizes = asked_sizes(row, t)
+    if len(sizes) == 0 or row[CLOSED] == 0:
+        return True
+    n_atoms, parent, ring_a, ring_b, n_rings = own_graph(row)
+    return has_allowed_rings(n_atoms, parent, ring_a, ring_b, n_rings, sizes)
+
+
+@njit(cache=True, nogil=True)
+def own_graph(row):  # type: ignore[no-untyped-def]
+    """Return the atoms and bonds of the hole, or outside of holes of the molecule, as ``cycles.py`` takes them.
+
+    A hole hangs on one bond, so that its smallest rings are those of the molecule that lie in it.
+    """
+    first, n_rings = row[HOLE_FIRST], row[CLOSED] + 0
+    parent = row[row[PARENT] : row[BRANCH]]
+    ring_a, ring_b = row[row[RING_A] : row[RING_B]], row[row[RING_B] : row[END]]
+    if first > 0:
+        parent, ring_a, ring_b = parent[first : row[ATOMS]].copy(), ring_a.copy(), ring_b.copy()
+        for atom in range(len(parent)):
+            parent[atom] = max(parent[atom] - first, -1)
+        n_rings = 0
+        for i in range(row[CLOSED]):
+            if ring_a[i] >= first:
+                ring_a[n_rings], ring_b[n_rings] = ring_a[i] - first, ring_b[i] - first
+                n_rings += 1
+    return row[ATOMS] - first, parent, ring_a, ring_b, n_rings
 
 
 @njit(cache=True, nogil=True)
@@ -173,19 +271,8 @@ def spell_on(row, production, top, height, t):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def ends_legally(row, t):  # type: ignore[no-untyped-def]
     """Whether a complete text leaves nothing open and keeps what is asked of the whole molecule."""
-    if row[OPEN] > 0 or row[WRITTEN] < t[N_PREFIX]:
-        return False
-    if t[N_SIZES] == 0:
-        return True
-    # Not asked before: a later ring bond may split a ring of another size into rings of allowed ones.
-    return has_allowed_rings(
-        row[ATOMS],
-        row[row[PARENT] : row[BRANCH]],
-        row[row[RING_A] : row[RING_B]],
-        row[row[RING_B] : row[END]],
-        row[CLOSED],
-        t[t[T_SIZES] : t[T_SIZES] + t[N_SIZES]],
-    )
+    # Sizes of rings are not asked before: a later ring bond may split a ring of another size into allowed ones.
+    return row[OPEN] == 0 and has_asked_sizes(row, t)
 
 
 @njit(cache=True, nogil=True)
@@ -218,12 +305,17 @@ def apply_event(row, what):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def add_atom(row, capacity, heavy, most_heavy):  # type: ignore[no-untyped-def]
+def add_atom(row, leaf, t):  # type: ignore[no-untyped-def]
     """Write an atom, bonded to the one before it; False where that is not legal."""
-    new, current = row[ATOMS], row[CURRENT]
-    if row[FREE] + new >= row[PARENT] or row[HEAVY] + heavy > most_heavy:
+    new, current, hole, heavy = row[ATOMS], row[CURRENT], row[HOLE], t[t[T_HEAVY] + leaf]
+    if row[FREE] + new >= row[PARENT] or row[HEAVY] + heavy > t[MOST_HEAVY]:
         return False
-    free = capacity
+    if hole > 0 and (
+        not t[t[T_PERMITTED] + hole * t[N_LEAVES] + leaf]
+        or row[HEAVY] - row[HOLE_HEAVY] + heavy > t[t[T_HOLE_HEAVY] + hole]
+    ):
+        return False
+    free = t[t[T_VALUE] + leaf]
     if current >= 0:
         order = max(row[PENDING], 1)
         free -= order
@@ -273,6 +365,8 @@ def add_number(row, number, t):  # type: ignore[no-untyped-def]
         return row[row[FREE] + current] >= 0
     for i in range(n):
         if row[row[NUMBER] + i] == number:
+            if i < row[OUTER]:
+                return False
             order = ring_bond_order(row, i, pending, row[row[FREE] + current])
             if order == 0 or row[RING_A] + row[CLOSED] >= row[RING_B]:
                 return False

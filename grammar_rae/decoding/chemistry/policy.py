@@ -1,9 +1,10 @@
 """The policy that finishes any molecule that has been begun: it names one production for every state.
 
 It ends what is open with as little as it can, closes each open ring at the first atom where that is allowed, and adds
-carbon atoms (or a substitute where carbon is not allowed) where an open ring still lacks one. :func:`finish` follows it
-to the end of the molecule, on a copy of the state; what it writes is the *witness* that the state can be finished. The
-witness is not stored: since the policy depends on the state alone, it can be found again.
+carbon atoms (or a substitute where carbon is not allowed) where an open ring still lacks one. Where a template says
+what comes next, it does what the template says; in a hole it ends what is open in there. :func:`finish` follows it to
+the end of the molecule, or of the hole, on a copy of the state; what it writes is the *witness* that the state can be
+finished. The witness is not stored: since the policy depends on the state alone, it can be found again.
 """
 
 from grammar_rae.decoding.chemistry import machine
@@ -29,8 +30,8 @@ def next_production(row, variant, t, distance):  # type: ignore[no-untyped-def]
     Variant 0 keeps an atom's last free bond for a way on; variant 1 closes rings first, and adds branches in the midst
     of a chain. ``distance`` is room for one number per atom.
     """
-    if row[machine.WRITTEN] < t[machine.N_PREFIX]:
-        return t[t[machine.T_PREFIX] + row[machine.WRITTEN]]
+    if machine.follows_template(row):
+        return t[t[machine.T_STAGE_FIRST] + row[machine.STAGE]]
     height = row[machine.HEIGHT] - 1
     top = row[row[machine.STACK] + height]
     role = t[t[machine.T_ROLE] + top]
@@ -42,7 +43,7 @@ def next_production(row, variant, t, distance):  # type: ignore[no-untyped-def]
     if role == BOND:
         return t[moves + choose_bond(row, t) - 1]
     if role in (TAIL, MORE):
-        if row[machine.OPEN] == 0:
+        if row[machine.OPEN] == row[machine.OUTER]:
             return t[moves]
         free = row[row[machine.FREE] + row[machine.CURRENT]]
         longer = free > 0 and can_close_later(row, t, distance)
@@ -50,7 +51,10 @@ def next_production(row, variant, t, distance):  # type: ignore[no-untyped-def]
             i = find_closable(row, free, t)
             # The last free bond is worth more as a way on, as long as other rings are open.
             if i >= 0 and (
-                row[machine.OPEN] == 1 or free > max(row[row[machine.ORDER] + i], 1) or not longer or variant == 1
+                row[machine.OPEN] - row[machine.OUTER] == 1
+                or free > max(row[row[machine.ORDER] + i], 1)
+                or not longer
+                or variant == 1
             ):
                 return t[moves + 2]
         return t[moves + 1] if longer else t[moves]
@@ -88,7 +92,7 @@ def demand(row, height, t):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def find_closable(row, free, t):  # type: ignore[no-untyped-def]
     """Return the first open ring that can be closed at the current atom of so much free capacity; -1 for none."""
-    for i in range(row[machine.OPEN]):
+    for i in range(row[machine.OUTER], row[machine.OPEN]):
         if machine.ring_bond_order(row, i, row[machine.PENDING], free) > 0 and keeps_ring_sizes(row, i, t):
             return i
     return -1
@@ -97,16 +101,12 @@ def find_closable(row, free, t):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def keeps_ring_sizes(row, ring, t):  # type: ignore[no-untyped-def]
     """Whether all rings have allowed sizes once this open one is closed at the current atom."""
-    return t[machine.N_SIZES] == 0 or closes_allowed_ring(
-        row[machine.ATOMS],
-        row[row[machine.PARENT] : row[machine.BRANCH]],
-        row[row[machine.RING_A] : row[machine.RING_B]],
-        row[row[machine.RING_B] : row[machine.END]],
-        row[machine.CLOSED],
-        row[row[machine.AT] + ring],
-        row[machine.CURRENT],
-        t[t[machine.T_SIZES] : t[machine.T_SIZES] + t[machine.N_SIZES]],
-    )
+    sizes, first = machine.asked_sizes(row, t), row[machine.HOLE_FIRST]
+    if len(sizes) == 0:
+        return True
+    n_atoms, parent, ring_a, ring_b, n_rings = machine.own_graph(row)
+    begin, end = row[row[machine.AT] + ring] - first, row[machine.CURRENT] - first
+    return closes_allowed_ring(n_atoms, parent, ring_a, ring_b, n_rings, begin, end, sizes)
 
 
 @njit(cache=True, nogil=True)
@@ -134,16 +134,17 @@ def spell(row, t):  # type: ignore[no-untyped-def]
         base = row[machine.HEIGHT] - 1
         node = t[t[machine.T_ROOT] + row[row[machine.STACK] + base]]
     at = t[t[machine.T_NODE_DEPTH] + node]
-    leaf = t[t[machine.T_PREFERRED] + node]
+    among = row[machine.HOLE] * t[machine.N_NODES] + node
+    leaf = t[t[machine.T_PREFERRED] + among]
     if leaf >= 0:
         needed = demand(row, base, t)
         if row[machine.CURRENT] >= 0:
             needed += max(row[machine.PENDING], 1)
         if t[t[machine.T_VALUE] + leaf] < needed:
-            leaf = t[t[machine.T_STRONGEST] + node]
+            leaf = t[t[machine.T_STRONGEST] + among]
         return t[t[machine.T_PATH] + leaf * t[machine.T_WIDTH] + at]
     free = row[row[machine.FREE] + row[machine.CURRENT]] - demand(row, base, t)
-    for i in range(row[machine.OPEN]):
+    for i in range(row[machine.OUTER], row[machine.OPEN]):
         if machine.ring_bond_order(row, i, row[machine.PENDING], free) > 0 and keeps_ring_sizes(row, i, t):
             leaf = leaf_under(row[row[machine.NUMBER] + i], node, at, t)
             if leaf >= 0:
@@ -185,12 +186,13 @@ def choose_bond(row, t):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def can_close_later(row, t, distance):  # type: ignore[no-untyped-def]
     """Whether some open ring could be closed at an atom that is added behind the current one, or at the next one."""
-    if t[machine.N_SIZES] == 0:
+    most = len(machine.asked_sizes(row, t))
+    if most == 0:
         return True
-    find_distances(row, distance, t[machine.N_SIZES])
+    find_distances(row, distance, most)
     found = False
-    for i in range(row[machine.OPEN]):
-        found |= distance[row[row[machine.AT] + i]] + 2 < t[machine.N_SIZES]
+    for i in range(row[machine.OUTER], row[machine.OPEN]):
+        found |= distance[row[row[machine.AT] + i]] + 2 < most
     return found
 
 
@@ -237,7 +239,7 @@ def choose_branches(row, height, variant, t, distance):  # type: ignore[no-untyp
     closed = count_closable(row, free, t)
     branch = 0
     if closed < n_open and free > 0:
-        if t[machine.N_SIZES] > 0:
+        if len(machine.asked_sizes(row, t)) > 0:
             branch = 2 if (right == 0 or variant == 1) and can_close_later(row, t, distance) else 0
         else:
             branch = 0 if has_later_place(row, height, t) else 2
@@ -259,9 +261,14 @@ def has_later_place(row, height, t):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def finish(row, variant, t, most, written, distance):  # type: ignore[no-untyped-def]
-    """Follow the policy to the end, in place; return the number of productions, written to ``written``, or -1."""
-    n = 0
-    while row[machine.HEIGHT] > 0:
+    """Follow the policy in place to the end of the molecule, or to where a hole begins or ends.
+
+    Returns
+    -------
+    The number of productions, written to ``written``; -1 where one is not legal, or there are more than ``most``.
+    """
+    n, hole = 0, row[machine.HOLE]
+    while row[machine.HEIGHT] > 0 and row[machine.HOLE] == hole:
         if n == most:
             return -1
         production = next_production(row, variant, t, distance)

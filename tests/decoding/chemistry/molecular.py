@@ -97,6 +97,50 @@ def small_codec():
     return GrammarCodec(form="kekule", table=Grammar.from_text(text))
 
 
+def all_texts(allowed, most):
+    """Every text of the small codec of at most so many productions whose every step is allowed."""
+    found, waiting, codec = set(), [()], small_codec()
+    while waiting:
+        tokens = waiting.pop()
+        for token in allowed(tokens):
+            longer = (*tokens, token)
+            text = codec.macros.spell(np.array([longer]))[0]
+            if text is not None:
+                found.add(text)
+            elif len(longer) < most:
+                waiting.append(longer)
+    return found
+
+
+@cache
+def grammatical_texts(most):
+    """Every text of the small codec of at most so many productions."""
+    rules = small_codec().rules
+
+    def grammatical(tokens):
+        stack = [rules.start]
+        for token in tokens:
+            stack.pop()
+            stack.extend(reversed(rules.children[token, : rules.arity[token]].tolist()))
+        room = most - len(tokens) - 1 - sum(int(rules.min_steps[s]) for s in stack[:-1])
+        return [c for c in range(rules.size) if rules.lhs[c] == stack[-1] and rules.cost[c] <= room]
+
+    return all_texts(grammatical, most)
+
+
+def allowed_texts(constraint, most):
+    """Every text of at most so many productions that a constraint over the small codec allows."""
+    # A limit with room to spare: the policy does not always know the shortest way to finish.
+    states = {(): constraint.start(1, most + 20)}
+
+    def allowed(tokens):
+        if tokens not in states:
+            states[tokens] = constraint.advance(states[tokens[:-1]], torch.tensor(tokens[-1:]))
+        return constraint.allowed(states[tokens])[0].nonzero().squeeze(1).tolist()
+
+    return all_texts(allowed, most)
+
+
 def walk(constraint, seed, batch, limit):
     """The states of a random walk."""
     generator = seeded(seed)

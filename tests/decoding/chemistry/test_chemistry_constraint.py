@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 from decoding.chemistry.molecular import (
+    allowed_texts,
     bind,
     codec_of,
     decode_texts,
     every_codec,
+    grammatical_texts,
     molecule_scripts,
     refused_texts,
     small_codec,
@@ -113,47 +115,13 @@ def test_no_real_molecule_is_refused(name):
     assert refused_texts(name, bind(name), molecules(1500), 277) == set()
 
 
-def all_texts(allowed, codec, most):
-    """Every text of at most so many productions whose every step is allowed."""
-    found, waiting = set(), [()]
-    while waiting:
-        tokens = waiting.pop()
-        for token in allowed(tokens):
-            longer = (*tokens, token)
-            text = codec.macros.spell(np.array([longer]))[0]
-            if text is not None:
-                found.add(text)
-            elif len(longer) < most:
-                waiting.append(longer)
-    return found
-
-
 def test_what_rdkit_reads_is_what_can_be_written():
     """All texts of a small grammar: those that RDKit sanitises, and no others. Neither knows of the other."""
-    codec, most = small_codec(), 14
-    rules = codec.rules
-
-    def grammatical(tokens):
-        stack = [rules.start]
-        for token in tokens:
-            stack.pop()
-            stack.extend(reversed(rules.children[token, : rules.arity[token]].tolist()))
-        room = most - len(tokens) - 1 - sum(int(rules.min_steps[s]) for s in stack[:-1])
-        return [c for c in range(rules.size) if rules.lhs[c] == stack[-1] and rules.cost[c] <= room]
-
-    constraint = Chemistry().bind(codec, chem.capacities(["C", "O", "F"]))
-
-    # A limit with room to spare: the policy does not always know the shortest way to finish.
-    states = {(): constraint.start(1, most + 20)}
-
-    def chemical(tokens):
-        if tokens not in states:
-            states[tokens] = constraint.advance(states[tokens[:-1]], torch.tensor(tokens[-1:]))
-        return constraint.allowed(states[tokens])[0].nonzero().squeeze(1).tolist()
-
-    every = all_texts(grammatical, codec, most)
+    most = 14
+    every = grammatical_texts(most)
     assert len(every) > 5_000
-    assert all_texts(chemical, codec, most) == {text for text in every if chem.is_valid(text)}
+    constraint = Chemistry().bind(small_codec(), chem.capacities(["C", "O", "F"]))
+    assert allowed_texts(constraint, most) == {text for text in every if chem.is_valid(text)}
 
 
 @pytest.mark.parametrize(
