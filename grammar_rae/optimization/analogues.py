@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from grammar_rae.errors import InputError, UnknownNameError
@@ -180,9 +179,6 @@ class AnaloguesStrategy(Strategy):
             chosen.append(best)
             free[best] = False
         return chosen
-
-    def _choose(self, surrogate: Any, seen: Observations, asked: Question, codes: torch.Tensor) -> list[int]:
-        return self.choose(seen, asked, codes.numpy())
 
 
 def parent_chances(n: int) -> Array:

@@ -98,10 +98,11 @@ def test_a_study_of_toys_and_its_table(study: GoalsStudy, monkeypatch: pytest.Mo
     for row in rows:
         score = get_score(f"pmo:{row['task']}").function
         assert row["evaluated"] == 130 and row["failures"] == 0 and len(row["curve"]) == 1
-        assert score(row["texts"][0]) == pytest.approx(row["top1"]) >= row["top10"] >= row["top100"]
+        assert score(row["texts"][0]) == pytest.approx(row["top1"])
+        assert row["top1"] >= row["top10"] >= row["top100"]
         assert 0 < row["auc_top100"] < row["auc_top10"] < row["auc_top1"] < row["top1"]
         assert 0 < row["diversity"] < 1 and 1 < row["sa"] < 10 and 0 <= row["filters"] <= 1
-        assert row["surrogate"] > 0 and sum(row["origins"].values()) == 130 and row["origins"]["draws"] >= 60
+        assert -1 <= row["surrogate"] <= 1 and sum(row["origins"].values()) == 130 and row["origins"]["draws"] >= 60
     table = markdown(rows)
     assert "| celecoxib_rediscovery | " in table and "REINVENT" in table and "| **sum of 2** | " in table
     assert f"{published()['celecoxib_rediscovery']['REINVENT']:.3f}" in table
