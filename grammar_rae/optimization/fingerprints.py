@@ -47,7 +47,7 @@ def unpack(packed: Packed) -> NDArray[np.float32]:
 def tanimoto(one: Packed, other: Packed) -> NDArray[np.float64]:
     """The similarity of each of N packed rows to each of K others, (N, K): common bits over all bits, 1 where none is.
 
-    By parts of rows, so that no more than these are ever unpacked.
+    The first are unpacked by parts, so there may be many of them.
     """
     second = unpack(other)
     sizes = second.sum(1)
@@ -65,5 +65,5 @@ def nearest(texts: Sequence[str], known: Sequence[str]) -> list[tuple[str, float
     mine, theirs = fingerprint_counts(texts), fingerprint_counts(known)
     if mine is None or theirs is None or not len(theirs):
         return [("", float("nan"))] * len(texts)
-    similarity = tanimoto(mine, theirs)
+    similarity = tanimoto(theirs, mine).T  # the many that are known are unpacked by parts
     return [(known[int(row.argmax())], float(row.max())) for row in similarity]
