@@ -370,7 +370,9 @@ class Search:
         )
 
     def add(self, data: Any) -> dict[str, int]:
-        """Take in molecules from elsewhere: those with values are learned from, the others are asked for next.
+        """Take in molecules from elsewhere: those with values are learned from, those without are asked for next.
+
+        A molecule that has only some of the values is learned from when the others are told.
 
         Parameters
         ----------
