@@ -37,11 +37,11 @@ def test_a_round(model: Path, tmp_path: Path) -> None:
     start = ("--objective", "affinity=maximize", "--objective", "qed=maximize", "--constraint", "chemistry")
     done = run("ask", "-s", home, "-m", model, "-n", 3, "-o", batch, *start, "--data", tmp_path / "known.csv")
     assert done.exit_code == 0 and "3 molecules; 3 pending" in done.stderr, done.output
-    table = pd.read_csv(batch)
+    table = pd.read_csv(batch, dtype=object)
     assert table["smiles"][0] == "c1ccccc1"  # it was in the file without a value
     assert table["affinity"].isna().all() and table["reason"].isna().all()
     table.loc[0, "affinity"], table.loc[1, "reason"] = 6.5, "insoluble"
-    table.astype(object).to_csv(batch, index=False)
+    table.to_csv(batch, index=False)
     told = run("tell", batch, "-s", home)
     assert told.exit_code == 0, told.output
     assert "4 values, 1 failures; 1 pending" in told.stderr and "best to maximize affinity: 6.5 c1ccccc1" in told.stderr
