@@ -9,6 +9,7 @@ for benchmark in (
     studies.structured,
     studies.latent_space,
     studies.search,
+    studies.goals,
     commands.text,
     commands.training,
     commands.adapting,

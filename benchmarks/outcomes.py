@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import image_figures, image_tables, latent_space_tables, search, structured_tables
+from benchmarks import goals, image_figures, image_tables, latent_space_tables, search, structured_tables
 from benchmarks.grid import Study, measure
 from benchmarks.images import classifier_accuracy
 from benchmarks.rows import Row
@@ -39,6 +39,7 @@ OUTCOMES: dict[str, Outcome] = {
         lambda studies, rows: [latent_space_tables.draw_frontier(studies[0].folder / "frontier.png", rows)],
     ),
     "search": Outcome("search.md", lambda _, rows: search.markdown(rows)),
+    "goals": Outcome("goals.md", lambda _, rows: goals.markdown(rows)),
 }
 """The studies by name."""
 

@@ -158,6 +158,41 @@ def search(
     _conclude("search", [study])
 
 
+def goals(
+    output: options.StudyFolder,
+    model: arguments.Model = arguments.IN_THE_BOX,
+    suite: Annotated[str, typer.Option(help="The suite of tasks: pmo or guacamol.")] = "pmo",
+    tasks: Annotated[
+        str, typer.Option(help="The tasks, for example qed,median1; without it, all of the suite.", show_default=False)
+    ] = "",
+    strategies: Annotated[str, typer.Option(help="The search strategies.")] = "analogues",
+    seeds: Annotated[str, typer.Option(help="The random seeds, one search of each task each.")] = "0,1,2,3,4",
+    calls: Annotated[int, typer.Option(help="The number of molecules that each search may evaluate.")] = 10_000,
+    batch: options.SearchBatch = 50,
+    initial: Annotated[int, typer.Option(help="The number of plain draws before the strategy begins.")] = 100,
+    constraint: arguments.Constraint = None,
+    quiet: arguments.Quiet = False,
+) -> None:
+    """The tasks of PMO or GuacaMol: what is found within a number of calls of the score."""
+    from benchmarks.goals import GoalsStudy
+    from benchmarks.outcomes import conclude
+
+    study = GoalsStudy(
+        output,
+        model=model,
+        suite=suite,
+        tasks=arguments.names(tasks),
+        strategies=arguments.names(strategies),
+        seeds=options.numbers(seeds, int),
+        calls=calls,
+        batch=batch,
+        initial=initial,
+        constraint=arguments.constraint_text(constraint),
+        progress=not quiet,
+    )
+    typer.echo(conclude("goals", [study]), nl=False)
+
+
 def latent_space(
     source: arguments.Texts,
     test: Annotated[Path, typer.Argument(help="A file of molecules that are not trained on.", show_default=False)],

@@ -25,7 +25,7 @@ from grammar_rae.model import MODELS
 from grammar_rae.nets.image import IMAGE_DECODERS, IMAGE_ENCODERS
 from grammar_rae.nets.sequence import DECODERS, ENCODERS
 from grammar_rae.objectives import OBJECTIVES
-from grammar_rae.optimization import STRATEGIES
+from grammar_rae.optimization import STRATEGIES, SURROGATES
 from grammar_rae.recipes import (
     ALL_IMAGE_MODELS,
     IMAGE_DATA,
@@ -84,6 +84,7 @@ TABLES: dict[str, Mapping[str, Any]] = {
     "model": MODELS,
     "score": SCORES,
     "strategy": STRATEGIES,
+    "surrogate": SURROGATES,
     "structured model": STRUCTURED_MODELS,
     "structured problem": STRUCTURED_PROBLEMS,
     "recipe": RECIPES,
@@ -418,6 +419,7 @@ DEFINED_IN = {
     "codec": "codecs/__init__.py",
     "score": "scores/__init__.py",
     "strategy": "optimization/loop.py",
+    "surrogate": "optimization/surrogates.py",
     "structured model": "recipes/structured.py",
     "structured problem": "recipes/structured.py",
     "recipe": "recipes/__init__.py",

@@ -10,6 +10,7 @@ import typer
 from grammar_rae import __version__
 from grammar_rae.cli import (
     analogues,
+    asking,
     catalogue,
     demo,
     density,
@@ -35,6 +36,8 @@ for command in (
     latent.encode,
     latent.decode,
     optimization.optimize,
+    asking.ask,
+    asking.tell,
     evaluation.evaluate,
     density.refit,
     export.export,

@@ -32,7 +32,7 @@ def optimize(
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.")] = Path("optimization"),
     budget: Annotated[int, typer.Option(min=1, help="The number of evaluations, a multiple of the batch size.")] = 250,
     batch_size: Annotated[int, typer.Option(min=1, help="The number of evaluations in each iteration.")] = 50,
-    strategy: Annotated[str, typer.Option(help="The search strategy: turbo, density or paper.")] = "turbo",
+    strategy: Annotated[str, typer.Option(help="The search strategy: turbo, analogues, density or paper.")] = "turbo",
     data: arguments.StartTexts = None,
     column: arguments.Column = None,
     maximize: Annotated[

@@ -1,9 +1,9 @@
 """What every strategy is: what was observed -> the codes to decode next."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,6 +13,9 @@ from grammar_rae.errors import InputError
 from grammar_rae.optimization.acquisition import choose_by_hypervolume
 from grammar_rae.optimization.pareto import is_on_front
 from grammar_rae.optimization.surrogate import SparseGP
+
+if TYPE_CHECKING:
+    from grammar_rae.optimization.proposals import Decoded, Decoder
 
 Array = NDArray[np.float64]
 
@@ -29,11 +32,17 @@ class Observations:
         (N, M): one column a score, larger is better everywhere; nan in the rows of points without values.
     iterations
         (N,): 0 for the data, then the iteration, from 1.
+    texts
+        N texts that were observed at the codes; empty where only codes are known.
+    origins
+        How each text was made, for strategies that make them in several ways; empty where nobody told.
     """
 
     codes: Array
     values: Array
     iterations: NDArray[np.int64]
+    texts: Sequence[str] = ()
+    origins: Sequence[str] = ()
 
     @property
     def initial(self) -> Array:
@@ -101,18 +110,22 @@ class Strategy(ABC):
     The two differ where the decoder is unsure, and the surrogate has the data at their own codes.
     """
 
+    needs_botorch: ClassVar[bool] = True
+    """Whether the choice for several scores is BoTorch's."""
+
     spare: ClassVar[int] = 1
     """Texts, times the points wanted, that pools are decoded for: what :meth:`choose` may choose from."""
 
     def __init__(self, *, n_inducing: int = 500) -> None:
         self.n_inducing = check_number("n_inducing", n_inducing, 2)
+        self._fitted: tuple[Observations, int, Any] | None = None
 
     def surrogate_rows(self, seen: Observations) -> NDArray[np.int64]:
         """The rows that the surrogate is fitted on: all of them."""
         return np.arange(len(seen.codes))
 
-    def fit_surrogates(self, seen: Observations, seed: int) -> list[SparseGP]:
-        """One for each score."""
+    def fit_surrogates(self, seen: Observations, seed: int) -> Any:
+        """One for each score: here a :class:`SparseGP`."""
         rows = self.surrogate_rows(seen)
         codes, values = seen.codes[rows], seen.complete[rows]
         return [SparseGP.fit(codes, column, n_inducing=self.n_inducing, seed=seed) for column in values.T]
@@ -121,15 +134,46 @@ class Strategy(ABC):
     def pool(self, seen: Observations, asked: Question) -> Array:
         """Codes (P, D) to decode, the most wanted first."""
 
+    def draw(
+        self, seen: Observations, asked: Question, decoder: "Decoder"
+    ) -> tuple[NDArray[np.float32], list["Decoded"]]:
+        """What a pool decodes to: its codes, float32 (P, D), and P texts."""
+        codes = np.asarray(self.pool(seen, asked), np.float32)
+        return codes, decoder(codes, asked.seed)
+
     def select_trusted(self, latent: Array, codes: Array, n: int) -> NDArray[np.int64]:
         """The rows of texts that may be chosen, by the codes (P, D) they were decoded from and are observed at: all."""
         return np.arange(len(codes))
 
-    def choose(self, seen: Observations, asked: Question, codes: Array) -> list[int]:
-        """Indices of at most ``asked.n`` of the codes (P, D) that texts are observed at, in the order of evaluation."""
+    def fitted(self, seen: Observations, seed: int) -> Any:
+        """:meth:`fit_surrogates`, once for the same observations and seed."""
+        if self._fitted is None or self._fitted[0] is not seen or self._fitted[1] != seed:
+            self._fitted = (seen, seed, self.fit_surrogates(seen, seed))
+        return self._fitted[2]
+
+    def expect(
+        self, seen: Observations, asked: Question, codes: Array, found: Sequence["Decoded"]
+    ) -> tuple[Array, Array]:
+        """Mean and standard deviation, (P, M) each, of the values of P texts that are observed at codes (P, D)."""
+        columns = [one.predict(torch.from_numpy(codes)) for one in self.fitted(seen, asked.seed)]
+        mean, deviation = (np.stack([column[part].numpy() for column in columns], axis=1) for part in (0, 1))
+        return mean, deviation
+
+    def choose(self, seen: Observations, asked: Question, codes: Array, found: Sequence["Decoded"] = ()) -> list[int]:
+        """Indices of at most ``asked.n`` of P texts, in the order of evaluation.
+
+        Parameters
+        ----------
+        seen, asked
+            What is known, and what is wanted.
+        codes
+            (P, D): where the texts are observed.
+        found
+            The texts; empty where only codes are known.
+        """
         if len(codes) <= asked.n:
             return list(range(len(codes)))
-        surrogates, x = self.fit_surrogates(seen, asked.seed), torch.from_numpy(codes)
+        surrogates, x = self.fitted(seen, asked.seed), torch.from_numpy(codes)
         if len(surrogates) > 1:
             return self.choose_by_front(surrogates, seen, asked, x)
         return self._choose(surrogates[0], seen, asked, x)
@@ -142,9 +186,9 @@ class Strategy(ABC):
         baseline = torch.from_numpy(seen.codes[front])
         return choose_by_hypervolume(surrogates, seen.complete[front], baseline, codes, asked.n, asked.seed)
 
-    @abstractmethod
     def _choose(self, surrogate: SparseGP, seen: Observations, asked: Question, codes: torch.Tensor) -> list[int]:
-        """The choice for one score; there are more codes than are wanted."""
+        """The choice for one score where there are more codes than are wanted: those that the pool has first."""
+        return list(range(asked.n))
 
 
 def front_rows(seen: Observations, most: int = 50) -> NDArray[np.int64]:

@@ -259,7 +259,10 @@ def _read_proposals(path: Path) -> Proposals:
         with safetensors.safe_open(path, "numpy") as file:
             content = json.loads(file.metadata()["points"])
             latent, codes = file.get_tensor("latent"), file.get_tensor("codes")
-        decoded = [Decoded(str(text), bool(valid), float(share)) for text, valid, share in content["decoded"]]
+        decoded = [
+            Decoded(str(text), bool(valid), float(share), *map(str, origin))  # the first versions knew no origin
+            for text, valid, share, *origin in content["decoded"]
+        ]
         counts = {str(name): int(count) for name, count in content["counts"].items()}
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damage(path) from error

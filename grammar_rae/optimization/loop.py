@@ -14,6 +14,7 @@ import numpy as np
 from grammar_rae.checks import check_jobs
 from grammar_rae.errors import InputError, MissingExtraError, UnknownNameError
 from grammar_rae.optimization import start
+from grammar_rae.optimization.analogues import AnaloguesStrategy
 from grammar_rae.optimization.base import Strategy, check_number
 from grammar_rae.optimization.journal import Journal, one_search
 from grammar_rae.optimization.paper import PaperStrategy
@@ -29,6 +30,7 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "paper": PaperStrategy,
     "turbo": TurboStrategy,
     "density": DensityStrategy,
+    "analogues": AnaloguesStrategy,
 }
 """Strategies: ``Strategy(**options)``."""
 
@@ -138,7 +140,7 @@ def optimize(
         constants |= data.settings.get("constants", {})  # its values are in these units
     scores = _find_scores(asked, constants)
     maximized = _check_directions(maximize, scores)
-    chosen = _build_strategy(strategy, options)
+    chosen = build_strategy(strategy, options, several=len(scores) > 1)
     texts = None if data is None else start.parse_data(data, scores)
     settings = {
         "scores": [one.name for one in scores],
@@ -178,8 +180,6 @@ def _find_scores(asked: Sequence[AnyScore], constants: Any) -> list[Score]:
             f"the score's name {wrong[0]!r} is taken",
             remedy="Wrap it: grammar_rae.scores.Score(name, function, higher_is_better, description).",
         )
-    if len(scores) > 1 and importlib.util.find_spec("botorch") is None:
-        raise MissingExtraError("botorch", "bo", "an optimisation of several scores")
     return scores
 
 
@@ -196,14 +196,26 @@ def _check_directions(maximize: bool | Sequence[bool] | None, scores: Sequence[S
     return list(found)
 
 
-def _build_strategy(name: str, options: dict[str, Any]) -> Strategy:
+def build_strategy(name: str, options: dict[str, Any], several: bool = False) -> Strategy:
+    """The strategy of a name, with its options, for one score or several.
+
+    Raises
+    ------
+    InputError
+        For a name or an option that does not exist, or a value that an option cannot have.
+    MissingExtraError
+        For several scores, of a strategy that needs BoTorch for them, without it.
+    """
     if name not in STRATEGIES:
         raise UnknownNameError("strategy", name, STRATEGIES, "`grammar-rae list strategies`")
     known = inspect.signature(STRATEGIES[name]).parameters
     for option in options:
         if option not in known:
             raise UnknownNameError(f"option of the strategy {name!r}", option, known)
-    return STRATEGIES[name](**options)
+    chosen = STRATEGIES[name](**options)
+    if several and chosen.needs_botorch and importlib.util.find_spec("botorch") is None:
+        raise MissingExtraError("botorch", "bo", f"a search for several scores by the strategy {name}")
+    return chosen
 
 
 def _digest(what: start.StartTexts) -> str:

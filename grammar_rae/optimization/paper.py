@@ -69,10 +69,6 @@ class PaperStrategy(Strategy):
         beside = best.repeat(8, 1) + 0.05 * (high - low) * torch.from_numpy(rng.normal(size=(8 * len(best), len(low))))
         return torch.cat([low + (high - low) * uniform, beside]).clamp(low, high)
 
-    def _choose(self, surrogate: SparseGP, seen: Observations, asked: Question, codes: torch.Tensor) -> list[int]:
-        # The search has put them in order.
-        return list(range(asked.n))
-
 
 def _improvement(surrogate: SparseGP, best: float) -> Callable[[torch.Tensor], torch.Tensor]:
     return lambda codes: log_expected_improvement(*surrogate.predict(codes), best)

@@ -2,15 +2,19 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from grammar_rae.density import GaussianDensity
 from grammar_rae.errors import InputError, UnfamiliarWarning
 from grammar_rae.optimization.base import Array, Observations, Question, Strategy
+from grammar_rae.regularizers import NoiseConditioned
 from grammar_rae.seeds import wrap_seed
 
 ROUNDS = 4
@@ -23,11 +27,15 @@ _ROWS = 200_000  # decodings at once
 
 
 class Decoded(NamedTuple):
-    """What a code decodes to: the text, whether it is valid, and the share of its decodings that were."""
+    """What a code decodes to: the text, whether it is valid, and the share of its decodings that were.
+
+    ``origin`` says how the strategy made it, where it has several ways.
+    """
 
     text: str
     valid: bool
     share: float
+    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,51 @@ class Decoder:
             found += [_elect(batch.texts[i : i + each], batch.valid[i : i + each]) for i in range(0, len(part), each)]
         return found
 
+    @cached_property
+    def hears_noise(self) -> bool:
+        """Whether the model's decoder was trained on codes with noise, whose level it is told."""
+        regularizer = getattr(getattr(self.model, "autoencoder_", None), "regularizer", None)
+        return isinstance(regularizer, NoiseConditioned)
+
+    def decode_noisy(
+        self, codes: NDArray[Any], level: float, units: NDArray[Any], seed: int, origin: str
+    ) -> list[Decoded]:
+        """One draw of the decoder for each of the codes (N, D) with noise.
+
+        Parameters
+        ----------
+        codes
+            The codes.
+        level
+            The noise's standard deviation: of a decoder that hears noise, its ``smoothing``; else in ``units``.
+        units
+            (D,), or what can be broadcast to it.
+        seed
+            Seed of the noise and of the draws.
+        origin
+            What the texts remember.
+        """
+        options: dict[str, Any] = {"temperature": 1.0, "constraint": self.constraint, "seed": wrap_seed(seed)}
+        top_p = getattr(getattr(self.model, "recipe_", None), "top_p", 1.0)
+        options |= {} if top_p == 1.0 else {"top_p": top_p}
+        codes = np.asarray(codes, np.float32)
+        if self.hears_noise:
+            options["smoothing"] = level
+        else:
+            noise = np.random.default_rng([seed, 1]).normal(size=codes.shape)
+            codes = (codes + level * np.asarray(units) * noise).astype(np.float32)
+        batch = self.model.decode_batch(codes, **options)
+        return [
+            Decoded(text, bool(valid), float(bool(valid)), origin)
+            for text, valid in zip(batch.texts, batch.valid, strict=True)
+        ]
+
+    def sample(self, n: int, seed: int, origin: str) -> tuple[NDArray[np.float32], list[Decoded]]:
+        """Plain draws of the model that it can encode, n at most, and their codes (K, D)."""
+        texts = list(dict.fromkeys(self.model.sample(n, seed=wrap_seed(seed), constraint=self.constraint).texts))
+        codes, rows = self.encode(texts)
+        return codes, [Decoded(texts[row], True, 1.0, origin) for row in rows]
+
     def encode(self, texts: list[str]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """The codes (K, D) of those of N texts that the model accepts, and their rows among the texts, (K,)."""
         encoded = self.model.encode(texts, errors="skip")
@@ -144,8 +197,7 @@ def propose(
     mine: set[str] = set()
     for attempt in range(MOST_ROUNDS):
         question = asked.retry(attempt)
-        codes = np.asarray(strategy.pool(seen, question), np.float32)
-        for code, found in zip(codes, decoder(codes, question.seed), strict=True):
+        for code, found in zip(*strategy.draw(seen, question, decoder), strict=True):
             again = found.text in known or found.text in mine
             counts["decoded"] += 1
             counts["invalid"] += not found.valid
@@ -162,5 +214,19 @@ def propose(
     points = np.stack(latent).astype(np.float32)
     codes = decoder.encode_or([found.text for found in decoded], points) if strategy.recenters else points
     trusted = strategy.select_trusted(points.astype(np.float64), codes.astype(np.float64), asked.n)
-    chosen = trusted[strategy.choose(seen, asked, codes[trusted].astype(np.float64))]
+    texts = [decoded[row] for row in trusted]
+    chosen = trusted[strategy.choose(seen, asked, codes[trusted].astype(np.float64), texts)]
     return Proposals(points[chosen], codes[chosen], [decoded[i] for i in chosen], counts)
+
+
+def density_of_codes(model: Any, codes: NDArray[Any]) -> Callable[[Array], Array]:
+    """Codes (N, D) -> log-densities (N,) under the model's density; under a Gaussian of ``codes`` where it has none."""
+    density: Any = getattr(model, "density_", None)
+    if not hasattr(density, "log_prob"):
+        density = GaussianDensity(codes.shape[1]).fit(codes)
+
+    def log_density(codes: Array) -> Array:
+        with torch.no_grad():
+            return np.asarray(density.log_prob(torch.from_numpy(codes)).cpu().numpy(), np.float64)
+
+    return log_density

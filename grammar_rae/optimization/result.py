@@ -147,7 +147,7 @@ def outcome(
     rows, latent = [], []
     for row in journal.rows[HISTORY]:
         proposals = journal.proposals[row.iteration]
-        text, valid, share = proposals.decoded[row.point]
+        text, valid, share = proposals.decoded[row.point][:3]
         rows.append((row.iteration, row.point, text, *row.values, valid, valid and text in known, share, row.reason))
         latent.append(proposals.latent[row.point])
         known.add(text)

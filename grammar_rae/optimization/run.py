@@ -7,14 +7,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 
-from grammar_rae.density import GaussianDensity
 from grammar_rae.errors import DataError, InputError
 from grammar_rae.optimization import start
 from grammar_rae.optimization.base import Array, Observations, Question, Strategy
 from grammar_rae.optimization.journal import HISTORY, INITIAL, Evaluation, Initial, Journal
-from grammar_rae.optimization.proposals import Decoder, Proposals, propose
+from grammar_rae.optimization.proposals import Decoder, Proposals, density_of_codes, propose
 from grammar_rae.optimization.surrogate import held_out_quality
 from grammar_rae.precision import in_single_precision
 from grammar_rae.scores import Score
@@ -184,7 +182,7 @@ class Run:
         """Write the points from this one on, up to the first that waits for its values; which one that is."""
         points = self.journal.proposals[iteration].decoded
         while index < len(points) and (not points[index].valid or points[index].text in values):
-            text, valid, _ = points[index]
+            text, valid = points[index][:2]
             row = values[text] if valid else ((np.nan,) * len(self.scores), start.NOT_VALID)
             self.journal.add(HISTORY, [Evaluation(iteration, index, *row)])
             bar.update(1)
@@ -209,23 +207,22 @@ class Run:
         values = [first[complete], *(np.array([row.values]) for row in rows)]
         iterations = np.array([0] * int(complete.sum()) + [row.iteration for row in rows])
         signs = np.where(journal.settings["maximize"], 1.0, -1.0)
-        return Observations(np.concatenate(codes).astype(np.float64), signs * np.concatenate(values), iterations)
+        texts = [text for text, whole in zip(journal.initial.texts, complete, strict=True) if whole]
+        return Observations(
+            np.concatenate(codes).astype(np.float64),
+            signs * np.concatenate(values),
+            iterations,
+            [*texts, *(journal.text_of(row) for row in rows)],
+            [""] * len(texts) + [journal.proposals[row.iteration].decoded[row.point].origin for row in rows],
+        )
 
     # -- beside the search --------------------------------------------------------------------------------------
 
     @cached_property
     def _log_density(self) -> Callable[[Array], Array]:
         """The model's density of codes; a Gaussian of the data's codes where it has none that can be computed."""
-        density: Any = getattr(self.model, "density_", None)
-        if not hasattr(density, "log_prob"):
-            assert self.journal.initial is not None
-            density = GaussianDensity(self.journal.initial.codes.shape[1]).fit(self.journal.initial.codes)
-
-        def log_density(codes: Array) -> Array:
-            with torch.no_grad():
-                return np.asarray(density.log_prob(torch.from_numpy(codes)).cpu().numpy(), np.float64)
-
-        return log_density
+        assert self.journal.initial is not None
+        return density_of_codes(self.model, self.journal.initial.codes)
 
     @in_single_precision
     def quality(self) -> dict[str, dict[str, float]]:

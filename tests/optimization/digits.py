@@ -76,6 +76,7 @@ FAST: dict[str, dict[str, Any]] = {
     "paper": {"n_raw": 32, "n_starts": 2},
     "turbo": {"n_pool": 100},
     "density": {"n_pool": 60, "steps": 3},
+    "analogues": {"n_pool": 60},
 }
 SMALL: dict[str, Any] = {"n_initial": 30, "n_iterations": 3, "batch_size": 4}
 

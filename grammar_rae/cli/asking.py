@@ -1,0 +1,108 @@
+"""A search whose values come from outside: ``ask`` for molecules, ``tell`` what came of them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from grammar_rae.cli import arguments, files, formats
+
+Folder = Annotated[
+    Path,
+    typer.Option(
+        "-s", "--search", parser=arguments.folder, metavar="PATH", help="The folder of the search.", show_default=False
+    ),
+]
+
+
+def ask(
+    search: Folder,
+    model: arguments.Model = arguments.IN_THE_BOX,
+    n: Annotated[int, typer.Option("-n", min=1, help="The number of molecules.")] = 50,
+    output: arguments.Output = files.STDOUT,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=DIRECTION",
+            help="What is wanted, to begin a search: NAME=maximize or NAME=minimize; repeat for several. A name from "
+            "`grammar-rae list scores` is computed, any other is told.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="A table of molecules, with values where they are known, to begin a search with.", show_default=False
+        ),
+    ] = None,
+    constraint: arguments.Constraint = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="The search strategy; of a new search, analogues.", show_default=False)
+    ] = None,
+    budget: Annotated[
+        int | None, typer.Option(min=1, help="The most molecules to ask for in all.", show_default=False)
+    ] = None,
+    seed: arguments.OptionalSeed = None,
+) -> None:
+    """Ask a search for molecules to evaluate; the first time begins it.
+
+    The table has an empty column for each objective and one for the reason of a failure, to be filled in.
+    """
+    from grammar_rae.model import TextModel
+    from grammar_rae.optimization import Search, read_table
+    from grammar_rae.optimization.telling import REASON
+
+    files.check_writable(output, formats=formats.TABLES)
+    objectives = _read_objectives(objective)
+    known = None if data is None else read_table(data)
+    found = Search(
+        TextModel.load(model),
+        objectives,
+        data=known,
+        constraint=arguments.constraint_text(constraint),
+        strategy=strategy,
+        budget=budget,
+        seed=seed,
+        folder=search,
+    )
+    batch = found.ask(n)
+    files.write_frame(output, batch.assign(**dict.fromkeys([*found.objectives, REASON], "")))
+    files.note(f"{len(batch)} molecules; {len(found.pending)} pending in {search}")
+
+
+def tell(
+    table: Annotated[
+        Path,
+        typer.Argument(
+            help="A CSV file with the column id or smiles, a column for each objective, and reason.", show_default=False
+        ),
+    ],
+    search: Folder,
+    correct: Annotated[
+        bool, typer.Option("--correct", help="Put the values in the place of earlier ones, not beside them.")
+    ] = False,
+    jobs: arguments.Jobs = 1,
+) -> None:
+    """Tell a search what came of molecules: any of them, in any order, also failures."""
+    from grammar_rae.optimization import Search, read_table
+
+    found = Search.open(search)
+    told = found.tell(read_table(table), correct=correct, jobs=jobs)
+    files.note(str(told))
+    for name, direction in found.objectives.items():
+        best = found.best(1, name)
+        if len(best):
+            files.note(f"best to {direction} {name}: {best[name].iloc[0]:.6g} {best['smiles'].iloc[0]}")
+
+
+def _read_objectives(asked: list[str] | None) -> dict[str, str] | None:
+    """The objectives of ``--objective`` options; None without any."""
+    found: dict[str, str] = {}
+    for text in asked or ():
+        name, _, direction = text.rpartition("=")  # a score's parameter may have an =, too
+        if name in found or not name:
+            raise typer.BadParameter(
+                f"expected NAME=maximize or NAME=minimize, each name once, not {text!r}", param_hint="--objective"
+            )
+        found[name] = direction
+    return found or None

@@ -1,0 +1,198 @@
+"""Analogues of what was good: children by noise on codes and by crossing, and plain draws as long as they earn it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grammar_rae.errors import InputError, UnknownNameError
+from grammar_rae.optimization.base import Array, Observations, Question, Strategy, best_rows, check_number
+from grammar_rae.optimization.proposals import Decoded, Decoder
+from grammar_rae.optimization.surrogates import SURROGATES, Known, describe_points
+
+DRAWS, CROSSING = "draws", "crossing"
+"""Ways to make a text, beside the levels of noise."""
+
+CROSSING_NOISE = 0.5
+"""The level of the noise on the code between two parents."""
+
+MEMORY = 0.8
+"""What an iteration counts for when the next one is over."""
+
+GREED = 0.02
+"""How soon the chance of a parent falls with its rank, as a share of the parents: see :func:`parent_chances`."""
+
+
+class AnaloguesStrategy(Strategy):
+    r"""Learned mutation: parents by rank, children by decoding their codes with noise, a surrogate that chooses.
+
+    A text is made in one of several ways: at one of several levels of noise on a parent's code, by crossing (a code
+    between those of two parents), or as a plain draw of the model. Each way has a share of the texts that are decoded
+    in proportion to what it earned, which is how often its texts came among the best ``n_parents`` of their time. The
+    draws have this share of what is evaluated, too, so that a search is not worse than its own model as long as
+    that model is better than the search.
+
+    Which texts are evaluated is asked of a surrogate: by upper confidence bounds, each point of a batch with another
+    weight of the spread; of several scores, each point with other weights of the scores (ParEGO; Knowles, 2006).
+
+    Parameters
+    ----------
+    surrogate
+        A row of :data:`grammar_rae.optimization.SURROGATES`.
+    levels
+        Levels of noise: standard deviations, of a decoder that hears noise as its ``smoothing``.
+    n_parents
+        Parents: the best ones.
+    n_pool
+        Texts that are decoded for each batch; at least six for each point.
+    """
+
+    spare = 4
+    needs_botorch = False
+
+    def __init__(
+        self,
+        *,
+        surrogate: str = "ensemble",
+        levels: Sequence[float] = (0.5, 1.0, 1.5, 2.0),
+        n_parents: int = 100,
+        n_pool: int = 400,
+    ) -> None:
+        super().__init__()
+        if surrogate not in SURROGATES:
+            raise UnknownNameError("surrogate", surrogate, SURROGATES)
+        if not isinstance(levels, list | tuple) or not levels:
+            raise InputError("levels cannot be used", received=repr(levels), expected="a list of numbers above 0")
+        self.surrogate = surrogate
+        self.levels = tuple(check_number("levels", level, 1e-6) for level in levels)
+        self.n_parents = check_number("n_parents", n_parents, 2)
+        self.n_pool = check_number("n_pool", n_pool, 1)
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """The ways to make a text, by name."""
+        return (*(f"noise {level:g}" for level in self.levels), CROSSING, DRAWS)
+
+    def shares(self, seen: Observations) -> dict[str, float]:
+        """The share of each way, in proportion to what it earned; all equal as long as nothing was observed.
+
+        What a way earned is the share of its texts that came among the best of their time, as a mean under a uniform
+        prior, in which earlier iterations fade: so no way is lost for good.
+        """
+        hits, trials = (dict.fromkeys(self.ways, 0.0) for _ in range(2))
+        merit = seen.merit
+        for iteration in range(1, int(seen.iterations.max()) + 1 if seen.origins else 0):
+            before = np.sort(merit[seen.iterations < iteration])
+            bar = before[-min(len(before), self.n_parents)]
+            for table in (hits, trials):
+                for way in table:
+                    table[way] *= MEMORY
+            for row in np.flatnonzero(seen.iterations == iteration):
+                if (way := seen.origins[int(row)]) in trials:
+                    trials[way] += 1
+                    hits[way] += bool(merit[row] > bar)
+        means = {way: (hits[way] + 1) / (trials[way] + 2) for way in self.ways}
+        total = sum(means.values())
+        return {way: mean / total for way, mean in means.items()}
+
+    # -- what is decoded ----------------------------------------------------------------------------------------
+
+    def pool(self, seen: Observations, asked: Question) -> Array:
+        """Codes (P, D) before any noise: those of parents, and those between two."""
+        return np.concatenate(list(self._codes(seen, asked).values()))
+
+    def draw(self, seen: Observations, asked: Question, decoder: Decoder) -> tuple[NDArray[np.float32], list[Decoded]]:
+        """Texts of all ways, and the codes that they were made from."""
+        units = seen.codes.std(0)
+        latent: list[Array] = []
+        found: list[Decoded] = []
+        noise = {way: level for way, level in zip(self.ways, self.levels, strict=False)} | {CROSSING: CROSSING_NOISE}
+        for index, (way, codes) in enumerate(self._codes(seen, asked).items()):
+            if len(codes):
+                seed = int(asked.generator(2, index).integers(2**62))
+                latent.append(codes)
+                found += decoder.decode_noisy(codes, noise[way], units, seed, way)
+        if count := self._counts(seen, asked)[DRAWS]:
+            drawn, texts = decoder.sample(count, int(asked.generator(3).integers(2**62)), DRAWS)
+            latent.append(drawn.astype(np.float64))
+            found += texts
+        return np.concatenate(latent).astype(np.float32), found
+
+    def _counts(self, seen: Observations, asked: Question) -> dict[str, int]:
+        """How many texts of each way are decoded; where too few were new, all ways get the same."""
+        shares = self.shares(seen)
+        if asked.attempt:
+            shares = dict.fromkeys(shares, 1 / len(shares))
+        total = max(6 * asked.n, self.n_pool)
+        return {way: max(1, round(total * share)) for way, share in shares.items()}
+
+    def _codes(self, seen: Observations, asked: Question) -> dict[str, Array]:
+        """By way, codes that noise is added to."""
+        rng = asked.generator(1)
+        parents = seen.codes[best_rows(seen, self.n_parents)]
+        chances = parent_chances(len(parents))
+        found = {}
+        for way, count in self._counts(seen, asked).items():
+            if way == DRAWS:
+                continue
+            one, other = (parents[rng.choice(len(parents), count, p=chances)] for _ in range(2))
+            between = rng.uniform(0.2, 0.8, (count, 1))
+            found[way] = one + between * (other - one) if way == CROSSING else one
+        return found
+
+    # -- what is evaluated --------------------------------------------------------------------------------------
+
+    def fit_surrogates(self, seen: Observations, seed: int) -> Any:
+        """One for each score."""
+        points = describe_points(seen.codes, seen.texts)
+        floor = np.quantile(seen.complete, 0.05, axis=0)  # a few values that are very low would take all the attention
+        values = np.maximum(seen.complete, floor)
+        kind = SURROGATES[self.surrogate]
+        return [kind().fit(Known(points, column, seen.iterations), seed) for column in values.T]
+
+    def expect(
+        self, seen: Observations, asked: Question, codes: Array, found: Sequence[Decoded]
+    ) -> tuple[Array, Array]:
+        """Mean and standard deviation, (P, M) each, of the values of P texts that are observed at codes (P, D)."""
+        points = describe_points(codes, [one.text for one in found])
+        columns = [one.predict(points) for one in self.fitted(seen, asked.seed)]
+        return np.stack([mean for mean, _ in columns], axis=1), np.stack([spread for _, spread in columns], axis=1)
+
+    def choose(self, seen: Observations, asked: Question, codes: Array, found: Sequence[Decoded] = ()) -> list[int]:
+        """Indices of at most ``asked.n`` texts: of the draws as many as they earned, then of all others."""
+        if len(codes) <= asked.n:
+            return list(range(len(codes)))
+        mean, spread = self.expect(seen, asked, codes, found)
+        drawn = np.array([one.origin == DRAWS for one in found] or [False] * len(codes))
+        quota = min(int(drawn.sum()), round(asked.n * self.shares(seen)[DRAWS]))
+        rng = asked.generator(4)
+        scale = np.where(seen.complete.std(0) > 0, seen.complete.std(0), 1)
+        mean, spread = (mean - seen.complete.mean(0)) / scale, spread / scale
+        free = np.ones(len(codes), bool)
+        chosen: list[int] = []
+        for place in range(asked.n):
+            value = _join(mean + 10 ** rng.uniform(-1.5, 0.3) * spread, rng)
+            group = free & (drawn if place < quota else ~drawn)
+            group = group if group.any() else free
+            best = int(np.where(group, value, -np.inf).argmax())
+            chosen.append(best)
+            free[best] = False
+        return chosen
+
+
+def parent_chances(n: int) -> Array:
+    """The chance of each of n parents, the best first: 1 / (:data:`GREED` n + rank), which is the same for each octave.
+
+    (Tripp and Hernández-Lobato, "Genetic algorithms are strong baselines for molecule generation", 2023.)
+    """
+    weights = 1 / (GREED * n + np.arange(n))
+    return np.asarray(weights / weights.sum())
+
+
+def _join(values: Array, rng: np.random.Generator) -> Array:
+    """Standardised values (P, M) as one (P,): of several, the worst by random weights, and a little of their sum."""
+    if values.shape[1] == 1:
+        return np.asarray(values[:, 0])
+    weighted = values * rng.dirichlet(np.ones(values.shape[1]))
+    return np.asarray(weighted.min(1) + 0.05 * weighted.sum(1))
