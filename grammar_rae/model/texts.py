@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
-from typing import Any, Literal, overload
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from grammar_rae.checks import check_flag, is_number
 from grammar_rae.codecs import Codec, codec_from_dict
-from grammar_rae.datasets import DescribedRows, TokenDataset, first_part, pad_tokens
+from grammar_rae.datasets import DescribedRows, TokenDataset, first_part
 from grammar_rae.datasets.duplicates import Duplicates
 from grammar_rae.decoding import Constraint, ConstraintSpec, Guided, parse_spec
 from grammar_rae.errors import InputError
@@ -20,11 +20,12 @@ from grammar_rae.model.adapting import Adapting, find_start
 from grammar_rae.model.analogues import AnaloguesMixin
 from grammar_rae.model.describing import describe_rows
 from grammar_rae.model.drawing import Drawing, latent_codes
+from grammar_rae.model.encoding import EncodingMixin
 from grammar_rae.model.fitted import Codes, FittedTexts
-from grammar_rae.model.known import Known, mind_unknown, warn_unwritable
+from grammar_rae.model.known import Known, warn_unwritable
 from grammar_rae.model.latent import LatentModel
 from grammar_rae.model.likelihood import LikelihoodMixin
-from grammar_rae.model.results import DecodedTexts, EncodedTexts, Reconstruction, check_errors, is_same, spell_texts
+from grammar_rae.model.results import DecodedTexts, Reconstruction, is_same, spell_texts
 from grammar_rae.model.sampling import SamplingMixin
 from grammar_rae.model.sources import as_texts, encode_source, validation_set
 from grammar_rae.precision import in_single_precision
@@ -32,7 +33,7 @@ from grammar_rae.recipes import Recipe, TextRecipe, build_constraint, build_text
 from grammar_rae.training import one_training
 
 
-class TextModel(AnaloguesMixin, LikelihoodMixin, SamplingMixin, LatentModel[list[str]]):
+class TextModel(AnaloguesMixin, EncodingMixin, LikelihoodMixin, SamplingMixin, LatentModel[list[str]]):
     """A model of molecules, or of any texts with a grammar; a scikit-learn transformer between texts and codes z.
 
     Parameters
@@ -217,6 +218,13 @@ class TextModel(AnaloguesMixin, LikelihoodMixin, SamplingMixin, LatentModel[list
         return known
 
     @property
+    def property_ranges_(self) -> dict[str, tuple[float, float]]:
+        """By the name of each property that the decoder can be told, the range that it was trained on."""
+        condition = self.autoencoder_.condition
+        ends = [getattr(condition, scale).tolist() for scale in ("lowest", "highest")] if condition.names else [[], []]
+        return dict(zip(condition.names, zip(*ends, strict=True), strict=True))
+
+    @property
     def score_constants_(self) -> dict[str, dict[str, float]]:
         """By the name of a score, the constants that searches with this model standardise it by."""
         return {name: dict(values) for name, values in self._check_trained().score_constants.items()}
@@ -234,95 +242,6 @@ class TextModel(AnaloguesMixin, LikelihoodMixin, SamplingMixin, LatentModel[list
         self.fitted_ = replace(fitted, score_constants={**constants, **fitted.score_constants})
 
     # -- between texts and codes --------------------------------------------------------------------------------
-
-    @overload
-    def encode(
-        self,
-        texts: Sequence[str],
-        *,
-        errors: Literal["raise", "nan"] = ...,
-        noise: bool = ...,
-        seed: int | None = ...,
-        unknown: str = ...,
-    ) -> Codes: ...
-
-    @overload
-    def encode(
-        self,
-        texts: Sequence[str],
-        *,
-        errors: Literal["skip"],
-        noise: bool = ...,
-        seed: int | None = ...,
-        unknown: str = ...,
-    ) -> EncodedTexts: ...
-
-    def encode(
-        self,
-        texts: Sequence[str],
-        *,
-        errors: str = "raise",
-        noise: bool = False,
-        seed: int | None = None,
-        unknown: str = "warn",
-    ) -> Codes | EncodedTexts:
-        """Latent codes of texts, float32 (N, D).
-
-        Parameters
-        ----------
-        texts
-            N texts.
-        errors
-            What to do about texts that the codec rejects. ``"raise"`` raises the error of the first one; ``"nan"``
-            fills its row with NaN, so that there are N rows; ``"skip"`` leaves it out and returns an
-            :class:`EncodedTexts`, which says which rows were accepted and why the others were not.
-        noise, seed
-            Draw each code as training does, by the seed: from a variational model's posterior, in place of its mean.
-            A deterministic encoder has nothing to draw.
-        unknown
-            What to do about texts with atoms, marks or tokens that the model was not trained on (:attr:`known_`), whose
-            codes stand for other texts: ``"warn"``, ``"refuse"`` them as the codec would, or ``"ignore"`` it.
-
-        Warns
-        -----
-        UnfamiliarWarning
-            Once for all such texts, with numbers and an example.
-
-        Raises
-        ------
-        InputError
-            If ``texts`` is not a list, array or Series of texts, or ``errors`` is none of the three.
-        TextError
-            With ``errors="raise"``, for the first text that the codec rejects; its ``where`` says which.
-        """
-        codec = self.codec
-        check_errors(errors)
-        check_flag("noise", noise)
-        texts = as_texts(texts)
-        batch = mind_unknown(self.known_, codec, texts, codec.encode_batch(texts), unknown, stacklevel=3)
-        if batch.rejected and errors == "raise":
-            index, error = batch.rejected[0]
-            error.where = f"text {index + 1} of {len(texts)}" + (f", {error.where}" if error.where else "")
-            raise error
-        codes = self._encode_rows(
-            np.diff(batch.offsets),
-            lambda part: torch.from_numpy(pad_tokens(batch.tokens, batch.offsets, part)),
-            self._generator(seed) if noise else None,
-        )
-        if errors == "raise":
-            return codes
-        refused = dict(batch.rejected)
-        rows = np.array([index for index in range(len(texts)) if index not in refused], np.int64)
-        encoded = EncodedTexts(
-            codes, rows, refused, {index: what for index, what in batch.changed if index not in refused}
-        )
-        return encoded if errors == "skip" else encoded.fill()
-
-    def _transform(self, X: Sequence[str]) -> Codes:
-        check_errors(self.errors)
-        if self.errors == "skip":
-            return self.encode(X, errors="skip").codes
-        return self.encode(X, errors="nan" if self.errors == "nan" else "raise")
 
     def decode(
         self,

@@ -121,6 +121,11 @@ def test_what_is_asked_for_moves_draws(told: TextModel) -> None:
     assert math.isnan(told.sample(3, seed=0).hit_rate)
 
 
+def test_the_ranges_that_can_be_asked_for(told: TextModel, plain: TextModel) -> None:
+    assert list(told.property_ranges_) == ["weight", "rings"] and plain.property_ranges_ == {}
+    assert all(low < high for low, high in told.property_ranges_.values())
+
+
 def test_strict_draws_have_what_was_asked_for(told: TextModel) -> None:
     result = told.sample(20, seed=0, properties={"weight": (40, 60)}, strict=True)
     assert len(result) == 20 and all(40 <= properties(text, ("weight",))[0] <= 60 for text in result.texts)
