@@ -257,8 +257,8 @@ class Template(_OnMolecules):
 
     smiles: str
     points: tuple[tuple[int, Point], ...]
-    name: ClassVar[str] = "template"
-    example: ClassVar[str] = "template=C[*:1] | 1: max-heavy-atoms=30"
+    name = "template"
+    example = "template=C[*:1] | 1: max-heavy-atoms=30"
 
     def __init__(self, smiles: str, points: Mapping[int, Point] | None = None) -> None:
         if not isinstance(smiles, str):
