@@ -170,7 +170,7 @@ def auc_top(values: NDArray[np.float64], k: int, calls: int) -> float:
     means = [float(np.sort(values[:end])[-k:].mean()) for end in ends]
     heights = np.array([0.0, *means])
     area = float((np.diff([0, *ends]) * (heights[1:] + heights[:-1]) / 2).sum())
-    return float((area + (calls - ends[-1]) * means[-1]) / calls)
+    return float(area + (calls - ends[-1]) * means[-1]) / calls
 
 
 def diversity(texts: Sequence[str]) -> float:
