@@ -60,6 +60,7 @@ def evaluate(
     """Measure a model of molecules as MOSES and GuacaMol do."""
     from grammar_rae.evaluation import EvaluationSettings
     from grammar_rae.evaluation import evaluate as measure
+    from grammar_rae.evaluation.sets import MOSES
     from grammar_rae.model import TextModel
     from grammar_rae.report.evaluation import evaluation_markdown, write_evaluation_page
 
@@ -83,7 +84,7 @@ def evaluate(
         device=device,
         progress=not quiet,
     )
-    if reference != "moses":
+    if reference != MOSES:
         files.tell_column(Path(reference), column)
     with files.writable_folder(folder):
         found = measure(TextModel.load(model), settings)

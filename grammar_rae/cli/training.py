@@ -13,6 +13,7 @@ from grammar_rae.errors import CheckpointError
 if TYPE_CHECKING:
     from grammar_rae.model import LatentModel
 
+NOTHING = "none"  # the start of a training that begins with no model
 STATE = "state"  # where in its folder a training keeps what --resume needs
 
 
@@ -76,7 +77,7 @@ def train(
     model = grammar_rae.train(
         texts,
         recipe=read_recipe(recipe),
-        start=None if start == "none" else start,
+        start=None if start == NOTHING else start,
         folder=output,
         seed=seed,
         resume=resume,

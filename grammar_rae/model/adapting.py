@@ -197,7 +197,7 @@ class Adapting:
         choices = dict(plan.choices)
         if self.overrides.keys() & {"epochs", "time_limit"}:
             choices = {name: value for name, value in choices.items() if name not in ("epochs", "time_limit")}
-        if "density" in self.overrides:
+        if self.overrides.get("density") is not None:
             choices.pop("density_options")
             self.overrides.setdefault("density_options", {})
         base = self.start.recipe_
@@ -240,7 +240,7 @@ class Adapting:
         self, data: TokenDataset, codec: GrammarCodec, plan: Plan, recipe: TextRecipe, seed: int, validation: Any
     ) -> tuple[Any, Any]:
         """The rows that train, with the start's draws and further orders, and the rows that validate."""
-        told = self.start.recipe_.condition != "none"
+        told = self.start.autoencoder_.condition.needs_facts
         data = self._describe(data, codec, seed)
         if validation is None:
             train, held_out = data.split(recipe.validation_fraction, seed, recipe.validation_maximum)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from grammar_rae.errors import InputError
 
 _FLAGS = ("optional", "closed")
+_ELEMENTS = "elements"
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,11 @@ class Point:
                 raise InputError(f"a point has two values of {name}", received=text)
             if name in _FLAGS and not equals:
                 found[key] = True
-            elif name == "elements" and value:
+            elif name == _ELEMENTS and value:
                 found[key] = value
-            elif name == "ring-sizes" and equals and whole:
+            elif key == "ring_sizes" and equals and whole:
                 found[key] = tuple(map(int, numbers))
-            elif name == "max-heavy-atoms" and whole and len(numbers) == 1:
+            elif key == "max_heavy_atoms" and whole and len(numbers) == 1:
                 found[key] = int(value)
             else:
                 raise InputError(
