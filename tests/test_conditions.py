@@ -310,9 +310,12 @@ def test_a_model_that_is_told_trains_saves_and_loads(data: TokenDataset, tmp_pat
     assert torch.equal(*given)
 
 
-def test_a_model_that_is_told_needs_facts(data: TokenDataset) -> None:
+def test_facts_are_computed_where_they_are_needed(data: TokenDataset) -> None:
+    model = TextModel(tiny(epochs=1)).fit(TEXTS)
+    weights = [float(one) for one in (model.autoencoder_.condition.lowest[0], model.autoencoder_.condition.highest[0])]
+    assert weights == pytest.approx([42.08, 78.5], abs=1.5)
     with pytest.raises(DataError, match="nothing but their tokens"):
-        TextModel(tiny(epochs=1)).fit(TEXTS)
+        encode(TEXTS, model.codec).described()
     with pytest.raises(InputError, match="needs properties"):
         TextModel(tiny(epochs=1, condition="none", condition_options={})).fit(data)
     with pytest.raises(InputError, match="another codec"):

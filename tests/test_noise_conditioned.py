@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grammar_rae.cli.pages import write_samples_page
-from grammar_rae.datasets import read_images
+from grammar_rae.datasets import encode, read_images
 from grammar_rae.errors import InputError
 from grammar_rae.model import ImageModel, TextModel
 from grammar_rae.objectives import LayerNorm
+from grammar_rae.recipes import TextRecipe, get_recipe, learn_codec
 from grammar_rae.regularizers import REGULARIZERS, NoiseConditioned
 
 D = 6
@@ -141,7 +142,9 @@ def test_layer_norm_is_a_projection_at_no_cost() -> None:
 @pytest.fixture(scope="module")
 def model() -> TextModel:
     sizes = {"learning_rate": 0.01, "validation_fraction": 0.05, "batch_size": 16, "precision": "32-true"}
-    return TextModel("tiny", epochs=60, overrides=CONDITIONED | sizes | {"smoothing": 1.5}).fit(TEXTS)
+    recipe = get_recipe("tiny", TextRecipe).replace(**CONDITIONED, **sizes, smoothing=1.5)
+    data = encode(TEXTS, learn_codec(recipe, TEXTS))
+    return TextModel(recipe, epochs=60).fit(data, validation=data)  # a dozen molecules: none can be spared
 
 
 def test_one_model_reconstructs_and_smooths(model: TextModel, tmp_path: Path) -> None:
@@ -169,9 +172,9 @@ def test_a_seed_gives_codes_and_the_noise_on_them_other_numbers(
     seen: list[torch.Generator | None] = []
     given = model.autoencoder_.smooth
 
-    def spied(z: torch.Tensor, smoothing: float, source: torch.Generator | None) -> torch.Tensor:
+    def spied(z: torch.Tensor, smoothing: float, source: torch.Generator | None, *others: Any) -> torch.Tensor:
         seen.append(None if source is None else source.clone_state())
-        return given(z, smoothing, source)
+        return given(z, smoothing, source, *others)
 
     monkeypatch.setattr(model.autoencoder_, "smooth", spied)
     model.decode(z, smoothing=2.0, seed=7)

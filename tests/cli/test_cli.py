@@ -69,7 +69,7 @@ def smiles(tmp_path: Path) -> Path:
 
 COMMANDS = [
     *("demo", "train", "sample", "analogues", "interpolate"),
-    *("encode", "decode", "reconstruct", "evaluate", "optimize", "refit", "export", "check", "list"),
+    *("encode", "decode", "reconstruct", "evaluate", "optimize", "ask", "tell", "refit", "export", "check", "list"),
 ]
 
 

@@ -32,7 +32,7 @@ def test_tanimoto():
 
 def test_analogues_are_valid_different_and_as_like_as_asked(model):
     found = model.analogues(LEAD, 12, 0.6, seed=0, scores=["logp"])
-    assert list(found.columns) == ["lead", "smiles", "similarity", "change", "logp"]
+    assert list(found.columns) == ["lead", "smiles", "similarity", "change", "log_prob", "logp"]
     assert len(found) == found["smiles"].nunique() == 12
     assert canonical(LEAD) not in set(found["smiles"])
     assert all(is_valid(text) and canonical(text) == text for text in found["smiles"])
@@ -79,7 +79,7 @@ def test_a_similarity_of_its_own(model):
 def test_what_cannot_be_reached_is_said(model):
     with pytest.warns(UserWarning, match="found 0 of 5 analogues"):
         found = model.analogues(LEAD, 5, 0.6, keep="[Si]", max_attempts=64, seed=0)
-    assert len(found) == 0 and list(found.columns) == ["lead", "smiles", "similarity", "change"]
+    assert len(found) == 0 and list(found.columns) == ["lead", "smiles", "similarity", "change", "log_prob"]
 
 
 @pytest.mark.parametrize(
