@@ -44,9 +44,9 @@ def ask(
     ] = None,
     seed: arguments.OptionalSeed = None,
 ) -> None:
-    """Ask a search for molecules to evaluate; the first time begins it.
+    """Ask a search for molecules to evaluate.
 
-    The table has an empty column for each objective and one for the reason of a failure, to be filled in.
+    The first call begins the search. The table has an empty column for each objective and one for the reason of a failure, to be filled in.
     """
     from grammar_rae.model import TextModel
     from grammar_rae.optimization import Search, read_table
@@ -83,7 +83,7 @@ def tell(
     ] = False,
     jobs: arguments.Jobs = 1,
 ) -> None:
-    """Tell a search what came of molecules: any of them, in any order, also failures."""
+    """Tell a search what came of molecules."""
     from grammar_rae.optimization import Search, read_table
 
     found = Search.open(search)
