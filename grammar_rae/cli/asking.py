@@ -46,7 +46,8 @@ def ask(
 ) -> None:
     """Ask a search for molecules to evaluate.
 
-    The first call begins the search. The table has an empty column for each objective and one for the reason of a failure, to be filled in.
+    The first call begins the search. The table has an empty column for each objective and one for the reason of a
+    failure, to be filled in.
     """
     from grammar_rae.model import TextModel
     from grammar_rae.optimization import Search, read_table
