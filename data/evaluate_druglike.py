@@ -121,7 +121,7 @@ def main() -> None:
     found["drawn"] = {"n": arguments.n, "valid": len(valid) / arguments.n, "unique": len(set(valid)) / len(valid)}
     found["linear R2"] = fit_properties(model, data, held_out)
     found["nats"] = costs(model, held_out)
-    found["asked"] = {str(g): asked_for(model, held_out, 100, 2.0, g) for g in (0.0, 1.0, 2.0)}
+    found["asked"] = {str(g): asked_for(model, held_out, 60, 2.0, g) for g in (0.0, 1.0, 2.0)}
     with (arguments.run / "figures.jsonl").open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(found) + "\n")
     print(json.dumps(found, indent=1), flush=True)

@@ -31,8 +31,8 @@ TRAINING: dict[str, dict[str, Any]] = {
         "validate_every": 900.0,
         "checkpoint_every": 150.0,
         "precision": "32-true",
-        "temperature": 1.0,
-        "top_p": 0.96,
+        "temperature": 0.8,
+        "top_p": 0.9,
     },
 }
 
