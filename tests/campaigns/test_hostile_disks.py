@@ -163,14 +163,14 @@ def test_a_folder_that_vanishes_while_training(tmp_path: Path, monkeypatch: pyte
 
     import grammar_rae.model.latent as latent
 
-    keeper = latent._KeepHistory
+    keeper = latent.KeepHistory
 
     class Both(keeper):  # type: ignore[misc, valid-type]
         def on_step(self, state: Any) -> None:
             Vanish().on_step(state)
             super().on_step(state)
 
-    monkeypatch.setattr(latent, "_KeepHistory", Both)
+    monkeypatch.setattr(latent, "KeepHistory", Both)
     texts = ["C" * n + end for n in range(1, 12) for end in ("O", "N", "F")]
     try:
         TextModel("tiny", epochs=2).fit(texts, folder=folder, jobs=1)

@@ -1,5 +1,6 @@
 import csv
 import hashlib
+import itertools
 import json
 import os
 import subprocess
@@ -466,10 +467,13 @@ class TestRows:
         assert dataset.codec_dict == Letters().to_dict()
 
 
+DIFFERENT = ["".join(letters) for letters in itertools.product("CNO", repeat=5)]
+
+
 class TestSplit:
     @given(st.integers(2, 60), st.floats(0.01, 0.99), st.integers(0, 9), st.none() | st.integers(1, 20))
     def test_disjoint_and_complete(self, n, fraction, seed, maximum):
-        whole = encode(["C"] * n, Letters())
+        whole = encode(DIFFERENT[:n], Letters())
         train, validation = whole.split(fraction, seed, maximum=maximum)
         assert sorted([*train.lines, *validation.lines]) == list(range(1, n + 1))
         assert 1 <= len(validation) <= (maximum or n)
@@ -477,13 +481,13 @@ class TestSplit:
         assert len(validation) == min(max(round(n * fraction), 1), n - 1, maximum or n)
 
     def test_the_seed_decides(self):
-        whole = encode(["C"] * 100, Letters())
+        whole = encode(DIFFERENT[:100], Letters())
         first = whole.split(0.1, 0)[1].lines.tolist()
         assert first == whole.split(0.1, 0)[1].lines.tolist()
         assert first != whole.split(0.1, 1)[1].lines.tolist()
 
     def test_a_view_is_split_as_a_whole(self):
-        view = encode(["C"] * 10, Letters()).subset([1, 3, 5])
+        view = encode(DIFFERENT[:10], Letters()).subset([1, 3, 5])
         train, validation = view.split(0.3, 0)
         assert sorted([*train.lines, *validation.lines]) == [2, 4, 6]
 
