@@ -60,8 +60,8 @@ def run(table: str | PathLike[str], models: dict[str, TextModel]) -> list[Row]:
     table
         With the columns ``smiles``, ``target``, ``p`` and ``split`` (train, test).
     models
-        By name; each gives features, and so do Morgan fingerprints. A molecule that a model's codec refuses is left out
-        of all of them.
+        By name; each gives features, and so do Morgan fingerprints. Every kind of features
+        leaves out the molecules that a model's codec refuses.
 
     Raises
     ------
