@@ -42,6 +42,11 @@ class Condition(nn.Module):
     names: tuple[str, ...] = ()
     size = 0
 
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """By the name of each property that can be told, the range that the data have."""
+        return {}
+
     def adopt(self, facts: Facts) -> None:
         """Take what training needs to know of the data set's facts."""
 
@@ -113,6 +118,11 @@ class Properties(Condition):
         for scale in SCALES:  # buffers, so that they travel with the weights
             self.register_buffer(scale, torch.zeros(len(self.names)))
         self.deviation.fill_(1)
+
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """By the name of each property, the range that the data have."""
+        return dict(zip(self.names, zip(self.lowest.tolist(), self.highest.tolist(), strict=True), strict=True))
 
     def adopt(self, facts: Facts) -> None:
         """Take the scales of a data set's properties.

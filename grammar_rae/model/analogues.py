@@ -170,15 +170,14 @@ class AnaloguesMixin:
         """The properties of a lead, each moved, but not out of the range that the decoder was trained on."""
         from grammar_rae.chem.properties import properties
 
-        condition = self.autoencoder_.condition
-        asked = self._ask({name: (float("-1e9"), float("1e9")) for name in moves})
+        ranges = self.autoencoder_.condition.ranges
+        self._ask({name: ranges.get(name, 0.0) for name in moves})  # so that an unknown one is refused
         moved = {}
-        for name, present in zip(asked.ranges, properties(lead, tuple(asked.ranges)), strict=True):
-            move, column = moves[name], condition.names.index(name)
+        for name, present in zip(moves, properties(lead, tuple(moves)), strict=True):
+            move = moves[name]
             if isinstance(move, bool) or not isinstance(move, int | float | np.number) or not np.isfinite(move):
                 raise InputError(f"{name} cannot be moved", received=repr(move), expected="a finite number")
-            low, high = (float(getattr(condition, scale)[column]) for scale in ("lowest", "highest"))
-            moved[name] = float(np.clip(float(present) + move, low, high))
+            moved[name] = float(np.clip(float(present) + move, *ranges[name]))
         return moved
 
 

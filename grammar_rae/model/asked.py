@@ -60,14 +60,13 @@ class Asked:
                     f"the window contradicts itself: no {name} is in it", received=repr(window.text if window else "")
                 )
             if name in condition.names and name not in self.ranges:
-                column = condition.names.index(name)
-                lowest, highest = (float(getattr(condition, scale)[column]) for scale in ("lowest", "highest"))
+                lowest, highest = condition.ranges[name]
                 if max(low, lowest) <= min(high, highest):
                     self.ranges[name] = (max(low, lowest), min(high, highest))
 
     def _read(self, name: str, value: Any) -> tuple[float, float]:
         if name not in self.condition.names:
-            raise UnknownNameError("property", name, self.condition.names, "model.autoencoder_.condition.names")
+            raise UnknownNameError("property", name, self.condition.names, "model.property_ranges_")
         ends = value if isinstance(value, tuple | list) else (value, value)
         numbers = len(ends) == 2 and all(
             isinstance(end, int | float | np.integer | np.floating) and not isinstance(end, bool) and math.isfinite(end)
@@ -77,8 +76,7 @@ class Asked:
             raise InputError(
                 f"{name} cannot be asked for", received=repr(value), expected="a number, or (lowest, highest)"
             )
-        column = self.condition.names.index(name)
-        lowest, highest = (float(getattr(self.condition, scale)[column]) for scale in ("lowest", "highest"))
+        lowest, highest = self.condition.ranges[name]
         if ends[1] < lowest or ends[0] > highest:
             raise InputError(
                 f"{name} lies outside of what the model was trained on",

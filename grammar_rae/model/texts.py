@@ -220,9 +220,7 @@ class TextModel(AnaloguesMixin, EncodingMixin, LikelihoodMixin, SamplingMixin, L
     @property
     def property_ranges_(self) -> dict[str, tuple[float, float]]:
         """By the name of each property that the decoder can be told, the range that it was trained on."""
-        condition = self.autoencoder_.condition
-        ends = [getattr(condition, scale).tolist() for scale in ("lowest", "highest")] if condition.names else [[], []]
-        return dict(zip(condition.names, zip(*ends, strict=True), strict=True))
+        return self.autoencoder_.condition.ranges
 
     @property
     def score_constants_(self) -> dict[str, dict[str, float]]:

@@ -64,9 +64,7 @@ def test_no_epoch_is_the_start_itself(plain: TextModel) -> None:
     """With a learning rate of (nearly) nothing, what was learned is what the start knew."""
     model = TextModel(overrides={**QUICK, "learning_rate": 1e-12, "average": None}).fit(NEW, start=plain)
     assert model.codec.rules.size == plain.codec.rules.size
-    same = plain.codec.encode_batch(NEW).rejected == []
-    if same:
-        np.testing.assert_allclose(model.encode(NEW), plain.encode(NEW), atol=1e-4)
+    np.testing.assert_allclose(model.encode(NEW), plain.encode(NEW), atol=1e-4)
 
 
 def test_scales_are_those_of_the_start(told: TextModel, adapted: tuple[TextModel, Path]) -> None:
@@ -106,7 +104,8 @@ def test_further_macros_keep_what_is_known(plain: TextModel, monkeypatch: pytest
     model = TextModel(overrides=QUICK).fit(NEW, start=plain)
     assert plain.codec.rules.size < model.codec.rules.size <= plain.codec.rules.size + 8
     assert model.codec.extends(plain.codec) and not plain.codec.extends(model.codec)
-    assert model.reconstruction(NEW[:3]).share >= 0
+    tokens = [len(one.codec.encode_batch(NEW).tokens) for one in (plain, model)]
+    assert tokens[1] < tokens[0], "the rows are shorter"
 
 
 def test_the_longest_text_grows_with_the_rows(plain: TextModel) -> None:
