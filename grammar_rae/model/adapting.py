@@ -164,7 +164,7 @@ class Adapting:
             For a source that cannot be used, or too few different molecules.
         """
         data, codec = self._encode(source, seed)
-        different = count_different(data)
+        different = len(np.unique(data.keys))
         if different < FEWEST:
             raise InputError(
                 "there are too few different molecules to adapt a model to",
@@ -296,16 +296,6 @@ def extend_codec(known: GrammarCodec, texts: list[str]) -> GrammarCodec:
         return longer
     limit = max(known.max_length, min(int(before.max(initial=1)), _LONGEST))
     return replace(longer, max_length=limit)
-
-
-def count_different(data: TokenDataset) -> int:
-    """How many of the first rows are different; counting ends where they are enough to adapt to."""
-    found: set[bytes] = set()
-    for row in range(len(data)):
-        found.add(data.tokens(row).tobytes())
-        if len(found) >= FEWEST:
-            break
-    return len(found)
 
 
 def describe_start(start: Any) -> dict[str, Any]:

@@ -146,6 +146,18 @@ def test_codes_are_moved_to_where_the_property_is_read(told: TextModel) -> None:
     assert batch.texts == told.decode(z, smoothing=0.75, properties={"weight": (50, 70)}, temperature=1.0, seed=0)
 
 
+def test_analogues_are_moved_from_their_lead(told: TextModel) -> None:
+    lightest, heaviest = told.property_ranges_["weight"]
+    ethanol = float(properties("CCO", ("weight",))[0])
+    moved = [told._shift("CCO", {"weight": move})["weight"] for move in (-1e6, 3.0, 1e6)]
+    assert moved == pytest.approx([lightest, ethanol + 3, heaviest])
+    found = told.analogues("CCO", n=3, smoothing=2.0, properties={"weight": 10.0}, changes=False, seed=0)
+    assert len(found) > 0 and np.isfinite(found["log_prob"]).all()
+    for moves, error in (({"size": 1.0}, UnknownNameError), ({"weight": math.nan}, InputError)):
+        with pytest.raises(error):
+            told.analogues("CCO", n=3, properties=moves)
+
+
 @pytest.mark.parametrize(
     "asked",
     [
