@@ -52,6 +52,16 @@ def warm(model: TextModel, codec: Any) -> None:
     model.autoencoder_.load_state_dict(present)
 
 
+def begin(autoencoder: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    """Take the weights of an earlier run; a path that it had not says nothing yet."""
+    missing, unexpected = autoencoder.load_state_dict(weights, strict=False)
+    new = {"decoder.contributions", "decoder.from_remaining.weight"}  # the first was just estimated
+    if unexpected or not set(missing) <= new:
+        raise SystemExit(f"the run's weights are of other nets: {[*unexpected, *missing]}")
+    if "decoder.from_remaining.weight" in missing:
+        torch.nn.init.zeros_(autoencoder.decoder.from_remaining.weight)
+
+
 class Warm(TextModel):
     """A model whose training begins with the averaged weights of the run ``start``, or else with those of the box."""
 
@@ -63,5 +73,5 @@ class Warm(TextModel):
             warm(self, draft.codec)
         else:
             _, groups = load(self.start / "state", require=("average",))
-            draft.autoencoder.load_state_dict(groups["average"])  # with the scales that they were trained with
+            begin(draft.autoencoder, groups["average"])  # with the scales that they were trained with
         super()._learn(draft, sets, *others)

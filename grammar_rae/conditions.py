@@ -97,6 +97,9 @@ class Properties(Condition):
         Of the K properties, which the data set must know.
     none, alone
         The share of rows of which no property is told, and the share of the others of which one alone is.
+    jitter
+        The standard deviation of what is added to told values in training, in that of the data: somebody who asks for a
+        property hardly names a value that some molecule has to the last digit.
     """
 
     needs_facts = True
@@ -105,15 +108,18 @@ class Properties(Condition):
     lowest: Tensor
     highest: Tensor
 
-    def __init__(self, names: Sequence[str] = PROPERTY_NAMES, none: float = 0.3, alone: float = 0.5) -> None:
+    def __init__(
+        self, names: Sequence[str] = PROPERTY_NAMES, none: float = 0.3, alone: float = 0.5, jitter: float = 0.0
+    ) -> None:
         super().__init__()
         self.names = tuple(names)
         if not self.names or len(set(self.names)) < len(self.names) or not all(type(one) is str for one in self.names):
             raise InputError("properties need names, each once", received=repr(names))
-        for name, share in (("none", none), ("alone", alone)):
+        for name, share in (("none", none), ("alone", alone), ("jitter", jitter)):
             if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-                raise InputError(f"{name} is a share of rows", received=repr(share), expected="0 to 1")
-        self.none, self.alone = none, alone
+                what = "a deviation" if name == "jitter" else "a share of rows"
+                raise InputError(f"{name} is {what}", received=repr(share), expected="0 to 1")
+        self.none, self.alone, self.jitter = none, alone, jitter
         self.size = 2 * len(self.names) + 1
         for scale in SCALES:  # buffers, so that they travel with the weights
             self.register_buffer(scale, torch.zeros(len(self.names)))
@@ -156,6 +162,9 @@ class Properties(Condition):
         one = uniform(len(self.names)).masked_fill(values.isnan(), -1).argmax(dim=1, keepdim=True)
         single = torch.zeros_like(chosen).scatter(1, one, True)
         chosen = torch.where(uniform(1) < self.alone, single, chosen) & (uniform(1) >= self.none)
+        if self.jitter:
+            noise = torch.randn(values.shape, generator=generator, device=values.device)
+            values = values + self.jitter * noise
         return self._join(values, chosen, rows.reordered)
 
     def tell_order(self, rows: Described) -> Tensor:

@@ -18,6 +18,7 @@ from grammar_rae.decoding import Constraint, ConstraintSpec, Guided, parse_spec
 from grammar_rae.errors import InputError
 from grammar_rae.model.adapting import Adapting, find_start
 from grammar_rae.model.analogues import AnaloguesMixin
+from grammar_rae.model.contributions import adopt_contributions
 from grammar_rae.model.describing import describe_rows
 from grammar_rae.model.drawing import Drawing, latent_codes
 from grammar_rae.model.encoding import EncodingMixin
@@ -157,6 +158,7 @@ class TextModel(AnaloguesMixin, EncodingMixin, LikelihoodMixin, SamplingMixin, L
         if parts.autoencoder.condition.needs_facts:
             described = [part.described() for part in sets]
             parts.autoencoder.condition.adopt(described[0].facts)
+            adopt_contributions(parts.autoencoder, described[0], codec)
             self._learn(draft, (described[0], described[1]), home, resume, progress)
         else:
             self._learn(draft, sets, home, resume, progress)

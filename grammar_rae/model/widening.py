@@ -17,6 +17,7 @@ def widen(
 
     A further token stands for a run of known ones and begins as their mean, where a net reads it and where one predicts
     it. (To begin as the first of them where it is predicted costs half a nat a molecule more before any training.)
+    What it contributes to properties is what its parts do.
 
     Parameters
     ----------
@@ -47,7 +48,8 @@ def widen(
                 expected=f"shape {tuple(target.shape)}",
                 remedy="Adapt it without extending its codec.",
             )
-        new = [value[list(part)].mean(dim=0, keepdim=True) for part in parts]
+        combine = torch.sum if name.endswith("contributions") else torch.mean
+        new = [combine(value[list(part)], dim=0, keepdim=True) for part in parts]
         # What is read may have one more row, for the step before the first token or for padding; it stays the last.
         wider[name] = torch.cat([value[:size], *new, value[size:]])
     return wider

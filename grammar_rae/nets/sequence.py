@@ -102,16 +102,23 @@ class GRUEncoder(nn.Module):
         return h
 
 
+FINE = 4.0
+"""How much closer the second look at what is left of a property is than the first."""
+
+
 class DecoderState(NamedTuple):
     """What an autoregressive decoder carries from step to step.
 
-    ``hidden`` (B, H), of all layers one after another, ``context`` (B, C), from z, and ``tally`` (B, V), how often each
-    terminal was written.
+    ``hidden`` (B, H), of all layers one after another, ``context`` (B, C), from z, ``tally`` (B, V), how often each
+    terminal was written, and what the row is told of K properties: ``left`` (B, K), how much of each has still to be
+    written, and ``mask`` (B, K), which of them are told.
     """
 
     hidden: Tensor
     context: Tensor
     tally: Tensor
+    left: Tensor
+    mask: Tensor
 
     def rows(self, keep: Tensor) -> "DecoderState":
         """The state of some rows."""
@@ -139,10 +146,20 @@ class GRUDecoder(nn.Module):
     told, told_hidden
         How many numbers stand behind z that the decoder is told of the row, and the width of their own path: a net of
         one hidden layer to the first state and to what every step gets.
+    remaining
+        Tell each step how much of each told property has still to be written: what was told, less what the tokens so
+        far contribute to it by :attr:`contributions`. It needs a condition that tells K values, then K masks.
+
+    Attributes
+    ----------
+    contributions
+        What each of the R tokens adds to each standardised property, and last what there is before the first token:
+        float32 (R + 1, K). :func:`grammar_rae.model.contributions.estimate_contributions` finds it in the data.
     """
 
     lhs: Tensor
     written: Tensor
+    contributions: Tensor
 
     def __init__(
         self,
@@ -157,9 +174,12 @@ class GRUDecoder(nn.Module):
         rank: int | None = None,
         told: int = 0,
         told_hidden: int = 256,
+        remaining: bool = False,
     ) -> None:
         super().__init__()
         del max_length  # a recurrence has no longest sequence
+        if remaining and told < 2:
+            raise InputError("nothing remains of properties that are not told", remedy="Choose the condition properties.")
         self.begin_token = rules.size
         self.register_buffer("lhs", torch.from_numpy(rules.lhs.copy()), persistent=False)
         self.token_embedding = nn.Embedding(rules.size + 1, embedding)
@@ -176,6 +196,9 @@ class GRUDecoder(nn.Module):
         written = np.concatenate([terminals, nothing_yet]).astype(np.float32)
         self.register_buffer("written", torch.from_numpy(written), persistent=False)
         self.from_tally = nn.Linear(2 * terminals.shape[1], embedding, bias=False) if tally else None
+        n_properties = told // 2 if remaining else 0
+        self.register_buffer("contributions", torch.zeros(rules.size + 1, n_properties), persistent=remaining)
+        self.from_remaining = nn.Linear(2 * n_properties, embedding, bias=False) if remaining else None
 
     def begin(self, z: Tensor) -> DecoderState:
         """The state before the first step, from z (B, D) and what the row is told behind it."""
@@ -184,23 +207,28 @@ class GRUDecoder(nn.Module):
         if self.from_told is not None:
             begun = begun + self.from_told(z[:, latent:])
         hidden, context = begun.split([width, begun.shape[1] - width], dim=-1)
-        return DecoderState(torch.tanh(hidden), context, self.written.new_zeros(len(z), self.written.shape[1]))
+        left, mask = self._asked(z)
+        tally = self.written.new_zeros(len(z), self.written.shape[1])
+        return DecoderState(torch.tanh(hidden), context, tally, left, mask)
 
     def step(self, state: DecoderState, previous: Tensor | None, lhs: Tensor) -> tuple[Tensor, DecoderState]:
         """One step: the previous tokens (B,), None at first, and what is to be expanded (B,), to logits (B, R)."""
         if previous is None:
             previous = torch.full_like(lhs, self.begin_token)
         tally = state.tally + self.written[previous]
-        x = torch.cat([self._read(previous, lhs, tally), state.context], dim=-1)
+        left = state.left - state.mask * self.contributions[previous]
+        x = torch.cat([self._read(previous, lhs, tally, left), state.context], dim=-1)
         out, hidden = self.gru(x.unsqueeze(1), self._by_layer(state.hidden).to(x.dtype))
-        return self.logits(out.squeeze(1)), DecoderState(hidden.transpose(0, 1).flatten(1), state.context, tally)
+        next_state = state._replace(hidden=hidden.transpose(0, 1).flatten(1), tally=tally, left=left)
+        return self.logits(out.squeeze(1)), next_state
 
     def forward(self, z: Tensor, tokens: Tensor) -> Tensor:
         """Logits (B, T, R) of every step, given z (B, D) and the true tokens (B, T) of the steps before it."""
         state = self.begin(z)
         known = tokens.clamp(min=0)
         previous = nn.functional.pad(known[:, :-1], (1, 0), value=self.begin_token)
-        x = self._read(previous, self.lhs[known], self.written[previous].cumsum(1))
+        left = state.left.unsqueeze(1) - state.mask.unsqueeze(1) * self.contributions[previous].cumsum(1)
+        x = self._read(previous, self.lhs[known], self.written[previous].cumsum(1), left)
         x = torch.cat([x, state.context.unsqueeze(1).expand(-1, x.shape[1], -1)], dim=-1)
         out, _ = self.gru(x, self._by_layer(state.hidden).to(x.dtype))
         logits: Tensor = self.logits(out)
@@ -210,14 +238,20 @@ class GRUDecoder(nn.Module):
         """States (B, H) as the recurrence takes them: one of each layer."""
         return hidden.view(len(hidden), self.layers, self.hidden).transpose(0, 1).contiguous()
 
-    def _read(self, previous: Tensor, lhs: Tensor, tally: Tensor) -> Tensor:
-        """What steps see besides z: the previous tokens, what is to be expanded, and the tally of what was written."""
+    def _asked(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """The values (B, K) that rows are told, 0 where they are not, and their masks (B, K)."""
+        n_properties, latent = self.contributions.shape[1], self.from_latent.in_features
+        told = z[:, latent : latent + 2 * n_properties].float()
+        return told[:, :n_properties], told[:, n_properties:]
+
+    def _read(self, previous: Tensor, lhs: Tensor, tally: Tensor, left: Tensor) -> Tensor:
+        """What steps see besides z: the previous tokens, what to expand, what was written and what is left to write."""
         x: Tensor = self.token_embedding(previous) + self.lhs_embedding(lhs)
-        if self.from_tally is None:
-            return x
-        counted = torch.cat([tally / 8, tally % 2], dim=-1).to(x.dtype)
-        added: Tensor = self.from_tally(counted)
-        return x + added
+        if self.from_tally is not None:
+            x = x + self.from_tally(torch.cat([tally / 8, tally % 2], dim=-1).to(x.dtype))
+        if self.from_remaining is not None:  # the second view sees how near an end is
+            x = x + self.from_remaining(torch.cat([left, torch.tanh(FINE * left)], dim=-1).to(x.dtype))
+        return x
 
 
 def _to_logits(hidden: int, size: int, rank: int | None) -> nn.Module:
