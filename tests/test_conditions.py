@@ -19,6 +19,7 @@ from grammar_rae.errors import DataError, InputError, TextError, UnknownNameErro
 from grammar_rae.facts import Described, Facts
 from grammar_rae.heads import HEADS, LinearHead, NoHead
 from grammar_rae.model import TextModel
+from grammar_rae.model.contributions import estimate_contributions
 from grammar_rae.recipes import RECIPES, TextRecipe, build_text, learn_codec
 from grammar_rae.regularizers import NoiseConditioned
 
@@ -328,3 +329,65 @@ def test_every_head_has_a_cost_for_every_row(name: str) -> None:
     head = HEADS[name](*((4, 2) if HEADS[name].asks else ()))
     cost = head(torch.randn(6, 4), torch.randn(6, 2), torch.zeros(6, 0))
     assert cost.shape == (6,) and cost.dtype == torch.float32 and (cost >= 0).all()
+
+
+# --- what tokens contribute to properties ----------------------------------------------------------------------------
+
+
+def test_told_values_are_blurred_in_training_and_never_when_asked_for() -> None:
+    exact, blurred = condition(5_000, none=0.0), condition(5_000, none=0.0, jitter=0.1)
+    rows = described(5_000)
+    sharp, soft = exact.mask(rows, generator()), blurred.mask(rows, generator())
+    assert torch.equal(sharp[:, 2:], soft[:, 2:])  # what is told is the same
+    told = sharp[:, 2:4] > 0
+    away = (soft - sharp)[:, :2]
+    assert away[told].std() == pytest.approx(0.1, rel=0.05)
+    assert (away[~told] == 0).all()
+    assert torch.equal(exact.tell(3, {"rings": 2.0}), blurred.tell(3, {"rings": 2.0}))
+
+
+@pytest.mark.parametrize("jitter", [-0.1, 2, "a", True])
+def test_blur_is_a_deviation(jitter: Any) -> None:
+    with pytest.raises(InputError, match="jitter"):
+        Properties(NAMES, jitter=jitter)
+
+
+@pytest.mark.parametrize("macros", [0, 4])
+def test_contributions_are_found_where_a_property_is_a_sum_of_them(tmp_path: Path, macros: int) -> None:
+    recipe = build_toy(macros)
+    codec = learn_codec(recipe, TEXTS)
+    data = encode(TEXTS, codec, tmp_path)
+    rng = np.random.default_rng(0)
+    each = rng.normal(size=codec.rules.size)
+    sums = np.array([each[data.tokens(i)].sum() + 3 for i in range(len(data))])
+    values = np.stack([sums, np.full(len(data), np.nan)], axis=1).astype(np.float32)
+    values[::5, 0] = np.nan
+    values[:2, 1] = [1.0, 2.0]
+    rows = data.with_facts(Facts.gather(NAMES, values)).described()
+    told = Properties(NAMES)
+    told.adopt(rows.facts)
+    found = estimate_contributions(rows, codec, told)
+    assert found.shape == (codec.rules.size + 1, 2)
+    fitted = np.array([float(found[data.tokens(i), 0].sum() + found[-1, 0]) for i in range(len(data))])
+    expected = (sums - float(told.mean[0])) / float(told.deviation[0])
+    # Ridge pulls the sums of few rows a little towards their mean.
+    assert np.corrcoef(fitted, expected)[0, 1] > 0.98
+    assert np.abs(fitted - expected).mean() < 0.15
+
+
+def build_toy(macros: int) -> TextRecipe:
+    options = {**TOLD, "codec_options": {"grammar": "smiles", "n_macros": macros}}
+    return RECIPES["tiny"].replace(**options, decoder_options={"hidden": 16, "remaining": True})  # type: ignore[return-value]
+
+
+def test_a_model_is_trained_with_the_contributions_of_its_rows_and_keeps_them(tmp_path: Path) -> None:
+    names = list(chem_properties.PROPERTIES)[:2]
+    recipe = build_toy(4).replace(condition_options={"names": names, "jitter": 0.05}, epochs=1)
+    model = TextModel(recipe, seed=0).fit(TEXTS)
+    decoder: Any = model.autoencoder_.decoder
+    assert decoder.contributions.abs().sum() > 0
+    model.save(tmp_path / "model")
+    again: Any = TextModel.load(tmp_path / "model").autoencoder_.decoder
+    torch.testing.assert_close(again.contributions, decoder.contributions)
+    told = model.sample(3, seed=0, valid_only=False, properties={names[0]: float(model.property_ranges_[names[0]][0])})
+    assert told.attempts == 3

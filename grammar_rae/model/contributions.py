@@ -11,6 +11,7 @@ from grammar_rae.autoencoder import Autoencoder
 from grammar_rae.codecs import Codec
 from grammar_rae.conditions import Properties
 from grammar_rae.datasets.encoded import DescribedRows
+from grammar_rae.nets.sequence import GRUDecoder
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -53,9 +54,9 @@ def estimate_contributions(rows: DescribedRows, codec: Codec, condition: Propert
 
 def adopt_contributions(autoencoder: Autoencoder, rows: DescribedRows, codec: Codec) -> None:
     """Give a decoder that is told what remains of properties the contributions of its tokens to them."""
-    if getattr(autoencoder.decoder, "from_remaining", None) is not None:
-        assert isinstance(autoencoder.condition, Properties)
-        autoencoder.decoder.contributions.copy_(estimate_contributions(rows, codec, autoencoder.condition))
+    decoder, condition = autoencoder.decoder, autoencoder.condition
+    if isinstance(decoder, GRUDecoder) and decoder.from_remaining is not None and isinstance(condition, Properties):
+        decoder.contributions.copy_(estimate_contributions(rows, codec, condition))
 
 
 def _count(tokens: NDArray[np.int64], size: int) -> "csr_matrix":

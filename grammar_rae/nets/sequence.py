@@ -179,7 +179,9 @@ class GRUDecoder(nn.Module):
         super().__init__()
         del max_length  # a recurrence has no longest sequence
         if remaining and told < 2:
-            raise InputError("nothing remains of properties that are not told", remedy="Choose the condition properties.")
+            raise InputError(
+                "nothing remains of properties that are not told", remedy="Choose the condition properties."
+            )
         self.begin_token = rules.size
         self.register_buffer("lhs", torch.from_numpy(rules.lhs.copy()), persistent=False)
         self.token_embedding = nn.Embedding(rules.size + 1, embedding)

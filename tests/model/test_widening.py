@@ -51,6 +51,17 @@ def test_known_tokens_are_read_and_predicted_as_before(codecs, nets):
     torch.testing.assert_close(logits[..., known.rules.size :], means)
 
 
+def test_a_further_token_contributes_what_its_parts_do(codecs):
+    sizes = [codec.rules.size for codec in codecs]
+    before, after = ({"decoder.contributions": torch.rand(size + 1, 2)} for size in sizes)
+    wider = widen(before, after, *codecs)["decoder.contributions"]
+    known = before["decoder.contributions"]
+    torch.testing.assert_close(wider[: sizes[0]], known[:-1])
+    torch.testing.assert_close(wider[-1], known[-1])
+    for token, part in enumerate(spell_in(*codecs), start=sizes[0]):
+        torch.testing.assert_close(wider[token], known[list(part)].sum(0))
+
+
 def test_nets_that_cannot_grow(codecs):
     recipe = replace(RECIPES["molecules-conv"], encoder_options={"embedding": 8, "channels": 8}, latent=8)
     known, longer = codecs[0], replace(codecs[1], max_length=48)

@@ -233,8 +233,9 @@ def test_the_tally_is_what_was_written_so_far() -> None:
     # A ring's number that was written twice is closed: the same as never, but for the size of the molecule.
     with torch.no_grad():
         net.from_tally.weight[:, :2] = 0
-    assert net._read(torch.tensor([4]), torch.tensor([0]), torch.tensor([[2.0, 4.0]])).equal(
-        net._read(torch.tensor([4]), torch.tensor([0]), torch.zeros(1, 2))
+    nothing_told = torch.zeros(1, 0)
+    assert net._read(torch.tensor([4]), torch.tensor([0]), torch.tensor([[2.0, 4.0]]), nothing_told).equal(
+        net._read(torch.tensor([4]), torch.tensor([0]), torch.zeros(1, 2), nothing_told)
     )
 
 
@@ -325,6 +326,59 @@ def test_what_is_told_has_a_path_of_its_own(layers: int) -> None:
     for parameter in path.parameters():
         nn.init.zeros_(parameter)
     torch.testing.assert_close(net(z, tokens), net(other, tokens))
+
+
+def remaining_decoder() -> GRUDecoder:
+    """One that is told two properties, their masks and a mark, with contributions of all tokens."""
+    net: Any = decoder("gru", told=5, remaining=True)
+    net.contributions.copy_(torch.randn(net.contributions.shape, generator=torch.Generator().manual_seed(1)))
+    return net
+
+
+def test_each_step_sees_what_is_left_of_a_told_property() -> None:
+    net: Any = remaining_decoder()
+    seen: list[Tensor] = []
+    net.from_remaining.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    tokens = torch.tensor([[0, 2, 3], [5, 5, -1]])
+    z = torch.zeros(2, D + 5)
+    z[:, D:] = torch.tensor(
+        [[1.5, 0.0, 1, 0, 0], [0.0, -2.0, 0, 1, 0]]
+    )  # the first property of one row, the second of the other
+    net(z, tokens)
+    c = net.contributions
+    first = 1.5 - c[RULES.size, 0] - torch.stack([torch.tensor(0.0), c[0, 0], c[0, 0] + c[2, 0]])
+    second = -2 - c[RULES.size, 1] - torch.stack([torch.tensor(0.0), c[5, 1], 2 * c[5, 1]])
+    nothing = torch.zeros(3)
+    left = torch.stack([torch.stack([first, nothing], dim=1), torch.stack([nothing, second], dim=1)])
+    torch.testing.assert_close(seen[0], torch.cat([left, torch.tanh(4 * left)], dim=2))
+
+
+def test_what_is_left_is_the_same_step_by_step_and_in_rows_that_stay() -> None:
+    net = remaining_decoder()
+    z = torch.randn(4, D + 5, generator=torch.Generator().manual_seed(0))
+    z[:, D + 2 : D + 4] = torch.tensor([[1.0, 1], [1, 0], [0, 1], [0, 0]])
+    tokens = padded(rows_of([5, 3, 4, 5]))
+    stepped, forced = steps(net, z, tokens), net(z, tokens)
+    present = tokens >= 0
+    torch.testing.assert_close(stepped[present], forced[present], atol=1e-5, rtol=1e-4)
+
+
+def test_who_is_told_nothing_sees_no_contributions() -> None:
+    net = remaining_decoder()
+    z, tokens = torch.zeros(2, D + 5), padded(rows_of([5, 3]))
+    before = net(z, tokens)
+    net.contributions.zero_()
+    assert torch.equal(net(z, tokens), before)
+
+
+def test_nothing_remains_of_what_is_not_told() -> None:
+    with pytest.raises(InputError, match="not told"):
+        decoder("gru", remaining=True)
+
+
+def test_contributions_are_saved_with_the_weights() -> None:
+    assert "contributions" in remaining_decoder().state_dict()
+    assert "contributions" not in GRUDecoder(RULES, D, LONGEST).state_dict()
 
 
 def test_a_low_rank_is_one_of_the_logits() -> None:
