@@ -11,6 +11,7 @@ from grammar_rae.chem.fingerprints import COUNT_FINGERPRINTS, folded_counts, mor
 from grammar_rae.chem.fragments import brics_fragments, scaffold
 from grammar_rae.chem.measures import MEASURES, measure
 from grammar_rae.chem.pharmacophores import pharmacophores
+from grammar_rae.chem.pictures import Picture, changed_atoms, picture
 from grammar_rae.chem.rewriting import rewriting
 from grammar_rae.chem.smiles import (
     FRAGMENTS,
@@ -36,12 +37,14 @@ __all__ = [
     "MEASURES",
     "ORGANIC",
     "TRAITS",
+    "Picture",
     "Ring",
     "aromatic",
     "brics_fragments",
     "canonical",
     "canonical_or_none",
     "capacities",
+    "changed_atoms",
     "compute_traits",
     "filter_matches",
     "folded_counts",
@@ -53,6 +56,7 @@ __all__ = [
     "measure",
     "morgan",
     "pharmacophores",
+    "picture",
     "qed",
     "read_points",
     "rewriting",

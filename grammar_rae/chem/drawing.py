@@ -37,8 +37,11 @@ _COLOURS = {
     53: "#9a4bd0",
 }
 
+_MARK = "#f2c14e"
+
 _BODY = re.compile(r"<!-- END OF HEADER -->(.*)</svg>", re.DOTALL)
 _PATH = re.compile(r"<path ((?:[\w-]+='[^']*'\s*)+)/>")
+_SPACED = re.compile(r" ?([A-Z]) ?")
 _ATTRIBUTE = re.compile(r"([\w-]+)='([^']*)'")
 
 
@@ -70,8 +73,31 @@ def svg_grid(
     legends: Sequence[str] | None = None,
     columns: int = 4,
     size: tuple[int, int] = (220, 160),
+    highlights: Sequence[Sequence[int]] | None = None,
 ) -> str:
     """Several molecules as one ``<svg>`` element, row by row; ``size`` is that of one cell.
+
+    ``highlights`` are the atoms of each that are marked.
+
+    Raises
+    ------
+    InputError
+        When the numbers of legends and texts differ, or a size or number of columns is invalid.
+    """
+    width, height, columns, rows = prepare_grid(texts, legends, columns, size)
+    cells = [
+        f"<g transform='translate({i % columns * width} {i // columns * height})'>"
+        + _cell(text, width, height, legends[i] if legends else None, highlights[i] if highlights else ())
+        + "</g>"
+        for i, text in enumerate(texts)
+    ]
+    return _element("".join(cells), columns * width, rows * height, f"Structures of {len(texts)} molecules")
+
+
+def prepare_grid(
+    texts: Sequence[str], legends: Sequence[str] | None, columns: int, size: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """The width and height of a cell, and the columns and rows of a grid.
 
     Raises
     ------
@@ -88,14 +114,7 @@ def svg_grid(
     if columns < 1:
         raise InputError("a grid needs at least one column", received=f"columns={columns}", expected="1 or more")
     columns = min(columns, max(len(texts), 1))
-    cells = [
-        f"<g transform='translate({i % columns * width} {i // columns * height})'>"
-        + _cell(text, width, height, None if legends is None else legends[i])
-        + "</g>"
-        for i, text in enumerate(texts)
-    ]
-    rows = max(-(-len(texts) // columns), 1)
-    return _element("".join(cells), columns * width, rows * height, f"Structures of {len(texts)} molecules")
+    return width, height, columns, max(-(-len(texts) // columns), 1)
 
 
 def _check_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -112,7 +131,7 @@ def _element(body: str, width: int, height: int, name: str) -> str:
     )
 
 
-def _cell(text: str, width: int, height: int, legend: str | None) -> str:
+def _cell(text: str, width: int, height: int, legend: str | None, marked: Sequence[int] = ()) -> str:
     """The contents of one drawing, legend and tooltip included."""
     room = height if legend is None else max(height - _LEGEND_HEIGHT, height // 2)
     try:
@@ -122,15 +141,15 @@ def _cell(text: str, width: int, height: int, legend: str | None) -> str:
     else:
         atoms = mol.GetNumAtoms()
         large = atoms > _MOST_ATOMS
-        body = _box(f"{atoms:,} atoms", text, width, room) if large else _strokes(mol, width, room)
+        body = _box(f"{atoms:,} atoms", text, width, room) if large else _strokes(mol, width, room, marked)
     if legend is not None:
         # A base line 0.3 em below the middle of the strip centres the letters.
         body += _label(legend, width, (room + height) / 2 + 3.6)
     return f"<g><title>{_escape(text)}</title><rect width='{width}' height='{height}' fill='none'/>{body}</g>"
 
 
-def _strokes(mol: Any, width: int, height: int) -> str:
-    """RDKit's drawing of a molecule, without RDKit's frame."""
+def _strokes(mol: Any, width: int, height: int, marked: Sequence[int] = ()) -> str:
+    """RDKit's drawing of a molecule with some atoms and the bonds between them marked, without RDKit's frame."""
     canvas = rdMolDraw2D.MolDraw2DSVG(width, height)
     options: Any = canvas.drawOptions()
     options.clearBackground = False
@@ -139,8 +158,12 @@ def _strokes(mol: Any, width: int, height: int) -> str:
     options.fixedBondLength = 30  # pixels at most: small molecules do not fill the cell
     options.minFontSize = 8
     options.updateAtomPalette({number: _rgb(colour) for number, colour in _COLOURS.items()})
+    options.setHighlightColour(_rgb(_MARK))
+    options.highlightBondWidthMultiplier = 6
+    chosen = set(marked)
+    bonds = [b.GetIdx() for b in mol.GetBonds() if {b.GetBeginAtomIdx(), b.GetEndAtomIdx()} <= chosen]
     try:
-        rdMolDraw2D.PrepareAndDrawMolecule(canvas, mol)
+        rdMolDraw2D.PrepareAndDrawMolecule(canvas, mol, highlightAtoms=list(marked), highlightBonds=bonds)
     except (ValueError, RuntimeError):  # rare bonding that RDKit cannot prepare is drawn as it is
         canvas.ClearDrawing()
         options.prepareMolsBeforeDrawing = False
@@ -166,12 +189,12 @@ def _join_paths(drawing: str) -> str:
         look = f"fill='{fill}'"
         if "stroke" in style:
             look += f" stroke='{style['stroke']}' stroke-width='{style.get('stroke-width', '1').removesuffix('px')}'"
-        alike.setdefault(look, []).append(" ".join(given["d"].split()))
+        alike.setdefault(look, []).append(_SPACED.sub(r"\1", " ".join(given["d"].split())))
         return ""
 
     rest = _PATH.sub(take, drawing)
     rest = re.sub(r" class='[^']*'", "", rest).strip()
-    paths = "".join(f"<path {look} d='{' '.join(lines)}'/>" for look, lines in alike.items())
+    paths = "".join(f"<path {look} d='{''.join(lines)}'/>" for look, lines in alike.items())
     return (paths + rest).replace("#000000", "currentColor")
 
 

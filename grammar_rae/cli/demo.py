@@ -140,7 +140,11 @@ def write_demo_page(
         path,
         title="A model adapted to ligands of GSK-3 beta",
         molecules=shown["smiles"].tolist(),
-        legends=[f"nearest {row.nearest_ligand:.2f}  SA {row.sa:.1f}  QED {row.qed:.2f}" for row in shown.itertuples()],
+        values={
+            "nearest ligand": shown["nearest_ligand"].round(2).tolist(),
+            "SA": shown["sa"].round(1).tolist(),
+            "QED": shown["qed"].round(2).tolist(),
+        },
         facts=facts,
         tables=[compared],
         charts=draw_charts(curves_of(model.history.rows), "seconds"),

@@ -1,6 +1,8 @@
 """Pages with the drawn molecules, made from what the commands have at hand."""
 
-from collections.abc import Iterable, Sequence
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +11,7 @@ if TYPE_CHECKING:
 
     from grammar_rae.model import SampleResult, TextModel
 
-MOST_DRAWN = 200
+MOST_DRAWN = 1_000
 """A page of more molecules would be slow to open; the CSV file has them all."""
 
 CURVES = ("loss", "validation_loss", "exact", "validation_exact")
@@ -31,12 +33,12 @@ def write_samples_page(path: Path, model: "TextModel", result: "SampleResult", f
     }
     if len(result) > MOST_DRAWN:
         facts["shown here"] = f"the first {MOST_DRAWN}"
-    _write(path, model, "Samples", result.texts, facts, [_legend(scores, row) for row in frame[scores].to_numpy()])
+    _write(path, model, "Samples", result.texts, facts, {name: frame[name].tolist() for name in scores})
 
 
 def write_path_page(path: Path, model: "TextModel", texts: Sequence[str]) -> None:
     """A page of the texts between two others."""
-    _write(path, model, "Interpolation", texts, {"steps": len(texts)}, [f"{i + 1}" for i in range(len(texts))])
+    _write(path, model, "Interpolation", texts, {"steps": len(texts)}, {"step": range(1, len(texts) + 1)})
 
 
 def _write(
@@ -45,7 +47,7 @@ def _write(
     title: str,
     texts: Sequence[str],
     facts: dict[str, str | int | float],
-    legends: Sequence[str],
+    values: Mapping[str, Sequence[Any]],
 ) -> None:
     from grammar_rae.codecs import FORMS
     from grammar_rae.report import write_report
@@ -54,11 +56,17 @@ def _write(
         path,
         title=title,
         molecules=texts[:MOST_DRAWN],
-        legends=legends[:MOST_DRAWN],
+        values={name: column[:MOST_DRAWN] for name, column in values.items()},
         facts=facts | {"recipe": model.recipe_.name},
         curves=curves_of(model.history.rows),
+        command=command_line(),
         kind="molecules" if FORMS[model.codec.form].molecules else "text",
     )
+
+
+def command_line() -> str:
+    """The command that runs, as somebody would type it again."""
+    return shlex.join(["grammar-rae", *sys.argv[1:]])
 
 
 def curves_of(rows: Sequence[dict[str, Any]]) -> dict[str, tuple[list[float], list[float]]]:
@@ -70,7 +78,3 @@ def curves_of(rows: Sequence[dict[str, Any]]) -> dict[str, tuple[list[float], li
             seconds, values = zip(*points, strict=True)
             curves[name] = (list(seconds), list(values))
     return curves
-
-
-def _legend(names: Sequence[str], values: Iterable[float]) -> str:
-    return "  ".join(f"{name} {value:.3g}" for name, value in zip(names, values, strict=True))

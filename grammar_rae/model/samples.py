@@ -2,15 +2,21 @@
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from grammar_rae.errors import InputError
 from grammar_rae.model.asked import Asked
+from grammar_rae.model.display import show_samples
+from grammar_rae.model.drawing import check_count
 from grammar_rae.model.results import select_valid
 from grammar_rae.scores import score
+
+if TYPE_CHECKING:
+    from grammar_rae.chem import Picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +38,8 @@ class SampleResult:
         How they were drawn, the constraint as a text; with this seed they are drawn again.
     properties, where, n_hits
         What was asked for, and how many of the valid ones had it: those that were left out, too.
+    are_molecules
+        Whether the texts are SMILES.
     """
 
     texts: list[str]
@@ -47,6 +55,7 @@ class SampleResult:
     properties: Mapping[str, Any] = field(default_factory=dict)
     n_hits: int = 0
     where: str | None = None
+    are_molecules: bool = True
 
     @property
     def hit_rate(self) -> float:
@@ -83,6 +92,24 @@ class SampleResult:
     def __repr__(self) -> str:
         shown = ", ".join([*map(repr, self.texts[:3]), *(["..."] if len(self) > 3 else [])])
         return f"<SampleResult: {len(self)} texts of {self.attempts} decoded, validity {self.validity:.1%}: [{shown}]>"
+
+    def _repr_html_(self) -> str:
+        return show_samples(self)
+
+    def draw(self, n: int = 12, columns: int = 4) -> "Picture":
+        """The first n different valid molecules as a picture, which a notebook shows and ``save`` writes.
+
+        Raises
+        ------
+        InputError
+            For texts that are not molecules, or numbers below 1.
+        """
+        if not self.are_molecules:
+            raise InputError("only molecules can be drawn", received="texts of another kind")
+        check_count("n", n, "molecules")
+        from grammar_rae.chem import picture
+
+        return picture(list(dict.fromkeys(self.valid_texts))[:n], columns=columns)
 
     def to_frame(self, scores: Sequence[str] = ()) -> pd.DataFrame:
         """The texts, whether each is valid, and the scores named (NaN where a text has none).

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from grammar_rae.checks import check_flag
+from grammar_rae.codecs import FORMS
 from grammar_rae.decoding import ConstraintSpec
 from grammar_rae.density import draw_given, find_gaussians
 from grammar_rae.errors import InputError
@@ -146,7 +147,16 @@ class SamplingMixin:
                 stacklevel=2,
             )
         return SampleResult(
-            *found[:5], rules, temperature, seed, top_p, smoothing, dict(properties or {}), found.n_hits, where
+            *found[:5],
+            constraint=rules,
+            temperature=temperature,
+            seed=seed,
+            top_p=top_p,
+            smoothing=smoothing,
+            properties=dict(properties or {}),
+            n_hits=found.n_hits,
+            where=where,
+            are_molecules=FORMS[self.codec.form].molecules,
         )
 
     def _ask(self: Any, properties: Mapping[str, Any], window: Window | None = None) -> Asked:

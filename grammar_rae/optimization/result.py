@@ -9,8 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from grammar_rae.errors import InputError, UnknownNameError
+from grammar_rae.gallery import facts_table, gallery, kind_of
 from grammar_rae.optimization.journal import HISTORY, INITIAL, Journal
 from grammar_rae.optimization.pareto import is_on_front
+
+MOST_SHOWN = 24
+"""Cards that a notebook shows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +130,20 @@ class Optimization:
 
     def _complete(self) -> pd.DataFrame:
         return self.history.dropna(subset=self.scores).drop_duplicates("text")
+
+    def _repr_html_(self) -> str:
+        best = self.best(MOST_SHOWN) if len(self.scores) == 1 else self.front().head(MOST_SHOWN)
+        facts: dict[str, Any] = {}
+        for name in self.scores:
+            found = self.best(1, name)
+            facts[f"best {name}"] = float(found[name].iloc[0]) if len(found) else None
+            facts[f"best {name} of the data"] = self.initial_best[name][1]
+        facts |= {"evaluations": len(self.history), "valid": f"{self.validity:.1%}" if len(self.history) else None}
+        facts |= {name: self.settings[name] for name in ("strategy", "seed")}
+        values = {name: best[name].tolist() for name in self.scores}
+        texts = best["text"].astype(str).tolist()
+        title = f"Optimisation of {' and '.join(self.scores)}"
+        return facts_table(facts, title) + gallery(texts, values, kind=kind_of(texts))
 
     def __repr__(self) -> str:
         shown = []

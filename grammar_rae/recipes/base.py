@@ -13,6 +13,7 @@ from grammar_rae.autoencoder import Autoencoder
 from grammar_rae.conditions import CONDITIONS
 from grammar_rae.density import DENSITIES, Density
 from grammar_rae.errors import InputError, UnknownNameError
+from grammar_rae.gallery import facts_table
 from grammar_rae.heads import HEADS, Head
 from grammar_rae.likelihoods import Likelihood
 from grammar_rae.objectives import OBJECTIVES
@@ -91,6 +92,15 @@ class Recipe:
         if not isinstance(fraction, int | float) or not 0 < fraction < 1:
             raise InputError("validation_fraction cannot be used", received=repr(fraction), expected="in (0, 1)")
         self._check_options()
+
+    def _repr_html_(self) -> str:
+        chosen = {field.name: getattr(self, field.name) for field in fields(self)}
+        facts = {name: value for name, value in chosen.items() if value not in (None, {}, ()) and name != "description"}
+        shown = {
+            name: ", ".join(f"{key} {one}" for key, one in value.items()) if isinstance(value, Mapping) else value
+            for name, value in facts.items()
+        }
+        return facts_table(shown, self.description)
 
     def counts(self) -> list[str]:
         """The fields that are whole numbers, 1 or more."""

@@ -1,34 +1,25 @@
 """One self-contained HTML file about a run: its molecules, its facts and its curves.
 
-The page loads nothing from the network, runs no script, follows the reader's light or dark theme, and prints well.
+The page loads nothing from the network, follows the reader's light or dark theme, and prints well. Its molecules are a
+:func:`grammar_rae.gallery.gallery`, whose one script sorts, filters and enlarges them.
 """
 
-import math
 import os
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from grammar_rae.errors import DataError, InputError, UnknownNameError
+import grammar_rae
+from grammar_rae.errors import DataError
 from grammar_rae.files import explain_write_errors, write_text
+from grammar_rae.gallery import gallery, show_number
 from grammar_rae.report.charts import Curve, line_chart
 from grammar_rae.report.page import template
 
-__all__ = ["CARDS", "Card", "Curve", "Table", "draw_charts", "line_chart", "write_page", "write_report"]
-
-
-_BREAKS = re.compile(r"(?<=[-+*/()])(?=.)")
-
-
-class Card(NamedTuple):
-    """One cell of the grid: the text, its picture (or the text itself again) and the line below."""
-
-    text: str
-    picture: Markup
-    legend: str
+__all__ = ["Curve", "Table", "draw_charts", "line_chart", "write_page", "write_report"]
 
 
 class Table(NamedTuple):
@@ -52,6 +43,8 @@ def write_report(
     kind: str = "molecules",
     x_label: str = "seconds",
     heading: str = "Training",
+    values: Mapping[str, Sequence[Any]] | None = None,
+    command: str = "",
 ) -> None:
     """Write the report; a file of this name is replaced in one step or left as it was.
 
@@ -74,11 +67,15 @@ def write_report(
         ``"molecules"`` draws the texts as SMILES, ``"text"`` shows them as they are (expressions).
     x_label, heading
         What the curves' x counts, and what stands over the curves.
+    values
+        Name -> a number for each of the molecules, by which the reader sorts and filters them.
+    command
+        What makes the same page again, for the reader to copy.
 
     Raises
     ------
     InputError
-        When legends or curves do not fit together, or ``columns`` is below 1.
+        When legends, values or curves do not fit together, or ``columns`` is below 1.
     UnknownNameError
         When the kind is unknown.
     DataError
@@ -94,6 +91,8 @@ def write_report(
         heading=heading,
         columns=columns,
         kind=kind,
+        values=values,
+        command=command,
     )
 
 
@@ -110,6 +109,8 @@ def write_page(
     heading: str = "Training",
     columns: int = 5,
     kind: str = "molecules",
+    values: Mapping[str, Sequence[Any]] | None = None,
+    command: str = "",
 ) -> None:
     """:func:`write_report` with remarks and tables, and with charts that are drawn already.
 
@@ -123,59 +124,26 @@ def write_page(
         What :func:`line_chart` gives.
     heading
         The heading of the charts.
+    command
+        What makes the same page again, for the reader to copy.
     """
-    if kind not in CARDS:
-        raise UnknownNameError("kind of report", kind, CARDS)
-    if legends is not None and len(legends) != len(molecules):
-        raise InputError(
-            "a report needs one legend per text", received=f"{len(legends)} legends", expected=str(len(molecules))
-        )
-    if columns < 1:
-        raise InputError("the grid of a report needs a column", received=f"columns={columns}", expected="1 or more")
+    cards = gallery(molecules, values, legends=legends, kind=kind, columns=columns)
     target = Path(path)
     _check_folder(target)
     page = template().render(
         title=title,
         kind=kind,
-        cards=CARDS[kind](molecules, legends or [""] * len(molecules)),
-        facts={name: _format(value) for name, value in facts.items()},
+        n=len(molecules),
+        cards=cards,
+        facts={name: show_number(value) for name, value in facts.items()},
         remarks=remarks,
         tables=tables,
         charts=[Markup(chart) for chart in charts],
         heading=heading,
-        columns=columns,
+        command=command,
+        made=f"Made with grammar_rae {grammar_rae.__version__} on {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}.",
     )
     _replace(target, page)
-
-
-def _molecule_cards(texts: Sequence[str], legends: Sequence[str]) -> list[Card]:
-    from grammar_rae.chem import svg  # here, so that a report of expressions needs no RDKit
-
-    # The drawings come escaped from svg.
-    return [Card(text, Markup(svg(text)), legend) for text, legend in zip(texts, legends, strict=True)]
-
-
-def _text_cards(texts: Sequence[str], legends: Sequence[str]) -> list[Card]:
-    def code(text: str) -> Markup:
-        # Where it is too wide it breaks behind an operator or a bracket rather than inside a name.
-        return Markup("<code>{}</code>").format(Markup("<wbr>").join(_BREAKS.split(text)))
-
-    return [Card(text, code(text), legend) for text, legend in zip(texts, legends, strict=True)]
-
-
-#: kind -> (texts, legends) -> the cards of the grid.
-CARDS: dict[str, Callable[[Sequence[str], Sequence[str]], list[Card]]] = {
-    "molecules": _molecule_cards,
-    "text": _text_cards,
-}
-
-
-def _format(value: str | int | float) -> str:
-    if isinstance(value, str | int):
-        return str(value)
-    if not math.isfinite(value):
-        return "none"
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
 def draw_charts(curves: Mapping[str, Curve], x_label: str) -> list[str]:

@@ -39,15 +39,12 @@ def write_optimization_report(
     """
     best = result.best(n)
     shown = best if len(result.scores) == 1 else result.front().head(n)
-    legends = [
-        "\n".join([*(f"{name} {row[name]:.4g}" for name in result.scores), f"iteration {row['iteration']}"])
-        for _, row in shown.iterrows()
-    ]
+    values = {name: shown[name].tolist() for name in [*result.scores, "iteration"]}
     write_page(
         path,
         title=title or f"Optimisation of {' and '.join(result.scores)}",
         molecules=[str(text) for text in shown["text"]],
-        legends=legends,
+        values=values,
         facts=_facts(result),
         charts=[_chart(result, name) for name in result.scores],
         heading="Search",

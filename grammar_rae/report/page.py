@@ -38,18 +38,9 @@ h2 span { color: var(--soft); font-weight: 400; margin-left: .35rem; }
 .facts dd { margin: .1rem 0 0; font-size: 1.12rem; font-weight: 600; font-variant-numeric: tabular-nums;
   overflow-wrap: anywhere; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 25rem), 1fr)); gap: .9rem; }
-.charts > div, figure { background: var(--card); border: 1px solid var(--edge); border-radius: 12px; }
+.charts > div { background: var(--card); border: 1px solid var(--edge); border-radius: 12px; }
 .charts > div { padding: .8rem; }
 svg { display: block; max-width: 100%; height: auto; margin: 0 auto; }
-.grid { --gap: .9rem; display: grid; gap: var(--gap); grid-template-columns: repeat(auto-fill, minmax(
-  max(min(100%, 9.5rem), calc((100% - {{ columns - 1 }} * var(--gap)) / {{ columns }})), 1fr)); }
-figure { margin: 0; padding: .6rem; display: flex; flex-direction: column; min-width: 0; break-inside: avoid; }
-figure > svg { margin: auto; }
-figure > code { margin: auto 0; padding: .5rem .3rem; font-size: 1rem; overflow-wrap: anywhere; text-align: center; }
-figcaption { margin-top: .5rem; padding-top: .45rem; border-top: 1px solid var(--edge); font-size: .82rem; }
-figcaption p { margin: 0; white-space: pre-line; overflow-wrap: anywhere; }
-figcaption code { display: block; color: var(--soft); font-size: .74rem; overflow: hidden; text-overflow: ellipsis;
-  white-space: nowrap; user-select: all; }
 code { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 .table { overflow-x: auto; background: var(--card); border: 1px solid var(--edge); border-radius: 12px;
   padding: .3rem clamp(.2rem, 2vw, .8rem); width: fit-content; min-width: min(100%, 26rem); max-width: 100%;
@@ -62,6 +53,10 @@ tr:first-child > * { border-top: 0; }
 th:first-child, td:first-child { text-align: left; white-space: normal; padding-left: .6rem; }
 .none { color: var(--soft); max-width: 60rem; }
 .remarks { color: var(--soft); margin: .9rem 0 0; padding-left: 1.2rem; }
+footer { margin-top: 2.2rem; color: var(--soft); font-size: .85rem; }
+footer p { margin: .3rem 0; }
+pre { overflow-x: auto; margin: .3rem 0; padding: .6rem .8rem; background: var(--card); border: 1px solid var(--edge);
+  border-radius: 8px; color: var(--ink); user-select: all; }
 @media print {
   :root { --page: #fff; --card: #fff; --ink: #000; --soft: #444; --edge: #bbb; }
   main { padding: 0; max-width: none; }
@@ -107,27 +102,15 @@ th:first-child, td:first-child { text-align: left; white-space: normal; padding-
 {% endfor %}
 </div>
 {% endif %}
-<h2>{{ "Molecules" if kind == "molecules" else "Texts" }}<span>{{ "{:,}".format(cards | length) }}</span></h2>
-{% if cards %}
-<div class="grid">
-{% for card in cards %}
-<figure>{{ card.picture }}
-{% if card.legend or kind == "molecules" %}
-<figcaption>
-{% if card.legend %}
-<p>{{ card.legend }}</p>
+<h2>{{ "Molecules" if kind == "molecules" else "Texts" }}<span>{{ "{:,}".format(n) }}</span></h2>
+{{ cards }}
+<footer>
+{% if command %}
+<p>This page again:</p>
+<pre><code>{{ command }}</code></pre>
 {% endif %}
-{% if kind == "molecules" %}
-<code title="{{ card.text }}">{{ card.text }}</code>
-{% endif %}
-</figcaption>
-{% endif %}
-</figure>
-{% endfor %}
-</div>
-{% else %}
-<p class="none">There is nothing to show.</p>
-{% endif %}
+<p>{{ made }}</p>
+</footer>
 </main>
 </body>
 </html>
