@@ -6,12 +6,16 @@ import re
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import grammar_rae
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.gallery import facts_table, gallery, kind_of, show_number
+from grammar_rae.model import TextModel
+from grammar_rae.optimization import Optimization
 
 TABLE = re.compile(r'<script type="application/json">(.*?)</script>', re.DOTALL)
 
@@ -90,3 +94,45 @@ def test_kinds_of_texts() -> None:
 def test_what_does_not_fit(arguments: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):
         gallery(["C"], **arguments)
+
+
+def test_results_models_and_recipes_show_themselves() -> None:
+    model = grammar_rae.load("expressions")
+    drawn = model.sample(3, seed=0)
+    html = drawn._repr_html_()
+    assert type(html) is str and table(html)["texts"] == list(dict.fromkeys(drawn.valid_texts)) and "<svg" not in html
+    assert "raw validity" in html
+    bundle = model._repr_mimebundle_()
+    assert model.recipe_.description in bundle["text/html"] and bundle["text/plain"] == repr(model)
+    assert "latent dimensions" in model._repr_html_()
+    assert model.recipe_.objective in model.recipe_._repr_html_()
+    assert "text/plain" in TextModel("tiny")._repr_mimebundle_()  # untrained: scikit-learn's view
+    with pytest.raises(InputError, match="only molecules"):
+        drawn.draw()
+
+
+def test_draws_of_molecules_are_shown_by_how_easily_they_are_made() -> None:
+    drawn = grammar_rae.load("moses").sample(6, seed=0)
+    shown = table(drawn._repr_html_())
+    assert sorted(shown["texts"]) == sorted(set(drawn.smiles))
+    assert shown["columns"]["sa"] == sorted(shown["columns"]["sa"]) and "qed" in shown["numeric"]
+    assert drawn.draw(2).texts == tuple(dict.fromkeys(drawn.smiles))[:2]
+
+
+def test_a_search_shows_its_best() -> None:
+    history = pd.DataFrame(
+        {"iteration": [1, 1], "point": [0, 1], "text": ["CCO", "CCC"], "qed": [0.4, 0.3], "valid": True, "known": False}
+    )
+    initial = pd.DataFrame({"text": ["C"], "qed": [0.35]})
+    run = Optimization(
+        history,
+        np.zeros((2, 1)),
+        initial,
+        np.zeros((1, 1)),
+        {"qed": True},
+        pd.DataFrame(),
+        {},
+        {},
+        {"strategy": "turbo", "seed": 0},
+    )
+    assert table(run._repr_html_()) == {"texts": ["CCO", "CCC"], "columns": {"qed": [0.4, 0.3]}, "numeric": ["qed"]}

@@ -35,7 +35,7 @@ def show_samples(result: "SampleResult") -> str:
     }
     kind = "molecules" if result.are_molecules else "text"
     title = f"Samples under {result.constraint}, seed {result.seed}"
-    return facts_table(facts, title) + gallery(texts, values, kind=kind)
+    return "".join([facts_table(facts, title), gallery(texts, values, kind=kind)])
 
 
 def show_model(model: Any) -> str:
@@ -66,4 +66,4 @@ def show_model(model: Any) -> str:
     ranges = getattr(model, "property_ranges_", None) or {}
     if ranges:
         facts["may be asked for"] = ", ".join(f"{name} {low:.3g} to {high:.3g}" for name, (low, high) in ranges.items())
-    return facts_table(facts, type(model).__name__)
+    return "".join([facts_table(facts, type(model).__name__)])

@@ -143,7 +143,7 @@ class Optimization:
         values = {name: best[name].tolist() for name in self.scores}
         texts = best["text"].astype(str).tolist()
         title = f"Optimisation of {' and '.join(self.scores)}"
-        return facts_table(facts, title) + gallery(texts, values, kind=kind_of(texts))
+        return "".join([facts_table(facts, title), gallery(texts, values, kind=kind_of(texts))])
 
     def __repr__(self) -> str:
         shown = []

@@ -95,12 +95,12 @@ class Recipe:
 
     def _repr_html_(self) -> str:
         chosen = {field.name: getattr(self, field.name) for field in fields(self)}
-        facts = {name: value for name, value in chosen.items() if value not in (None, {}, ()) and name != "description"}
+        facts = {name: value for name, value in chosen.items() if value not in (None, {}, ()) and name != "name"}
         shown = {
             name: ", ".join(f"{key} {one}" for key, one in value.items()) if isinstance(value, Mapping) else value
             for name, value in facts.items()
         }
-        return facts_table(shown, self.description)
+        return "".join([facts_table(shown, f"{type(self).__name__} {self.name}")])
 
     def counts(self) -> list[str]:
         """The fields that are whole numbers, 1 or more."""
