@@ -195,7 +195,7 @@ def _join_paths(drawing: str) -> str:
     rest = _PATH.sub(take, drawing)
     rest = re.sub(r" class='[^']*'", "", rest).strip()
     paths = "".join(f"<path {look} d='{''.join(lines)}'/>" for look, lines in alike.items())
-    return (paths + rest).replace("#000000", "currentColor")
+    return (rest + paths).replace("#000000", "currentColor")  # marks lie below the letters
 
 
 def _box(why: str, text: str, width: int, height: int) -> str:

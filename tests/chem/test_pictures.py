@@ -24,6 +24,8 @@ def test_what_differs_from_the_lead() -> None:
 def test_a_picture_marks_what_differs_and_is_written(tmp_path: Path) -> None:
     plain, marked = picture([ANISOLE, "CCO"], ["one", "two"]), picture([ANISOLE, "CCO"], ["one", "two"], lead=PHENOL)
     assert "#f2c14e" in marked.svg.lower() and "#f2c14e" not in plain.svg.lower()
+    one = picture([ANISOLE], lead=PHENOL).svg
+    assert one.rindex("<ellipse") < one.index("<path")  # letters lie above the marks
     assert plain._repr_svg_() == plain.svg
     plain.save(tmp_path / "a.svg")
     assert ElementTree.parse(tmp_path / "a.svg").getroot().get("viewBox") == "0 0 440 160"
