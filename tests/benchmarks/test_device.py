@@ -7,6 +7,7 @@ from benchmarks import device
 from grammar_rae.errors import InputError
 
 
+@pytest.mark.slow
 def test_the_cpu_agrees_with_itself() -> None:
     rows = {row["compared"]: row for row in device.run("cpu", rows=4, seconds=0)}
     assert rows["codes"]["largest_difference"] == rows["log-probabilities"]["largest_difference"] == 0

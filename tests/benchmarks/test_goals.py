@@ -79,6 +79,7 @@ def test_diversity_is_the_mean_over_pairs() -> None:
     assert diversity(texts) == pytest.approx(np.mean(pairs)) and np.isnan(diversity(texts[:1]))
 
 
+@pytest.mark.slow
 def test_a_study_of_toys_and_its_table(study: GoalsStudy, monkeypatch: pytest.MonkeyPatch) -> None:
     ask = goals.Search.ask
     stopped: list[int] = []

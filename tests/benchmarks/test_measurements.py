@@ -47,6 +47,7 @@ def run(molecules: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     return folder, row
 
 
+@pytest.mark.slow
 def test_text(molecules: Path) -> None:
     rows = text.run(molecules, agreement=3)
     by_figure = {(row["figure"], row["grammar"]): row for row in rows}
@@ -320,6 +321,7 @@ class TestSpeed:
         assert random["grammar_valid"] < molecules["grammar_valid"]
 
 
+@pytest.mark.slow
 class TestConstraints:
     def test_every_codec(self, molecules: Path) -> None:
         setting = constraints.Setting(molecules, constraint="grammar", draws=800)

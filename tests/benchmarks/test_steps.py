@@ -110,6 +110,7 @@ def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "pip install pythae==0.1.2" in str(caught.value.remedy)
 
 
+@pytest.mark.slow
 def test_run_alone() -> None:
     rows = steps.run(["vae"], (1, 8, 8), batch=4, threads=1, rounds=1, steps=2, against=None)
     assert [(row["model"], row["comparison"]) for row in rows] == [("vae", "own loop"), ("vae", "step alone")]
