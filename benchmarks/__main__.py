@@ -20,6 +20,7 @@ for benchmark in (
     commands.iteration,
     commands.steps,
     commands.sampling,
+    commands.encode_file,
     commands.densities,
     expressions.expressions,
 ):

@@ -227,6 +227,21 @@ def sampling(
     _conclude(rows, results, seed)
 
 
+def encode_file(
+    source: Annotated[Path, typer.Argument(help="An SDF.", show_default=False)],
+    model: arguments.Model = arguments.IN_THE_BOX,
+    n: Annotated[int, typer.Option("-n", help="The number of records.")] = 100_000,
+    jobs: arguments.Jobs = 1,
+    rounds: options.Rounds = 3,
+    results: options.Results = None,
+) -> None:
+    """An SDF through encode to Parquet, beside RDKit's own reading."""
+    from benchmarks.files import run
+    from grammar_rae.model import TextModel
+
+    _conclude(run(source, TextModel.load(model), n, jobs, rounds), results)
+
+
 def densities(
     codes: options.Codes = None,
     n: Annotated[int, typer.Option("-n", help="The number of codes.")] = 100_000,

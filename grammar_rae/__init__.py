@@ -31,6 +31,7 @@ __all__ = [
     "GrammarRAEError",
     "ImageModel",
     "ImageRecipe",
+    "MoleculeVectorizer",
     "SampleResult",
     "TextModel",
     "TextRecipe",
@@ -48,6 +49,7 @@ _LAZY = {
     "TextModel": "model",
     "ImageModel": "model",
     "SampleResult": "model",
+    "MoleculeVectorizer": "model",
     "TextRecipe": "recipes",
     "ImageRecipe": "recipes",
 }

@@ -39,12 +39,13 @@ def blocks_of(page: Path) -> list[Block]:
 def quicken_python(code: str) -> str:
     """Fewer texts and evaluations; every call stays."""
     code = re.sub(r"\bsample\(\d+", "sample(3", code)
+    code = re.sub(r"\bdiverse=\d+", "diverse=2", code)
     return re.sub(r"\bn_iterations=\d+, batch_size=\d+", "n_iterations=1, batch_size=2", code)
 
 
 def quicken_command(words: list[str]) -> list[str]:
     """Fewer texts and evaluations, and a toy of a recipe."""
-    small = {"-n": "10", "--budget": "2", "--batch-size": "2", "--reconstruct": "5"}
+    small = {"-n": "10", "--diverse": "5", "--budget": "2", "--batch-size": "2", "--reconstruct": "5"}
     for option, value in small.items():
         if option in words:
             words[words.index(option) + 1] = value

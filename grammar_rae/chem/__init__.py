@@ -4,6 +4,7 @@ No other part of the package imports rdkit. All functions take and return plain 
 :class:`~grammar_rae.errors.TextError` where RDKit refuses a text, and keep RDKit's log silent while they run.
 """
 
+from grammar_rae.chem.blocks import is_block, write_record
 from grammar_rae.chem.descriptors import DESCRIPTORS, heavy_atoms, logp, qed, rings, sa, weight
 from grammar_rae.chem.drawing import svg, svg_grid
 from grammar_rae.chem.filters import filter_matches
@@ -12,15 +13,20 @@ from grammar_rae.chem.fragments import brics_fragments, scaffold
 from grammar_rae.chem.measures import MEASURES, measure
 from grammar_rae.chem.pharmacophores import pharmacophores
 from grammar_rae.chem.pictures import Picture, changed_atoms, picture
+from grammar_rae.chem.picking import pick_diverse
 from grammar_rae.chem.rewriting import rewriting
 from grammar_rae.chem.smiles import (
     FRAGMENTS,
     MAX_CHARACTERS,
+    Written,
     aromatic,
     canonical,
     canonical_or_none,
     is_valid,
     kekule,
+    strip_extension,
+    write_aromatic,
+    write_kekule,
 )
 from grammar_rae.chem.templates import read_points, spell_template
 from grammar_rae.chem.topology import Ring, ring_list
@@ -39,6 +45,7 @@ __all__ = [
     "TRAITS",
     "Picture",
     "Ring",
+    "Written",
     "aromatic",
     "brics_fragments",
     "canonical",
@@ -49,6 +56,7 @@ __all__ = [
     "filter_matches",
     "folded_counts",
     "heavy_atoms",
+    "is_block",
     "is_valid",
     "kekule",
     "kekule_as_written",
@@ -57,6 +65,7 @@ __all__ = [
     "morgan",
     "pharmacophores",
     "picture",
+    "pick_diverse",
     "qed",
     "read_points",
     "rewriting",
@@ -65,7 +74,11 @@ __all__ = [
     "sa",
     "scaffold",
     "spell_template",
+    "strip_extension",
     "svg",
     "svg_grid",
     "weight",
+    "write_aromatic",
+    "write_kekule",
+    "write_record",
 ]

@@ -1,12 +1,13 @@
-"""Reading SMILES, and writing them in canonical, Kekulé or aromatic form."""
+"""Reading SMILES and blocks of molecules, and writing SMILES in canonical, Kekulé or aromatic form."""
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from rdkit import Chem
 from rdkit.Chem import rdMolDescriptors
 
+from grammar_rae.chem.blocks import block_or_none, block_reason, is_block
 from grammar_rae.chem.log import capture_errors, quiet
 from grammar_rae.errors import TextError, UnknownNameError
 
@@ -18,15 +19,25 @@ MAX_CHARACTERS = 5000
 _SMILES_CHARACTERS = re.compile(r"[!-~]+")
 _OTHER_CHARACTER = re.compile(r"[^!-~]")
 
+PARTS = "smaller parts left out"
+EXTENSION = "extension of a CXSMILES left out"
+MAPS = "atom maps left out"
+
+_EXTENSION = re.compile(r"\s+\|[^|]*\|\s*$")  # ChemAxon's, behind a SMILES: "CCC |^1:1|"
+_MAP = re.compile(r":\d+(?=\])")
 _NEAR = re.compile(r"check for mistakes around position (\d+)")
 _REASON_TAIL = re.compile(r"( while parsing| for input): .*$")
 
 
 def molecule_or_none(text: object) -> Any:
     """RDKit's sanitised molecule, or None, without a reason (the fast path); callers keep the log quiet."""
-    if not isinstance(text, str) or len(text) > MAX_CHARACTERS:
+    if not isinstance(text, str):
         return None
-    text = text.strip()
+    if is_block(text):
+        return block_or_none(text)
+    if len(text) > MAX_CHARACTERS:
+        return None
+    text = strip_extension(text.strip())
     if not _SMILES_CHARACTERS.fullmatch(text):
         return None
     try:
@@ -34,6 +45,15 @@ def molecule_or_none(text: object) -> Any:
     except (ValueError, RuntimeError):  # violations of RDKit's own invariants, by very odd texts
         return None
     return molecule if molecule is not None and molecule.GetNumAtoms() else None
+
+
+def strip_extension(text: str) -> str:
+    """A CXSMILES without its extension.
+
+    >>> strip_extension("CCC |^1:1|")
+    'CCC'
+    """
+    return _EXTENSION.sub("", text) if text.endswith("|") else text
 
 
 def molecule(text: str) -> Any:
@@ -48,6 +68,10 @@ def _refusal(text: object) -> TextError:
     """The error that says why :func:`molecule_or_none` returned None, in RDKit's own words where there are any."""
     if not isinstance(text, str):
         return TextError("a SMILES must be a string", text=str(text), received=f"{text!r}, a {type(text).__name__}")
+    if is_block(text):
+        title = text.partition("\n")[0].strip()
+        reason = _sentence(block_reason(text))
+        return TextError(f"RDKit cannot read this record: {reason}", text=title, received=title or "a record")
     start = len(text) - len(text.lstrip())
     stripped = text.strip()
     if not stripped:
@@ -99,7 +123,7 @@ def _one(found: Any, text: str) -> Any:
         raise TextError(
             f"the SMILES contains {parts} molecules separated by '.'",
             text=text,
-            position=text.index("."),
+            position=text.index(".") if "." in text else None,
             expected="one molecule",
             remedy="Pass fragments='largest' to take the largest of them, or fragments='keep' to keep them all.",
         )
@@ -126,14 +150,33 @@ def _all(found: Any, text: str) -> Any:
 FRAGMENTS: dict[str, Callable[[Any, str], Any]] = {"refuse": _one, "largest": _largest, "keep": _all}
 
 
-def _single(text: str, fragments: str) -> Any:
-    """Read a text and treat its fragments; RDKit looks for parts only where the text contains a '.'."""
+class Written(NamedTuple):
+    """What was written of a molecule, and what was left out: of :data:`PARTS`, :data:`EXTENSION`, :data:`MAPS`."""
+
+    text: str
+    changes: tuple[str, ...] = ()
+
+
+def _rewrite(text: str, fragments: str, kekule: bool) -> Written:
+    """Read a text, once, treat its fragments, and write it."""
     try:
         choose = FRAGMENTS[fragments]
     except KeyError:
         raise UnknownNameError("value of fragments", fragments, FRAGMENTS) from None
-    found = molecule(text)
-    return choose(found, text) if "." in text else found
+    found, changes = molecule(text), []
+    block = is_block(text)
+    if not block and text.rstrip().endswith("|"):
+        changes.append(EXTENSION)
+    written = "" if not block and "." in text else _write(found, text, kekule)
+    if "." in (written or text):
+        whole, found = found, choose(found, written or text)
+        if found is not whole:
+            changes.append(PARTS)
+        written = _write(found, text, kekule)
+    if ":" in written and (unmapped := _MAP.sub("", written)) != written:
+        changes.append(MAPS)
+        written = _write(molecule(unmapped), text, kekule)
+    return Written(written, tuple(changes))
 
 
 def _write(found: Any, text: str, kekule: bool) -> str:
@@ -173,17 +216,16 @@ def is_valid(text: str) -> bool:
     return molecule_or_none(text) is not None
 
 
-@quiet
 def kekule(text: str, fragments: str = "refuse") -> str:
     """The canonical SMILES without aromatic atoms: double bonds stand where RDKit's Kekulé structure puts them.
 
-    It names the same molecule: ``canonical(kekule(text)) == canonical(text)``. Isotopes, charges, stereochemistry and
-    atom maps are kept; explicit hydrogen atoms become implicit ones, as RDKit reads them by default.
+    It names the same molecule: ``canonical(kekule(text)) == canonical(text)``. Isotopes, charges and stereochemistry
+    are kept; explicit hydrogen atoms become implicit ones, as RDKit reads them by default, and atom maps are left out.
 
     Parameters
     ----------
     text
-        A SMILES.
+        A SMILES, or the block of a molecule.
     fragments
         What to do with several molecules joined by '.': ``"refuse"`` them, take the ``"largest"`` (most heavy atoms,
         then the heaviest, then the first in alphabetical order) or ``"keep"`` all.
@@ -195,10 +237,21 @@ def kekule(text: str, fragments: str = "refuse") -> str:
     UnknownNameError
         When ``fragments`` is none of the three.
     """
-    return _write(_single(text, fragments), text, kekule=True)
+    return write_kekule(text, fragments).text
+
+
+def aromatic(text: str, fragments: str = "refuse") -> str:
+    """The canonical SMILES with aromatic atoms in lower case; parameters and errors as in :func:`kekule`."""
+    return write_aromatic(text, fragments).text
 
 
 @quiet
-def aromatic(text: str, fragments: str = "refuse") -> str:
-    """The canonical SMILES with aromatic atoms in lower case; parameters and errors as in :func:`kekule`."""
-    return _write(_single(text, fragments), text, kekule=False)
+def write_kekule(text: str, fragments: str = "refuse") -> Written:
+    """What :func:`kekule` writes, and what it left out."""
+    return _rewrite(text, fragments, kekule=True)
+
+
+@quiet
+def write_aromatic(text: str, fragments: str = "refuse") -> Written:
+    """What :func:`aromatic` writes, and what it left out."""
+    return _rewrite(text, fragments, kekule=False)

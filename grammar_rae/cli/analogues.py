@@ -1,15 +1,30 @@
 """Molecules like a lead: ``analogues``."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from grammar_rae.cli import arguments, files, formats
+from grammar_rae.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from grammar_rae.model import TextModel
 
 
 def analogues(
-    leads: Annotated[list[str], typer.Argument(help="The SMILES of one lead or several.", show_default=False)],
+    leads: Annotated[
+        list[str],
+        typer.Argument(
+            help="The SMILES of one lead or several, or a file of them, whose other columns are kept; - is the "
+            "standard input.",
+            show_default=False,
+        ),
+    ],
     model: arguments.Model = arguments.IN_THE_BOX,
+    column: arguments.Column = None,
     n: Annotated[int, typer.Option("-n", help="The number of different analogues of each lead.")] = 100,
     similarity: Annotated[
         float, typer.Option(help="The Tanimoto similarity to the lead that is wanted, 0 to 1.")
@@ -18,6 +33,8 @@ def analogues(
     keep: Annotated[
         str | None, typer.Option(help="A SMARTS that every analogue must have.", show_default=False)
     ] = None,
+    wanted: arguments.Wanted = None,
+    unwanted: arguments.Unwanted = None,
     output: arguments.Output = files.STDOUT,
     scores: arguments.Scores = "",
     seed: arguments.OptionalSeed = None,
@@ -27,12 +44,15 @@ def analogues(
     from grammar_rae.model import TextModel
 
     files.check_writable(output, formats=formats.TABLES)
-    frame = TextModel.load(model).analogues(
-        leads,
+    loaded = TextModel.load(model)
+    frame = loaded.analogues(
+        read_leads(leads, column, output, loaded),
         n,
         similarity,
         smoothing=smoothing,
         keep=keep,
+        wanted=wanted or (),
+        unwanted=unwanted or (),
         scores=arguments.names(scores),
         seed=seed,
         constraint=arguments.constraint_text(constraint),
@@ -44,3 +64,34 @@ def analogues(
             f"{found['attempts']} texts, {found['valid']:.1%} valid, {found['duplicates']:.1%} repeated, "
             f"{found['hits']:.1%} of the analogues as like as wanted"
         )
+
+
+def read_leads(leads: list[str], column: str | None, output: Path, model: "TextModel") -> "list[str] | pd.DataFrame":
+    """The leads as they are, or those of a file with the columns beside them, each molecule once.
+
+    Rows of the file that are left out are listed and told.
+    """
+    path = Path(leads[0])
+    if len(leads) > 1 or not (str(path) == "-" or path.is_file()):
+        if column is not None:
+            raise InputError("--column is for a file of leads", received=f"{len(leads)} SMILES")
+        return leads
+    from grammar_rae.datasets import join_columns, read_records, reject
+
+    source = arguments.readable(path) or path
+    files.tell_column(source, column)
+    names, records = read_records(source, column, blocks=False)
+    kept, rejected, seen = [], [], set()
+    for record in records:
+        refused = [] if record.row.problem else model.codec.encode_batch([record.row.text]).rejected
+        if record.row.problem or refused:
+            rejected.append(reject(record.row, refused[0][1] if refused else None))
+        elif (spelled := model.codec.canonical(record.row.text)) in seen:
+            rejected.append(reject(record.row._replace(problem="the same lead as an earlier one")))
+        else:
+            seen.add(spelled)
+            kept.append(record)
+    files.write_rejected(output, rejected)
+    if not kept:
+        raise DataError("the file holds no lead that can be used", where=str(path))
+    return join_columns(names, [record.cells for record in kept], {"smiles": [one.row.text for one in kept]}, {})

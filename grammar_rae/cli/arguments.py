@@ -1,16 +1,19 @@
 """Arguments that several commands share, and the reading of their values."""
 
 import math
+import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from grammar_rae.errors import InputError
+from grammar_rae.errors import DataError, InputError
 from grammar_rae.resources import DEFAULT_MODEL, model_folder
 from grammar_rae.seeds import LARGEST_SEED
 
+_ARRAYS = {b"\x93NUMPY": ".npy", b"PK\x03\x04": ".npz"}  # how files of numbers begin
 _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 _DURATION = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(s|m|min|h|)\s*", re.IGNORECASE)
 
@@ -56,26 +59,61 @@ def folder(text: str | Path) -> Path:
 def readable(path: Path | None) -> Path | None:
     """A file that can be read twice: of the standard input (``-``), a FIFO or a device a copy, until the command ends.
 
-    A copy is read as one text a line, unless the name of what was copied says otherwise.
+    The name of what was copied says its format where it can, else its first bytes do, and the command says so.
     """
+    from grammar_rae.files import is_special
+
+    if path is None or (str(path) != "-" and not is_special(path)):
+        return path
+    from grammar_rae.datasets.formats import guess_suffix
+
+    return _copy(path, lambda packed, start: guess_suffix(start))
+
+
+def readable_codes(path: Path) -> Path:
+    """The same for latent codes, which are CSV unless the first bytes say otherwise."""
+    from grammar_rae.files import is_special
+
+    if str(path) != "-" and not is_special(path):
+        return path
+    from grammar_rae.datasets.formats import guess_suffix
+
+    def guess(packed: bytes, start: bytes) -> str:
+        found = guess_suffix(start)
+        array = next((suffix for magic, suffix in _ARRAYS.items() if packed.startswith(magic)), None)
+        return array or (".csv" if found == ".smi" else found)
+
+    return _copy(path, guess)
+
+
+def _copy(path: Path, guess: Callable[[bytes, bytes], str]) -> Path:
     import atexit
     import shutil
     import sys
     import tempfile
 
-    from grammar_rae.datasets.reading import KNOWN_SUFFIXES
-    from grammar_rae.files import is_special
+    from grammar_rae.compression import unpacking
+    from grammar_rae.formats import suffix_of
 
-    if path is None or (str(path) != "-" and not is_special(path)):
-        return path
-    suffix = next((known for known in KNOWN_SUFFIXES if path.name.lower().endswith(known)), ".smi")
     if str(path) == "-" and sys.stdin is None:
         raise typer.BadParameter("the standard input is closed")
     source = sys.stdin.buffer if str(path) == "-" else path.open("rb")
-    with source, tempfile.NamedTemporaryFile(prefix="grammar-rae-", suffix=suffix, delete=False) as copy:
+    with source, tempfile.NamedTemporaryFile(prefix="grammar-rae-", delete=False) as copy:
         atexit.register(Path(copy.name).unlink, missing_ok=True)
         shutil.copyfileobj(source, copy)
-    return Path(copy.name)
+    try:
+        suffix = suffix_of(path)
+    except DataError:
+        with open(copy.name, "rb") as raw:
+            packed = raw.peek(8)[:8]
+            with unpacking(path, raw) as inside:
+                suffix = guess(packed, inside.read(4096))
+        if suffix != ".smi":
+            typer.echo(f"reading the {'standard input' if str(path) == '-' else path} as {suffix}", err=True)
+    named = Path(copy.name).with_suffix(suffix)
+    os.rename(copy.name, named)
+    atexit.register(named.unlink, missing_ok=True)
+    return named
 
 
 Trained = Annotated[
@@ -100,10 +138,17 @@ IN_THE_BOX = Path(DEFAULT_MODEL)
 Texts = Annotated[
     Path,
     typer.Argument(
-        help="A file of texts: .smi, .txt, .csv, .tsv (each also .gz) or .parquet; - is the standard input, one text a "
-        "line.",
+        help="A file of texts: .smi, .txt, .csv, .tsv, .sdf (each also .gz, .bz2, .xz, .zst, .zip), .parquet or "
+        ".feather; - is the standard input.",
         show_default=False,
         callback=readable,
+    ),
+]
+Fragments = Annotated[
+    str | None,
+    typer.Option(
+        help="What to do with molecules of several parts: refuse, largest or keep; without it, as the model does.",
+        show_default=False,
     ),
 ]
 Column = Annotated[
@@ -162,8 +207,8 @@ Output = Annotated[
     typer.Option(
         "-o",
         "--output",
-        help="The file to write, in the format of its suffix: .csv, .tsv or, texts alone, .smi, .txt (each also .gz), "
-        ".parquet; - is CSV on the standard output.",
+        help="The file to write, in the format of its suffix: .csv, .tsv, .sdf or, texts alone, .smi, .txt (each also "
+        ".gz, .bz2, .xz, .zst, .zip), .parquet or .feather; - is CSV on the standard output.",
     ),
 ]
 Jobs = Annotated[int, typer.Option(help="The number of processes; -1 for one per core.")]
@@ -190,6 +235,16 @@ OptionalSeed = Annotated[
     typer.Option(
         min=0, max=LARGEST_SEED, help="The random seed: the same seed gives the same result.", show_default=False
     ),
+]
+Wanted = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SMARTS", help="A pattern that every molecule must have; may be repeated.", show_default=False
+    ),
+]
+Unwanted = Annotated[
+    list[str] | None,
+    typer.Option(metavar="SMARTS", help="A pattern that no molecule may have; may be repeated.", show_default=False),
 ]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")]
 

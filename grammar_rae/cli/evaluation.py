@@ -32,6 +32,7 @@ def evaluate(
         typer.Option(
             help="A file of the molecules that the model was trained on; without it, the data in its folder.",
             show_default=False,
+            callback=arguments.readable,
         ),
     ] = None,
     column: arguments.Column = None,

@@ -8,20 +8,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from errno import EACCES, EBADF, ENOTDIR
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from grammar_rae.cli import formats
 from grammar_rae.cli.formats import STDOUT, output_format, read_codes
+from grammar_rae.compression import split_compression
 from grammar_rae.errors import shorten
 from grammar_rae.files import check_target, is_special, write_bytes
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
     import pandas as pd
 
-    from grammar_rae.datasets import Rejected, Row
+    from grammar_rae.datasets import Rejected
 
 __all__ = [
     "STDOUT",
@@ -31,7 +31,6 @@ __all__ = [
     "tell_changed",
     "tell_column",
     "writable_folder",
-    "write_codes",
     "write_frame",
     "write_lines",
     "write_rejected",
@@ -82,7 +81,7 @@ def tell_changed(changed: Mapping[str, int]) -> None:
     """Say what RDKit changed in molecules besides their spelling, by the numbers of rows."""
     if changed:
         what = ", ".join(f"{what} ({count})" for what, count in changed.items())
-        note(f"changed: RDKit reads {sum(changed.values())} rows as other molecules than they spell: {what}")
+        note(f"changed: {sum(changed.values())} rows are read as other molecules than they spell: {what}")
 
 
 def tell_column(source: Path, column: str | None) -> None:
@@ -115,8 +114,10 @@ def write_frame(path: Path, frame: "pd.DataFrame") -> None:
     if path == STDOUT:
         write_text(path, frame.to_csv(index=False, lineterminator="\n"))
         return
+    from grammar_rae.datasets import file_bytes
+
     kind = output_format(path, (*formats.TABLES, *formats.TEXTS))
-    write_bytes(path, formats.frame_bytes(frame, kind))
+    write_bytes(path, file_bytes(frame, kind))
     if left_out := formats.left_out_columns(frame, kind):
         note(f"a {kind} file holds texts alone: left out {', '.join(left_out)}")
 
@@ -126,7 +127,11 @@ def write_lines(path: Path, texts: Sequence[str]) -> None:
     if path == STDOUT:
         write_text(path, "".join(f"{text}\n" for text in texts))
         return
-    write_bytes(path, formats.line_bytes(texts, output_format(path, formats.TEXTS)))
+    import pandas as pd
+
+    from grammar_rae.datasets import file_bytes
+
+    write_bytes(path, file_bytes(pd.DataFrame({"smiles": texts}), output_format(path, formats.TEXTS)))
 
 
 def write_rejected(output: Path, rejected: Sequence["Rejected"]) -> None:
@@ -152,19 +157,6 @@ def _beside(output: Path) -> Path | None:
     """Where the rejected rows of an output go; None beside the standard output, a FIFO or a device."""
     if output == STDOUT or is_special(output):
         return None
-    stem = output.name.removesuffix(".gz")
+    name, packed = split_compression(output.name)
+    stem = output.name[: len(name)] if packed else output.name
     return output.with_name(f"{Path(stem).stem}.rejected.csv")
-
-
-def write_codes(path: Path, codes: "npt.NDArray[Any]", rows: Sequence["Row"]) -> None:
-    """Latent codes (N, D) as an array, or as a table with the line and text of each row."""
-    import pandas as pd
-
-    kind = output_format(path, (*formats.TABLES, *formats.ARRAYS))
-    if kind in formats.ARRAYS:
-        write_bytes(path, formats.array_bytes(codes, kind))
-        return
-    frame = pd.DataFrame(codes, columns=[f"z{index}" for index in range(codes.shape[1])])
-    frame.insert(0, "line", [row.line for row in rows])
-    frame.insert(1, "text", [row.text for row in rows])
-    write_frame(path, frame)

@@ -1,25 +1,24 @@
 """The formats of the commands' files: the suffix says which one, in writing as in reading."""
 
-import gzip
 import importlib.util
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grammar_rae.compression import split_compression
 from grammar_rae.errors import DataError, MissingExtraError
 from grammar_rae.files import is_special
+from grammar_rae.formats import FORMATS, TABLES, TEXTS
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+__all__ = ["ARRAYS", "PAGES", "STDOUT", "TABLES", "TEXTS", "array_bytes", "output_format", "read_codes"]
+
 STDOUT = Path("-")
 
-TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet")
-"""Tables with a header."""
-TEXTS = (".smi", ".smiles", ".txt", ".smi.gz", ".smiles.gz", ".txt.gz")
-"""One text a line and nothing else."""
 ARRAYS = (".npy", ".npz")
 """Numbers alone."""
 PAGES = (".html", ".htm")
@@ -36,7 +35,7 @@ def output_format(path: Path, known: Sequence[str]) -> str:
     DataError
         For any other suffix, or none.
     MissingExtraError
-        For Parquet without pyarrow.
+        For Parquet or Arrow without pyarrow, or .zst without zstandard.
     """
     found = _format_of(path, known)
     if found is None and (path == STDOUT or is_special(path)):
@@ -48,30 +47,8 @@ def output_format(path: Path, known: Sequence[str]) -> str:
             received=repr("".join(path.suffixes[-2:])),
             expected="one of " + ", ".join(known),
         )
-    if found == ".parquet":
-        _check_parquet("writing")
+    _check_extras(found, "writing")
     return found
-
-
-def frame_bytes(frame: "pd.DataFrame", kind: str) -> bytes:
-    """A table in a format of :data:`TABLES`, or the texts of its column ``smiles`` in one of :data:`TEXTS`."""
-    if kind == ".parquet":
-        buffer = io.BytesIO()
-        frame.to_parquet(buffer, index=False)
-        return buffer.getvalue()
-    if kind in TEXTS:
-        return line_bytes(frame[_TEXT_COLUMN], kind)
-    return _text_bytes(frame.to_csv(index=False, lineterminator="\n", sep=_separator(kind)), kind)
-
-
-def line_bytes(texts: Iterable[str], kind: str) -> bytes:
-    """Texts in a format of :data:`TEXTS`."""
-    return _text_bytes("".join(f"{text}\n" for text in texts), kind)
-
-
-def _text_bytes(text: str, kind: str) -> bytes:
-    blob = text.encode("utf-8", "backslashreplace")
-    return gzip.compress(blob, mtime=0) if kind.endswith(".gz") else blob
 
 
 def left_out_columns(frame: "pd.DataFrame", kind: str) -> list[str]:
@@ -140,22 +117,22 @@ def _numbers(path: Path) -> "npt.NDArray[Any]":
         if _CODES not in arrays and len(arrays) != 1:
             raise _NoCodesError(f"none of its {len(arrays)} arrays is named {_CODES}")
         return arrays[_CODES] if _CODES in arrays else next(iter(arrays.values()))
-    return _table_codes(path, kind)
+    return _table_codes(path)
 
 
-def _table_codes(path: Path, kind: str) -> "npt.NDArray[Any]":
-    import pandas as pd
+def _table_codes(path: Path) -> "npt.NDArray[Any]":
+    import numpy as np
 
-    if kind == ".parquet":
-        _check_parquet("reading")
-        frame = pd.read_parquet(path)
-    else:
-        frame = pd.read_csv(path, sep=_separator(kind))
-    columns = [name for name in map(str, frame.columns) if name.startswith("z") and name[1:].isdecimal()]
-    if not columns:
-        raise _NoCodesError(f"its columns are {', '.join(map(str, frame.columns[:8]))}")
-    columns.sort(key=lambda name: int(name[1:]))
-    return frame[columns].to_numpy(dtype="float32")
+    from grammar_rae.datasets import read_table
+
+    names, columns = read_table(path)
+    found = {
+        name: column for name, column in zip(names, columns, strict=True) if name[:1] == "z" and name[1:].isdecimal()
+    }
+    if not found:
+        raise _NoCodesError(f"its columns are {', '.join(names[:8])}")
+    ordered = sorted(found, key=lambda name: int(name[1:]))
+    return np.array([found[name] for name in ordered], dtype="float32").T
 
 
 def _format_of(path: Path, known: Sequence[str]) -> str | None:
@@ -163,10 +140,12 @@ def _format_of(path: Path, known: Sequence[str]) -> str | None:
     return next((kind for kind in sorted(known, key=len, reverse=True) if name.endswith(kind)), None)
 
 
-def _separator(kind: str) -> str:
-    return "\t" if kind.startswith(".tsv") else ","
-
-
-def _check_parquet(purpose: str) -> None:
-    if importlib.util.find_spec("pyarrow") is None:
-        raise MissingExtraError("pyarrow", "parquet", f"{purpose} a .parquet file")
+def _check_extras(kind: str, purpose: str) -> None:
+    plain, packed = split_compression(kind)
+    row = FORMATS.get(plain)
+    for package, extra, needed in (
+        ("pyarrow", "parquet", row is not None and not row.compresses),
+        ("zstandard", "zstd", packed == ".zst"),
+    ):
+        if needed and importlib.util.find_spec(package) is None:
+            raise MissingExtraError(package, extra, f"{purpose} a {kind} file")

@@ -1,19 +1,16 @@
 """Between texts and latent codes: ``encode``, ``decode``, ``reconstruct``."""
 
-from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from grammar_rae.cli import arguments, files, formats
 from grammar_rae.errors import DataError
+from grammar_rae.files import write_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from grammar_rae.datasets import Rejected, Row
-    from grammar_rae.errors import TextError
+    from grammar_rae.model.streaming import RecordEncoder
 
 
 def encode(
@@ -23,8 +20,8 @@ def encode(
         typer.Option(
             "-o",
             "--output",
-            help="The file to write: .npy or .npz (codes alone), .csv, .tsv or .parquet (with line and text); - is CSV "
-            "on the standard output.",
+            help="The file to write: .npy or .npz (codes alone), or a table such as .csv or .parquet (with line, text "
+            "and the other columns of the file); - is CSV on the standard output.",
         ),
     ],
     model: arguments.Model = arguments.IN_THE_BOX,
@@ -36,23 +33,41 @@ def encode(
             "refuse or ignore."
         ),
     ] = "warn",
+    fragments: arguments.Fragments = None,
+    jobs: arguments.Jobs = -1,
 ) -> None:
     """Encode the texts of a file to latent codes."""
+    import numpy as np
+
+    from grammar_rae.datasets import join_columns
     from grammar_rae.model import TextModel
 
     files.check_writable(output, formats=(*formats.TABLES, *formats.ARRAYS))
     loaded = TextModel.load(model)
-    rows, unusable = read_file(texts, column)
-    encoded = loaded.encode([row.text for row in rows], errors="skip", unknown=unknown)
-    files.write_rejected(output, list_rejected(rows, unusable, encoded.errors))
-    check_any(texts, rows, unusable, encoded.errors)
-    files.write_codes(output, encoded.codes, [rows[index] for index in encoded.rows])
-    files.tell_changed(Counter(encoded.changed.values()))
-    files.note(f"encoded {len(encoded)} texts")
+    names, encoder = open_records(loaded, texts, column, unknown, fragments, jobs)
+    parts = list(encoder)
+    files.write_rejected(output, encoder.rejected)
+    check_any(texts, encoder)
+    codes = np.concatenate([part.codes for part in parts])
+    if formats.output_format(output, (*formats.TABLES, *formats.ARRAYS)) in formats.ARRAYS:
+        write_bytes(output, formats.array_bytes(codes, formats.output_format(output, formats.ARRAYS)))
+    else:
+        head = {"line": joined(parts, "lines"), "text": joined(parts, "texts")}
+        tail = {"changed": joined(parts, "changed")} | {f"z{place}": column for place, column in enumerate(codes.T)}
+        files.write_frame(output, join_columns(names, joined(parts, "cells"), head, tail))
+    files.tell_changed(encoder.changed)
+    files.note(f"encoded {encoder.encoded} texts")
 
 
 def decode(
-    codes: Annotated[Path, typer.Argument(help="A file of latent codes as encode writes it.", show_default=False)],
+    codes: Annotated[
+        Path,
+        typer.Argument(
+            help="A file of latent codes as encode writes it; - is the standard input.",
+            show_default=False,
+            callback=arguments.readable_codes,
+        ),
+    ],
     model: arguments.Model = arguments.IN_THE_BOX,
     output: arguments.Output = files.STDOUT,
     temperature: Annotated[
@@ -90,57 +105,59 @@ def reconstruct(
     output: arguments.Output = files.STDOUT,
     column: arguments.Column = None,
     constraint: arguments.Constraint = None,
+    fragments: arguments.Fragments = None,
+    jobs: arguments.Jobs = -1,
 ) -> None:
     """Encode and decode texts, and report how many come back."""
-    import pandas as pd
-
+    from grammar_rae.datasets import join_columns
     from grammar_rae.model import TextModel
+    from grammar_rae.model.results import describe_share, is_same
 
     files.check_writable(output, formats=formats.TABLES)
     loaded = TextModel.load(model)
-    rows, unusable = read_file(texts, column)
-    found = loaded.reconstruction([row.text for row in rows], arguments.constraint_text(constraint))
-    files.write_rejected(output, list_rejected(rows, unusable, found.errors))
-    check_any(texts, rows, unusable, found.errors)
-    accepted = [index for index in range(len(rows)) if index not in found.errors]
-    columns = {
-        "line": [rows[index].line for index in accepted],
-        "smiles": [rows[index].text for index in accepted],
-        "reconstruction": [found.texts[index] for index in accepted],
-        "exact": found.exact[accepted],
-    }
-    files.write_frame(output, pd.DataFrame(columns))
-    files.tell_changed(Counter(found.changed.values()))
-    files.note(f"exactly reconstructed: {found}")
+    names, encoder = open_records(loaded, texts, column, "warn", fragments, jobs)
+    parts, rules = [], arguments.constraint_text(constraint)
+    found: list[str] = []
+    exact: list[bool] = []
+    for part in encoder:
+        decoded = loaded.decode_batch(part.codes, constraint=rules)
+        found += decoded.texts
+        for text, valid, read in zip(decoded.texts, decoded.valid, part.read, strict=True):
+            exact.append(bool(valid) and is_same(text, read, loaded.codec))
+        parts.append(part)
+    files.write_rejected(output, encoder.rejected)
+    check_any(texts, encoder)
+    head = {"line": joined(parts, "lines"), "smiles": joined(parts, "texts")}
+    tail = {"reconstruction": found, "exact": exact, "changed": joined(parts, "changed")}
+    files.write_frame(output, join_columns(names, joined(parts, "cells"), head, tail))
+    files.tell_changed(encoder.changed)
+    refused = encoder.texts - encoder.encoded
+    files.note(f"exactly reconstructed: {describe_share(sum(exact), encoder.texts, refused)}")
 
 
-def read_file(source: Path, column: str | None) -> tuple[list["Row"], list["Row"]]:
-    """The rows of a file that hold a text, and those that do not."""
-    from grammar_rae.datasets import read_rows
+def open_records(
+    model: Any, source: Path, column: str | None, unknown: str, fragments: str | None, jobs: int
+) -> tuple[tuple[str, ...], "RecordEncoder"]:
+    """The names of the columns beside the texts of a file, and what encodes its records."""
+    from grammar_rae.codecs import FORMS
+    from grammar_rae.datasets import read_records
+    from grammar_rae.model.streaming import RecordEncoder
 
     files.tell_column(source, column)
-    rows = list(read_rows(source, column))
-    return [row for row in rows if row.problem is None], [row for row in rows if row.problem is not None]
+    names, records = read_records(source, column, fields=FORMS[model.codec.form].fields)
+    return names, RecordEncoder(model, records, unknown, fragments, jobs)
 
 
-def list_rejected(rows: list["Row"], unusable: list["Row"], errors: "Mapping[int, TextError]") -> list["Rejected"]:
-    """The rows without a text and those that the model rejects, each with its reason, in the order of the file."""
-    from grammar_rae.datasets import reject
-
-    found = [*map(reject, unusable), *(reject(rows[index], error) for index, error in errors.items())]
-    return sorted(found, key=lambda row: row.line)
+def joined(parts: "list[Any]", name: str) -> list[Any]:
+    """One attribute of all parts, end to end."""
+    return [value for part in parts for value in getattr(part, name)]
 
 
-def check_any(source: Path, rows: list["Row"], unusable: list["Row"], errors: "Mapping[int, TextError]") -> None:
-    """Raise DataError, with all reasons, if the model rejects every row that holds a text."""
-    from grammar_rae.datasets import count_reasons, reject
+def check_any(source: Path, encoder: "RecordEncoder") -> None:
+    """Raise DataError, with all reasons, if no row has a code."""
+    from grammar_rae.datasets import count_reasons
 
-    if len(errors) < len(rows):
+    if encoder.encoded:
         return
-    kinds = [(row.problem or "", reject(row)) for row in unusable]
-    kinds += [(error.message, reject(rows[index], error)) for index, error in errors.items()]
-    examples = dict(reversed(kinds))
-    raise DataError(
-        f"none of the {len(kinds)} rows can be used: {count_reasons(Counter(kind for kind, _ in kinds), examples)}",
-        where=str(source),
-    )
+    reasons = count_reasons(encoder.kinds, encoder.examples)
+    raise DataError(f"none of the {len(encoder.rejected)} rows can be used: {reasons}", where=str(source))

@@ -12,9 +12,11 @@ from grammar_rae.cli import arguments, files
 from grammar_rae.errors import DataError, UnknownNameError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from grammar_rae.optimization import Optimization
 
-PAGE, BEST = "report.html", "best.csv"
+PAGE, BEST, DATA = "report.html", "best.csv", "data.csv"
 SHOWN = 10
 _FILE, _MODULE = ".py", "grammar_rae_score_of_the_user"
 
@@ -78,6 +80,8 @@ def optimize(
     options |= {"constraint": arguments.constraint_text(constraint), "jobs": jobs, "progress": not quiet}
     result = search(loaded, wanted, texts, folder=output, resume=resume, **options)
     files.write_frame(output / BEST, result.best(max(1, len(result.history))))
+    if data is not None:
+        files.write_frame(output / DATA, beside_data(result.initial, data, column))
     kind = "molecules" if FORMS[loaded.codec.form].molecules else "text"
     write_optimization_report(output / PAGE, result, kind=kind)
     print_result(result, output)
@@ -153,6 +157,18 @@ def initial_texts(loaded: Any, model: Path, data: Path | None, column: str | Non
         rows_of = range(first, min(first + 4096, len(encoded)))
         texts += [text for text in loaded.codec.spell_batch(encoded.batch(rows_of).numpy()) if text is not None]
     return texts
+
+
+def beside_data(initial: "pd.DataFrame", data: Path, column: str | None) -> "pd.DataFrame":
+    """What a run began with, with the columns of the file beside each text."""
+    from grammar_rae.datasets import join_columns, read_records
+
+    names, records = read_records(data, column, blocks=False)
+    beside: dict[str, tuple[Any, ...]] = {}
+    for record in records:
+        beside.setdefault(record.row.text, record.cells)
+    cells = [beside.get(text, (None,) * len(names)) for text in initial["text"]]
+    return join_columns(names, cells, {"text": initial["text"].tolist()}, dict(initial.drop(columns="text")))
 
 
 def save_constants(loaded: Any, model: Path) -> None:

@@ -1,5 +1,6 @@
 """New texts from a trained model: ``sample``, ``interpolate``."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -29,8 +30,17 @@ def sample(
             help='A condition on scores, for example "250 <= weight <= 400 and alerts == 0".', show_default=False
         ),
     ] = None,
+    wanted: arguments.Wanted = None,
+    unwanted: arguments.Unwanted = None,
+    diverse: Annotated[
+        int | None,
+        typer.Option(help="How many of the n molecules to keep: those most unlike each other.", show_default=False),
+    ] = None,
     new_to: Annotated[
-        Path | None, typer.Option(help="A file of molecules that are not to be drawn.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="A file of molecules that are not to be drawn.", show_default=False, callback=arguments.readable
+        ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Reject molecules without the properties.")] = False,
     valid_only: Annotated[
@@ -45,8 +55,8 @@ def sample(
 
     files.check_writable(output, formats=(*formats.TABLES, *formats.TEXTS))
     files.check_writable(html, formats=formats.PAGES)
-    wanted = arguments.names(scores)
-    score([], wanted)  # so that an unknown name is refused before any work
+    named = arguments.names(scores)
+    score([], named)  # so that an unknown name is refused before any work
     loaded = TextModel.load(model)
     rules = arguments.constraint_text(constraint)
     result = loaded.sample(
@@ -60,10 +70,13 @@ def sample(
         properties=arguments.read_properties(properties),
         strict=strict,
         where=where,
+        wanted=wanted or (),
+        unwanted=unwanted or (),
+        diverse=diverse,
         new_to=[] if new_to is None else [text for _, text in read_texts(new_to)],
         guidance=GUIDANCE if guidance is None else guidance,
     )
-    frame = result.to_frame(scores=wanted)
+    frame = result.to_frame(scores=named)
     files.write_frame(output, frame)
     if html is not None:
         pages.write_samples_page(html, loaded, result, frame)
@@ -72,7 +85,7 @@ def sample(
         f'under "{result.constraint}", uniqueness {result.uniqueness:.1%}, seed {result.seed}'
         + (
             f", {result.hit_rate:.1%} of the valid ones with what was asked for"
-            if result.properties or result.where
+            if not math.isnan(result.hit_rate)
             else ""
         )
     )

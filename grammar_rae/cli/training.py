@@ -39,13 +39,7 @@ def train(
     duplicates: Annotated[
         str, typer.Option(help="Whether to keep or drop rows that are the same molecule as an earlier one.")
     ] = "keep",
-    fragments: Annotated[
-        str | None,
-        typer.Option(
-            help="What to do with molecules of several parts: refuse, largest or keep; without it, the recipe's own.",
-            show_default=False,
-        ),
-    ] = None,
+    fragments: arguments.Fragments = None,
     jobs: arguments.Jobs = -1,
     device: Annotated[str | None, typer.Option(help="The device: auto, cpu or cuda.", show_default=False)] = None,
     devices: Annotated[

@@ -7,6 +7,7 @@ and length budgets serve both alike.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from grammar_rae.codecs.base import Codec, EncodedBatch
@@ -25,12 +26,33 @@ __all__ = [
     "Form",
     "GrammarCodec",
     "codec_from_dict",
+    "treat_fragments",
 ]
 
 CODECS: dict[str, type[GrammarCodec] | type[CharacterCodec]] = {
     codec.kind: codec for codec in (GrammarCodec, CharacterCodec)
 }
 """The codecs by the name under which they are saved."""
+
+
+def treat_fragments(codec: Any, fragments: str | None) -> Any:
+    """A codec that treats molecules of several parts in another way; None leaves it as it is.
+
+    Raises
+    ------
+    UnknownNameError
+        For a way that does not exist.
+    InputError
+        For ``"keep"``, unless the codec was made for it.
+    """
+    if fragments is None or fragments == codec.fragments:
+        return codec
+    if fragments == "keep":
+        raise InputError(
+            "this model writes one molecule at a time and cannot keep several parts",
+            expected="fragments='refuse' or 'largest'",
+        )
+    return replace(codec, fragments=fragments)
 
 
 def codec_from_dict(data: Mapping[str, Any]) -> Codec:

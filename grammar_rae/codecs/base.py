@@ -161,7 +161,7 @@ class TextCodec:
         TextError
             When RDKit refuses the molecule, or the molecule has several parts and the codec refuses those.
         """
-        return FORMS[self.form].prepare(text, self.fragments)
+        return FORMS[self.form].prepare(text, self.fragments).text
 
     def canonical(self, text: str) -> str | None:
         """The canonical spelling of a decoded text (of a molecule, RDKit's canonical SMILES), None if it is invalid."""
@@ -213,12 +213,16 @@ class TextCodec:
             raise InputError("a batch must be a list of strings", received=repr(texts), expected="['...']") from error
         rejected: list[tuple[int, TextError]] = []
         ready: list[str] = []
+        left_out: list[tuple[str, ...]] = []
         index: list[int] = []
+        form = FORMS[self.form]
         for i, text in enumerate(texts):
             try:
                 if not isinstance(text, str):
                     raise TextError("expected a string", text=str(text), received=f"{text!r}, a {type(text).__name__}")
-                ready.append(text if prepared else self.prepare(text))
+                written, changes = (text, ()) if prepared else form.prepare(text, self.fragments)
+                ready.append(written)
+                left_out.append(changes)
                 index.append(i)
             except TextError as error:
                 rejected.append((i, error))
@@ -243,12 +247,12 @@ class TextCodec:
             tokens = batch.tokens[np.repeat(kept, lengths)]
             batch = EncodedBatch(tokens, np.concatenate(([0], np.cumsum(lengths[kept]))).astype(np.int64), [])
             accepted = [accepted[row] for row in np.flatnonzero(kept)]
-        form = FORMS[self.form]
         atoms = _bracket_atoms(ready[i] for i in accepted) if form.valences else frozenset()
         changed = []
         for i in () if prepared else accepted:
-            if (what := form.changed(texts[index[i]], ready[i], self.fragments)) is not None:
-                changed.append((index[i], what))
+            what = form.changed(texts[index[i]], ready[i], self.fragments)
+            if what is not None or left_out[i]:
+                changed.append((index[i], ", ".join([*left_out[i], *([what] if what else [])])))
         return EncodedBatch(batch.tokens, batch.offsets, sorted(rejected, key=lambda pair: pair[0]), atoms, changed)
 
     def one_hot(self, tokens: NDArray[np.integer] | Sequence[int]) -> NDArray[np.float32]:

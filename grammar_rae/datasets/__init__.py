@@ -7,38 +7,61 @@ or NLTK; a codec may, when it prepares or parses a text.
 """
 
 from grammar_rae.datasets.encoded import DescribedRows, Rejected, TokenDataset, add_facts, pad_tokens
-from grammar_rae.datasets.encoding import Coverage, count_reasons, coverage, encode, reject
+from grammar_rae.datasets.encoding import Chunk, Coverage, count_reasons, coverage, encode, encode_chunks, reject
 from grammar_rae.datasets.fetching import SOURCES, fetch
+from grammar_rae.datasets.formats import file_bytes
+from grammar_rae.datasets.frames import as_pandas, extend_frame, is_frame, join_columns, like
 from grammar_rae.datasets.image_files import read_images
 from grammar_rae.datasets.image_sets import IMAGE_SETS, image_set
 from grammar_rae.datasets.images import ImageDataset, ImageSet
 from grammar_rae.datasets.joined import JoinedRows, first_part
-from grammar_rae.datasets.reading import Row, find_column, read_rows, read_texts, sample_texts
+from grammar_rae.datasets.reading import (
+    Row,
+    find_column,
+    read_records,
+    read_rows,
+    read_table,
+    read_texts,
+    sample_texts,
+)
+from grammar_rae.datasets.records import Record, Records
 from grammar_rae.datasets.writing import comes_from
 
 __all__ = [
     "IMAGE_SETS",
     "SOURCES",
+    "Chunk",
     "Coverage",
     "DescribedRows",
     "ImageDataset",
     "ImageSet",
     "JoinedRows",
+    "Record",
+    "Records",
     "Rejected",
     "Row",
     "TokenDataset",
     "add_facts",
+    "as_pandas",
     "comes_from",
     "count_reasons",
     "coverage",
     "encode",
+    "encode_chunks",
+    "extend_frame",
     "fetch",
+    "file_bytes",
     "find_column",
     "first_part",
     "image_set",
+    "is_frame",
+    "join_columns",
+    "like",
     "pad_tokens",
     "read_images",
+    "read_records",
     "read_rows",
+    "read_table",
     "read_texts",
     "reject",
     "sample_texts",

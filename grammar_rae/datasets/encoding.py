@@ -17,6 +17,7 @@ from grammar_rae.checks import check_count, check_jobs, check_path
 from grammar_rae.datasets.duplicates import REPEATED, Duplicates, SeenKeys, check_duplicates, row_keys
 from grammar_rae.datasets.encoded import FORMAT, KIND, Rejected, TokenDataset, fingerprint
 from grammar_rae.datasets.reading import Fields, Row, Source, read_rows
+from grammar_rae.datasets.sdf import END_OF_MOLECULE
 from grammar_rae.datasets.writing import Writer, building_folder, check_replaceable, describe_source, versions
 from grammar_rae.errors import DataError, InputError, TextError, shorten
 
@@ -111,8 +112,8 @@ def encode(
     target = None if folder is None else check_path(folder).resolve()
     if target is not None:
         check_replaceable(target)
-    rows = _RowCounter(read_rows(source, column, fields=fields))
-    chunks = _encode_chunks(rows, codec, jobs, prepared, chunk)
+    rows = _RowCounter(read_rows(source, column, fields=fields, blocks=True))
+    chunks = encode_chunks(rows, codec, jobs, prepared, chunk)
     tally = _Tally()
     seen = SeenKeys() if duplicates == "drop" else None
     with ExitStack() as stack:
@@ -159,8 +160,8 @@ def coverage(
     chunk: int = CHUNK,
 ) -> Coverage:
     """Measure how many texts of a source a codec accepts, and why not others; arguments and errors as in ``encode``."""
-    rows = _RowCounter(read_rows(source, column, fields=fields))
-    chunks = _encode_chunks(rows, codec, jobs, prepared, chunk)
+    rows = _RowCounter(read_rows(source, column, fields=fields, blocks=True))
+    chunks = encode_chunks(rows, codec, jobs, prepared, chunk)
     tally = _Tally()
     lengths: list[npt.NDArray[np.int64]] = []
     with closing(_show_progress(chunks, source, progress)) as shown:
@@ -213,13 +214,15 @@ def _capacities(codec: "Codec", bracket_atoms: Iterable[str]) -> dict[str, int]:
 # --- chunks of rows, in this process or in others --------------------------------------------------------------------
 
 
-class _Refusal(NamedTuple):
+class Refusal(NamedTuple):
+    """A row that has no tokens, why in short, and the symbol at which it left the codec's language."""
+
     row: Rejected
     kind: str
     symbol: str | None
 
 
-class _Chunk(NamedTuple):
+class Chunk(NamedTuple):
     """Some rows of the source: tokens, lengths, lines, texts, changes and atoms of accepted ones; the others."""
 
     read: int
@@ -229,7 +232,7 @@ class _Chunk(NamedTuple):
     texts: list[str]
     changed: dict[int, str]
     atoms: frozenset[str]
-    refused: list[_Refusal]
+    refused: list[Refusal]
 
 
 class _RowCounter:
@@ -245,7 +248,10 @@ class _RowCounter:
             yield row
 
 
-def _encode_chunks(rows: Iterable[Row], codec: "Codec", jobs: int, prepared: bool, chunk: int) -> Iterator[_Chunk]:
+def encode_chunks(
+    rows: Iterable[Row], codec: "Codec", jobs: int = 1, prepared: bool = False, chunk: int = CHUNK
+) -> Iterator[Chunk]:
+    """Encode rows some at a time, in their order; arguments and errors as in ``encode``."""
     if not callable(getattr(codec, "encode_batch", None)):
         raise InputError("this is no codec", received=repr(codec), expected="a codec, such as model.codec")
     jobs, chunk = check_jobs(jobs), check_count("chunk", chunk, 1, 2**31)
@@ -257,7 +263,7 @@ def _encode_chunks(rows: Iterable[Row], codec: "Codec", jobs: int, prepared: boo
 
 def _encode_in_processes(
     chunks: Iterable[list[Row]], codec_dict: dict[str, Any], jobs: int, prepared: bool
-) -> Generator[_Chunk, None, None]:
+) -> Generator[Chunk, None, None]:
     from joblib import Parallel, delayed
 
     text = json.dumps(codec_dict)
@@ -272,13 +278,13 @@ def _encode_in_processes(
 
     # A few chunks wait for every worker, never the whole file; the results come back in the order of the file.
     parallel = Parallel(n_jobs=jobs, return_as="generator", batch_size=1, pre_dispatch="3 * n_jobs")
-    with closing(cast(Generator[_Chunk, None, None], parallel(tasks()))) as results:
+    with closing(cast(Generator[Chunk, None, None], parallel(tasks()))) as results:
         yield from results
     if failures:
         raise failures[0]
 
 
-def _encode_rows_in_worker(codec_text: str, rows: list[Row], prepared: bool) -> _Chunk:
+def _encode_rows_in_worker(codec_text: str, rows: list[Row], prepared: bool) -> Chunk:
     return _encode_rows(_codec(codec_text), rows, prepared)
 
 
@@ -295,7 +301,7 @@ def _chunks(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
     return iter(lambda: list(islice(rows, size)), [])
 
 
-def _encode_rows(codec: "Codec", rows: list[Row], prepared: bool) -> _Chunk:
+def _encode_rows(codec: "Codec", rows: list[Row], prepared: bool) -> Chunk:
     usable = [row for row in rows if row.problem is None]
     encoded = codec.encode_batch([row.text for row in usable], prepared=prepared)
     errors = dict(encoded.rejected)
@@ -303,23 +309,23 @@ def _encode_rows(codec: "Codec", rows: list[Row], prepared: bool) -> _Chunk:
     lengths = np.diff(encoded.offsets)
     assert len(accepted) == len(lengths) == len(usable) - len(errors), "the codec lost a text"
     refused = [_refuse(usable[index], error) for index, error in errors.items()]
-    refused += [_Refusal(reject(row), row.problem, None) for row in rows if row.problem is not None]
+    refused += [Refusal(reject(row), row.problem, None) for row in rows if row.problem is not None]
     refused.sort(key=lambda one: one.row.line)
     lines = np.array([row.line for row in accepted], dtype=np.int64)
     texts = [row.text for row in accepted]
     changed = {usable[index].line: what for index, what in encoded.changed}
-    return _Chunk(len(rows), encoded.tokens, lengths, lines, texts, changed, encoded.atoms, refused)
+    return Chunk(len(rows), encoded.tokens, lengths, lines, texts, changed, encoded.atoms, refused)
 
 
-def _drop_repeated(chunk: _Chunk, seen: SeenKeys) -> _Chunk:
+def _drop_repeated(chunk: Chunk, seen: SeenKeys) -> Chunk:
     """The chunk with the rows refused whose tokens came before."""
     new = seen.add(row_keys(chunk.tokens, np.concatenate(([0], np.cumsum(chunk.lengths)))))
     if new.all():
         return chunk
     refused = list(chunk.refused)
     for index in np.flatnonzero(~new):
-        row = Rejected(int(chunk.lines[index]), chunk.texts[index], REPEATED)
-        refused.append(_Refusal(row, REPEATED, None))
+        row = Rejected(int(chunk.lines[index]), _title(chunk.texts[index]), REPEATED)
+        refused.append(Refusal(row, REPEATED, None))
     return chunk._replace(
         tokens=chunk.tokens[np.repeat(new, chunk.lengths)],
         lengths=chunk.lengths[new],
@@ -330,15 +336,20 @@ def _drop_repeated(chunk: _Chunk, seen: SeenKeys) -> _Chunk:
     )
 
 
-def _refuse(row: Row, error: TextError) -> _Refusal:
-    return _Refusal(reject(row, error), error.message, _offending_symbol(error))
+def _refuse(row: Row, error: TextError) -> Refusal:
+    return Refusal(reject(row, error), error.message, _offending_symbol(error))
 
 
 def reject(row: Row, error: TextError | None = None) -> Rejected:
     """What is written down of a row that a codec refused, or, without an error, that holds no text."""
     if error is None:
-        return Rejected(row.line, row.text, row.problem or "")
-    return Rejected(row.line, row.text, error.reason, None if error.source is not None else error.position)
+        return Rejected(row.line, _title(row.text), row.problem or "")
+    return Rejected(row.line, _title(row.text), error.reason, None if error.source is not None else error.position)
+
+
+def _title(text: str) -> str:
+    """A text as a list shows it: of the block of a molecule, the title."""
+    return text.partition("\n")[0].strip() if "\n" in text and END_OF_MOLECULE in text else text
 
 
 def _offending_symbol(error: TextError) -> str | None:
@@ -355,7 +366,7 @@ def _offending_symbol(error: TextError) -> str | None:
     return text[position]
 
 
-def _show_progress(chunks: Iterator[_Chunk], source: Source, progress: bool) -> Generator[_Chunk, None, None]:
+def _show_progress(chunks: Iterator[Chunk], source: Source, progress: bool) -> Generator[Chunk, None, None]:
     if not progress:
         yield from chunks
         return
@@ -381,7 +392,7 @@ class _Tally:
         self.changed: Counter[str] = Counter()
         self.changed_lines: dict[str, int] = {}
 
-    def add(self, chunk: _Chunk) -> None:
+    def add(self, chunk: Chunk) -> None:
         self.accepted += len(chunk.lengths)
         self.rejected += len(chunk.refused)
         self.read += chunk.read

@@ -14,6 +14,7 @@ from grammar_rae.model.results import DecodedTexts, EncodedTexts, Reconstruction
 from grammar_rae.model.samples import SampleResult
 from grammar_rae.model.sources import DATA_FOLDER
 from grammar_rae.model.texts import TextModel
+from grammar_rae.model.vectorizer import MoleculeVectorizer
 from grammar_rae.recipes import Recipe, get_recipe
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "ImageModel",
     "Known",
     "LatentModel",
+    "MoleculeVectorizer",
     "NotTrainedError",
     "Reconstruction",
     "SampleResult",

@@ -226,7 +226,7 @@ class Adapting:
             return (data.without_duplicates() if self.duplicates == "drop" else data), codec
         fields = FORMS[known.form].fields
         source, column = readable_twice(source, self.column, fields)
-        texts = sample_texts(source, _LEARNED_FROM, seed, column, fields=fields)
+        texts = sample_texts(source, _LEARNED_FROM, seed, column, fields=fields, blocks=True)
         codec = extend_codec(known, texts)
         jobs = self.jobs if len(texts) > PARALLEL_FROM else 1
         target = self._folder(DATA_FOLDER)

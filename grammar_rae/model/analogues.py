@@ -10,8 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from grammar_rae.codecs import Codec
+from grammar_rae.datasets import is_frame, join_columns, like, read_records
 from grammar_rae.errors import InputError
 from grammar_rae.model.drawing import check_count
+from grammar_rae.model.sampling import read_substructures
 from grammar_rae.model.sources import as_texts
 from grammar_rae.scores import score
 from grammar_rae.seeds import resolve_seed, wrap_seed
@@ -72,6 +74,8 @@ class AnaloguesMixin:
         *,
         smoothing: float | None = None,
         keep: str | None = None,
+        wanted: str | Sequence[str] = (),
+        unwanted: str | Sequence[str] = (),
         measure: Measure | None = None,
         properties: Mapping[str, float] | None = None,
         scores: Sequence[str] = (),
@@ -86,7 +90,8 @@ class AnaloguesMixin:
         Parameters
         ----------
         leads
-            One molecule or several.
+            One molecule or several; or a data frame of pandas or polars with a column of them, named as in files, whose
+            other columns are those of each lead's analogues, too.
         n
             How many different analogues of each.
         similarity
@@ -95,6 +100,8 @@ class AnaloguesMixin:
             The level of the noise, chosen by hand instead of ``similarity``.
         keep
             A SMARTS that every analogue must have.
+        wanted, unwanted
+            SMARTS patterns, one or several, all of which every analogue must have, and none of which it must have.
         measure
             ``measure(lead, texts)`` gives N similarities; None for the Tanimoto similarity of Morgan fingerprints.
         scores
@@ -112,8 +119,9 @@ class AnaloguesMixin:
         Returns
         -------
         DataFrame
-            ``lead``, ``smiles``, ``similarity``, ``change``, ``log_prob`` in nats where the model has it without a code
-            (see :meth:`log_prob`), and a column for each score; of each lead the most similar first.
+            Of the kind of the leads' frame, else of pandas: ``lead``, ``smiles``, ``similarity``, ``change``,
+            ``log_prob`` in nats where the model has it without a code (see :meth:`log_prob`), and a column for each
+            score; of each lead the most similar first.
             ``attrs["report"]`` tells by lead which level of noise gave most, the mean similarity reached, the texts
             decoded after the calibration, the shares of them that were valid and repeated, and the share of the
             analogues that are within 0.1 of the similarity asked.
@@ -130,6 +138,8 @@ class AnaloguesMixin:
         TextError
             For a lead that the codec rejects.
         """
+        frame_of_leads = leads if is_frame(leads) else None
+        names, beside = ((), []) if frame_of_leads is None else _beside(frame_of_leads)
         leads = as_texts(leads)
         if not leads:
             raise InputError("there are no leads", received="an empty list", expected="one molecule or more")
@@ -140,10 +150,8 @@ class AnaloguesMixin:
             raise InputError(
                 "the similarity cannot be used", received=repr(similarity), expected="0 or more, and below 1"
             )
-        if keep is not None:
-            from grammar_rae.chem.changes import read_pattern
-
-            read_pattern(keep)
+        patterns = [wanted] if isinstance(wanted, str) else list(wanted)
+        substructures = read_substructures([*patterns, *([] if keep is None else [keep])], unwanted, self.codec)  # type: ignore[attr-defined]
         score([], scores)  # so that an unknown name is refused before any work
         codec: Codec = self.codec  # type: ignore[attr-defined]
         codes = self.encode(leads)  # type: ignore[attr-defined]
@@ -152,8 +160,10 @@ class AnaloguesMixin:
         frames, report = [], {}
         for index, (lead, z) in enumerate(zip(leads, codes, strict=True)):
             chosen_seed = wrap_seed(seed + 1000 * index)
-            wanted = options | ({} if properties is None else {"properties": self._shift(lead, properties)})
-            search = _Search(self, codec.canonical(lead) or lead, z, measure or tanimoto, keep, wanted, chosen_seed)
+            told = options | ({} if properties is None else {"properties": self._shift(lead, properties)})
+            search = _Search(
+                self, codec.canonical(lead) or lead, z, measure or tanimoto, substructures, told, chosen_seed
+            )
             frame, report[lead] = search.run(int(n), float(similarity), smoothing, most)
             if changes:
                 from grammar_rae.chem.changes import change
@@ -161,9 +171,16 @@ class AnaloguesMixin:
                 frame["change"] = [change(search.lead, text) for text in frame["smiles"]]
             if self.fitted_.percentiles is not None:  # type: ignore[attr-defined]
                 frame["log_prob"] = self.log_prob(list(frame["smiles"]), errors="nan")  # type: ignore[attr-defined]
-            frames.append(frame.assign(**score(list(frame["smiles"]), scores)))
+            frame = frame.assign(**score(list(frame["smiles"]), scores))
+            if names:
+                head, cells = ["lead", "smiles", "similarity"], [beside[index]] * len(frame)
+                frame = join_columns(names, cells, dict(frame[head]), dict(frame.drop(columns=head)))
+            frames.append(frame)
         found = pd.concat(frames, ignore_index=True)
-        found.attrs["report"] = report
+        if frame_of_leads is not None:
+            found = like(frame_of_leads, found)
+        if isinstance(found, pd.DataFrame):
+            found.attrs["report"] = report
         return found
 
     def _shift(self: Any, lead: str, moves: Mapping[str, float]) -> dict[str, float]:
@@ -181,6 +198,14 @@ class AnaloguesMixin:
         return moved
 
 
+def _beside(frame: Any) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    """The names of the columns beside the leads of a frame, and the values of each lead."""
+    if not len(frame):
+        return (), []
+    names, records = read_records(frame)
+    return names, [record.cells for record in records]
+
+
 @dataclass
 class _Search:
     """The search for analogues of one lead."""
@@ -189,7 +214,7 @@ class _Search:
     lead: str
     z: NDArray[np.float32]
     measure: Measure
-    keep: str | None
+    substructures: Any
     options: dict[str, Any]
     seed: int
 
@@ -250,11 +275,7 @@ class _Search:
         return pd.DataFrame(columns, columns=["lead", "smiles", "similarity"]), report
 
     def _keep(self, texts: list[str]) -> list[str]:
-        if self.keep is None:
-            return texts
-        from grammar_rae.chem.changes import has_pattern
-
-        return [text for text in texts if has_pattern(text, self.keep)]
+        return texts if self.substructures is None else [text for text in texts if self.substructures.has(text)]
 
     def _draw(self, count: int, level: float, seed: int) -> list[str]:
         """The valid ones of so many texts at a level of noise, in their canonical spelling."""
@@ -266,7 +287,8 @@ class _Search:
     def _measure_dial(self) -> Dial:
         """The lead's dial, measured or remembered; its seeds are its own, so that both give the same analogues."""
         dials: dict[Any, Dial] = self.model.fitted_.dials
-        key = (self.lead, self.measure, self.keep, tuple(sorted((name, str(v)) for name, v in self.options.items())))
+        patterns = None if self.substructures is None else (self.substructures.wanted, self.substructures.unwanted)
+        key = (self.lead, self.measure, patterns, tuple(sorted((name, str(v)) for name, v in self.options.items())))
         if key not in dials:
             dials[key] = Dial(LEVELS, tuple(self._try(level, seed) for seed, level in enumerate(LEVELS)))
         return dials[key]

@@ -29,6 +29,8 @@ class Asked:
     window
         A condition that molecules must fulfil. Of the properties that it bounds, those that the decoder is told and
         that are not asked for themselves are asked for, too.
+    substructures
+        What molecules must contain and must not: :class:`grammar_rae.chem.substructures.Substructures`, or None.
 
     Raises
     ------
@@ -40,11 +42,16 @@ class Asked:
     """
 
     def __init__(
-        self, properties: Mapping[str, Any], condition: Condition, head: Head, window: Window | None = None
+        self,
+        properties: Mapping[str, Any],
+        condition: Condition,
+        head: Head,
+        window: Window | None = None,
+        substructures: Any = None,
     ) -> None:
         if not isinstance(properties, Mapping):
             raise InputError("properties must be a mapping", received=repr(properties), expected='{"logp": 2.5}')
-        self.window = window
+        self.window, self.substructures = window, substructures
         if properties and not condition.names:
             raise InputError(
                 "this model's decoder is told no properties",
@@ -99,7 +106,7 @@ class Asked:
         return found
 
     def has(self, text: str) -> bool:
-        """Whether a valid molecule is within each range, or near each value, that was asked for, and in the window."""
+        """Whether a valid molecule is within each range, or near each value, that was asked for, and keeps the rest."""
         from grammar_rae.chem.properties import properties
 
         values = properties(text, tuple(self.wanted)) if self.wanted else ()
@@ -107,7 +114,8 @@ class Asked:
             low - room <= value <= high + room
             for value, (low, high), room in zip(values, self.wanted.values(), self._rooms(), strict=True)
         )
-        return near and (self.window is None or self.window.has(text))
+        near = near and (self.window is None or self.window.has(text))
+        return near and (self.substructures is None or self.substructures.has(text))
 
     def _rooms(self) -> list[float]:
         """How far from each value or range that was asked for a molecule may be."""

@@ -20,6 +20,8 @@ from grammar_rae.errors import TextError, UnfamiliarWarning
 UNKNOWN = ("warn", "refuse", "ignore")
 """What to do about texts that a model was not trained on anything like."""
 
+UNTRAINED = "the model was not trained on what this text contains"
+
 ENOUGH = 10
 """Rows that a symbol has to be in to be known, of a million; of fewer rows one in a hundred thousand, at least one."""
 
@@ -148,7 +150,7 @@ def mind_unknown(
     errors = list(batch.rejected)
     for index, symbols in found.items():
         error = TextError(
-            "the model was not trained on what this text contains",
+            UNTRAINED,
             text=texts[accepted[index]],
             received=", ".join(symbols),
             remedy="Leave it out, pass unknown='warn', or use a model that was trained on such texts.",
@@ -204,13 +206,13 @@ def count_unknown(found: Mapping[int, Sequence[str]]) -> Counter[str]:
     return Counter(symbol for symbols in found.values() for symbol in set(symbols))
 
 
-def describe_unknown(found: Mapping[int, Sequence[str]], accepted: Sequence[str]) -> str:
-    """One sentence about the texts with something unknown, with numbers and an example."""
+def describe_unknown(found: Mapping[int, Sequence[str]], accepted: Sequence[str], of: int | None = None) -> str:
+    """One sentence about the texts with something unknown, with numbers and an example; ``of`` how many there are."""
     counts = count_unknown(found)
     shown = ", ".join(f"{symbol} ({count})" for symbol, count in islice(counts.most_common(), 5))
     more = f" and {len(counts) - 5} others" if len(counts) > 5 else ""
     example = accepted[next(iter(found))]
     return (
-        f"{len(found)} of {len(accepted)} texts contain what the model was not trained on: {shown}{more}, for example "
-        f"in {example[:60]!r}; their codes stand for other texts"
+        f"{len(found)} of {len(accepted) if of is None else of} texts contain what the model was not trained on: "
+        f"{shown}{more}, for example in {example[:60]!r}; their codes stand for other texts"
     )

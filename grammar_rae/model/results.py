@@ -123,8 +123,13 @@ class Reconstruction:
         return len(self.texts)
 
     def __str__(self) -> str:
-        rejected = f"; the codec rejects {self.refused}" if self.refused else ""
-        return f"{self.share:.1%} ({int(self.exact.sum())} of {len(self)}{rejected})"
+        return describe_share(int(self.exact.sum()), len(self), self.refused)
+
+
+def describe_share(exact: int, texts: int, refused: int) -> str:
+    """A share of texts that came back, with the numbers."""
+    rejected = f"; the codec rejects {refused}" if refused else ""
+    return f"{exact / texts if texts else float('nan'):.1%} ({exact} of {texts}{rejected})"
 
 
 def spell_texts(found: Sequence[str | None], codec: Codec) -> DecodedTexts:

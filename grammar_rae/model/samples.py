@@ -1,7 +1,7 @@
 """What a model drew, with the figures that say how."""
 
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -36,7 +36,7 @@ class SampleResult:
         float32 (n, D): the codes that they were decoded from.
     constraint, temperature, seed, top_p, smoothing
         How they were drawn, the constraint as a text; with this seed they are drawn again.
-    properties, where, n_hits
+    properties, where, wanted, unwanted, n_hits
         What was asked for, and how many of the valid ones had it: those that were left out, too.
     are_molecules
         Whether the texts are SMILES.
@@ -56,11 +56,14 @@ class SampleResult:
     n_hits: int = 0
     where: str | None = None
     are_molecules: bool = True
+    wanted: tuple[str, ...] = ()
+    unwanted: tuple[str, ...] = ()
 
     @property
     def hit_rate(self) -> float:
         """The share of the valid texts, before any rejection, that had what was asked for; NaN where nothing was."""
-        return self.n_hits / self.n_valid if (self.properties or self.where) and self.n_valid else float("nan")
+        asked = self.properties or self.where or self.wanted or self.unwanted
+        return self.n_hits / self.n_valid if asked and self.n_valid else float("nan")
 
     @property
     def smiles(self) -> list[str]:
@@ -85,6 +88,17 @@ class SampleResult:
         """The share of distinct texts among the valid ones that are returned."""
         valid = self.valid_texts
         return len(set(valid)) / len(valid) if valid else float("nan")
+
+    def pick_diverse(self, n: int) -> "SampleResult":
+        """The n of its different texts that are most unlike each other, in the order in which they were picked.
+
+        See :func:`grammar_rae.chem.pick_diverse`. The figures of the draws stay what they are.
+        """
+        from grammar_rae.chem.picking import pick_diverse
+
+        different = list(dict(zip(reversed(self.texts), reversed(range(len(self))), strict=True)).values())[::-1]
+        rows = [different[place] for place in pick_diverse([self.texts[row] for row in different], n, self.seed)]
+        return replace(self, texts=[self.texts[row] for row in rows], valid=self.valid[rows], latent=self.latent[rows])
 
     def __len__(self) -> int:
         return len(self.texts)

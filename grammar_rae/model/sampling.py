@@ -1,7 +1,7 @@
 """Draws of a model: codes of its density, decoded under its constraint."""
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from grammar_rae.checks import check_flag
-from grammar_rae.codecs import FORMS
+from grammar_rae.codecs import FORMS, Codec
 from grammar_rae.decoding import ConstraintSpec
 from grammar_rae.density import draw_given, find_gaussians
 from grammar_rae.errors import InputError
@@ -48,7 +48,10 @@ class SamplingMixin:
         guidance: float = GUIDANCE,
         strict: bool = False,
         where: str | None = None,
+        wanted: str | Sequence[str] = (),
+        unwanted: str | Sequence[str] = (),
         new_to: Iterable[str] = (),
+        diverse: int | None = None,
     ) -> SampleResult:
         """Draw n texts: codes from the density, decoded under the constraint.
 
@@ -80,8 +83,14 @@ class SamplingMixin:
             A condition that every text must fulfil, for example ``"250 <= weight <= 400 and alerts == 0"``: see
             :class:`grammar_rae.scores.Window`. The decoder is told of it what it can be told; what misses is
             rejected. It needs ``valid_only``.
+        wanted, unwanted
+            SMARTS patterns, one or several: every molecule must have all that are wanted and none that is unwanted.
+            What misses is rejected. They need ``valid_only``.
         new_to
             Texts that are not to be drawn, in any spelling.
+        diverse
+            Of the n texts, keep so many that are as unlike each other as can be, by MaxMin: see
+            :func:`grammar_rae.chem.pick_diverse`. The result's counts are those of all draws.
 
         Warns
         -----
@@ -100,9 +109,14 @@ class SamplingMixin:
         check_flag("valid_only", valid_only)
         check_count("max_attempts", 1 if max_attempts is None else max_attempts, "texts")
         window = None if where is None else Window(where)
-        asked = self._ask(properties or {}, window) if properties or window else None
-        if window is not None and not valid_only:
-            raise InputError("a window rejects texts outside it", remedy="Leave valid_only on, or where out.")
+        substructures = read_substructures(wanted, unwanted, self.codec)
+        rejecting = window is not None or substructures is not None
+        asked = self._ask(properties or {}, window, substructures) if properties or rejecting else None
+        if rejecting and not valid_only:
+            raise InputError(
+                "where, wanted and unwanted reject texts", remedy="Leave valid_only on, or these arguments out."
+            )
+        check_diverse(diverse, n, valid_only, self.codec)
         known = {self.codec.canonical(text) for text in as_texts(new_to)}
         if strict and (not properties or not valid_only):
             raise InputError(
@@ -135,18 +149,18 @@ class SamplingMixin:
             valid_only,
             recipe.latent,
             asked,
-            strict or window is not None,
+            strict or rejecting,
             known,
         )
         if len(found.texts) < n:
-            what = "have what was asked for" if strict or window else "are valid"
+            what = "have what was asked for" if strict or rejecting else "are valid"
             warnings.warn(
                 f"only {len(found.texts)} of {n} texts {what} after {found.attempts} attempts (validity "
                 f"{found.n_valid / max(found.attempts, 1):.2%}); raise max_attempts, "
-                + ("ask for less" if strict or window else "lower the temperature, or train longer"),
+                + ("ask for less" if strict or rejecting else "lower the temperature, or train longer"),
                 stacklevel=2,
             )
-        return SampleResult(
+        result = SampleResult(
             *found[:5],
             constraint=rules,
             temperature=temperature,
@@ -157,10 +171,15 @@ class SamplingMixin:
             n_hits=found.n_hits,
             where=where,
             are_molecules=FORMS[self.codec.form].molecules,
+            wanted=() if substructures is None else substructures.wanted,
+            unwanted=() if substructures is None else substructures.unwanted,
         )
+        return result if diverse is None else result.pick_diverse(int(diverse))
 
-    def _ask(self: Any, properties: Mapping[str, Any], window: Window | None = None) -> Asked:
-        return Asked(properties, self.autoencoder_.condition, self.autoencoder_.head, window)
+    def _ask(
+        self: Any, properties: Mapping[str, Any], window: Window | None = None, substructures: Any = None
+    ) -> Asked:
+        return Asked(properties, self.autoencoder_.condition, self.autoencoder_.head, window, substructures)
 
     def _draw_asked(self: Any, asked: Asked, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Codes (n, D) that are likely to have the properties, and what the decoder is told of each."""
@@ -169,3 +188,35 @@ class SamplingMixin:
         if gaussians is None or readers is None:
             return self.density_.sample(n, generator), asked.tell(values)
         return draw_given(gaussians, *readers, asked.standardise(values), VARIANCE, generator), asked.tell(values)
+
+
+def read_substructures(wanted: str | Sequence[str], unwanted: str | Sequence[str], codec: Codec) -> Any:
+    """The patterns of molecules that are drawn, None where there are none.
+
+    Raises
+    ------
+    InputError
+        For patterns that are no SMARTS, or a model of other texts than molecules.
+    """
+    if not wanted and not unwanted:
+        return None
+    if not FORMS[codec.form].molecules:
+        raise InputError("wanted and unwanted are patterns of molecules", remedy="Leave them out with this model.")
+    from grammar_rae.chem.substructures import Substructures
+
+    return Substructures(wanted, unwanted)
+
+
+def check_diverse(diverse: object, n: int, valid_only: bool, codec: Codec) -> None:
+    """Raise :class:`InputError` unless so many texts can be picked of n."""
+    if diverse is None:
+        return
+    check_count("diverse", diverse, "texts")
+    if not isinstance(diverse, int | np.integer) or diverse > n or not valid_only:
+        raise InputError(
+            "diverse picks some of the n texts that are drawn",
+            received=f"diverse={diverse!r}, n={n}, valid_only={valid_only}",
+            expected="at most n, with valid_only on",
+        )
+    if not FORMS[codec.form].molecules:
+        raise InputError("diverse picks molecules", remedy="Leave it out with this model.")

@@ -10,7 +10,7 @@ import numpy as np
 
 from grammar_rae.checks import check_path
 from grammar_rae.codecs import FORMS, Codec, codec_from_dict
-from grammar_rae.datasets import TokenDataset, comes_from, encode, read_texts, sample_texts
+from grammar_rae.datasets import TokenDataset, comes_from, encode, is_frame, read_rows, read_texts, sample_texts
 from grammar_rae.datasets.duplicates import Duplicates, check_duplicates
 from grammar_rae.datasets.reading import Fields
 from grammar_rae.errors import InputError, TrainingError
@@ -59,7 +59,7 @@ def encode_source(
         return data, codec_from_dict(data.codec_dict)
     fields = FORMS[recipe.form].fields
     source, column = readable_twice(source, column, fields)
-    texts = sample_texts(source, recipe.codec_texts, recipe.training.get("seed", 0), column, fields=fields)
+    texts = sample_texts(source, recipe.codec_texts, recipe.training.get("seed", 0), column, fields=fields, blocks=True)
     codec = learn_codec(recipe, texts)
     target = None if home is None else home / DATA_FOLDER
     jobs = jobs if len(texts) > PARALLEL_FROM else 1
@@ -71,7 +71,7 @@ def readable_twice(source: Any, column: str | None, fields: Fields) -> tuple[Any
     if isinstance(source, Iterator):
         return list(source), column
     if isinstance(source, str | PathLike) and is_special(source):
-        return [text for _, text in read_texts(source, column, fields=fields)], None
+        return [text for _, text in read_texts(source, column, fields=fields, blocks=True)], None
     return source, column
 
 
@@ -124,22 +124,25 @@ def open_encoded(source: Any, home: Path | None, resume: bool) -> TokenDataset |
 
 
 def as_texts(texts: Any) -> list[str]:
-    """Texts as a list; a single text becomes a list of one.
+    """Texts as a list: those of a frame's column, as files have one; a single text becomes a list of one.
 
     Raises
     ------
     InputError
-        If ``texts`` is not a list, array or Series of texts.
+        If ``texts`` is not a list, array, Series or frame of texts.
+    DataError
+        For a frame without such a column.
     """
     if isinstance(texts, str):
         return [texts]
+    if is_frame(texts):
+        texts = [row.text if row.problem is None else None for row in read_rows(texts)] if len(texts) else []
     single = getattr(texts, "ndim", 1) == 0  # an array without dimensions
-    if hasattr(texts, "columns") or isinstance(texts, Mapping) or not isinstance(texts, Iterable) or single:
+    if isinstance(texts, Mapping) or not isinstance(texts, Iterable) or single:
         raise InputError(
             "the argument is not a list of texts",
             received=type(texts).__name__,
-            expected="a list, array or Series of texts",
-            remedy="Take one column of the table." if hasattr(texts, "columns") else None,
+            expected="a list, array, Series or frame of texts",
         )
     found = list(texts)
     for index, text in enumerate(found, start=1):

@@ -397,10 +397,11 @@ class TextModel(AnaloguesMixin, EncodingMixin, LikelihoodMixin, SamplingMixin, L
             As :meth:`encode` and :meth:`decode`; a text that is rejected raises no error.
         """
         texts = as_texts(texts)
-        encoded = self.encode(texts, errors="skip")
+        encoded = self._encode_texts(texts, False, None, "warn", None, 4)
         decoded = self.decode_batch(encoded.codes, constraint=constraint)
         found, exact = [""] * len(texts), np.zeros(len(texts), dtype=bool)
         for row, text, valid in zip(encoded.rows, decoded.texts, decoded.valid, strict=True):
             found[row] = text
-            exact[row] = valid and is_same(text, texts[row], self.codec)
+            read = self.codec.prepare(texts[row]) if row in encoded.changed else texts[row]
+            exact[row] = valid and is_same(text, read, self.codec)
         return Reconstruction(found, exact, encoded.errors, encoded.changed)

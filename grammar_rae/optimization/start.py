@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from grammar_rae.datasets import read_rows
+from grammar_rae.datasets import as_pandas, is_frame, read_rows
 from grammar_rae.errors import DataError, InputError
 from grammar_rae.optimization.journal import Initial
 from grammar_rae.optimization.proposals import Decoder
@@ -56,7 +56,8 @@ def parse_data(data: Any, scores: Sequence[Score]) -> StartTexts:
         texts = data.initial["text"].tolist()
         return StartTexts(texts, _values_in(data, scores), [""] * len(texts), data.initial_codes)
     values, column = None, None
-    if hasattr(data, "columns"):
+    if is_frame(data):
+        data = as_pandas(data)
         names = [one.name for one in scores]
         if all(name in data.columns for name in names):
             values = data[names]

@@ -13,8 +13,10 @@ import typer
 from typer.testing import CliRunner
 
 from benchmarks.__main__ import app as benchmarks
+from grammar_rae import chem
 from grammar_rae.cli import app, files, formats
-from grammar_rae.datasets import read_texts
+from grammar_rae.compression import COMPRESSIONS
+from grammar_rae.datasets import read_records, read_texts
 from grammar_rae.errors import DataError, MissingExtraError
 
 FRAME = pd.DataFrame({"smiles": ["CCO", "c1ccccc1", "=x*é"], "valid": [True, False, True], "qed": [0.5, np.nan, 1e-7]})
@@ -24,26 +26,47 @@ def grammar_rae(*arguments: object, within: typer.Typer = app) -> Any:
     return CliRunner().invoke(within, [str(argument) for argument in arguments])
 
 
-@pytest.mark.parametrize("suffix", [*formats.TABLES, *formats.TEXTS])
+@pytest.mark.parametrize("suffix", [one for one in (*formats.TABLES, *formats.TEXTS) if ".sd" not in one])
 def test_what_is_written_is_read(tmp_path: Path, suffix: str) -> None:
     for name in (f"out{suffix}", f"OUT{suffix.upper()}"):
         files.write_frame(tmp_path / name, FRAME)
         assert [text for _, text in read_texts(tmp_path / name)] == FRAME["smiles"].tolist()
-        assert (tmp_path / name).read_bytes().startswith(b"\x1f\x8b") == suffix.endswith(".gz")
+        magic = {packed: row.magic for packed, row in COMPRESSIONS.items()}.get(Path(suffix).suffix, b"")
+        assert (tmp_path / name).read_bytes().startswith(magic)
 
 
-@pytest.mark.parametrize("suffix", formats.TABLES)
+@pytest.mark.parametrize("suffix", [one for one in formats.TABLES if ".sd" not in one])
 def test_tables_keep_their_columns(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
     files.write_frame(path, FRAME)
-    found = pd.read_parquet(path) if suffix == ".parquet" else pd.read_csv(path, sep="\t" if ".tsv" in suffix else ",")
-    pd.testing.assert_frame_equal(found, FRAME)
+    names, records = read_records(path)
+    assert names == ("valid", "qed")
+    for record, (text, valid, qed) in zip(records, FRAME.itertuples(index=False, name=None), strict=True):
+        found_valid, found_qed = record.cells
+        assert record.row.text == text and str(found_valid) == str(valid)
+        assert np.isnan(qed) if found_qed in (None, "") else float(found_qed) == qed
+
+
+@pytest.mark.parametrize("suffix", [".sdf", ".sdf.gz"])
+def test_an_sdf_has_a_layout_and_the_columns_as_values(tmp_path: Path, suffix: str) -> None:
+    frame = pd.DataFrame({"name": ["one", None], "smiles": ["Oc1ccccc1", "C/C=C/F"], "qed": [0.5, np.nan]})
+    files.write_frame(tmp_path / f"out{suffix}", frame)
+    names, records = read_records(tmp_path / f"out{suffix}")
+    rows = list(records)
+    assert names == ("name", "qed")
+    assert [row.cells for row in rows] == [("one", "0.5"), (None, None)]
+    assert [chem.canonical(row.row.text) for row in rows] == frame["smiles"].tolist()
+    for row in rows:
+        atoms = [line.split() for line in row.row.text.splitlines() if len(line.split()) == 16]
+        places = np.array([[float(number) for number in atom[:2]] for atom in atoms])
+        assert np.linalg.norm(places[:, None] - places[None], axis=2)[~np.eye(len(places), dtype=bool)].min() > 0.5
 
 
 def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
-    for name in ("a.csv.gz", "b.csv.gz"):
-        files.write_frame(tmp_path / name, FRAME)
-    assert (tmp_path / "a.csv.gz").read_bytes() == (tmp_path / "b.csv.gz").read_bytes()
+    for packed in COMPRESSIONS:
+        for name in ("a.csv", "b.csv"):
+            files.write_frame(tmp_path / f"{name}{packed}", FRAME)
+        assert (tmp_path / f"a.csv{packed}").read_bytes() == (tmp_path / f"b.csv{packed}").read_bytes()
 
 
 def test_columns_that_have_no_place_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,7 +74,7 @@ def test_columns_that_have_no_place_are_told(tmp_path: Path, capsys: pytest.Capt
     assert "left out valid, qed" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["out", "out.xlsx", "out.csv.bz2", "out.gz", ".csv.", "out.html", "out.npy"])
+@pytest.mark.parametrize("name", ["out", "out.xlsx", "out.csv.rar", "out.gz", ".csv.", "out.html", "out.npy"])
 def test_an_unknown_suffix_is_refused_before_any_work(tmp_path: Path, name: str) -> None:
     for within, *arguments in (
         (app, "sample", "-n", 2),
@@ -74,7 +97,7 @@ def test_parquet_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_codes_of_every_format_decode_to_the_same(tmp_path: Path) -> None:
     (tmp_path / "in.smi").write_text("x*x\nsin(x)\n1+\n")
     decoded = set()
-    for suffix in (*formats.ARRAYS, *formats.TABLES):
+    for suffix in (*formats.ARRAYS, ".csv", ".tsv.gz", ".csv.zst", ".parquet", ".arrows"):
         codes, texts = tmp_path / f"z{suffix}", tmp_path / f"texts{suffix}.smi"
         assert grammar_rae("encode", "-m", "expressions", tmp_path / "in.smi", "-o", codes).exit_code == 0
         assert (tmp_path / "z.rejected.csv").is_file()

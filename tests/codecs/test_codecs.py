@@ -146,7 +146,7 @@ def test_rejected_texts_keep_their_index(kind, form):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("prepared", [False, True])
 def test_bracket_atoms_of_accepted_texts(kind, prepared):
-    molecules = ["CC[NH+](C)C", "CC(=O)[O-]", "C[C@@H](N)O", "[13CH3]O", "[CH4:2]"]
+    molecules = ["CC[NH+](C)C", "CC(=O)[O-]", "C[C@@H](N)O", "[13CH3]O", "[2H]O"]
     texts = [chem.kekule(text) for text in molecules]
     data = CODECS[kind].learn(texts, form="kekule").to_dict()
     limit = max(len(codec_from_dict(data).encode_text(text)) for text in texts)
@@ -155,15 +155,35 @@ def test_bracket_atoms_of_accepted_texts(kind, prepared):
     refused = ["[Si", None, "[Si]]", "CO" * 60 + "[NH3+]", "[Zn"]
     batch = codec.encode_batch([text for pair in zip(refused, texts, strict=True) for text in pair], prepared=prepared)
     assert [index for index, _ in batch.rejected] == [0, 2, 4, 6, 8]
-    assert batch.atoms == {"[NH+]", "[O-]", "[C@@H]", "[13CH3]", "[CH4:2]"} and isinstance(batch.atoms, frozenset)
-    assert codec.encode_batch(texts[4:], prepared=prepared).atoms == {"[CH4:2]"}
+    assert batch.atoms == {"[NH+]", "[O-]", "[C@@H]", "[13CH3]", "[2H]"} and isinstance(batch.atoms, frozenset)
+    assert codec.encode_batch(texts[4:], prepared=prepared).atoms == {"[2H]"}
     assert codec.encode_batch(refused, prepared=prepared).atoms == codec.encode_batch([]).atoms == frozenset()
 
 
 def test_bracket_atoms_are_those_of_the_prepared_form():
-    source = ["c1cc[nH]c1", "[CH3][CH2:1]O", "[Na+].[O-]C"]
+    source = ["c1cc[nH]c1", "[CH3][13CH2:1]O", "[Na+].[O-]C"]
     codec = CharacterCodec.learn(source, form="kekule", fragments="largest")
-    assert codec.encode_batch(source).atoms == {"[CH2:1]", "[O-]"}
+    assert codec.encode_batch(source).atoms == {"[13CH2]", "[O-]"}
+
+
+@pytest.mark.parametrize(
+    ("text", "prepared", "changes"),
+    [
+        ("CCO", "CCO", None),
+        ("[CH3:7][CH2:1]O", "CCO", "atom maps left out"),
+        ("F[C@](Cl)([CH3:1])[CH3:2]", "CC(C)(F)Cl", "atom maps left out, stereo marks left out"),
+        ("CCO |a:1|", "CCO", "extension of a CXSMILES left out"),
+        ("CCO\t|lp:2:2|", "CCO", "extension of a CXSMILES left out"),
+        ("CCO.[Na+].[Cl-]", "CCO", "smaller parts left out"),
+        ("[CH3:1]CO.O |^1:0|", "CCO", "extension of a CXSMILES left out, smaller parts left out, atom maps left out"),
+        ("C1.C1", "CC", None),
+    ],
+)
+def test_what_is_left_out_is_told(text, prepared, changes):
+    codec = CharacterCodec.learn(["CCO", "CC(C)(F)Cl"], form="kekule", fragments="largest")
+    batch = codec.encode_batch([text])
+    assert codec.spell_batch(batch.tokens[None].astype(int)) == [prepared] == [codec.prepare(text)]
+    assert dict(batch.changed).get(0) == changes
 
 
 @pytest.mark.parametrize("form", sorted({*FORMS} - {"kekule"}))

@@ -181,15 +181,24 @@ def test_a_truncated_or_garbled_gzip(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["a.smi", "a.csv", "a.tsv.gz"])
-def test_not_utf8_names_the_line(tmp_path, name):
-    path = write(tmp_path / name, b"smiles\nCCO\nC\xe9\n")
-    with pytest.raises(DataError, match="line 3: the file is not UTF-8 text; received byte 0xe9 at position 1"):
+def test_what_is_not_utf8_is_latin_1_and_said(tmp_path, name):
+    path = write(tmp_path / name, b"smiles\nCCO\nC\xe9\nCCN\n")
+    with pytest.warns(UserWarning, match=r"not UTF-8 \(byte 0xe9 at position 1 of line 3\): read as Latin-1"):
+        assert list(read_texts(path)) == [(2, "CCO"), (3, "C\xe9"), (4, "CCN")]
+    path = write(tmp_path / name, "smiles\nC\xf6\n".encode() + b"C\xe9\n")
+    with pytest.raises(DataError, match="line 3: the file is neither UTF-8 nor Latin-1; received byte 0xe9"):
         list(read_texts(path))
 
 
-def test_utf16_is_not_utf8(tmp_path):
-    with pytest.raises(DataError, match="line 1: the file is not UTF-8"):
-        read_texts(write(tmp_path / "a.smi", "CCO\n".encode("utf-16")))
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("block", [3, 2**18])
+def test_a_byte_order_mark_tells_utf16(tmp_path, monkeypatch, encoding, block):
+    monkeypatch.setattr("grammar_rae.datasets.lines._BLOCK", block)
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    path = write(tmp_path / "a.csv", f"{mark}name;smiles\r\n\xe4\u4e00;CCO\r\n".encode(encoding))
+    assert list(read_texts(path)) == [(2, "CCO")]
+    with pytest.raises(DataError, match=r"many of its bytes are 0.*byte order mark"):
+        list(read_texts(write(tmp_path / "b.csv", "smiles\nCCO\n".encode("utf-16-le"))))
 
 
 def test_an_unclosed_quotation_mark_swallows_no_rows(tmp_path):
@@ -211,9 +220,11 @@ def test_no_file_of_this_name(tmp_path):
 def test_a_folder_or_an_unknown_suffix(tmp_path):
     with pytest.raises(DataError, match=r"a folder.*Pass the path of one file"):
         read_texts(tmp_path)
-    for name in ("a.sdf", "a.tar.gz", "a.parquet.gz", "a"):
-        with pytest.raises(DataError, match=r"\.smi, .*\.csv\.gz.*\.parquet"):
+    for name in ("a.pdf", "a.tar.gz", "a.parquet.gz", "a"):
+        with pytest.raises(DataError, match=r"\.smi, .*\.csv.*\.parquet.*also with \.gz"):
             read_texts(write(tmp_path / name, "CCO\n"))
+    with pytest.raises(DataError, match="sheet of a workbook as CSV"):
+        read_texts(write(tmp_path / "a.xlsx", "CCO\n"))
 
 
 @pytest.mark.parametrize(
@@ -309,12 +320,10 @@ def test_a_cell_that_is_too_long_rejects_its_row_only(tmp_path, quote):
     assert rejected.line == 3 and "longer than 131,072" in rejected.problem and len(rejected.text) <= 200
 
 
-def test_the_extension_of_a_cxsmiles_is_told_and_not_lost(tmp_path):
+def test_the_extension_of_a_cxsmiles_stays_with_its_text(tmp_path):
     path = tmp_path / "a.smi"
     path.write_text("CCC |^1:1|\nCCO name\nCCN |a name\nCC\t|&1:0| name\n")
-    rows = list(read_rows(path))
-    assert [row.problem is None for row in rows] == [False, True, True, False]
-    assert rows[0].text == "CCC |^1:1|" and "extension of a CXSMILES" in rows[0].problem
+    assert [row.text for row in read_rows(path)] == ["CCC |^1:1|", "CCO", "CCN", "CC\t|&1:0|"]
     assert all(row.problem is None for row in read_rows(path, fields="line"))
 
 
@@ -336,7 +345,7 @@ def test_other_files_have_no_columns(tmp_path, name):
 @pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
 @pytest.mark.parametrize("closed", [True, False])
 def test_lines_do_not_depend_on_blocks(tmp_path, monkeypatch, block, end, closed):
-    monkeypatch.setattr("grammar_rae.datasets.reading._BLOCK", block)
+    monkeypatch.setattr("grammar_rae.datasets.lines._BLOCK", block)
     lines = ["CCO", "", "C" * 20, "é", "", "", "N"]
     path = tmp_path / "a.smi"
     path.write_bytes((end.join(lines) + (end if closed else "")).encode())
