@@ -67,7 +67,13 @@ def like(frame: Any, found: "pd.DataFrame") -> Any:
     """A table of results as the kind of frame that a frame is."""
     if hasattr(frame, "iloc"):
         return found
-    return type(frame)({str(name): found[name].tolist() for name in found.columns})
+    columns = {}
+    for name in map(str, found.columns):
+        values = found[name]
+        columns[name] = (
+            values if values.dtype.kind == "f" else values.astype(object).where(values.notna(), None)
+        ).tolist()
+    return type(frame)(columns)
 
 
 def extend_frame(frame: Any, rows: Sequence[int], results: Mapping[str, Any]) -> Any:
@@ -82,8 +88,11 @@ def extend_frame(frame: Any, rows: Sequence[int], results: Mapping[str, Any]) ->
     results
         Name -> K values.
     """
+    names = distinct_names(frame_names(frame), list(results), BESIDE)
+    if not hasattr(frame, "iloc"):
+        kept = dict(zip(names, frame[list(rows)].get_columns(), strict=True))
+        return type(frame)(kept | {name: list(values) for name, values in results.items()})
     import pandas as pd
 
-    table = as_pandas(frame).iloc[list(rows)]
-    table = table.set_axis(list(distinct_names(list(table.columns), list(results), BESIDE)), axis=1)
-    return like(frame, pd.concat([table, pd.DataFrame(dict(results), index=table.index)], axis=1))
+    table = frame.iloc[list(rows)].set_axis(list(names), axis=1)
+    return pd.concat([table, pd.DataFrame(dict(results), index=table.index)], axis=1)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from grammar_rae.checks import check_flag, is_number
 from grammar_rae.codecs import Codec, codec_from_dict
-from grammar_rae.datasets import DescribedRows, TokenDataset, first_part
+from grammar_rae.datasets import DescribedRows, TokenDataset, extend_frame, first_part, is_frame, read_rows
 from grammar_rae.datasets.duplicates import Duplicates
 from grammar_rae.decoding import Constraint, ConstraintSpec, Guided, parse_spec
 from grammar_rae.errors import InputError
@@ -381,15 +381,51 @@ class TextModel(AnaloguesMixin, EncodingMixin, LikelihoodMixin, SamplingMixin, L
             tokens = nets.decode(z.to(self.device), smoothing, generator, search, told)
         return self.codec.spell_batch(tokens.cpu().numpy())
 
-    def reconstruction(self, texts: Sequence[str], constraint: str | ConstraintSpec | None = None) -> Reconstruction:
+    def reconstruct(self, data: Any, **options: Any) -> Any:
+        """Encode texts and decode them again.
+
+        Parameters
+        ----------
+        data
+            As for :meth:`encode`. A data frame of pandas or polars gives one of the same kind: its columns,
+            ``reconstruction``, whether it is ``exact``, and what was ``changed`` on the way in; texts that are rejected
+            come back as none.
+        options
+            As for :meth:`decode`; without any, the likeliest text of each code.
+
+        Raises
+        ------
+        InputError, DecodingError, TextError
+            As :meth:`encode` and :meth:`decode`.
+        """
+        if not is_frame(data):
+            return self.decode(self.encode(data), **options)
+        rows = list(read_rows(data)) if len(data) else []
+        usable = [index for index, row in enumerate(rows) if row.problem is None]
+        found = self.reconstruction([rows[index].text for index in usable], **options)
+        columns: dict[str, list[Any]] = {
+            "reconstruction": [None] * len(rows),
+            "exact": [False] * len(rows),
+            "changed": [None] * len(rows),
+        }
+        for place, index in enumerate(usable):
+            if place not in found.errors:
+                values = (found.texts[place], bool(found.exact[place]), found.changed.get(place))
+                for column, value in zip(columns.values(), values, strict=True):
+                    column[index] = value
+        return extend_frame(data, range(len(rows)), columns)
+
+    def reconstruction(
+        self, texts: Sequence[str], constraint: str | ConstraintSpec | None = None, **options: Any
+    ) -> Reconstruction:
         """How many texts come back exactly when they are encoded and decoded, the likeliest token at each step.
 
         Parameters
         ----------
         texts
             N texts; those that the codec rejects count as not reconstructed.
-        constraint
-            As for :meth:`decode`.
+        constraint, options
+            As for :meth:`decode_batch`.
 
         Raises
         ------
@@ -398,7 +434,7 @@ class TextModel(AnaloguesMixin, EncodingMixin, LikelihoodMixin, SamplingMixin, L
         """
         texts = as_texts(texts)
         encoded = self._encode_texts(texts, False, None, "warn", None, 4)
-        decoded = self.decode_batch(encoded.codes, constraint=constraint)
+        decoded = self.decode_batch(encoded.codes, constraint=constraint, **options)
         found, exact = [""] * len(texts), np.zeros(len(texts), dtype=bool)
         for row, text, valid in zip(encoded.rows, decoded.texts, decoded.valid, strict=True):
             found[row] = text

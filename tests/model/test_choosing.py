@@ -96,7 +96,7 @@ class TestFrames:
     def test_codes_of_a_frame_are_a_frame(self, model):
         found = model.encode(self.FRAME, errors="nan", fragments="largest", unknown="ignore")
         assert list(found.columns[:4]) == ["z0_in", "Smiles", "changed", "z0"] and list(found.index) == ["a", "b", "c"]
-        assert found["changed"].tolist() == [None, None, "smaller parts left out"]
+        assert found["changed"].fillna("").tolist() == ["", "", "smaller parts left out"]
         codes = found.drop(columns=["z0_in", "Smiles", "changed"]).to_numpy()
         assert np.isfinite(codes).all(axis=1).tolist() == [True, False, True]
         np.testing.assert_allclose(codes[[0]], model.encode(["CCO"]), rtol=1e-4, atol=1e-5)
@@ -108,13 +108,22 @@ class TestFrames:
         with pytest.raises(DataError, match="cannot tell which column"):
             model.encode(pd.DataFrame({"a": ["C"], "b": ["C"]}))
 
+    def test_reconstructions_and_analogues_of_a_frame_are_frames(self, model):
+        found = model.reconstruct(self.FRAME)
+        assert list(found.columns) == ["z0", "Smiles", "reconstruction", "exact", "changed"]
+        assert found["reconstruction"].fillna("").tolist() == [*model.reconstruct(["CCO"]), "", ""]
+        leads = pd.DataFrame({"pIC50": [5.0], "smiles": ["CC(=O)Nc1ccc(O)cc1"], "cas": ["103-90-2"]})
+        found = model.analogues(leads, 3, 0.5, seed=0, changes=False)
+        assert list(found.columns[:5]) == ["cas", "lead", "smiles", "similarity", "pIC50"] and len(found) == 3
+        assert set(found["cas"]) == {"103-90-2"} and found.attrs["report"]
+
     def test_frames_of_polars(self, model):
         polars = pytest.importorskip("polars")
         frame = polars.DataFrame({"id": [7, 8], "smiles": ["CCO", "CCN"], "line": ["x", None]})
         found = model.encode(frame)
-        assert isinstance(found, polars.DataFrame)
+        assert isinstance(found, polars.DataFrame) and found["line"].to_list() == ["x", None]
         assert found.columns[:5] == ["id", "smiles", "line", "changed", "z0"] and found["id"].to_list() == [7, 8]
-        assert model.reconstruct(frame) == model.reconstruct(["CCO", "CCN"])
+        assert model.reconstruct(frame)["reconstruction"].to_list() == model.reconstruct(["CCO", "CCN"])
 
     def test_exact_means_what_was_read(self, model):
         texts = ["CCO", "[CH3:1]CO", "CCO |^1:0|"]

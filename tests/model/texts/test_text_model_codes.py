@@ -57,9 +57,7 @@ def test_encode_names_the_text_that_is_refused(model: TextModel, bad: str) -> No
         model.encode(["CCO", bad, "also no molecule"])
 
 
-@pytest.mark.parametrize(
-    "texts", [5, None, {"CCO": 1}, [None], [1.5], [b"CCO"], np.array([["CCO"]])]
-)
+@pytest.mark.parametrize("texts", [5, None, {"CCO": 1}, [None], [1.5], [b"CCO"], np.array([["CCO"]])])
 def test_encode_refuses_what_is_no_list_of_texts(model: TextModel, texts: Any) -> None:
     with pytest.raises(InputError, match=r"not a (list of )?text"):
         model.encode(texts)
