@@ -70,8 +70,8 @@ def readable(path: Path | None) -> Path | None:
     return _copy(path, lambda packed, start: guess_suffix(start))
 
 
-def readable_codes(path: Path) -> Path:
-    """The same for latent codes, which are CSV unless the first bytes say otherwise."""
+def readable_table(path: Path) -> Path:
+    """The same for a table or latent codes, which are CSV unless the first bytes say otherwise."""
     from grammar_rae.files import is_special
 
     if str(path) != "-" and not is_special(path):

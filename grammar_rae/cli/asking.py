@@ -75,7 +75,10 @@ def tell(
     table: Annotated[
         Path,
         typer.Argument(
-            help="A CSV file with the column id or smiles, a column for each objective, and reason.", show_default=False
+            help="A CSV file with the column id or smiles, a column for each objective, and reason; - is the standard "
+            "input.",
+            show_default=False,
+            callback=arguments.readable_table,
         ),
     ],
     search: Folder,

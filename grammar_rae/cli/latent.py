@@ -65,7 +65,7 @@ def decode(
         typer.Argument(
             help="A file of latent codes as encode writes it; - is the standard input.",
             show_default=False,
-            callback=arguments.readable_codes,
+            callback=arguments.readable_table,
         ),
     ],
     model: arguments.Model = arguments.IN_THE_BOX,

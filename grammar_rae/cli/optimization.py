@@ -81,7 +81,7 @@ def optimize(
     result = search(loaded, wanted, texts, folder=output, resume=resume, **options)
     files.write_frame(output / BEST, result.best(max(1, len(result.history))))
     if data is not None:
-        files.write_frame(output / DATA, beside_data(result.initial, data, column))
+        files.write_frame(output / DATA, beside_data(result.initial, data, column, loaded.codec.canonical))
     kind = "molecules" if FORMS[loaded.codec.form].molecules else "text"
     write_optimization_report(output / PAGE, result, kind=kind)
     print_result(result, output)
@@ -159,14 +159,17 @@ def initial_texts(loaded: Any, model: Path, data: Path | None, column: str | Non
     return texts
 
 
-def beside_data(initial: "pd.DataFrame", data: Path, column: str | None) -> "pd.DataFrame":
-    """What a run began with, with the columns of the file beside each text."""
+def beside_data(
+    initial: "pd.DataFrame", data: Path, column: str | None, canonical: Callable[[str], str | None]
+) -> "pd.DataFrame":
+    """What a run began with, with the columns of the file beside the first row of each text."""
     from grammar_rae.datasets import join_columns, read_records
 
     names, records = read_records(data, column, blocks=False)
-    beside: dict[str, tuple[Any, ...]] = {}
+    beside: dict[str | None, tuple[Any, ...]] = {}
     for record in records:
-        beside.setdefault(record.row.text, record.cells)
+        if record.row.problem is None:
+            beside.setdefault(canonical(record.row.text), record.cells)
     cells = [beside.get(text, (None,) * len(names)) for text in initial["text"]]
     return join_columns(names, cells, {"text": initial["text"].tolist()}, dict(initial.drop(columns="text")))
 

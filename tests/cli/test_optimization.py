@@ -66,12 +66,16 @@ def test_a_run_on_the_training_data_and_its_resumption(model: Path, tmp_path: Pa
 
 def test_a_score_and_data_of_the_users_own(model: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(MINE)
-    (tmp_path / "few.smi").write_text("CCO\nc1ccccc1\nnonsense\nCC(C)N\nCCCC\n")
+    (tmp_path / "few.smi").write_text("OCC ethanol\nc1ccccc1\nnonsense\nCC(C)N an amine\nCCCC\nCCO again\n")
     score = f"{tmp_path / 'mine.py'}:carbons"
     words = ("-m", model, "--data", tmp_path / "few.smi", "--minimize", "--strategy", "paper", "--jobs", "2")
     result = optimize(*words, "--score", score, "-o", tmp_path / "run")
     assert result.exit_code == 0, result.output
     assert "best carbons in the data 2\n" in result.stderr and "left out of the data: not valid (1)" in result.stderr
+    data = pd.read_csv(tmp_path / "run" / "data.csv").fillna("")
+    assert list(data.columns) == ["name", "text", "carbons"]
+    named = {"CCO": "ethanol", "c1ccccc1": "", "CC(C)N": "an amine", "CCCC": ""}
+    assert dict(zip(data["text"], data["name"], strict=True)) == named
     frame = pd.read_csv(tmp_path / "run" / "history.csv")
     valid = frame["reason"].isna()
     assert (frame["carbons"][valid] == frame["text"][valid].str.upper().str.count("C")).all()
