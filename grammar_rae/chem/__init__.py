@@ -12,8 +12,8 @@ from grammar_rae.chem.fingerprints import COUNT_FINGERPRINTS, folded_counts, mor
 from grammar_rae.chem.fragments import brics_fragments, scaffold
 from grammar_rae.chem.measures import MEASURES, measure
 from grammar_rae.chem.pharmacophores import pharmacophores
-from grammar_rae.chem.pictures import Picture, changed_atoms, picture
 from grammar_rae.chem.picking import pick_diverse
+from grammar_rae.chem.pictures import Picture, changed_atoms, picture
 from grammar_rae.chem.rewriting import rewriting
 from grammar_rae.chem.smiles import (
     FRAGMENTS,
@@ -64,8 +64,8 @@ __all__ = [
     "measure",
     "morgan",
     "pharmacophores",
-    "picture",
     "pick_diverse",
+    "picture",
     "qed",
     "read_points",
     "rewriting",
