@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from grammar_rae.errors import GrammarRAEError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from os import PathLike
 
     from numpy.typing import NDArray
@@ -213,13 +213,17 @@ def sample(
 
 
 def encode(
-    texts: "Sequence[str]",
+    texts: Any,
     model: "TextModel | str | PathLike[str] | None" = None,
     errors: 'Literal["raise", "nan"]' = "raise",
     unknown: str = "warn",
-) -> "NDArray[Any]":
-    """Latent codes of texts, float32 (N, D): see :meth:`TextModel.encode`; ``model`` is as for :func:`sample`."""
-    return _find_model(model).encode(texts, errors=errors, unknown=unknown)
+    fragments: str | None = None,
+) -> Any:
+    """Latent codes of texts, float32 (N, D), or a frame of them for a frame: see :meth:`TextModel.encode`.
+
+    ``model`` is as for :func:`sample`.
+    """
+    return _find_model(model).encode(texts, errors=errors, unknown=unknown, fragments=fragments)
 
 
 def decode(z: "NDArray[Any]", model: "TextModel | str | PathLike[str] | None" = None, **options: Any) -> list[str]:

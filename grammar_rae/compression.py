@@ -9,6 +9,7 @@ import io
 import lzma
 import os
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -97,7 +98,10 @@ def unpacking(path: Path, raw: io.BufferedReader) -> Iterator[IO[bytes]]:
         raise
 
 
-_DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile, NotImplementedError)
+_DAMAGED = (
+    *(EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile),
+    *(NotImplementedError, struct.error),
+)
 
 
 class _Counted(io.RawIOBase):

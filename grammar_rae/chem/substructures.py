@@ -6,6 +6,7 @@ from typing import Any
 from grammar_rae.chem.changes import read_pattern
 from grammar_rae.chem.log import quiet
 from grammar_rae.chem.smiles import molecule
+from grammar_rae.errors import InputError
 
 
 class Substructures:
@@ -50,4 +51,6 @@ class Substructures:
 
 
 def _listed(patterns: str | Sequence[str]) -> tuple[str, ...]:
+    if not isinstance(patterns, str | Sequence):
+        raise InputError("patterns must be SMARTS", received=repr(patterns), expected="one, or a list of them")
     return (patterns,) if isinstance(patterns, str) else tuple(patterns)

@@ -108,7 +108,9 @@ def _open_arrow(path: Path) -> Iterator[tuple[Any, Any]]:
             def batches(places: list[int]) -> Iterator[Any]:
                 whole = map(reader.get_batch, range(reader.num_record_batches)) if is_file else iter(reader)
                 for batch in whole:
-                    yield batch.select(places)
+                    chosen = batch.select(places)
+                    chosen.validate(full=True)  # its offsets may point anywhere
+                    yield chosen
 
             yield reader.schema, batches
 

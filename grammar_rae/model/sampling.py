@@ -198,7 +198,7 @@ def read_substructures(wanted: str | Sequence[str], unwanted: str | Sequence[str
     InputError
         For patterns that are no SMARTS, or a model of other texts than molecules.
     """
-    if not wanted and not unwanted:
+    if all(isinstance(one, str | Sequence) and not one for one in (wanted, unwanted)):
         return None
     if not FORMS[codec.form].molecules:
         raise InputError("wanted and unwanted are patterns of molecules", remedy="Leave them out with this model.")

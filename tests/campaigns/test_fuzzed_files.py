@@ -1,7 +1,5 @@
 """Fuzzed input files of all formats through reading and encoding: every row is encoded or rejected, or one sentence."""
 
-import gzip
-import io
 import random
 from functools import cache
 from itertools import islice
@@ -12,12 +10,16 @@ import pytest
 from campaigns.ledger import Ledger
 
 from grammar_rae.codecs import GrammarCodec
-from grammar_rae.datasets import encode, find_column, read_rows, read_texts
+from grammar_rae.compression import COMPRESSIONS, split_compression
+from grammar_rae.datasets import encode, file_bytes, find_column, read_rows, read_texts
 from grammar_rae.grammar import read_grammar
 from grammar_rae.resources import bundled_file
 
 FEW, MANY = 60, 10_000
-SUFFIXES = (".smi", ".txt", ".csv", ".tsv", ".smi.gz", ".csv.gz", ".tsv.gz", ".parquet")
+SUFFIXES = (
+    *(".smi", ".txt", ".csv", ".tsv", ".smi.gz", ".csv.gz", ".tsv.gz", ".parquet"),
+    *(".sdf", ".smi.bz2", ".smi.xz", ".csv.zst", ".csv.zip", ".feather", ".arrows"),
+)
 ODD = [
     *(b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\r", b"\r\n", b"\n\n\n", b'"', b'""', b",", b"\t", b";", b"\x1f\x8b"),
     *("é".encode(), b"\xe9", b"|^1:1|", b"=1+1", b"C" * 6000, b"[", b"]", b"(", b")", b"%99", b".", b"->", b" " * 50),
@@ -32,12 +34,10 @@ def molecules() -> list[str]:
 def whole(suffix: str, chance: random.Random) -> bytes:
     """A file of some molecules as it should be."""
     texts = chance.sample(molecules(), chance.randint(1, 12))
-    if suffix == ".parquet":
+    if suffix in (".parquet", ".feather", ".arrows", ".sdf"):
         pytest.importorskip("pyarrow")
-        buffer = io.BytesIO()
-        pd.DataFrame({"id": range(len(texts)), "smiles": texts}).to_parquet(buffer)
-        return buffer.getvalue()
-    separator = {".csv": ",", ".tsv": "\t"}.get(suffix.removesuffix(".gz"))
+        return file_bytes(pd.DataFrame({"id": range(len(texts)), "smiles": texts}), suffix)
+    separator = {".csv": ",", ".tsv": "\t"}.get(split_compression(suffix)[0])
     if separator is None:
         return "".join(f"{text} name {n}\n" for n, text in enumerate(texts)).encode()
     rows = [("id", "smiles"), *((str(number), text) for number, text in enumerate(texts))]
@@ -74,10 +74,10 @@ def test_fuzzed_files(tmp_path: Path, n: int) -> None:
         suffix = SUFFIXES[seed % len(SUFFIXES)]
         path = tmp_path / f"{seed}{suffix}"
         content = whole(suffix, chance)
-        zipped = suffix.endswith(".gz")
-        inside = chance.random() < 0.5  # of a gzip, what is inside or the gzip itself is damaged
+        zipped = split_compression(suffix)[1]
+        inside = chance.random() < 0.5  # what is inside or the compressed file itself is damaged
         if zipped:
-            content = gzip.compress(damaged(content, chance) if inside else content)
+            content = COMPRESSIONS[zipped].pack(damaged(content, chance) if inside else content, "molecules")
         path.write_bytes(content if zipped and inside else damaged(content, chance))
 
         def read(path: Path = path, seed: int = seed) -> None:

@@ -40,7 +40,7 @@ class TestSubstructures:
         with pytest.raises(TextError):
             patterns.has("CC(")
 
-    @pytest.mark.parametrize("odd", ["c1cc", "", ["C", 3]])
+    @pytest.mark.parametrize("odd", ["c1cc", "", ["C", 3], 5])
     def test_what_is_no_pattern(self, model, odd):
         with pytest.raises(InputError, match="SMARTS"):
             Substructures(unwanted=[odd] if odd == "" else odd)
