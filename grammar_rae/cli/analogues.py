@@ -76,12 +76,14 @@ def read_leads(leads: list[str], column: str | None, output: Path, model: "TextM
         if column is not None:
             raise InputError("--column is for a file of leads", received=f"{len(leads)} SMILES")
         return leads
-    from grammar_rae.datasets import join_columns, read_records, reject
+    from grammar_rae.datasets import Record, Rejected, join_columns, read_records, reject
 
     source = arguments.readable(path) or path
     files.tell_column(source, column)
     names, records = read_records(source, column, blocks=False)
-    kept, rejected, seen = [], [], set()
+    kept: list[Record] = []
+    rejected: list[Rejected] = []
+    seen: set[str | None] = set()
     for record in records:
         refused = [] if record.row.problem else model.codec.encode_batch([record.row.text]).rejected
         if record.row.problem or refused:

@@ -139,7 +139,10 @@ class AnaloguesMixin:
             For a lead that the codec rejects.
         """
         frame_of_leads = leads if is_frame(leads) else None
-        names, beside = ((), []) if frame_of_leads is None else _beside(frame_of_leads)
+        names: tuple[str, ...] = ()
+        beside: list[tuple[Any, ...]] = []
+        if frame_of_leads is not None:
+            names, beside = _beside(frame_of_leads)
         leads = as_texts(leads)
         if not leads:
             raise InputError("there are no leads", received="an empty list", expected="one molecule or more")
@@ -150,10 +153,11 @@ class AnaloguesMixin:
             raise InputError(
                 "the similarity cannot be used", received=repr(similarity), expected="0 or more, and below 1"
             )
-        patterns = [wanted] if isinstance(wanted, str) else list(wanted)
-        substructures = read_substructures([*patterns, *([] if keep is None else [keep])], unwanted, self.codec)  # type: ignore[attr-defined]
-        score([], scores)  # so that an unknown name is refused before any work
+        if keep is not None:
+            wanted = [*([wanted] if isinstance(wanted, str) else wanted), keep]
         codec: Codec = self.codec  # type: ignore[attr-defined]
+        substructures = read_substructures(wanted, unwanted, codec)
+        score([], scores)  # so that an unknown name is refused before any work
         codes = self.encode(leads)  # type: ignore[attr-defined]
         most = 20 * n if max_attempts is None else max_attempts
         seed = resolve_seed(options.pop("seed", None))
