@@ -59,6 +59,6 @@ def _encode(source: Path, model: TextModel, n: int, jobs: int) -> int:
         "text": [text for part in parts for text in part.texts],
     }
     tail = {"changed": [what for part in parts for what in part.changed]}
-    tail |= {f"z{place}": column for place, column in enumerate(codes.T)}  # type: ignore[misc]
+    tail |= {f"z{place}": column for place, column in enumerate(codes.T)}
     file_bytes(join_columns(names, [cells for part in parts for cells in part.cells], head, tail), ".parquet")
     return len(codes)

@@ -68,7 +68,7 @@ class AnaloguesMixin:
 
     def analogues(
         self,
-        leads: str | Sequence[str],
+        leads: Any,
         n: int = 100,
         similarity: float = 0.6,
         *,
