@@ -10,6 +10,7 @@ from grammar_rae.chem.drawing import svg, svg_grid
 from grammar_rae.chem.filters import filter_matches
 from grammar_rae.chem.fingerprints import COUNT_FINGERPRINTS, folded_counts, morgan
 from grammar_rae.chem.fragments import brics_fragments, scaffold
+from grammar_rae.chem.groups import cut_group
 from grammar_rae.chem.measures import MEASURES, measure
 from grammar_rae.chem.pharmacophores import pharmacophores
 from grammar_rae.chem.picking import pick_diverse
@@ -28,7 +29,7 @@ from grammar_rae.chem.smiles import (
     write_aromatic,
     write_kekule,
 )
-from grammar_rae.chem.templates import read_points, spell_template
+from grammar_rae.chem.templates import read_points, reorder_template, spell_template
 from grammar_rae.chem.topology import Ring, ring_list
 from grammar_rae.chem.traits import TRAITS, compute_traits
 from grammar_rae.chem.valence import LARGEST_CAPACITY, ORGANIC, capacities
@@ -53,6 +54,7 @@ __all__ = [
     "capacities",
     "changed_atoms",
     "compute_traits",
+    "cut_group",
     "filter_matches",
     "folded_counts",
     "heavy_atoms",
@@ -68,6 +70,7 @@ __all__ = [
     "picture",
     "qed",
     "read_points",
+    "reorder_template",
     "rewriting",
     "ring_list",
     "rings",

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from rdkit import Chem
 
+from grammar_rae.chem.joining import close_ring, link, spell_number
 from grammar_rae.chem.log import quiet
 from grammar_rae.chem.smiles import molecule
 from grammar_rae.chem.writing import PIECE, kekule_as_written
@@ -28,77 +29,159 @@ class Spelling(NamedTuple):
         (Which atom of the text stands for a point, the point's number).
     atoms
         The texts of the other atoms.
+    linked
+        The numbers of points behind which another piece hangs.
+    awaited
+        (The number of a point, the number of the ring that what grows there must close).
+    turned
+        Whether the second piece is written first.
     """
 
     text: str
     points: tuple[tuple[int, int], ...]
     atoms: tuple[str, ...]
+    linked: tuple[int, ...] = ()
+    awaited: tuple[tuple[int, int], ...] = ()
+    turned: bool = False
+
+    def fill(self) -> str:
+        """The text with all rings closed."""
+        numbers, points, text = dict(self.awaited), dict(self.points), []
+        for index, piece in _with_atoms(PIECE.findall(self.text)):
+            text.append(piece)
+            if (number := numbers.get(points.get(index, 0))) is not None:
+                text.append(spell_number(number))
+        return "".join(text)
+
+
+class Joints(NamedTuple):
+    """The numbers of a template's points.
+
+    Attributes
+    ----------
+    labels
+        All, in the order of the text.
+    linked
+        The one at which two pieces are linked; none for one piece.
+    closed
+        Those between which a ring is closed.
+    """
+
+    labels: tuple[int, ...]
+    linked: tuple[int, ...] = ()
+    closed: tuple[int, ...] = ()
 
 
 @quiet
-def read_points(text: str) -> tuple[int, ...]:
-    """Return the numbers of a template's points, in the order of the text.
+def read_points(text: str, rings: bool = False) -> Joints:
+    """Return the numbers of a template's points, and what is joined at them.
 
     A point is written ``[*:1]``. Points without a number, ``*`` or ``[*]``, get the smallest ones that are free.
-
-    Raises
-    ------
-    TextError
-        For a text that RDKit refuses, of several molecules, without a point, or with one that no atom can be put in the
-        place of.
-    """
-    return tuple(_label_points(_read(text), text))
-
-
-@quiet
-def spell_template(text: str, empty: Collection[int] = ()) -> tuple[Spelling, ...]:
-    """Return the texts of a template that has some points empty, the best first.
-
-    That is its own text, where it begins with an atom; then RDKit's, with the atoms in the same order and each atom in
-    the form in which RDKit writes it.
 
     Parameters
     ----------
     text
-        The template.
+        The template: one piece, or two with a point of the same number.
+    rings
+        Whether two points of one number on one piece are to be joined to a ring.
+
+    Raises
+    ------
+    TextError
+        For a text that RDKit refuses, pieces that cannot be linked, no point, or one that no atom can be put in the
+        place of.
+    """
+    return _label_points(molecule(text), text, rings)
+
+
+@quiet
+def spell_template(text: str, empty: Collection[int] = (), rings: bool = False) -> tuple[Spelling, ...]:
+    """Return the texts of a template that has some points empty, the best first.
+
+    That is its own text, where it begins with an atom; then RDKit's, with the atoms in the same order and each atom in
+    the form in which RDKit writes it. Of two pieces, one is written behind the point of the other: the second one,
+    unless it alone has more points.
+
+    Parameters
+    ----------
+    text, rings
+        As for :func:`read_points`.
     empty
         The points with hydrogen in their place.
 
     Raises
     ------
     TextError
-        As :func:`read_points`, or for a molecule that RDKit cannot write in Kekulé form.
+        As :func:`read_points`, or for a molecule that cannot be written in Kekulé form.
     """
-    found = _read(text)
-    _label_points(found, text)
-    written = [] if empty else [_number_points(own, found) for own in _own_texts(text)]
+    found = molecule(text)
+    joints = _label_points(found, text, rings)
+    numbered = _number_points(text.strip(), found)
     if empty:
         found = _fill_with_hydrogen(found, empty)
     for atom in found.GetAtoms():
         if atom.GetAtomicNum():
             atom.SetAtomMapNum(0)
     Chem.Kekulize(found, clearAromaticFlags=True)
-    roots = [atom.GetIdx() for atom in found.GetAtoms() if atom.GetAtomicNum()]
-    if not roots:
-        raise TextError("nothing is left of the template without its points", text=text)
-    written.append(Chem.MolToSmiles(found, canonical=False, rootedAtAtom=roots[0]))
-    return tuple(dict.fromkeys(map(_spelling, written)))
+    parts = list(Chem.GetMolFrags(found, asMols=True, sanitizeFrags=False))
+    own = numbered.split(".") if not empty else []
+    if len(own) != len(parts):
+        own = [""] * len(parts)
+    turned = len(parts) == 2 and _count_points(parts[1]) > _count_points(parts[0]) == 1
+    if turned:
+        parts, own = parts[::-1], own[::-1]
+    written = [*_own_texts(own[0]), _write(parts[0])]
+    if len(parts) == 2:
+        (label,) = joints.linked
+        second = _write(parts[1], label)
+        written = [link(first, second, label) for first in written]
+    return tuple(dict.fromkeys(_spelling(one, joints)._replace(turned=turned) for one in written))
 
 
-def _read(text: str) -> Any:
+@quiet
+def reorder_template(text: str, most: int, rings: bool = False) -> tuple[str, ...]:
+    """Return a template in other orders of its atoms, at most so many: RDKit's, begun at different atoms.
+
+    Raises
+    ------
+    TextError
+        As :func:`read_points`.
+    """
     found = molecule(text)
-    if len(Chem.GetMolFrags(found)) > 1:
-        raise TextError(
-            "a template is one piece: pieces are not linked",
-            text=text,
-            position=text.find("."),
-            expected="one piece",
-        )
-    return found
+    joints = _label_points(found, text, rings)
+    parts = list(Chem.GetMolFrags(found, asMols=True, sanitizeFrags=False))
+    if len(parts) == 2 and _count_points(parts[1]) > _count_points(parts[0]) == 1:
+        return ()  # the second piece is written first, from its own first atom
+    roots = [atom.GetIdx() for atom in parts[0].GetAtoms() if atom.GetAtomicNum()]
+    chosen = sorted({roots[place * len(roots) // most] for place in range(most)})
+    first = [str(Chem.MolToSmiles(parts[0], rootedAtAtom=root)) for root in chosen]
+    if len(parts) == 1:
+        return tuple(dict.fromkeys(first))
+    (label,) = joints.linked
+    root = next(a.GetIdx() for a in parts[1].GetAtoms() if a.GetAtomMapNum() == label and not a.GetAtomicNum())
+    second = str(Chem.MolToSmiles(parts[1], rootedAtAtom=root))
+    return tuple(dict.fromkeys(f"{one}.{second}" for one in first))
 
 
-def _label_points(found: Any, text: str) -> list[int]:
-    """Give each point that has no number one, and return all numbers."""
+def _write(part: Any, label: int = 0) -> str:
+    """RDKit's text of a piece, begun with its first atom, or with a point, then with all others at ends of branches."""
+    points = [atom.GetIdx() for atom in part.GetAtoms() if atom.GetAtomicNum() == 0]
+    others = [atom.GetIdx() for atom in part.GetAtoms() if atom.GetAtomicNum()]
+    if not others:
+        raise TextError("nothing is left of the template without its points", text=Chem.MolToSmiles(part))
+    if not label:
+        return str(Chem.MolToSmiles(part, canonical=False, rootedAtAtom=others[0]))
+    part = Chem.RenumberAtoms(part, others + points)
+    root = next(a.GetIdx() for a in part.GetAtoms() if not a.GetAtomicNum() and a.GetAtomMapNum() == label)
+    return str(Chem.MolToSmiles(part, canonical=False, rootedAtAtom=root))
+
+
+def _count_points(part: Any) -> int:
+    return sum(atom.GetAtomicNum() == 0 for atom in part.GetAtoms())
+
+
+def _label_points(found: Any, text: str, rings: bool) -> Joints:
+    """Give each point that has no number one, and return what is joined."""
     points = [atom for atom in found.GetAtoms() if atom.GetAtomicNum() == 0]
     if not points:
         raise TextError(
@@ -113,14 +196,46 @@ def _label_points(found: Any, text: str) -> list[int]:
     labels = [label or next(free) for label in labels]
     for point, label in zip(points, labels, strict=True):
         point.SetAtomMapNum(label)
-    if twice := sorted({label for label in labels if labels.count(label) > 1}):
+    pieces = Chem.GetMolFrags(found)
+    if len(pieces) > 2:
         raise TextError(
-            "two points of the template have the same number: rings are not closed between points",
+            "a template has one piece, or two that are linked",
             text=text,
-            received=f"[*:{twice[0]}] twice in {text}",
-            remedy="Give each point a number of its own.",
+            received=f"{len(pieces)} pieces",
+            remedy="Link two of them, and a result of that with the next one.",
         )
-    return labels
+    at = [[labels[i] for i, point in enumerate(points) if point.GetIdx() in piece] for piece in pieces]
+    common = sorted(set(at[0]) & set(at[-1])) if len(at) == 2 else []
+    if len(at) == 2 and not common:
+        raise TextError(
+            "the two pieces of the template have no number in common",
+            text=text,
+            received=f"{', '.join(map(str, at[0])) or 'no point'}, and {', '.join(map(str, at[1])) or 'no point'}",
+            remedy="Give the two points that shall be linked the same number, as in c1ccccc1[*:1].[*:1]N1CCOCC1.",
+        )
+    linked = common[:1]
+    closed = sorted({label for label in labels if labels.count(label) > 1} - set(linked))
+    if thrice := [label for label in labels if labels.count(label) > 2]:
+        raise TextError(
+            "more than two points of the template have the same number",
+            text=text,
+            received=f"[*:{thrice[0]}] {labels.count(thrice[0])} times",
+            remedy="Give each point, or each two that are joined, a number of their own.",
+        )
+    if closed and not rings:
+        raise TextError(
+            "two points of the template have the same number: that is a ring to be closed, which was not asked for",
+            text=text,
+            received=f"[*:{closed[0]}] twice in {text}",
+            remedy="Ask for it: Template(..., rings=True), or 'template=... | rings'; or give each point its number.",
+        )
+    if rings and not closed:
+        raise TextError(
+            "no two points have the same number, so that no ring can be closed between them",
+            text=text,
+            remedy="Give the two points the same number, or leave out rings.",
+        )
+    return Joints(tuple(dict.fromkeys(labels)), tuple(linked), tuple(closed))
 
 
 def _check_point(point: Any, text: str) -> None:
@@ -142,8 +257,8 @@ def _check_point(point: Any, text: str) -> None:
 
 
 def _own_texts(text: str) -> list[str]:
-    """A template's own text in Kekulé form, none where that cannot be written."""
-    if not _is_plain(text):
+    """A piece's own text in Kekulé form, none where that cannot be written."""
+    if not text or not _is_plain(text):
         return []
     try:
         return [kekule_as_written(text)]
@@ -178,10 +293,13 @@ def _fill_with_hydrogen(found: Any, empty: Collection[int]) -> Any:
     return Chem.RemoveHs(filled.GetMol(), settings)
 
 
-def _spelling(written: str) -> Spelling:
-    pieces: Sequence[str] = PIECE.findall(written)
+def _spelling(written: str, joints: Joints) -> Spelling:
+    awaited = []
+    for label in joints.closed:
+        written, number = close_ring(written, label)
+        awaited.append((label, number))
     points, atoms, text = [], [], []
-    for index, piece in _with_atoms(pieces):
+    for index, piece in _with_atoms(PIECE.findall(written)):
         if _POINT.fullmatch(piece):
             points.append((index, int(piece[3:-1])))
             text.append(_STAND_IN)
@@ -189,7 +307,7 @@ def _spelling(written: str) -> Spelling:
             text.append(piece)
             if index >= 0:
                 atoms.append(piece)
-    return Spelling("".join(text), tuple(points), tuple(atoms))
+    return Spelling("".join(text), tuple(points), tuple(atoms), joints.linked, tuple(awaited))
 
 
 def _with_atoms(pieces: Sequence[str]) -> Iterator[tuple[int, str]]:

@@ -19,6 +19,7 @@ from grammar_rae.errors import InputError
 from grammar_rae.model.adapting import Adapting, find_start
 from grammar_rae.model.analogues import AnaloguesMixin
 from grammar_rae.model.contributions import adopt_contributions
+from grammar_rae.model.decorating import DecoratingMixin
 from grammar_rae.model.describing import describe_rows
 from grammar_rae.model.drawing import Drawing, latent_codes
 from grammar_rae.model.encoding import EncodingMixin
@@ -34,7 +35,7 @@ from grammar_rae.recipes import Recipe, TextRecipe, build_constraint, build_text
 from grammar_rae.training import one_training
 
 
-class TextModel(AnaloguesMixin, EncodingMixin, LikelihoodMixin, SamplingMixin, LatentModel[list[str]]):
+class TextModel(AnaloguesMixin, DecoratingMixin, EncodingMixin, LikelihoodMixin, SamplingMixin, LatentModel[list[str]]):
     """A model of molecules, or of any texts with a grammar; a scikit-learn transformer between texts and codes z.
 
     Parameters

@@ -22,7 +22,7 @@ TEMPLATES = {
 def test_the_first_text_has_the_order_of_the_template(text):
     first = chem.spell_template(text)[0]
     assert (first.text, first.points) == TEMPLATES[text]
-    assert sorted(chem.read_points(text)) == sorted(label for _, label in first.points)
+    assert sorted(chem.read_points(text).labels) == sorted(label for _, label in first.points)
 
 
 @pytest.mark.parametrize("text, kept", [("n1([*:1])cccc1", "[nH]1cccc1"), ("C[N+](C)(C)[*:1]", "C[NH+](C)C")])
@@ -58,7 +58,7 @@ def test_all_texts_of_real_molecules_are_the_template():
         expected = chem.canonical(chem.canonical(template).replace("[*:1]", "C").replace("[*:2]", "C"))
         for one in chem.spell_template(template):
             assert chem.canonical(one.text) == expected
-            assert {label for _, label in one.points} == set(chem.read_points(template))
+            assert {label for _, label in one.points} == set(chem.read_points(template).labels)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def smiles(tmp_path: Path) -> Path:
 
 
 COMMANDS = [
-    *("demo", "train", "sample", "analogues", "interpolate"),
+    *("demo", "train", "sample", "analogues", "decorate", "interpolate"),
     *("encode", "decode", "reconstruct", "evaluate", "optimize", "ask", "tell", "refit", "export", "check", "list"),
 ]
 

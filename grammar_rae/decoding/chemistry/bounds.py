@@ -4,7 +4,7 @@ Following the policy of :mod:`~grammar_rae.decoding.chemistry.policy` to the end
 tokens that are left; where there is room enough anyway, a bound is cheaper.
 """
 
-from grammar_rae.decoding.chemistry import machine, policy
+from grammar_rae.decoding.chemistry import layout, policy
 from grammar_rae.kernels import njit
 
 NOT_SURE = -1
@@ -18,17 +18,17 @@ def most_productions(row, t):  # type: ignore[no-untyped-def]
     bond that must come closes a ring or, at worst, opens one. Each open ring is closed at the latest by the next atom
     whose left neighbour was added by the policy without ring bonds of its own; it takes up to four productions more.
     """
-    if t[machine.N_SIZES] > 0 or row[machine.STAGE] != machine.FREELY:
+    if t[layout.N_SIZES] > 0 or row[layout.STAGE] != layout.FREELY:
         return NOT_SURE
-    plain = t[t[machine.T_PREFERRED] + machine.ATOM_ROOT]
-    if t[t[machine.T_VALUE] + plain] < 4:
+    plain = t[t[layout.T_PREFERRED] + layout.ATOM_ROOT]
+    if t[t[layout.T_VALUE] + plain] < 4:
         return NOT_SURE
     height, taken, begun = top_productions(row, t)
-    current = row[machine.CURRENT]
-    if begun == NOT_SURE or (current >= 0 and row[row[machine.FREE] + current] < taken):
+    current = row[layout.CURRENT]
+    if begun == NOT_SURE or (current >= 0 and row[row[layout.FREE] + current] < taken):
         return NOT_SURE
     within_atom = begun > 0
-    atom = t[t[machine.T_LENGTH] + plain]
+    atom = t[t[layout.T_LENGTH] + plain]
     total, atoms, places, rings = open_productions(row, height, taken, within_atom, atom, t)
     atoms += within_atom
     if total == NOT_SURE or places < rings or not has_room(row, atoms, rings, t):
@@ -45,27 +45,27 @@ def top_productions(row, t):  # type: ignore[no-untyped-def]
     The height of the stack below that atom; the bonds that will be taken of the current atom; the productions, 0 where
     no atom is on top, or NOT_SURE.
     """
-    height, current, node = row[machine.HEIGHT], row[machine.CURRENT], row[machine.NODE]
-    if node == machine.OUTSIDE and t[t[machine.T_ROOT] + row[row[machine.STACK] + height - 1]] == machine.ATOM_ROOT:
-        node = machine.ATOM_ROOT
+    height, current, node = row[layout.HEIGHT], row[layout.CURRENT], row[layout.NODE]
+    if node == layout.OUTSIDE and t[t[layout.T_ROOT] + row[row[layout.STACK] + height - 1]] == layout.ATOM_ROOT:
+        node = layout.ATOM_ROOT
         height -= 1
-    elif node != machine.OUTSIDE:
-        height = row[machine.BASE]
-    if node == machine.OUTSIDE:
-        taken = policy.demand(row, height, t) + max(row[machine.PENDING] - 1, 0)
-        if row[machine.PENDING] > 1 and not t[t[machine.T_STOPS] + row[row[machine.STACK] + height - 1]]:
+    elif node != layout.OUTSIDE:
+        height = row[layout.BASE]
+    if node == layout.OUTSIDE:
+        taken = policy.demand(row, height, t) + max(row[layout.PENDING] - 1, 0)
+        if row[layout.PENDING] > 1 and not t[t[layout.T_STOPS] + row[row[layout.STACK] + height - 1]]:
             return height, taken, NOT_SURE
         return height, taken, 0
-    taken = max(row[machine.PENDING], 1)
-    leaf = t[t[machine.T_PREFERRED] + node]
+    taken = max(row[layout.PENDING], 1)
+    leaf = t[t[layout.T_PREFERRED] + node]
     if leaf < 0:
         return height, taken, NOT_SURE
     needed = policy.demand(row, height, t) + (taken if current >= 0 else 0)
-    if t[t[machine.T_VALUE] + leaf] < needed:
-        leaf = t[t[machine.T_STRONGEST] + node]
-        if t[t[machine.T_VALUE] + leaf] < needed:
+    if t[t[layout.T_VALUE] + leaf] < needed:
+        leaf = t[t[layout.T_STRONGEST] + node]
+        if t[t[layout.T_VALUE] + leaf] < needed:
             return height, taken, NOT_SURE
-    return height, taken, t[t[machine.T_LENGTH] + leaf] - t[t[machine.T_NODE_DEPTH] + node]
+    return height, taken, t[t[layout.T_LENGTH] + leaf] - t[t[layout.T_NODE_DEPTH] + node]
 
 
 @njit(cache=True, nogil=True)
@@ -87,43 +87,43 @@ def open_productions(row, height, taken, fresh, atom, t):  # type: ignore[no-unt
     the rings that are open now or may be opened.
     """
     total = atoms = places = 0
-    rings, depth = row[machine.OPEN], row[machine.DEPTH]
+    rings, depth = row[layout.OPEN], row[layout.DEPTH]
     for i in range(height - 1, -1, -1):
-        symbol = row[row[machine.STACK] + i]
-        if symbol == machine.END_BRANCH:
+        symbol = row[row[layout.STACK] + i]
+        if symbol == layout.END_BRANCH:
             depth -= 1
             fresh = False
-            before = row[row[machine.BRANCH] + depth]
-            needed = policy.demand(row, i, t) + (taken if before == row[machine.CURRENT] else 0)
-            if row[row[machine.FREE] + before] < needed:
+            before = row[row[layout.BRANCH] + depth]
+            needed = policy.demand(row, i, t) + (taken if before == row[layout.CURRENT] else 0)
+            if row[row[layout.FREE] + before] < needed:
                 return NOT_SURE, atoms, places, rings
             continue
-        steps = t[t[machine.T_STEPS] + symbol] if symbol >= 0 else -1
+        steps = t[t[layout.T_STEPS] + symbol] if symbol >= 0 else -1
         if steps < 0:
             return NOT_SURE, atoms, places, rings
         total += steps
-        role = t[t[machine.T_ROLE] + symbol]
+        role = t[t[layout.T_ROLE] + symbol]
         if role in (policy.RINGS, policy.RING, policy.SPELLED):
             rings += 1
             fresh = False
-        if t[t[machine.T_PLACES] + symbol]:
+        if t[t[layout.T_PLACES] + symbol]:
             total += atom
             atoms += 1
             places += fresh
             # An atom that only a branch brings is no neighbour of what comes behind the branch.
-            fresh = fresh or t[t[machine.T_STOPS] + symbol] > 0
+            fresh = fresh or t[t[layout.T_STOPS] + symbol] > 0
     return total, atoms, places, rings
 
 
 @njit(cache=True, nogil=True)
 def has_room(row, atoms, rings, t):  # type: ignore[no-untyped-def]
     """Whether the row and the limits have room for so many more atoms and ring bonds, none of more than order 2."""
-    for i in range(row[machine.OPEN]):
-        if row[row[machine.ORDER] + i] > 2:
+    for i in range(row[layout.OPEN]):
+        if row[row[layout.ORDER] + i] > 2:
             return False
     return not (
-        rings > t[machine.N_NUMBERS]
-        or row[machine.FREE] + row[machine.ATOMS] + atoms > row[machine.PARENT]
-        or row[machine.HEAVY] + atoms > t[machine.MOST_HEAVY]
-        or row[machine.RING_A] + row[machine.CLOSED] + rings > row[machine.RING_B]
+        rings > t[layout.N_NUMBERS]
+        or row[layout.FREE] + row[layout.ATOMS] + atoms > row[layout.PARENT]
+        or row[layout.HEAVY] + atoms > t[layout.MOST_HEAVY]
+        or row[layout.RING_A] + row[layout.CLOSED] + rings > row[layout.RING_B]
     )

@@ -40,11 +40,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from grammar_rae.codecs import FORMS, Codec, GrammarCodec
-from grammar_rae.decoding.chemistry import kernels, machine, policy
+from grammar_rae.decoding.chemistry import kernels, layout, policy
 from grammar_rae.decoding.chemistry.dialects import ATOM
+from grammar_rae.decoding.chemistry.holes import Hole
+from grammar_rae.decoding.chemistry.layout import Row, Tables
 from grammar_rae.decoding.chemistry.limits import MOST_OPEN_RINGS, Limits, build_tables, contradiction
-from grammar_rae.decoding.chemistry.machine import Row, Tables
-from grammar_rae.decoding.chemistry.templates import Path, Program, measure_stages
+from grammar_rae.decoding.chemistry.templates import Grown, Path, Program, find_grown, measure_stages
 from grammar_rae.decoding.lazy import check_best
 from grammar_rae.decoding.stacks import run_in_threads, trim_tokens, uniform_levels
 from grammar_rae.errors import DecodingError, InputError
@@ -64,7 +65,7 @@ class Molecules:
     Attributes
     ----------
     table
-        int16 (B, W), on the CPU: see ``machine.py``.
+        int16 (B, W), on the CPU: see ``layout.py``.
     device
         The device of the tensors that are computed from this state.
     ahead
@@ -83,7 +84,7 @@ class Molecules:
     @property
     def alive(self) -> Tensor:
         """Bool (B,): the rows that are not complete."""
-        return torch.from_numpy(self.table[:, machine.HEIGHT] > 0).to(self.device)
+        return torch.from_numpy(self.table[:, layout.HEIGHT] > 0).to(self.device)
 
     def rows(self, keep: Tensor) -> Self:
         """Return the state of some rows, by their indices."""
@@ -112,6 +113,8 @@ class MoleculeConstraint:
     ----------
     shortest
         The smallest limit, in tokens, that ``start`` takes.
+    holes
+        What may be written outside of the template's holes, and in each of them.
     """
 
     def __init__(self, codec: Codec, atoms: Mapping[str, int], limits: Limits | None = None) -> None:
@@ -128,7 +131,7 @@ class MoleculeConstraint:
         self.rules = rules = macros.rules
         self._macros = macros
         self._most_atoms = _most_atoms(macros)
-        self._tables, program = self._compile(atoms, limits)
+        self._tables, program, self.holes = self._compile(atoms, limits)
         shortest = self._find_shortest()
         if shortest is None:
             raise contradiction(macros.grammar, atoms, limits)
@@ -181,11 +184,11 @@ class MoleculeConstraint:
         top, free = (torch.from_numpy(one).to(device) for one in kernels.top_and_free(state.table, MOST_BONDS))
         mask = self._fitting[top, free]
         stages = torch.from_numpy(kernels.stages_ahead(state.table)).to(device)
-        if bool((stages != machine.FREELY).any()):
-            mask = torch.where((stages != machine.FREELY).unsqueeze(1), self._at_stage[stages], mask)
+        if bool((stages != layout.FREELY).any()):
+            mask = torch.where((stages != layout.FREELY).unsqueeze(1), self._at_stage[stages], mask)
         left, owed = (
             torch.from_numpy(state.table[:, column].astype(np.int64)).to(device)
-            for column in (machine.LEFT, machine.OWED)
+            for column in (layout.LEFT, layout.OWED)
         )
         spare = left - 1 - (owed - self._min_steps[top])
         if bool((spare < self._highest_cost).any()):
@@ -287,11 +290,23 @@ class MoleculeConstraint:
             return state.ahead[1]
         tokens = choice.cpu().numpy()
         table = state.table.copy()
-        table[:, machine.OWED] += self._change[tokens].astype(np.int16)
+        table[:, layout.OWED] += self._change[tokens].astype(np.int16)
         wrong = kernels.advance(table, tokens, self._tables)
         if wrong >= 0:
             raise DecodingError("a token is not allowed here", received=f"token {tokens[wrong]} in row {wrong}")
         return Molecules(table, state.device)
+
+    def grown(self, tokens: NDArray[np.integer[Any]]) -> tuple[Grown, ...]:
+        """Return what grew at the points of the template in a whole text, by its tokens (T,).
+
+        Raises
+        ------
+        DecodingError
+            For a text that is not one of the template.
+        """
+        starts, productions = self._macros.expansions
+        written = [int(p) for token in tokens for p in productions[starts[token] : starts[token + 1]]]
+        return find_grown(self._empty_row(max(len(written), self.shortest)), written, self._tables, self.holes)
 
     def _move_to(self, device: torch.device) -> None:
         if self._fitting.device != device:
@@ -302,7 +317,7 @@ class MoleculeConstraint:
         """Return the state of a molecule of which nothing is written."""
         limit = min(limit, MOST_TOKENS)
         # What is still to expand is never more than the tokens that are left; what else is open are ends of branches.
-        row = machine.empty_row(
+        row = layout.empty_row(
             self.rules.start,
             stack=2 * limit + 64,
             atoms=min(limit * self._most_atoms, MOST_ATOMS),
@@ -310,27 +325,27 @@ class MoleculeConstraint:
             open_rings=MOST_OPEN_RINGS,
             rings=MOST_RINGS,
         )
-        row[[machine.LEFT, machine.OWED, machine.STAGE]] = limit, self.rules.shortest, self._beginning
+        row[[layout.LEFT, layout.OWED, layout.STAGE]] = limit, self.rules.shortest, self._beginning
         return row
 
-    def _compile(self, atoms: Mapping[str, int], limits: Limits) -> tuple[Tables, Program]:
-        """Return the kernels' tables, and the program of those spellings of the template that are legal."""
+    def _compile(self, atoms: Mapping[str, int], limits: Limits) -> tuple[Tables, Program, tuple[Hole, ...]]:
+        """Return the kernels' tables, the program of those spellings of the template that are legal, and its holes."""
         unusable: frozenset[Path] = frozenset()
         while True:
-            tables, program = build_tables(self._macros, atoms, limits, unusable)
-            self._beginning = machine.BEGINNING if program.paths else machine.FREELY
+            tables, program, holes = build_tables(self._macros, atoms, limits, unusable)
+            self._beginning = layout.BEGINNING if program.paths else layout.FREELY
             empty = self._empty_row(MOST_TOKENS)
             wrong = measure_stages(tables, program, empty, self._macros.trie, allocate_work(empty))
             if wrong is None:
-                return tables, program
+                return tables, program, holes
             if limits.template is None or len(program.paths) == 1:
                 raise contradiction(self._macros.grammar, atoms, limits)
             unusable |= {program.paths[wrong]}
 
     def _find_shortest(self) -> int | None:
         """Return the fewest tokens that the policy's first molecule takes; None where it finds none."""
-        if self._beginning != machine.FREELY:
-            return int(self._tables[self._tables[machine.T_STAGE_LEFT] + self._beginning])
+        if self._beginning != layout.FREELY:
+            return int(self._tables[self._tables[layout.T_STAGE_LEFT] + self._beginning])
         row = self._empty_row(MOST_TOKENS)
         _, written, fewest, distance = allocate_work(row)
         n = policy.finish(row, 0, self._tables, len(written), written, distance)
@@ -339,9 +354,9 @@ class MoleculeConstraint:
     def _find_fitting(self) -> NDArray[np.bool_]:
         """Bool (MOST_BONDS + 2, R): the tokens that can be written behind an atom that has so much capacity free."""
         t, empty, rules = self._tables.copy(), self._empty_row(1 << 7), self.rules
-        t[machine.LENIENT], empty[machine.STAGE] = 1, machine.FREELY
+        t[layout.LENIENT], empty[layout.STAGE] = 1, layout.FREELY
         # What goes on inside of an atom depends on the tokens before it, not on the atom before that.
-        within = t[t[machine.T_INSIDE] :][rules.lhs] & (t[t[machine.T_ROOT] :][rules.lhs] != machine.ATOM_ROOT)
+        within = t[t[layout.T_INSIDE] :][rules.lhs] & (t[t[layout.T_ROOT] :][rules.lhs] != layout.ATOM_ROOT)
         rows = [
             np.ones(MOST_BONDS + 2, np.bool_)
             if within[token]

@@ -12,15 +12,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from grammar_rae.decoding.chemistry import machine, policy
-from grammar_rae.decoding.chemistry.machine import Tables
+from grammar_rae.decoding.chemistry import layout, policy
+from grammar_rae.decoding.chemistry.holes import Hole, piece_tables
+from grammar_rae.decoding.chemistry.layout import Tables
 from grammar_rae.decoding.chemistry.templates import Program
 from grammar_rae.errors import InputError, TextError
 from grammar_rae.grammar import Grammar, MacroTable, parser_for
 
 
 class Part(NamedTuple):
-    """What the policy does with a nonterminal: see ``policy.py`` and ``machine.py``; ``moves`` as right-hand sides."""
+    """What the policy does with a nonterminal: see ``policy.py`` and ``layout.py``; ``moves`` as right-hand sides."""
 
     role: int
     moves: tuple[str, ...] = ()
@@ -64,14 +65,14 @@ DIALECTS: dict[str, dict[str, Part]] = {
 ATOM = "atom"
 _NUMBERS = ("number", "DIGIT")
 _EVENTS = {
-    "(": machine.BEGIN_BRANCH,
-    ")": machine.END_BRANCH,
-    ".": machine.NEXT_PART,
-    "-": machine.SINGLE,
-    "/": machine.SINGLE,
-    "\\": machine.SINGLE,
-    "=": machine.DOUBLE,
-    "#": machine.TRIPLE,
+    "(": layout.BEGIN_BRANCH,
+    ")": layout.END_BRANCH,
+    ".": layout.NEXT_PART,
+    "-": layout.SINGLE,
+    "/": layout.SINGLE,
+    "\\": layout.SINGLE,
+    "=": layout.DOUBLE,
+    "#": layout.TRIPLE,
 }
 
 
@@ -86,14 +87,6 @@ class Atom(NamedTuple):
     def heavy(self) -> bool:
         """Whether it is other than hydrogen."""
         return self.element not in ("H", "*")
-
-
-class Hole(NamedTuple):
-    """What may be written in a hole of a template: elements, ring sizes (None for any), and the most heavy atoms."""
-
-    elements: frozenset[str] | None
-    ring_sizes: frozenset[int] | None
-    heavy_atoms: int
 
 
 def find_dialect(grammar: Grammar) -> dict[str, Part]:
@@ -155,7 +148,7 @@ def compile_tables(
     holes: Sequence[Hole],
     program: Program,
 ) -> Tables:
-    """Return the tables of a grammar and its macros, int32 (W,): see ``machine.py``.
+    """Return the tables of a grammar and its macros, int32 (W,): see ``layout.py``.
 
     Parameters
     ----------
@@ -180,40 +173,41 @@ def compile_tables(
     grammar = macros.grammar
     dialect = find_dialect(grammar)
     number = {name: index for index, name in enumerate(grammar.nonterminals)}
-    roots = {number[ATOM]: machine.ATOM_ROOT, number[next(n for n in _NUMBERS if n in dialect)]: machine.NUMBER_ROOT}
+    roots = {number[ATOM]: layout.ATOM_ROOT, number[next(n for n in _NUMBERS if n in dialect)]: layout.NUMBER_ROOT}
     inside = _find_reachable(grammar, roots)
     starts, bodies = _body_tables(grammar, inside)
     asked = [hole.ring_sizes for hole in holes if hole.ring_sizes is not None]
     n_sizes = max(size for sizes in asked for size in (2, *sizes)) + 1 if asked else 0
     token_starts, token_bodies = macros.expansions
     tables = {
-        machine.T_LHS: [p.lhs for p in grammar.productions],
-        machine.T_START: starts,
-        machine.T_BODY: bodies,
-        machine.T_ROOT: [roots.get(n, machine.OUTSIDE) for n in range(len(number))],
-        machine.T_INSIDE: [n in inside for n in range(len(number))],
+        layout.T_LHS: [p.lhs for p in grammar.productions],
+        layout.T_START: starts,
+        layout.T_BODY: bodies,
+        layout.T_ROOT: [roots.get(n, layout.OUTSIDE) for n in range(len(number))],
+        layout.T_INSIDE: [n in inside for n in range(len(number))],
         **_role_tables(grammar, dialect, inside),
         **_trie_tables(grammar, atoms, roots, prefer, holes),
-        machine.T_SIZED: [hole.ring_sizes is not None for hole in holes],
-        machine.T_SIZES: [[size in (hole.ring_sizes or ()) for size in range(n_sizes)] for hole in holes],
-        machine.T_HOLE_HEAVY: [hole.heavy_atoms for hole in holes],
+        layout.T_SIZED: [hole.ring_sizes is not None for hole in holes],
+        layout.T_SIZES: [[size in (hole.ring_sizes or ()) for size in range(n_sizes)] for hole in holes],
+        layout.T_HOLE_HEAVY: [hole.heavy_atoms for hole in holes],
         **program.tables(),
-        machine.T_TOKEN: token_starts,
-        machine.T_TOKEN_BODY: token_bodies,
+        layout.T_TOKEN: token_starts,
+        layout.T_TOKEN_BODY: token_bodies,
     }
+    tables |= piece_tables(grammar, holes, tables)
     flat = {
-        place: np.asarray(table, dtype=np.int32).ravel() for place, table in tables.items() if place < machine.T_WIDTH
+        place: np.asarray(table, dtype=np.int32).ravel() for place, table in tables.items() if place < layout.T_WIDTH
     }
-    head = np.zeros(machine.PLACES, dtype=np.int32)
-    at = machine.PLACES
+    head = np.zeros(layout.PLACES, dtype=np.int32)
+    at = layout.PLACES
     for place, table in flat.items():
         head[place] = at
         at += len(table)
-    for count in (machine.T_WIDTH, machine.N_NODES, machine.N_LEAVES):
+    for count in (layout.T_WIDTH, layout.N_NODES, layout.N_LEAVES):
         head[count] = tables[count]
-    head[machine.N_SIZES], head[machine.MOST_HEAVY] = n_sizes, holes[0].heavy_atoms
-    head[machine.N_NUMBERS] = min(int((tables[machine.T_NUMBER] >= 0).sum()), most_open)
-    head[machine.LONGEST] = int(np.diff(token_starts).max())
+    head[layout.N_SIZES], head[layout.MOST_HEAVY] = n_sizes, holes[0].heavy_atoms
+    head[layout.N_NUMBERS] = min(int((tables[layout.T_NUMBER] >= 0).sum()), most_open)
+    head[layout.LONGEST] = int(np.diff(token_starts).max())
     return np.concatenate([head, *flat.values()])
 
 
@@ -261,7 +255,7 @@ def _fill_trie(grammar: Grammar, atoms: Sequence[Atom], roots: Mapping[int, int]
     atom_symbol, number_symbol = roots
     for atom in atoms:
         path = spelling(grammar, atom.text, atom_symbol)
-        if path is not None and trie.add(machine.ATOM_ROOT, path):
+        if path is not None and trie.add(layout.ATOM_ROOT, path):
             leaves.append(_Leaf(True, atom.capacity, atom.heavy, atom.element, atom.text == "[H]"))
     if not leaves:
         raise InputError(
@@ -269,10 +263,10 @@ def _fill_trie(grammar: Grammar, atoms: Sequence[Atom], roots: Mapping[int, int]
             received=", ".join(atom.text for atom in atoms) or "none",
             remedy="Allow more elements.",
         )
-    for value in range(machine.MOST_NUMBERS):
+    for value in range(layout.MOST_NUMBERS):
         text = str(value) if value < 10 else f"%{value}"  # RDKit takes "%05" for no number
         path = spelling(grammar, f"C{text}CC{text}", number_symbol)
-        if path is not None and trie.add(machine.NUMBER_ROOT, path):
+        if path is not None and trie.add(layout.NUMBER_ROOT, path):
             leaves.append(_Leaf(False, value, False))
     return trie, leaves
 
@@ -287,7 +281,7 @@ def _trie_tables(
     path_table = np.full((len(leaves), width), -1)
     trail_table = np.full((len(leaves), width), -1)
     depth, leaf = np.zeros(n_nodes), np.full(n_nodes, -1)
-    numbers = np.full(machine.MOST_NUMBERS, -1)
+    numbers = np.full(layout.MOST_NUMBERS, -1)
     for one, ((path, trail), end) in enumerate(zip(trie.leaves, leaves, strict=True)):
         path_table[one, : len(path)] = path
         trail_table[one, : len(trail)] = trail
@@ -299,23 +293,23 @@ def _trie_tables(
     wanted = spelling(grammar, prefer, atom_symbol)
     best = [_best_leaves(trie, leaves, permits, wanted) for permits in permitted]
     return {
-        machine.T_EDGES: np.cumsum([0, *map(len, trie.edges)]),
-        machine.T_EDGE: [pair for edges in trie.edges for pair in edges.items()],
-        machine.T_LEAF: leaf,
-        machine.T_NODE_DEPTH: depth,
-        machine.T_PREFERRED: [preferred for preferred, _ in best],
-        machine.T_STRONGEST: [strongest for _, strongest in best],
-        machine.T_PERMITTED: permitted,
-        machine.T_IS_ATOM: [end.is_atom for end in leaves],
-        machine.T_VALUE: [end.value for end in leaves],
-        machine.T_HEAVY: [end.heavy for end in leaves],
-        machine.T_PATH: path_table,
-        machine.T_TRAIL: trail_table,
-        machine.T_LENGTH: [len(path) for path, _ in trie.leaves],
-        machine.T_WIDTH: width,
-        machine.N_NODES: n_nodes,
-        machine.N_LEAVES: len(leaves),
-        machine.T_NUMBER: numbers,
+        layout.T_EDGES: np.cumsum([0, *map(len, trie.edges)]),
+        layout.T_EDGE: [pair for edges in trie.edges for pair in edges.items()],
+        layout.T_LEAF: leaf,
+        layout.T_NODE_DEPTH: depth,
+        layout.T_PREFERRED: [preferred for preferred, _ in best],
+        layout.T_STRONGEST: [strongest for _, strongest in best],
+        layout.T_PERMITTED: permitted,
+        layout.T_IS_ATOM: [end.is_atom for end in leaves],
+        layout.T_VALUE: [end.value for end in leaves],
+        layout.T_HEAVY: [end.heavy for end in leaves],
+        layout.T_PATH: path_table,
+        layout.T_TRAIL: trail_table,
+        layout.T_LENGTH: [len(path) for path, _ in trie.leaves],
+        layout.T_WIDTH: width,
+        layout.N_NODES: n_nodes,
+        layout.N_LEAVES: len(leaves),
+        layout.T_NUMBER: numbers,
     }
 
 
@@ -358,7 +352,7 @@ def _body_tables(grammar: Grammar, inside: set[int]) -> tuple[NDArray[np.int32],
     rows = []
     for production in grammar.productions:
         row = [
-            symbol if symbol >= 0 else _EVENTS.get(grammar.terminals[~symbol], machine.REFUSED)
+            symbol if symbol >= 0 else _EVENTS.get(grammar.terminals[~symbol], layout.REFUSED)
             for symbol in reversed(production.rhs)
             if symbol >= 0 or production.lhs not in inside
         ]
@@ -379,10 +373,10 @@ def _role_tables(grammar: Grammar, dialect: Mapping[str, Part], inside: set[int]
         for i, side in enumerate(part.moves):
             moves[one, i] = index.get((grammar.nonterminals[one], side), -1)
     return {
-        machine.T_ROLE: [part.role for part in parts],
-        machine.T_MOVES: moves,
-        machine.T_DEMAND: [part.demand for part in parts],
-        machine.T_STOPS: [part.stops for part in parts],
-        machine.T_PLACES: [part.places for part in parts],
-        machine.T_STEPS: [part.steps for part in parts],
+        layout.T_ROLE: [part.role for part in parts],
+        layout.T_MOVES: moves,
+        layout.T_DEMAND: [part.demand for part in parts],
+        layout.T_STOPS: [part.stops for part in parts],
+        layout.T_PLACES: [part.places for part in parts],
+        layout.T_STEPS: [part.steps for part in parts],
     }

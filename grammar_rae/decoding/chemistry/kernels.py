@@ -3,7 +3,7 @@
 Arguments that many kernels share:
 
 ``rows``, ``row``
-    States of molecules, int16 (B, W), and one of them: see ``machine.py``.
+    States of molecules, int16 (B, W), and one of them: see ``layout.py``.
 ``t``
     The tables of the grammar.
 ``trie``
@@ -23,7 +23,7 @@ Arguments that many kernels share:
 
 import numpy as np
 
-from grammar_rae.decoding.chemistry import machine, policy
+from grammar_rae.decoding.chemistry import layout, machine, policy
 from grammar_rae.decoding.chemistry.bounds import most_productions
 from grammar_rae.decoding.stacks import uniform
 from grammar_rae.kernels import njit
@@ -36,12 +36,12 @@ def permits(row, token, after, t, trie, work):  # type: ignore[no-untyped-def]
     If so, ``after`` is the state after it, but for the tokens that are left and owed.
     """
     trial, written, fewest, distance = work
-    machine.copy_row(row, after)
-    for i in range(t[t[machine.T_TOKEN] + token], t[t[machine.T_TOKEN] + token + 1]):
-        if not machine.apply(after, t[t[machine.T_TOKEN_BODY] + i], t):
+    layout.copy_row(row, after)
+    for i in range(t[t[layout.T_TOKEN] + token], t[t[layout.T_TOKEN] + token + 1]):
+        if not machine.apply(after, t[t[layout.T_TOKEN_BODY] + i], t):
             return False
-    left = row[machine.LEFT] - 1
-    if left < 0 or after[machine.HEIGHT] == 0:
+    left = row[layout.LEFT] - 1
+    if left < 0 or after[layout.HEIGHT] == 0:
         return left >= 0
     if machine.follows_template(after):
         return tokens_behind(after, t) <= left
@@ -49,9 +49,9 @@ def permits(row, token, after, t, trie, work):  # type: ignore[no-untyped-def]
     if 0 <= most <= left:
         return True
     # Only sizes of rings make it worth while to ask twice.
-    for variant in range(2 if t[machine.N_SIZES] else 1):
-        machine.copy_row(after, trial)
-        n = policy.finish(trial, variant, t, min(left * t[machine.LONGEST], len(written)), written, distance)
+    for variant in range(2 if t[layout.N_SIZES] else 1):
+        layout.copy_row(after, trial)
+        n = policy.finish(trial, variant, t, min(left * t[layout.LONGEST], len(written)), written, distance)
         behind = tokens_behind(trial, t)
         if n >= 0 and (n + behind <= left or policy.fewest_tokens(written, n, trie, fewest) + behind <= left):
             return True
@@ -61,14 +61,14 @@ def permits(row, token, after, t, trie, work):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def tokens_behind(row, t):  # type: ignore[no-untyped-def]
     """Return the tokens in which the policy finishes from a stage outside of holes; NEVER for no room."""
-    stage = row[machine.STAGE]
+    stage = row[layout.STAGE]
     if (
-        row[machine.HEAVY] + t[t[machine.T_STAGE_HEAVY] + stage] > t[machine.MOST_HEAVY]
-        or row[machine.FREE] + row[machine.ATOMS] + t[t[machine.T_STAGE_ATOMS] + stage] > row[machine.PARENT]
-        or row[machine.RING_A] + row[machine.CLOSED] + t[t[machine.T_STAGE_RINGS] + stage] > row[machine.RING_B]
+        row[layout.HEAVY] + t[t[layout.T_STAGE_HEAVY] + stage] > t[layout.MOST_HEAVY]
+        or row[layout.FREE] + row[layout.ATOMS] + t[t[layout.T_STAGE_ATOMS] + stage] > row[layout.PARENT]
+        or row[layout.RING_A] + row[layout.CLOSED] + t[t[layout.T_STAGE_RINGS] + stage] > row[layout.RING_B]
     ):
-        return machine.NEVER
-    return t[t[machine.T_STAGE_LEFT] + stage]
+        return layout.NEVER
+    return t[t[layout.T_STAGE_LEFT] + stage]
 
 
 @njit(cache=True, nogil=True)
@@ -121,8 +121,8 @@ def draw_token(row, onto, logit, weight, level, turn, factor, fitting, budget, t
                         weight[token] = np.exp2((logit[token] - best) * factor)
                 continue
         if permits(row, drawn, onto, t, trie, work):
-            onto[machine.LEFT] -= 1
-            onto[machine.OWED] += change[drawn]
+            onto[layout.LEFT] -= 1
+            onto[layout.OWED] += change[drawn]
             return drawn
         weight[drawn] = -1
         turn += 1
@@ -133,13 +133,13 @@ def find_fitting(row, fitting, budget):  # type: ignore[no-untyped-def]
     """int64: the tokens that fit the stage, or the nonterminal on top and the free capacity of the current atom."""
     starts, tokens, stage_starts, stage_tokens = fitting
     if machine.follows_template(row):
-        stage = row[machine.STAGE]
+        stage = row[layout.STAGE]
         return stage_tokens[stage_starts[stage] : stage_starts[stage + 1]]
     classes = (len(starts) - 1) // len(budget[1])
-    top = row[row[machine.STACK] + row[machine.HEIGHT] - 1]
+    top = row[row[layout.STACK] + row[layout.HEIGHT] - 1]
     free = classes - 1
-    if row[machine.CURRENT] >= 0:
-        free = min(classes - 2, row[row[machine.FREE] + row[machine.CURRENT]])
+    if row[layout.CURRENT] >= 0:
+        free = min(classes - 2, row[row[layout.FREE] + row[layout.CURRENT]])
     return tokens[starts[top * classes + free] : starts[top * classes + free + 1]]
 
 
@@ -147,7 +147,7 @@ def find_fitting(row, fitting, budget):  # type: ignore[no-untyped-def]
 def strike_expensive(row, weight, tokens, budget):  # type: ignore[no-untyped-def]
     """Strike out the tokens that would owe more than is left."""
     change, _, highest = budget
-    spare = row[machine.LEFT] - 1 - row[machine.OWED]
+    spare = row[layout.LEFT] - 1 - row[layout.OWED]
     if spare < highest:
         for token in tokens:
             if change[token] > spare:
@@ -217,7 +217,7 @@ def draw_rows(empty, logits, level, factor, fitting, budget, t, trie, work):  # 
                 break
             drawn[i, step] = token
             row, after = after, row
-            if row[machine.HEIGHT] == 0:
+            if row[layout.HEIGHT] == 0:
                 break
     return drawn
 
@@ -226,9 +226,9 @@ def draw_rows(empty, logits, level, factor, fitting, budget, t, trie, work):  # 
 def advance(rows, choice, t):  # type: ignore[no-untyped-def]
     """Write each row's token, in place; return the first row whose token cannot be written, or -1."""
     for i in range(len(rows)):
-        rows[i, machine.LEFT] -= 1
-        for j in range(t[t[machine.T_TOKEN] + choice[i]], t[t[machine.T_TOKEN] + choice[i] + 1]):
-            if not machine.apply(rows[i], t[t[machine.T_TOKEN_BODY] + j], t):
+        rows[i, layout.LEFT] -= 1
+        for j in range(t[t[layout.T_TOKEN] + choice[i]], t[t[layout.T_TOKEN] + choice[i] + 1]):
+            if not machine.apply(rows[i], t[t[layout.T_TOKEN_BODY] + j], t):
                 return i
     return -1
 
@@ -246,20 +246,20 @@ def top_and_free(rows, most):  # type: ignore[no-untyped-def]
     free = np.full(len(rows), most + 1, np.int64)
     for i in range(len(rows)):
         row = rows[i]
-        if row[machine.HEIGHT] > 0:
-            top[i] = row[row[machine.STACK] + row[machine.HEIGHT] - 1]
-        if row[machine.CURRENT] >= 0:
-            free[i] = min(most, row[row[machine.FREE] + row[machine.CURRENT]])
+        if row[layout.HEIGHT] > 0:
+            top[i] = row[row[layout.STACK] + row[layout.HEIGHT] - 1]
+        if row[layout.CURRENT] >= 0:
+            free[i] = min(most, row[row[layout.FREE] + row[layout.CURRENT]])
     return top, free
 
 
 @njit(cache=True, nogil=True)
 def stages_ahead(rows):  # type: ignore[no-untyped-def]
     """int64 (B,): the stage of each row where a template says what comes next, FREELY elsewhere."""
-    stages = np.full(len(rows), machine.FREELY, np.int64)
+    stages = np.full(len(rows), layout.FREELY, np.int64)
     for i in range(len(rows)):
         if machine.follows_template(rows[i]):
-            stages[i] = rows[i, machine.STAGE]
+            stages[i] = rows[i, layout.STAGE]
     return stages
 
 
@@ -272,11 +272,11 @@ def capacities_that_fit(empty, head, token, most, t):  # type: ignore[no-untyped
     found = np.zeros(most + 2, np.bool_)
     for free in range(most + 2):
         row = empty.copy()
-        row[row[machine.STACK]] = head
+        row[row[layout.STACK]] = head
         if free <= most:
-            row[machine.ATOMS], row[machine.CURRENT], row[row[machine.FREE]], row[row[machine.PARENT]] = 1, 0, free, -1
+            row[layout.ATOMS], row[layout.CURRENT], row[row[layout.FREE]], row[row[layout.PARENT]] = 1, 0, free, -1
         legal = True
-        for j in range(t[t[machine.T_TOKEN] + token], t[t[machine.T_TOKEN] + token + 1]):
-            legal = legal and machine.apply(row, t[t[machine.T_TOKEN_BODY] + j], t)
+        for j in range(t[t[layout.T_TOKEN] + token], t[t[layout.T_TOKEN] + token + 1]):
+            legal = legal and machine.apply(row, t[t[layout.T_TOKEN_BODY] + j], t)
         found[free] = legal
     return found

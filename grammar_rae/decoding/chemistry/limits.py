@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from grammar_rae.decoding.chemistry.dialects import ATOM, DIALECTS, Atom, Hole, compile_tables, find_dialect
-from grammar_rae.decoding.chemistry.machine import Tables
+from grammar_rae.decoding.chemistry.dialects import ATOM, DIALECTS, Atom, compile_tables, find_dialect
+from grammar_rae.decoding.chemistry.holes import Hole
+from grammar_rae.decoding.chemistry.layout import Tables
 from grammar_rae.decoding.chemistry.points import Point
-from grammar_rae.decoding.chemistry.templates import Path, Program, TemplateLimit, find_path
+from grammar_rae.decoding.chemistry.templates import NumberHole, Path, Program, TemplateLimit, find_path
 from grammar_rae.errors import InputError, TextError
 from grammar_rae.grammar import Grammar, MacroTable, parser_for
 
@@ -85,8 +86,8 @@ class Limits:
 
 def build_tables(
     macros: MacroTable, atoms: Mapping[str, int], limits: Limits, unusable: frozenset[Path] = frozenset()
-) -> tuple[Tables, Program]:
-    """Return the kernels' tables of a grammar, the atoms that may be written, and limits, int32 (W,); and the program.
+) -> tuple[Tables, Program, tuple[Hole, ...]]:
+    """Return the tables of a grammar, the atoms that may be written, and limits, int32 (W,); the program; its holes.
 
     Parameters
     ----------
@@ -116,14 +117,16 @@ def build_tables(
         if limits.elements is None or _element(text) in limits.elements
     ]
     holes = [limits.hole()]
-    numbers: dict[int, int] = {}
-    for label, point in points:
-        hole = limits.hole(point)
-        if hole not in holes[1:]:
+    asked = {label: limits.hole(point)._replace(label=label) for label, point in points}
+
+    def number_hole(label: int, piece: tuple[int, ...], awaited: int) -> int:
+        hole = asked[label]._replace(piece=piece, awaited=awaited)
+        if hole not in holes:
             holes.append(hole)
-        numbers[label] = holes.index(hole, 1)
-    program = _build_program(macros.grammar, atoms, limits, numbers, unusable)
-    return compile_tables(macros, permitted, "C", MOST_OPEN_RINGS, holes, program), program
+        return holes.index(hole)
+
+    program = _build_program(macros.grammar, atoms, limits, number_hole, unusable)
+    return compile_tables(macros, permitted, "C", MOST_OPEN_RINGS, holes, program), program, tuple(holes)
 
 
 def _element(atom: str) -> str:
@@ -133,7 +136,7 @@ def _element(atom: str) -> str:
 
 
 def _build_program(
-    grammar: Grammar, atoms: Mapping[str, int], limits: Limits, holes: Mapping[int, int], unusable: frozenset[Path]
+    grammar: Grammar, atoms: Mapping[str, int], limits: Limits, number_hole: NumberHole, unusable: frozenset[Path]
 ) -> Program:
     """Return the stages of the scaffold or the template; none where nothing is asked."""
     program = Program()
@@ -143,6 +146,12 @@ def _build_program(
     if template is None:
         return program
     _require_left_to_right(grammar, "a template")
+    if limits.ring_sizes is not None and any(spelling.awaited for spelling in template.spellings):
+        raise InputError(
+            "sizes of rings cannot be asked of the whole molecule where a ring is closed through the template",
+            received=f"{template} with ring sizes {', '.join(map(str, sorted(limits.ring_sizes)))}",
+            remedy="Ask them of what grows at a point, as in 'template=... | 1: ring-sizes=5,6'.",
+        )
     reasons: list[InputError] = []
     for spelling in template.spellings:
         strange = sorted({atom for atom in spelling.atoms if atom not in atoms})
@@ -157,7 +166,7 @@ def _build_program(
             )
             continue
         try:
-            path = find_path(grammar, spelling, holes, grammar.nonterminals.index(ATOM))
+            path = find_path(grammar, spelling, number_hole, grammar.nonterminals.index(ATOM))
         except TextError as error:
             reasons.append(InputError(f"the template is not in the grammar: {error}", received=str(template)))
             continue

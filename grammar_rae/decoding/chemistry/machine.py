@@ -9,262 +9,165 @@ open at the end.
 Under a template (``templates.py``) a row also knows its *stage*: how far the text has come in the template. Outside of
 the template's *holes* only productions with which the template goes on are legal. In a hole anything is, until the
 stack is as low as it was before the hole's symbol; rings that are open outside are neither closed nor opened again
-there, and those opened inside are closed inside.
+there, and those opened inside are closed inside. A hole may have to close one ring of the outside, and may have to end
+with a piece of the template: see ``linking.py``.
 
 The functions are compiled by Numba: one step of a decoder asks for some ten thousand such productions, each of a few
 dozen machine instructions that depend on the ones before. Neither tensors nor Python can do that in the time that the
 step leaves. The kernels take two arrays, a row and the tables of the grammar ``t``, and both begin with the places of
 their parts: a call with thirty arrays would take longer than the work that it does.
 
-Other modules of the wing read the numbers below as ``machine.NAME``: Numba compiles them in as constants.
+Where their parts stand says ``layout.py``.
 """
 
-import numpy as np
-from numpy.typing import NDArray
-
+from grammar_rae.decoding.chemistry import layout, linking
 from grammar_rae.decoding.chemistry.cycles import has_allowed_rings
 from grammar_rae.kernels import njit
-
-Row = NDArray[np.int16]
-Tables = NDArray[np.int32]
-
-# -- a row ------------------------------------------------------------------------------------------------------------
-
-# Counters: open symbols; the node of a trie, and the height of the stack below what it spells; the current atom, -1 for
-# none; the order of the bond that is written before the next atom or number, 0 for none; atoms, heavy atoms, open
-# rings, nested branches, ring bonds; tokens that are left, tokens that are owed; the stage of the template.
-HEIGHT, NODE, BASE, CURRENT, PENDING, ATOMS, HEAVY, OPEN, DEPTH, CLOSED, LEFT, OWED, STAGE = range(13)
-# The hole that is being filled, 0 for none; and of it the height of the stack below, and the atoms, the heavy atoms and
-# the open rings before it (0 outside of holes).
-HOLE, HOLE_BASE, HOLE_FIRST, HOLE_HEAVY, OUTER = range(13, 18)
-# Where the parts begin, each up to the next one: the stack; of each atom the capacity that is free, and the atom to its
-# left; the atoms that branches began at; of each open ring the number, the atom and the written order; the ring bonds.
-STACK, FREE, PARENT, BRANCH, NUMBER, AT, ORDER, RING_A, RING_B, END = range(18, 28)
-COUNTERS = 28
-
-# -- the tables -------------------------------------------------------------------------------------------------------
-
-# Places of the tables, by what indexes them.
-# Production: the left-hand side; where its reversed right-hand side begins (and the next one's).
-T_LHS, T_START, T_BODY = 0, 1, 2
-# Nonterminal: the node at which it enters a trie; whether it lies inside of one; what finishing does with it, and with
-# which four productions; the bonds that it will take of the atom to its left; whether that atom's text ends there; and
-# whether it brings an atom that may get ring bonds and branches of its own; the productions that it takes besides those
-# of that atom, -1 where that depends. See ``policy.py``.
-T_ROOT, T_INSIDE, T_ROLE, T_MOVES, T_DEMAND, T_STOPS, T_PLACES, T_STEPS = range(3, 11)
-# Node: where its edges begin (production, node after it); the leaf that ends there, -1 for none; the productions before
-# it. Hole and node: the leaf below it that is the atom to finish with, and the one of largest capacity, -1 for none.
-T_EDGES, T_EDGE, T_LEAF, T_NODE_DEPTH, T_PREFERRED, T_STRONGEST = range(11, 17)
-# Leaf: whether it is an atom (else a ring's number); the atom's capacity, or the number; 1 for an atom other than
-# hydrogen; the productions that spell it, and the nodes on the way (T_WIDTH of each); how many productions those are.
-T_IS_ATOM, T_VALUE, T_HEAVY, T_PATH, T_TRAIL, T_LENGTH = range(17, 23)
-# Ring number: the leaf that spells it, -1 for none.
-T_NUMBER = 23
-# Token: where its productions begin (and the next one's); the productions.
-T_TOKEN, T_TOKEN_BODY = 24, 25
-# Hole: whether each leaf may be written in it; whether it asks for ring sizes; whether a ring may have each size; the
-# most heavy atoms. Hole 0 is what lies outside of holes.
-T_PERMITTED, T_SIZED, T_SIZES, T_HOLE_HEAVY = range(26, 30)
-# Stage: where its edges begin (production, stage after it); the production of its first edge, -1 for none; its hole, 0
-# for none; the stage behind that. And of the shortest way to go on from there by first edges, with each hole filled as
-# the policy does: the tokens, heavy atoms, atoms and ring bonds.
-T_STAGE_EDGES, T_STAGE_EDGE, T_STAGE_FIRST, T_STAGE_HOLE, T_STAGE_BEHIND = range(30, 35)
-T_STAGE_LEFT, T_STAGE_HEAVY, T_STAGE_ATOMS, T_STAGE_RINGS = range(35, 39)
-# Numbers that are no places: T_WIDTH; how many nodes, and leaves; how many sizes, 0 where any is allowed; the most
-# heavy atoms; the most productions of a token; how many ring numbers there are; 1 to count the bonds of rings and ask
-# no more of them.
-T_WIDTH, N_NODES, N_LEAVES, N_SIZES, MOST_HEAVY, LONGEST, N_NUMBERS, LENIENT = range(39, 47)
-PLACES = 47
-
-MOST_NUMBERS = 100
-
-# Terminals as events; what spells an atom or a ring's number is silent, for the trie tells of it.
-BEGIN_BRANCH, END_BRANCH, NEXT_PART, SINGLE, DOUBLE, TRIPLE, REFUSED = -1, -2, -3, -4, -5, -6, -7
-
-# Nodes at which the trie of atoms and that of ring numbers begin; 0 is outside both.
-OUTSIDE, ATOM_ROOT, NUMBER_ROOT = 0, 1, 2
-
-# A production that no atom or number goes on with.
-NO_LEAF = -2
-
-# Tokens that no limit has room for.
-NEVER = 1 << 20
-
-# The stage at which no template says what comes next, and the first stage of a template.
-FREELY, BEGINNING = 0, 1
-
-
-def empty_row(start: int, stack: int, atoms: int, depth: int, open_rings: int, rings: int) -> Row:
-    """Return the state of a molecule of which nothing is written.
-
-    Parameters
-    ----------
-    start
-        The nonterminal that the derivation begins with.
-    stack, atoms, depth, open_rings, rings
-        How many symbols, atoms, nested branches, rings open at once and ring bonds the row has room for. A production
-        that needs more is not legal.
-
-    Returns
-    -------
-    int16 (W,)
-    """
-    sizes = [stack, atoms, atoms, depth, open_rings, open_rings, open_rings, rings, rings]
-    places = np.cumsum([COUNTERS, *sizes])
-    row = np.zeros(places[-1], dtype=np.int16)
-    row[STACK : END + 1] = places
-    row[[HEIGHT, CURRENT]] = 1, -1
-    row[row[STACK]] = start
-    return row
-
-
-@njit(cache=True, nogil=True)
-def copy_row(row, onto):  # type: ignore[no-untyped-def]
-    """Copy the parts of a row that are in use."""
-    onto[:COUNTERS] = row[:COUNTERS]
-    for start, n in (
-        (row[STACK], row[HEIGHT]),
-        (row[FREE], row[ATOMS]),
-        (row[PARENT], row[ATOMS]),
-        (row[BRANCH], row[DEPTH]),
-        (row[NUMBER], row[OPEN]),
-        (row[AT], row[OPEN]),
-        (row[ORDER], row[OPEN]),
-        (row[RING_A], row[CLOSED]),
-        (row[RING_B], row[CLOSED]),
-    ):
-        for i in range(start, start + n):
-            onto[i] = row[i]
 
 
 @njit(cache=True, nogil=True)
 def apply(row, production, t):  # type: ignore[no-untyped-def]
     """Expand the nonterminal on top by a production; False where RDKit would no longer read the text."""
     if follows_template(row):
-        stage = next_stage(row[STAGE], production, t)
+        stage = next_stage(row[layout.STAGE], production, t)
         if stage < 0:
             return False
-        row[STAGE] = stage
-    stack = row[STACK]
-    height = row[HEIGHT] - 1
+        row[layout.STAGE] = stage
+    elif row[layout.HOLE] > 0 and not linking.match_piece(row, production, t):
+        return False
+    stack = row[layout.STACK]
+    height = row[layout.HEIGHT] - 1
     top = row[stack + height]
-    if t[t[T_LHS] + production] != top:
+    if t[t[layout.T_LHS] + production] != top:
         return False
     ended = -1
-    if t[t[T_INSIDE] + top]:
+    if t[t[layout.T_INSIDE] + top]:
         ended = spell_on(row, production, top, height, t)
-        if ended == NO_LEAF:
+        if ended == layout.NO_LEAF:
             return False
-    begin, end = t[t[T_START] + production], t[t[T_START] + production + 1]
-    if stack + height + end - begin > row[FREE]:
+    begin, end = t[t[layout.T_START] + production], t[t[layout.T_START] + production + 1]
+    if stack + height + end - begin > row[layout.FREE]:
         return False
     for i in range(begin, end):
-        row[stack + height] = t[t[T_BODY] + i]
+        row[stack + height] = t[t[layout.T_BODY] + i]
         height += 1
-    row[HEIGHT] = height
+    row[layout.HEIGHT] = height
     if ended >= 0:
-        if t[t[T_IS_ATOM] + ended]:
+        if t[t[layout.T_IS_ATOM] + ended]:
             if not add_atom(row, ended, t):
                 return False
-        elif not add_number(row, t[t[T_VALUE] + ended], t):
+        elif not add_number(row, t[t[layout.T_VALUE] + ended], t):
             return False
     while True:
-        if row[HOLE] > 0 and row[HEIGHT] <= row[HOLE_BASE] and not leave_hole(row, t):
+        if row[layout.HOLE] > 0 and row[layout.HEIGHT] <= row[layout.HOLE_BASE] and not leave_hole(row, t):
             return False
-        if row[HEIGHT] == 0 or row[stack + row[HEIGHT] - 1] >= 0:
+        if row[layout.HEIGHT] == 0 or row[stack + row[layout.HEIGHT] - 1] >= 0:
             break
-        row[HEIGHT] -= 1
-        if not apply_event(row, row[stack + row[HEIGHT]]):
+        row[layout.HEIGHT] -= 1
+        if not apply_event(row, row[stack + row[layout.HEIGHT]]):
             return False
+    if row[layout.HOLE] > 0 and linking.has_written_piece(row, t) and not leave_hole(row, t):
+        return False
     if follows_template(row):
         enter_hole(row, t)
-    return row[HEIGHT] > 0 or ends_legally(row, t)
+    return row[layout.HEIGHT] > 0 or ends_legally(row, t)
 
 
 @njit(cache=True, nogil=True)
 def follows_template(row):  # type: ignore[no-untyped-def]
     """Whether a template says what comes next."""
-    return row[STAGE] != FREELY and row[HOLE] == 0
+    return row[layout.STAGE] != layout.FREELY and row[layout.HOLE] == 0
 
 
 @njit(cache=True, nogil=True)
 def next_stage(stage, production, t):  # type: ignore[no-untyped-def]
     """Return the stage that a production leads to; -1 for none."""
-    for edge in range(t[t[T_STAGE_EDGES] + stage], t[t[T_STAGE_EDGES] + stage + 1]):
-        if t[t[T_STAGE_EDGE] + 2 * edge] == production:
-            return t[t[T_STAGE_EDGE] + 2 * edge + 1]
+    for edge in range(t[t[layout.T_STAGE_EDGES] + stage], t[t[layout.T_STAGE_EDGES] + stage + 1]):
+        if t[t[layout.T_STAGE_EDGE] + 2 * edge] == production:
+            return t[t[layout.T_STAGE_EDGE] + 2 * edge + 1]
     return -1
 
 
 @njit(cache=True, nogil=True)
 def enter_hole(row, t):  # type: ignore[no-untyped-def]
     """Begin the hole of a stage, where it has one: what the symbol on top of the stack becomes."""
-    hole = t[t[T_STAGE_HOLE] + row[STAGE]]
+    hole = t[t[layout.T_STAGE_HOLE] + row[layout.STAGE]]
     if hole > 0:
-        row[HOLE], row[HOLE_BASE], row[HOLE_FIRST] = hole, row[HEIGHT] - 1, row[ATOMS]
-        row[HOLE_HEAVY], row[OUTER] = row[HEAVY], row[OPEN]
+        row[layout.HOLE], row[layout.HOLE_BASE], row[layout.HOLE_FIRST] = (
+            hole,
+            row[layout.HEIGHT] - 1,
+            row[layout.ATOMS],
+        )
+        row[layout.HOLE_HEAVY], row[layout.OUTER] = row[layout.HEAVY], row[layout.OPEN]
+        awaited = linking.awaited_ring(row, t)
+        if awaited >= 0:
+            row[row[layout.ORDER] + awaited] = 1  # the bond that a point has
 
 
 @njit(cache=True, nogil=True)
 def leave_hole(row, t):  # type: ignore[no-untyped-def]
-    """Go on with the template behind a hole; False where a ring of the hole is open or has no allowed size."""
-    if row[OPEN] > row[OUTER] or not has_asked_sizes(row, t):
+    """Go on with the template behind a hole; False where it is not done, or a ring in it has no allowed size."""
+    piece = linking.piece_length(row, t)
+    if row[layout.MATCHED] < piece or (piece == 0 and row[layout.OPEN] > row[layout.OUTER]):
         return False
-    row[STAGE] = t[t[T_STAGE_BEHIND] + row[STAGE]]
-    row[HOLE] = row[HOLE_FIRST] = row[HOLE_HEAVY] = row[OUTER] = 0
+    if linking.awaited_ring(row, t) >= 0 or not has_asked_sizes(row, t):
+        return False
+    row[layout.STAGE] = t[t[layout.T_STAGE_BEHIND] + row[layout.STAGE]]
+    row[layout.HOLE] = row[layout.HOLE_FIRST] = row[layout.HOLE_HEAVY] = row[layout.OUTER] = row[layout.MATCHED] = 0
     return True
 
 
 @njit(cache=True, nogil=True)
 def asked_sizes(row, t):  # type: ignore[no-untyped-def]
     """Return whether rings may have each size here, none where any is allowed."""
-    begin = t[T_SIZES] + row[HOLE] * t[N_SIZES]
-    return t[begin : begin + t[N_SIZES] * t[t[T_SIZED] + row[HOLE]]]
+    begin = t[layout.T_SIZES] + row[layout.HOLE] * t[layout.N_SIZES]
+    return t[begin : begin + t[layout.N_SIZES] * t[t[layout.T_SIZED] + row[layout.HOLE]]]
 
 
 @njit(cache=True, nogil=True)
 def has_asked_sizes(row, t):  # type: ignore[no-untyped-def]
     """Whether the rings of the hole, or outside of holes of the molecule, have the sizes that are asked."""
     sizes = asked_sizes(row, t)
-    if len(sizes) == 0 or row[CLOSED] == 0:
+    if len(sizes) == 0 or row[layout.CLOSED] == 0:
         return True
-    n_atoms, parent, ring_a, ring_b, n_rings = own_graph(row)
+    n_atoms, parent, ring_a, ring_b, n_rings = own_graph(row, t)
     return has_allowed_rings(n_atoms, parent, ring_a, ring_b, n_rings, sizes)
 
 
 @njit(cache=True, nogil=True)
-def own_graph(row):  # type: ignore[no-untyped-def]
+def own_graph(row, t):  # type: ignore[no-untyped-def]
     """Return the atoms and bonds of the hole, or outside of holes of the molecule, as ``cycles.py`` takes them.
 
-    A hole hangs on one bond, so that its smallest rings are those of the molecule that lie in it.
+    A hole hangs on one bond, so that its smallest rings are those of the molecule that lie in it. So does a piece
+    that it ends with, which is left out; a ring that the hole closes for the template is not looked at.
     """
-    first, n_rings = row[HOLE_FIRST], row[CLOSED] + 0
-    parent = row[row[PARENT] : row[BRANCH]]
-    ring_a, ring_b = row[row[RING_A] : row[RING_B]], row[row[RING_B] : row[END]]
+    first, last, n_rings = row[layout.HOLE_FIRST], linking.own_atoms(row, t), row[layout.CLOSED] + 0
+    parent = row[row[layout.PARENT] : row[layout.BRANCH]]
+    ring_a, ring_b = row[row[layout.RING_A] : row[layout.RING_B]], row[row[layout.RING_B] : row[layout.END]]
     if first > 0:
-        parent, ring_a, ring_b = parent[first : row[ATOMS]].copy(), ring_a.copy(), ring_b.copy()
+        parent, ring_a, ring_b = parent[first:last].copy(), ring_a.copy(), ring_b.copy()
         for atom in range(len(parent)):
             parent[atom] = max(parent[atom] - first, -1)
         n_rings = 0
-        for i in range(row[CLOSED]):
-            if ring_a[i] >= first:
+        for i in range(row[layout.CLOSED]):
+            if ring_a[i] >= first and ring_b[i] < last:
                 ring_a[n_rings], ring_b[n_rings] = ring_a[i] - first, ring_b[i] - first
                 n_rings += 1
-    return row[ATOMS] - first, parent, ring_a, ring_b, n_rings
+    return last - first, parent, ring_a, ring_b, n_rings
 
 
 @njit(cache=True, nogil=True)
 def spell_on(row, production, top, height, t):  # type: ignore[no-untyped-def]
     """Go on inside an atom or a ring's number: the leaf that ends with this production, -1 for none, or NO_LEAF."""
-    node = row[NODE]
-    if node == OUTSIDE:
-        node = t[t[T_ROOT] + top]
-        row[BASE] = height
+    node = row[layout.NODE]
+    if node == layout.OUTSIDE:
+        node = t[t[layout.T_ROOT] + top]
+        row[layout.BASE] = height
     node = next_node(node, production, t)
-    if node == OUTSIDE:
-        return NO_LEAF
-    ended = t[t[T_LEAF] + node]
-    row[NODE] = OUTSIDE if ended >= 0 else node
+    if node == layout.OUTSIDE:
+        return layout.NO_LEAF
+    ended = t[t[layout.T_LEAF] + node]
+    row[layout.NODE] = layout.OUTSIDE if ended >= 0 else node
     return ended
 
 
@@ -272,62 +175,66 @@ def spell_on(row, production, top, height, t):  # type: ignore[no-untyped-def]
 def ends_legally(row, t):  # type: ignore[no-untyped-def]
     """Whether a complete text leaves nothing open and keeps what is asked of the whole molecule."""
     # Sizes of rings are not asked before: a later ring bond may split a ring of another size into allowed ones.
-    return row[OPEN] == 0 and has_asked_sizes(row, t)
+    return row[layout.OPEN] == 0 and has_asked_sizes(row, t)
 
 
 @njit(cache=True, nogil=True)
 def next_node(node, production, t):  # type: ignore[no-untyped-def]
     """Return the node that a production leads to; OUTSIDE for none."""
-    for edge in range(t[t[T_EDGES] + node], t[t[T_EDGES] + node + 1]):
-        if t[t[T_EDGE] + 2 * edge] == production:
-            return t[t[T_EDGE] + 2 * edge + 1]
-    return OUTSIDE
+    for edge in range(t[t[layout.T_EDGES] + node], t[t[layout.T_EDGES] + node + 1]):
+        if t[t[layout.T_EDGE] + 2 * edge] == production:
+            return t[t[layout.T_EDGE] + 2 * edge + 1]
+    return layout.OUTSIDE
 
 
 @njit(cache=True, nogil=True)
 def apply_event(row, what):  # type: ignore[no-untyped-def]
     """Write a terminal other than those of atoms and ring numbers; False where it is refused."""
-    if what == BEGIN_BRANCH:
-        if row[BRANCH] + row[DEPTH] >= row[NUMBER]:
+    if what == layout.BEGIN_BRANCH:
+        if row[layout.BRANCH] + row[layout.DEPTH] >= row[layout.NUMBER]:
             return False
-        row[row[BRANCH] + row[DEPTH]] = row[CURRENT]
-        row[DEPTH] += 1
-    elif what == END_BRANCH:
-        row[DEPTH] -= 1
-        row[CURRENT] = row[row[BRANCH] + row[DEPTH]]
-    elif what == NEXT_PART:
-        row[CURRENT] = -1
-    elif what == REFUSED:
+        row[row[layout.BRANCH] + row[layout.DEPTH]] = row[layout.CURRENT]
+        row[layout.DEPTH] += 1
+    elif what == layout.END_BRANCH:
+        row[layout.DEPTH] -= 1
+        row[layout.CURRENT] = row[row[layout.BRANCH] + row[layout.DEPTH]]
+    elif what == layout.NEXT_PART:
+        row[layout.CURRENT] = -1
+    elif what == layout.REFUSED:
         return False
     else:
-        row[PENDING] = SINGLE - what + 1
+        row[layout.PENDING] = layout.SINGLE - what + 1
     return True
 
 
 @njit(cache=True, nogil=True)
 def add_atom(row, leaf, t):  # type: ignore[no-untyped-def]
     """Write an atom, bonded to the one before it; False where that is not legal."""
-    new, current, hole, heavy = row[ATOMS], row[CURRENT], row[HOLE], t[t[T_HEAVY] + leaf]
-    if row[FREE] + new >= row[PARENT] or row[HEAVY] + heavy > t[MOST_HEAVY]:
+    new, current, hole, heavy = row[layout.ATOMS], row[layout.CURRENT], row[layout.HOLE], t[t[layout.T_HEAVY] + leaf]
+    if row[layout.FREE] + new >= row[layout.PARENT] or row[layout.HEAVY] + heavy > t[layout.MOST_HEAVY]:
         return False
-    if hole > 0 and (
-        not t[t[T_PERMITTED] + hole * t[N_LEAVES] + leaf]
-        or row[HEAVY] - row[HOLE_HEAVY] + heavy > t[t[T_HOLE_HEAVY] + hole]
+    if (
+        hole > 0
+        and row[layout.MATCHED] == 0
+        and (
+            not t[t[layout.T_PERMITTED] + hole * t[layout.N_LEAVES] + leaf]
+            or row[layout.HEAVY] - row[layout.HOLE_HEAVY] + heavy > t[t[layout.T_HOLE_HEAVY] + hole]
+        )
     ):
         return False
-    free = t[t[T_VALUE] + leaf]
+    free = t[t[layout.T_VALUE] + leaf]
     if current >= 0:
-        order = max(row[PENDING], 1)
+        order = max(row[layout.PENDING], 1)
         free -= order
-        row[row[FREE] + current] -= order
-        if free < 0 or row[row[FREE] + current] < 0:
+        row[row[layout.FREE] + current] -= order
+        if free < 0 or row[row[layout.FREE] + current] < 0:
             return False
-    row[row[FREE] + new] = free
-    row[row[PARENT] + new] = current
-    row[ATOMS] = new + 1
-    row[HEAVY] += heavy
-    row[CURRENT] = new
-    row[PENDING] = 0
+    row[row[layout.FREE] + new] = free
+    row[row[layout.PARENT] + new] = current
+    row[layout.ATOMS] = new + 1
+    row[layout.HEAVY] += heavy
+    row[layout.CURRENT] = new
+    row[layout.PENDING] = 0
     return True
 
 
@@ -338,18 +245,18 @@ def ring_bond_order(row, ring, pending, free):  # type: ignore[no-untyped-def]
     ``pending`` is the order that is written before the ring's number here, 0 for none; ``free`` is the free capacity of
     the current atom.
     """
-    other, current, opened = row[row[AT] + ring], row[CURRENT], row[row[ORDER] + ring]
-    if other == current or row[row[PARENT] + current] == other:
+    other, current, opened = row[row[layout.AT] + ring], row[layout.CURRENT], row[row[layout.ORDER] + ring]
+    if other == current or row[row[layout.PARENT] + current] == other:
         return 0
     if opened and pending and opened != pending:
         return 0
     order = max(opened, pending, 1)
-    if free < order or row[row[FREE] + other] < order - max(opened, 1):
+    if free < order or row[row[layout.FREE] + other] < order - max(opened, 1):
         return 0
     # The ring bonds that end at the current atom are the last ones: an atom's numbers stand behind it.
-    i = row[CLOSED] - 1
-    while i >= 0 and row[row[RING_B] + i] == current:
-        if row[row[RING_A] + i] == other:
+    i = row[layout.CLOSED] - 1
+    while i >= 0 and row[row[layout.RING_B] + i] == current:
+        if row[row[layout.RING_A] + i] == other:
             return 0
         i -= 1
     return order
@@ -358,34 +265,35 @@ def ring_bond_order(row, ring, pending, free):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def add_number(row, number, t):  # type: ignore[no-untyped-def]
     """Write a ring's number behind the current atom: it closes that ring or opens it; False where neither is legal."""
-    current, pending, n = row[CURRENT], row[PENDING], row[OPEN]
-    row[PENDING] = 0
-    if t[LENIENT]:
-        row[row[FREE] + current] -= max(pending, 1)
-        return row[row[FREE] + current] >= 0
+    current, pending, n = row[layout.CURRENT], row[layout.PENDING], row[layout.OPEN]
+    row[layout.PENDING] = 0
+    if t[layout.LENIENT]:
+        row[row[layout.FREE] + current] -= max(pending, 1)
+        return row[row[layout.FREE] + current] >= 0
     for i in range(n):
-        if row[row[NUMBER] + i] == number:
-            if i < row[OUTER]:
+        if row[row[layout.NUMBER] + i] == number:
+            if i < row[layout.OUTER] and i != linking.awaited_ring(row, t):
                 return False
-            order = ring_bond_order(row, i, pending, row[row[FREE] + current])
-            if order == 0 or row[RING_A] + row[CLOSED] >= row[RING_B]:
+            order = ring_bond_order(row, i, pending, row[row[layout.FREE] + current])
+            if order == 0 or row[layout.RING_A] + row[layout.CLOSED] >= row[layout.RING_B]:
                 return False
-            other = row[row[AT] + i]
-            row[row[FREE] + current] -= order
-            row[row[FREE] + other] -= order - max(row[row[ORDER] + i], 1)
-            row[row[RING_A] + row[CLOSED]] = other
-            row[row[RING_B] + row[CLOSED]] = current
-            row[CLOSED] += 1
-            for part in (row[NUMBER], row[AT], row[ORDER]):
+            other = row[row[layout.AT] + i]
+            row[row[layout.FREE] + current] -= order
+            row[row[layout.FREE] + other] -= order - max(row[row[layout.ORDER] + i], 1)
+            row[row[layout.RING_A] + row[layout.CLOSED]] = other
+            row[row[layout.RING_B] + row[layout.CLOSED]] = current
+            row[layout.CLOSED] += 1
+            for part in (row[layout.NUMBER], row[layout.AT], row[layout.ORDER]):
                 for j in range(part + i, part + n - 1):
                     row[j] = row[j + 1]
-            row[OPEN] = n - 1
+            row[layout.OPEN] = n - 1
+            row[layout.OUTER] -= i < row[layout.OUTER]
             return True
-    row[row[FREE] + current] -= max(pending, 1)
-    if row[row[FREE] + current] < 0 or row[NUMBER] + n >= row[AT]:
+    row[row[layout.FREE] + current] -= max(pending, 1)
+    if row[row[layout.FREE] + current] < 0 or row[layout.NUMBER] + n >= row[layout.AT]:
         return False
-    row[row[NUMBER] + n] = number
-    row[row[AT] + n] = current
-    row[row[ORDER] + n] = pending
-    row[OPEN] = n + 1
+    row[row[layout.NUMBER] + n] = number
+    row[row[layout.AT] + n] = current
+    row[row[layout.ORDER] + n] = pending
+    row[layout.OPEN] = n + 1
     return True

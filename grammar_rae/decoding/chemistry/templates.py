@@ -16,16 +16,19 @@ of a state) depends on all holes together; there the stages' own share is set as
 not allowed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from itertools import count, takewhile
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from grammar_rae.decoding.chemistry import machine, policy
-from grammar_rae.decoding.chemistry.machine import Row, Tables
+from grammar_rae.decoding.chemistry import layout, machine, policy
+from grammar_rae.decoding.chemistry.holes import Hole
+from grammar_rae.decoding.chemistry.layout import Row, Tables
 from grammar_rae.decoding.chemistry.points import Point
+from grammar_rae.errors import DecodingError
 from grammar_rae.grammar import Grammar, MacroTable, parser_for
 
 if TYPE_CHECKING:
@@ -33,6 +36,17 @@ if TYPE_CHECKING:
 
 Path = tuple[int, ...]
 """Productions, and a hole h as -h."""
+
+NumberHole = Callable[[int, Path, int], int]
+"""A point's number, the piece that its hole must end with, the ring that must be closed in it -> the hole."""
+
+
+class Grown(NamedTuple):
+    """What grew in a hole: the number of its point, its first atom in the text, and the one behind its last."""
+
+    label: int
+    first: int
+    end: int
 
 
 @dataclass(frozen=True)
@@ -86,12 +100,12 @@ class Program:
         stage = trail[-1]
         for at in range(len(trail) - 1, len(path)):
             last = at == len(path) - 1
-            following = machine.FREELY if freely and last else len(self.edges)
+            following = layout.FREELY if freely and last else len(self.edges)
             if path[at] < 0:
                 self.holes[stage], self.behind[stage] = -path[at], following
             else:
                 self.edges[stage][path[at]] = following
-            if following != machine.FREELY:
+            if following != layout.FREELY:
                 self.edges.append({})
                 self.holes.append(0)
                 self.behind.append(0)
@@ -101,7 +115,7 @@ class Program:
 
     def _common_trail(self, path: Path) -> list[int] | None:
         """The stages of the path that are there already; None where a hole meets productions, or another hole."""
-        trail = [machine.BEGINNING]
+        trail = [layout.BEGINNING]
         for item in path:
             stage = trail[-1]
             hole, edges = self.holes[stage], self.edges[stage]
@@ -117,15 +131,15 @@ class Program:
         """The tables of the stages, without those that :func:`measure_stages` fills."""
         nothing = [0] * len(self.edges)
         return {
-            machine.T_STAGE_EDGES: np.cumsum([0, *map(len, self.edges)]),
-            machine.T_STAGE_EDGE: [pair for edges in self.edges for pair in edges.items()],
-            machine.T_STAGE_FIRST: [next(iter(edges), -1) for edges in self.edges],
-            machine.T_STAGE_HOLE: self.holes,
-            machine.T_STAGE_BEHIND: self.behind,
-            machine.T_STAGE_LEFT: nothing,
-            machine.T_STAGE_HEAVY: nothing,
-            machine.T_STAGE_ATOMS: nothing,
-            machine.T_STAGE_RINGS: nothing,
+            layout.T_STAGE_EDGES: np.cumsum([0, *map(len, self.edges)]),
+            layout.T_STAGE_EDGE: [pair for edges in self.edges for pair in edges.items()],
+            layout.T_STAGE_FIRST: [next(iter(edges), -1) for edges in self.edges],
+            layout.T_STAGE_HOLE: self.holes,
+            layout.T_STAGE_BEHIND: self.behind,
+            layout.T_STAGE_LEFT: nothing,
+            layout.T_STAGE_HEAVY: nothing,
+            layout.T_STAGE_ATOMS: nothing,
+            layout.T_STAGE_RINGS: nothing,
         }
 
     def tokens(self, macros: MacroTable) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -145,7 +159,7 @@ class Program:
                     longer = int(next_node[node, production])
                     if longer == 0:
                         continue
-                    if following == machine.FREELY or self.holes[following]:
+                    if following == layout.FREELY or self.holes[following]:
                         tokens |= below[longer]
                     else:
                         if token_at[longer] >= 0:
@@ -167,7 +181,7 @@ def _tokens_below(next_node: NDArray[Any], token_at: NDArray[Any]) -> list[set[i
     return below
 
 
-def find_path(grammar: Grammar, spelling: "Spelling", holes: Mapping[int, int], atom: int) -> Path | None:
+def find_path(grammar: Grammar, spelling: "Spelling", number_hole: NumberHole, atom: int) -> Path | None:
     """Return the path of a spelling.
 
     Parameters
@@ -176,8 +190,8 @@ def find_path(grammar: Grammar, spelling: "Spelling", holes: Mapping[int, int], 
         One that spells from left to right.
     spelling
         A text of the grammar.
-    holes
-        The hole of each point's number.
+    number_hole
+        The hole of a point.
     atom
         The grammar's nonterminal of atoms.
 
@@ -186,22 +200,28 @@ def find_path(grammar: Grammar, spelling: "Spelling", holes: Mapping[int, int], 
     The path, or None where more hangs on the atom of a point, so that it cannot be cut out.
     """
     derivation = [*map(int, parser_for(grammar).parse(spelling.text))]
-    points, path = dict(spelling.points), list[int]()
-    at = n_atoms = 0
-    while at < len(derivation):
-        production = grammar.productions[derivation[at]]
-        begins_atom = production.children[:1] == (atom,)
-        if begins_atom and n_atoms in points:
-            end = _end_of_subtree(grammar, derivation, at)
-            if end != at + 3:  # the chain, the atom, and that nothing follows
+    points, awaited, atoms = dict(spelling.points), dict(spelling.awaited), count()
+
+    def items(at: int, end: int) -> list[int] | None:
+        found: list[int] = []
+        while at < end:
+            begins_atom = grammar.productions[derivation[at]].children[:1] == (atom,)
+            label = points.get(next(atoms)) if begins_atom else None
+            if label is None:
+                found.append(derivation[at])
+                at += 1
+                continue
+            behind = at + 2  # the chain, the atom
+            at = _end_of_subtree(grammar, derivation, at)
+            rest = items(behind, at) if label in spelling.linked else [] if at == behind + 1 else None
+            if rest is None:
                 return None
-            path.append(-holes[points[n_atoms]])
-            at = end
-        else:
-            path.append(derivation[at])
-            at += 1
-        n_atoms += begins_atom
-    return tuple(path)
+            piece = tuple(takewhile(lambda item: item >= 0, rest))
+            found += [-number_hole(label, piece, awaited.get(label, -1)), *rest[len(piece) :]]
+        return found
+
+    path = items(0, len(derivation))
+    return None if path is None else tuple(path)
 
 
 def _end_of_subtree(grammar: Grammar, derivation: Sequence[int], at: int) -> int:
@@ -245,15 +265,15 @@ def measure_stages(tables: Tables, program: Program, empty: Row, trie: Any, work
                 if stage in measured:
                     continue
                 measured.add(stage)
-                tables[tables[machine.T_STAGE_LEFT] + stage] = fewest[offset] + left
+                tables[tables[layout.T_STAGE_LEFT] + stage] = fewest[offset] + left
                 for place, before, counter in zip(_COUNTED, counts, _COUNTERS, strict=True):
                     tables[tables[place] + stage] = row[counter] - before
             left += int(fewest[0])
     return None
 
 
-_COUNTED = machine.T_STAGE_HEAVY, machine.T_STAGE_ATOMS, machine.T_STAGE_RINGS
-_COUNTERS = machine.HEAVY, machine.ATOMS, machine.CLOSED
+_COUNTED = layout.T_STAGE_HEAVY, layout.T_STAGE_ATOMS, layout.T_STAGE_RINGS
+_COUNTERS = layout.HEAVY, layout.ATOMS, layout.CLOSED
 
 _Part = tuple[list[tuple[int, ...]], list[int]]
 """Of a piece of a path: (offset, stage, heavy atoms, atoms, ring bonds before it), and the productions."""
@@ -271,7 +291,7 @@ def _run(row: Row, productions: Iterable[int], tables: Tables, work: Any) -> lis
 
     def mark() -> None:
         stages, written = parts[-1]
-        stages.append((len(written), int(row[machine.STAGE]), *(int(row[counter]) for counter in _COUNTERS)))
+        stages.append((len(written), int(row[layout.STAGE]), *(int(row[counter]) for counter in _COUNTERS)))
 
     def fill_hole() -> bool:
         parts.append(([], []))
@@ -279,16 +299,40 @@ def _run(row: Row, productions: Iterable[int], tables: Tables, work: Any) -> lis
         return fill()
 
     for production in productions:
-        in_hole = row[machine.HOLE] > 0
-        if in_hole and not fill_hole():
-            return None
+        in_hole = row[layout.HOLE] > 0
+        while row[layout.HOLE] > 0:  # behind a piece another hole may begin at once
+            if not fill_hole():
+                return None
         if in_hole or not parts:
             parts.append(([], []))
         mark()
         parts[-1][1].append(production)
         if not machine.apply(row, production, tables):
             return None
-    if row[machine.HOLE] > 0 and not fill_hole():
-        return None
+    while row[layout.HOLE] > 0:
+        if not fill_hole():
+            return None
     # A text that goes on freely is finished in one piece with the path, for tokens may spell a part of both.
-    return parts if row[machine.HEIGHT] == 0 or fill() else None
+    return parts if row[layout.HEIGHT] == 0 or fill() else None
+
+
+def find_grown(row: Row, productions: Iterable[int], tables: Tables, holes: Sequence[Hole]) -> tuple[Grown, ...]:
+    """Write a whole derivation onto the state of an empty molecule, and return what grew in its holes.
+
+    Raises
+    ------
+    DecodingError
+        For a derivation that is not one of the template.
+    """
+    found = []
+    for production in productions:
+        hole, first = int(row[layout.HOLE]), int(row[layout.HOLE_FIRST])
+        if not machine.apply(row, production, tables):
+            raise DecodingError("the text is not one that the template allows")
+        if hole and row[layout.HOLE] != hole:
+            end = int(row[layout.ATOMS])
+            if holes[hole].piece:
+                last = tables[tables[layout.T_PIECE] + hole + 1] - 1
+                end -= int(tables[tables[layout.T_PIECE_STEPS] + layout.PIECE_WIDTH * last + layout.STEP_ATOMS])
+            found.append(Grown(holes[hole].label, first, end))
+    return tuple(found)

@@ -31,6 +31,22 @@ TEMPLATES = [
     "C[C@H](O[*:1])[*:2] | 2: closed",
 ]
 
+JOINED = [
+    "C1CC1[*:1].[*:1]N1CCOCC1",
+    "c1cc([*:1])ccc1F.CC(C)[*:1] | 1: max-heavy-atoms=5",  # in the middle; a linker may look like the second piece
+    "O=C(O)[C@@H](N)C[*:1].[*:1]c1ccncc1 | 1: elements=CNO",
+    "C1CC([*:2])C1[*:1].C([*:1])S(=O)(=O)N[*:3] | 1: ring-sizes=5,6 | 2: max-heavy-atoms=2",  # points on both
+    "[*:1]c1ccccc1.C1C([*:1])CN1[*:2]",
+    "C[N+](C)(C)[*:1].[O-]C(=O)[*:1]",
+    "N1CC2C1C([*:1])C2.[*:1]C1CC1",  # rings open around the linker
+    "C([*:1])CCCC[*:1] | rings",
+    "O=C(N[*:1])C1CCC([*:1])CC1 | rings | 1: max-heavy-atoms=9 elements=CNO",
+    "C1CC1([*:1])[*:1] | rings | 1: ring-sizes=",  # both points on one atom
+    "C([*:1])N[*:2].C([*:1])O[*:2] | rings",  # two linkers
+    "N[C@@](F)([*:1])CCO[*:1] | rings",
+]
+"""Pieces that are linked, and rings that are closed through what grows."""
+
 
 def scripts(constraint, seed):
     """Logits to draw with, and those that favour what costs most."""
@@ -104,6 +120,91 @@ def _grows_within(mol, first, kept, point):
     )
 
 
+def contains_joined(text, template):
+    """Whether a molecule has the template's atoms, joined by what grew and by nothing else, within its limits."""
+    mol, spec = Chem.MolFromSmiles(text), Template.parse(template)
+    if mol is None:
+        return False
+    core = Chem.MolFromSmiles(spec.smiles)
+    kept = [atom.GetIdx() for atom in core.GetAtoms() if atom.GetAtomicNum()]
+    hosts = {}
+    for atom in core.GetAtoms():
+        if atom.GetAtomicNum() == 0:
+            hosts.setdefault(atom.GetAtomMapNum(), []).append(atom.GetNeighbors()[0].GetIdx())
+    query = Chem.RWMol(core)
+    query.BeginBatchEdit()
+    for atom in core.GetAtoms():
+        if atom.GetAtomicNum() == 0:
+            query.RemoveAtom(atom.GetIdx())
+    query.CommitBatchEdit()
+    place = {old: new for new, old in enumerate(kept)}
+    bonds = [b for b in core.GetBonds() if b.GetBeginAtomIdx() in place and b.GetEndAtomIdx() in place]
+    for match in mol.GetSubstructMatches(query, uniquify=False, maxMatches=5000):
+        at = {old: match[new] for old, new in place.items()}
+        between = [b for b in mol.GetBonds() if {b.GetBeginAtomIdx(), b.GetEndAtomIdx()} <= set(match)]
+        if len(between) == len(bonds) and all(_is_same_atom(core, mol, old, new) for old, new in at.items()):
+            found = _groups(mol, set(match))
+            if _are_groups(mol, found, {k: sorted(at[h] for h in v) for k, v in hosts.items()}, dict(spec.points)):
+                return True
+    return False
+
+
+def _is_same_atom(core, mol, old, new):
+    one, other = core.GetAtomWithIdx(old), mol.GetAtomWithIdx(new)
+    ask = (Chem.Atom.GetDegree, Chem.Atom.GetFormalCharge, Chem.Atom.GetTotalNumHs, Chem.Atom.GetIsotope)
+    return all(what(one) == what(other) for what in ask)
+
+
+def _groups(mol, kept):
+    """(The hosts, the atoms) of each group of atoms that are not kept."""
+    left, found = set(range(mol.GetNumAtoms())) - kept, []
+    while left:
+        group, waiting, hosts = set(), [min(left)], []
+        while waiting:
+            one = waiting.pop()
+            if one in group:
+                continue
+            group.add(one)
+            for bond in mol.GetAtomWithIdx(one).GetBonds():
+                other = bond.GetOtherAtomIdx(one)
+                if other in kept:
+                    assert bond.GetBondTypeAsDouble() == 1
+                    hosts.append(other)
+                else:
+                    waiting.append(other)
+        left -= group
+        found.append((sorted(hosts), group))
+    return found
+
+
+def _are_groups(mol, found, hosts, points):
+    """Whether there is one group for each point, within its limits."""
+    if len(found) != len(hosts):
+        return False
+    if not hosts:
+        return True
+    label, wanted = next(iter(hosts.items()))
+    others = {key: value for key, value in hosts.items() if key != label}
+    for index, (touched, group) in enumerate(found):
+        rest = found[:index] + found[index + 1 :]
+        fits = touched == wanted and _keeps_limits(mol, group, points.get(label))
+        if fits and _are_groups(mol, rest, others, points):
+            return True
+    return False
+
+
+def _keeps_limits(mol, group, point):
+    if point is None:
+        return True
+    heavy = [mol.GetAtomWithIdx(i) for i in group if mol.GetAtomWithIdx(i).GetAtomicNum() > 1]
+    sizes = {len(ring) for ring in Chem.GetSSSR(mol) if set(ring) <= group}
+    return (
+        (point.max_heavy_atoms is None or len(heavy) <= point.max_heavy_atoms)
+        and (point.elements is None or {atom.GetSymbol() for atom in heavy} <= point.element_set)
+        and (point.ring_sizes is None or sizes <= set(point.ring_sizes))
+    )
+
+
 _PIECE = re.compile(r"\[[^\]]*\]|Br|Cl|%\d\d|.")
 
 
@@ -158,3 +259,58 @@ def some_cut_molecules(smiles, seed):
         found = cut(chem.kekule(text), chance)
         if found is not None:
             yield found
+
+
+def _spine(pieces):
+    """Where an atom of the outermost chain hangs on a single bond without a mark, and the rings that are open there."""
+    depth, still_open = 0, set()
+    for at, piece in enumerate(pieces):
+        if depth == 0 and at and (piece[0].isalpha() or piece[0] == "[") and pieces[at - 1] not in "=#/\\-.(":
+            yield at, frozenset(still_open)
+        depth += (piece == "(") - (piece == ")")
+        if piece.isdigit() or piece[0] == "%":
+            still_open ^= {piece}
+
+
+def _put_in(template, grown, rings=False):
+    """The text that a constraint begins with, with what grew in the place of its point's atom."""
+    one = chem.spell_template(template, rings=rings)[0]
+    pieces = _PIECE.findall(one.text)
+    atoms = [at for at, piece in enumerate(pieces) if piece[0].isalpha() or piece[0] == "["]
+    at = atoms[dict((label, index) for index, label in one.points)[1]]
+    return "".join([*pieces[:at], grown, *pieces[at + 1 :]]), one
+
+
+def some_linked_molecules(smiles, seed):
+    """(Template, text) of molecules that are cut at two places of their outermost chain."""
+    chance = random.Random(seed)
+    for text in smiles:
+        pieces = _PIECE.findall(chem.kekule(text))
+        places = [at for at, still_open in _spine(pieces) if not still_open]
+        if len(places) < 2:
+            continue
+        a, b = sorted(chance.sample(places, 2))
+        first, linker, second = ("".join(part) for part in (pieces[:a], pieces[a:b], pieces[b:]))
+        template = f"{first}[*:1].[*:1]{second}"
+        yield template, _put_in(template, linker)[0]
+
+
+def some_bridged_molecules(smiles, seed):
+    """(Template, text) of molecules with a ring that is cut where it begins, and at a place of the outermost chain."""
+    chance = random.Random(seed)
+    for text in smiles:
+        pieces = _PIECE.findall(chem.kekule(text))
+        places = [(at, *still_open) for at, still_open in _spine(pieces) if len(still_open) == 1]
+        places = [(at, n) for at, n in places if "".join(pieces[at:]).count(n) == 1 and n == "1"]
+        if not places:
+            continue
+        at, number = chance.choice(places)
+        opened = max(i for i in range(at) if pieces[i] == number)
+        closing = pieces.index(number, at)
+        depth_zero = pieces[:opened].count("(") == pieces[:opened].count(")")
+        if pieces[closing - 1] in "=#" or pieces[opened - 1] in "=#" or not depth_zero or pieces[opened + 1].isdigit():
+            continue
+        template = "".join([*pieces[:opened], "([*:1])", *pieces[opened + 1 : at], "[*:1]"])
+        written, one = _put_in(template, "".join(pieces[at:]), rings=True)
+        if one.awaited == ((1, 1),):
+            yield f"{template} | rings", written

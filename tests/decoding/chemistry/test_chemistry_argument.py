@@ -9,7 +9,7 @@ from scipy.stats import chisquare
 
 from grammar_rae import chem
 from grammar_rae.decoding import Chemistry
-from grammar_rae.decoding.chemistry import bounds, machine, policy
+from grammar_rae.decoding.chemistry import bounds, layout, machine, policy
 from grammar_rae.decoding.chemistry.constraint import allocate_work
 
 
@@ -25,7 +25,7 @@ def test_the_policy_finishes_within_what_is_left_and_never_strays(name):
             n = policy.finish(trial, 0, tables, 4000, written, distance)
             assert n >= 0
             tokens = policy.fewest_tokens(written, n, constraint._macros.trie, fewest)
-            assert tokens <= row[machine.LEFT]
+            assert tokens <= row[layout.LEFT]
             promised = bounds.most_productions(row, tables)
             assert promised < 0 or n <= promised
             known += promised >= 0
@@ -60,10 +60,10 @@ def test_states_are_not_changed_by_questions(name):
     assert np.array_equal(state.table, before)
     for one, other in zip(again.table, ahead.table, strict=True):
         for row in (one, other):  # what is not used of a row may differ
-            assert row[machine.HEIGHT] >= 0
+            assert row[layout.HEIGHT] >= 0
         trial_one, trial_other = np.zeros_like(one), np.zeros_like(other)
-        machine.copy_row(one, trial_one)
-        machine.copy_row(other, trial_other)
+        layout.copy_row(one, trial_one)
+        layout.copy_row(other, trial_other)
         assert np.array_equal(trial_one, trial_other)
 
 

@@ -1,0 +1,234 @@
+"""Decoration and linking: molecules that contain a template, with what was written at each of its points."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from grammar_rae.decoding import AllOf, ConstraintSpec, Point, Template, parse_spec
+from grammar_rae.errors import InputError
+from grammar_rae.model.drawing import Drawing, check_count
+from grammar_rae.precision import in_single_precision
+from grammar_rae.scores import score
+from grammar_rae.seeds import resolve_seed
+
+ORDERS = 8
+"""Orders of a template's atoms that are tried, for a model that can tell which is the likeliest."""
+
+
+class DecoratingMixin:
+    """What a model of texts does with a template."""
+
+    @in_single_precision
+    def decorate(
+        self: Any,
+        template: str | Template,
+        n: int = 100,
+        *,
+        points: Mapping[int, Point] | None = None,
+        rings: bool = False,
+        orders: int | None = None,
+        scores: Sequence[str] = (),
+        constraint: str | ConstraintSpec | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        smoothing: float | None = None,
+        max_attempts: int | None = None,
+        seed: int | None = None,
+    ) -> pd.DataFrame:
+        """Molecules that contain a template and grow at its points alone.
+
+        Parameters
+        ----------
+        template
+            A SMILES with points, ``c1cc([*:1])ccc1C(=O)N[*:2]``, a text with limits, ``"CC[*:1] | 1: elements=CNO"``,
+            or a :class:`~grammar_rae.decoding.Template`. Two pieces with a point of the same number are linked.
+        n
+            How many different molecules.
+        points
+            What may grow at points, by their numbers.
+        rings
+            Whether rings are closed between two points of one piece with the same number.
+        orders
+            Orders of the template's atoms to try besides its own; the one is taken in which the model holds the
+            template likeliest. None for 8 where the model has a likelihood without a code, else 0.
+        scores
+            Names of scores to add as columns.
+        constraint
+            What must hold besides, for example ``"max-heavy-atoms=30"``.
+        temperature, top_p, smoothing
+            As for :meth:`sample`.
+        max_attempts
+            The most texts to decode; None allows 20 for each molecule.
+        seed
+            The same seed gives the same molecules.
+
+        Returns
+        -------
+        DataFrame
+            ``smiles``; what was written at each point, ``R1``, ``R2`` and so on, as SMILES with a point of that number
+            (``[H][*:1]`` for none); for pieces that are linked ``linker``, and for a ring that is closed at points 3
+            ``bridge3``, with ``[*:1]`` towards the first piece, or point, of the template and ``[*:2]`` towards the
+            second; ``log_prob`` in nats where the model has it (see :meth:`log_prob`); and a column for each score. The
+            likeliest molecules come first. ``attrs["report"]`` tells the order of the template that was taken, how many
+            were tried, the texts decoded, and the shares of them that were valid and repeated.
+
+        Warns
+        -----
+        UserWarning
+            Where fewer than n were found.
+
+        Raises
+        ------
+        InputError
+            For a template or other arguments that cannot be used.
+        DecodingError
+            For a template that no text within the model's length limit is sure to contain.
+        """
+        check_count("n", n, "molecules")
+        check_count("max_attempts", 1 if max_attempts is None else max_attempts, "texts")
+        if orders is not None and (isinstance(orders, bool) or not isinstance(orders, int | np.integer) or orders < 0):
+            raise InputError("orders must be a number of orders", received=repr(orders), expected="0 or more")
+        asked = _read_template(template, points, rings)
+        score([], scores)  # so that an unknown name is refused before any work
+        recipe = self.recipe_
+        drawing = Drawing(
+            recipe.temperature if temperature is None else temperature, recipe.top_p if top_p is None else top_p
+        )
+        taken, tried = self._likeliest_order(asked, orders)
+        _, bound = self._bind(taken if constraint is None else AllOf(taken, parse_spec(constraint)))
+        generator = self._generator(resolve_seed(seed))
+        most = 20 * int(n) if max_attempts is None else int(max_attempts)
+        found: dict[str, str] = {}
+        attempts = n_valid = 0
+        while attempts < most and len(found) < n:
+            batch = int(min(self.batch_rows, most - attempts, 2 * (n - len(found)) + 8))
+            z = self.density_.sample(batch, generator)
+            texts = self._texts(z, drawing, bound, generator, recipe.smoothing if smoothing is None else smoothing)
+            attempts += batch
+            for text in texts:
+                spelled = None if text is None else self.codec.canonical(text)
+                n_valid += spelled is not None
+                if spelled is not None and len(found) < n:
+                    found.setdefault(spelled, text)
+        if len(found) < n:
+            warnings.warn(
+                f"found {len(found)} of {n} different molecules after {attempts} texts; loosen the limits of points, "
+                "raise the temperature or max_attempts",
+                stacklevel=3,
+            )
+        frame = pd.DataFrame({"smiles": list(found), **self._columns(taken, bound, list(found.values()))})
+        if self.fitted_.percentiles is not None:
+            frame["log_prob"] = self.log_prob(list(frame["smiles"]), errors="nan")
+            frame = frame.sort_values("log_prob", ascending=False, kind="stable", ignore_index=True)
+        frame = frame.assign(**score(list(frame["smiles"]), scores))
+        frame.attrs["report"] = {
+            "template": taken.smiles,
+            "orders": tried,
+            "attempts": attempts,
+            "valid": n_valid / attempts,
+            "duplicates": 1 - len(found) / n_valid if n_valid else float("nan"),
+        }
+        return frame
+
+    def link(
+        self: Any,
+        pieces: str,
+        n: int = 100,
+        *,
+        max_heavy_atoms: int | None = None,
+        elements: str | None = None,
+        ring_sizes: Sequence[int] | None = None,
+        **options: Any,
+    ) -> pd.DataFrame:
+        """Molecules in which two pieces are linked by what the model writes between them.
+
+        Parameters
+        ----------
+        pieces
+            Two pieces with a point of the same number, ``c1ccccc1[*:1].[*:1]N1CCOCC1``.
+        n
+            How many different molecules.
+        max_heavy_atoms, elements, ring_sizes
+            What the linker may be: see :class:`~grammar_rae.decoding.Point`.
+        options
+            As for :meth:`decorate`.
+
+        Returns
+        -------
+        DataFrame
+            As :meth:`decorate` gives it.
+
+        Raises
+        ------
+        InputError, DecodingError
+            As :meth:`decorate`, and for one piece.
+        """
+        spec = _read_template(pieces, options.pop("points", None), bool(options.pop("rings", False)))
+        if not spec.joints.linked:
+            raise InputError(
+                "there is one piece, and nothing to link it with",
+                received=spec.smiles,
+                expected="two pieces with a point of the same number, such as c1ccccc1[*:1].[*:1]N1CCOCC1",
+                remedy="For one piece, call decorate.",
+            )
+        asked = Point(max_heavy_atoms, elements, None if ring_sizes is None else tuple(ring_sizes))
+        limits = dict(spec.points) | ({spec.joints.linked[0]: asked} if asked != Point() else {})
+        found: pd.DataFrame = self.decorate(Template(spec.smiles, limits, spec.rings), n, **options)
+        return found
+
+    def _likeliest_order(self: Any, asked: Template, orders: int | None) -> tuple[Template, int]:
+        """The template in the order of atoms in which the model holds it likeliest, and how many were tried."""
+        has_likelihood = self.fitted_.percentiles is not None
+        most = (ORDERS if has_likelihood else 0) if orders is None else int(orders)
+        if most == 0:
+            return asked, 1
+        if not has_likelihood:
+            raise InputError(
+                "this model cannot tell which order of a template is the likeliest",
+                received=f"orders={most}",
+                remedy="Leave orders out, or take a model of the recipe molecules.",
+            )
+        from grammar_rae.chem import reorder_template, spell_template
+
+        texts = [asked.smiles, *reorder_template(asked.smiles, most, asked.rings)]
+        filled = [spell_template(text, rings=asked.rings)[0].fill() for text in texts]
+        batch = self.codec.encode_batch(filled, prepared=True)
+        rejected = {index for index, _ in batch.rejected}
+        rows = [index for index in range(len(texts)) if index not in rejected]
+        if not rows:  # binding says why
+            return asked, len(texts)
+        likely = self._log_prob_of(batch.tokens, batch.offsets, 0, self._generator(0))
+        best = texts[rows[int(np.argmax(likely))]]
+        return Template(best, dict(asked.points), asked.rings), len(texts)
+
+    def _columns(self: Any, taken: Template, bound: Any, texts: Sequence[str]) -> dict[str, list[str]]:
+        """What was written at each point of the template in N texts, by the names of columns."""
+        from grammar_rae.chem import cut_group, spell_template
+
+        joints = taken.joints
+        turned = spell_template(taken.smiles, rings=taken.rings)[0].turned
+        names, ends = {}, {}
+        for label in sorted(joints.labels):
+            names[label], ends[label] = f"R{label}", (label, label)
+        for label in joints.linked:
+            names[label], ends[label] = "linker", (2, 1) if turned else (1, 2)
+        for label in joints.closed:
+            names[label], ends[label] = f"bridge{label}", (2, 1)
+        batch = self.codec.encode_batch(list(texts), prepared=True)
+        columns = {name: [f"[H][*:{label}]"] * len(texts) for label, name in names.items()}
+        for row, text in enumerate(texts):
+            for label, first, end in bound.grown(batch.tokens[batch.offsets[row] : batch.offsets[row + 1]]):
+                columns[names[label]][row] = cut_group(text, first, end, *ends[label])
+        return columns
+
+
+def _read_template(template: str | Template, points: Mapping[int, Point] | None, rings: bool) -> Template:
+    """The template of a text, with limits and rings that were passed besides."""
+    if isinstance(template, str):
+        template = Template.parse(template + " | rings" if rings else template)
+    elif not isinstance(template, Template):
+        raise InputError("a template must be a SMILES with points, or a Template", received=repr(template))
+    return Template(template.smiles, dict(template.points) | dict(points or {}), template.rings)
