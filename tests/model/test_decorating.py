@@ -1,0 +1,116 @@
+"""Decoration and linking: molecules with the template, and what was written at its points."""
+
+import pytest
+from decoding.chemistry.templated import contains, contains_joined
+from rdkit import Chem
+
+import grammar_rae
+from grammar_rae.chem import canonical, cut_group, heavy_atoms
+from grammar_rae.decoding import Point, Template
+from grammar_rae.errors import InputError, UnknownNameError
+
+AMIDE = "c1cc([*:1])ccc1C(=O)N[*:2]"
+
+
+@pytest.fixture(scope="module")
+def model():
+    return grammar_rae.load("molecules")
+
+
+def joined(core, groups):
+    """The molecule of a core and groups, put together by RDKit at points of the same number."""
+    return canonical(Chem.MolToSmiles(Chem.molzip(Chem.MolFromSmiles(".".join([core, *groups])))))
+
+
+def test_decorated_molecules_are_different_and_sorted_and_their_groups_give_them_back(model):
+    found = model.decorate(AMIDE, 10, points={1: Point(max_heavy_atoms=5, optional=True)}, seed=0, scores=["qed"])
+    assert list(found.columns) == ["smiles", "R1", "R2", "log_prob", "qed"]
+    assert len(found) == found["smiles"].nunique() == 10
+    assert found["log_prob"].is_monotonic_decreasing
+    for smiles, one, two in zip(found["smiles"], found["R1"], found["R2"], strict=True):
+        assert contains(smiles, f"{AMIDE} | 1: max-heavy-atoms=5 optional")
+        assert joined(AMIDE, [one, two]) == smiles
+    report = found.attrs["report"]
+    assert report["valid"] == 1 and report["orders"] > 1 and report["attempts"] >= 10
+    assert 0 <= report["duplicates"] < 1
+    again = model.decorate(AMIDE, 10, points={1: Point(max_heavy_atoms=5, optional=True)}, seed=0, scores=["qed"])
+    assert found.equals(again)
+
+
+@pytest.mark.parametrize("pieces", ["c1ccccc1[*:1].[*:1]N1CCOCC1", "C1CC1[*:1].C([*:1])C(=O)N[*:2]"])
+def test_linkers_have_the_first_piece_at_1_and_the_second_at_2(model, pieces):
+    """Whichever of them is written first."""
+    found = model.link(pieces, 5, max_heavy_atoms=6, seed=1)
+    first, second = pieces.split(".")
+    turned = f"{first}.{second.replace('[*:2]', '[*:3]').replace('[*:1]', '[*:2]')}"
+    for row in found.to_dict("records"):
+        assert contains_joined(row["smiles"], f"{pieces} | 1: max-heavy-atoms=6")
+        assert heavy_atoms(row["linker"]) <= 6
+        groups = [row["linker"], *([row["R2"].replace("[*:2]", "[*:3]")] if "R2" in row else [])]
+        assert joined(turned, groups) == row["smiles"]
+    assert len(found) == 5
+
+
+def test_bridges_close_rings(model):
+    template = "C([*:1])CCC(=O)NC[*:1]"
+    found = model.decorate(template, 5, rings=True, orders=0, seed=0)
+    assert list(found.columns) == ["smiles", "bridge1", "log_prob"]
+    for smiles, bridge in zip(found["smiles"], found["bridge1"], strict=True):
+        assert contains_joined(smiles, f"{template} | rings")
+        assert joined("C([*:1])CCC(=O)NC[*:2]", [bridge]) == smiles
+
+
+def test_the_order_that_is_taken_is_the_likeliest(model):
+    template = "C(=O)(c1ccc([*:1])cc1)NC"
+    chosen, tried = model._likeliest_order(Template(template), 6)
+    assert tried > 2 and canonical(chosen.smiles) == canonical(template)
+    assert model._likeliest_order(Template(template), 0)[0].smiles == template
+
+
+def test_few_molecules_are_said_to_be_few(model):
+    with pytest.warns(UserWarning, match="found 2 of 5"):
+        found = model.decorate("CC[*:1]", 5, points={1: Point(1, "FCl")}, max_attempts=60, seed=0)
+    assert set(found["smiles"]) == {"CCF", "CCCl"}
+    assert set(found["R1"]) == {"F[*:1]", "Cl[*:1]"}
+    assert found.attrs["report"]["duplicates"] == pytest.approx(1 - 2 / 60)
+
+
+@pytest.mark.parametrize(
+    "text, run, expected",
+    [
+        ("CCOC1CC1", (1, 3), "C([*:1])O[*:2]"),
+        ("CC(F)C", (1, 4), "CC(F)[*:1]"),
+        ("C1CCO1", (3, 4), "O([*:1])[*:2]"),
+        ("OC1=CC=CC=C1", (1, 7), "c1ccc([*:1])cc1"),
+        ("N[C@@](F)(Cl)C", (1, 5), "C[C@](F)(Cl)[*:1]"),
+    ],
+)
+def test_groups_are_cut_out(text, run, expected):
+    assert canonical(cut_group(text, *run, 1, 2)) == canonical(expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "match"),
+    [
+        ({"n": 0}, InputError, "n must be"),
+        ({"template": 3}, InputError, "SMILES with points"),
+        ({"template": "c1cc"}, InputError, "cannot be used"),
+        ({"template": "C([*:1])C[*:1]"}, InputError, "not asked for"),
+        ({"template": "C[*:1].N[*:2]"}, InputError, "no number in common"),
+        ({"points": {3: Point()}}, InputError, "no such point"),
+        ({"orders": -1}, InputError, "orders"),
+        ({"scores": ["beauty"]}, UnknownNameError, "beauty"),
+        ({"max_attempts": 0}, InputError, "max_attempts"),
+        ({"constraint": "template=C[*:1]"}, InputError, "one scaffold or template"),
+        ({"template": "[Au]C[*:1]"}, InputError, "never had"),
+        ({"template": "C" * 400 + "[*:1]"}, InputError, "longer than what the model writes"),
+    ],
+)
+def test_arguments_that_cannot_be_used(model, options, error, match):
+    with pytest.raises(error, match=match):
+        model.decorate(**({"template": AMIDE, "n": 3} | options))
+
+
+def test_one_piece_is_not_linked(model):
+    with pytest.raises(InputError, match="nothing to link"):
+        model.link("CC[*:1]", 3)
