@@ -71,9 +71,11 @@ class DecoratingMixin:
             ``smiles``; what was written at each point, ``R1``, ``R2`` and so on, as SMILES with a point of that number
             (``[H][*:1]`` for none); for pieces that are linked ``linker``, and for a ring that is closed at points 3
             ``bridge3``, with ``[*:1]`` towards the first piece, or the first point of the report's template, and
-            ``[*:2]`` towards the second; ``log_prob`` in nats where the model has it (see :meth:`log_prob`); and a column for each score. The
-            likeliest molecules come first. ``attrs["report"]`` tells the order of the template that was taken, how many
-            were tried, the texts decoded, and the shares of them that were valid and repeated.
+            ``[*:2]`` towards the second; ``log_prob`` in nats where the model has it (see :meth:`log_prob`); and a
+            column for each score. The likeliest molecules come first.
+
+            ``attrs["report"]`` tells the order of the template that was taken, how many were tried, the texts decoded,
+            and the shares of them that were valid and repeated.
 
         Warns
         -----
