@@ -29,7 +29,7 @@ N_LINKERS, N_RINGS, N_DRAWS, N_REAL = (
 @cache
 def model():
     """The broadest model in the box: with charges and stereo marks."""
-    return grammar_rae.load("druglike")
+    return grammar_rae.load("molecules")
 
 
 def rows(every):

@@ -83,7 +83,7 @@ def closed(text):
 )
 def test_all_linkers_of_a_small_grammar(first, second, after):
     """Those between two pieces that RDKit sanitises, and no others: the list is written by putting in every text."""
-    codec, room = small_codec(), 8
+    codec, room = small_codec(), 9
     ends = re.sub(r"2", "1", second)
     template = f"{first}[*:1]{after}.[*:1]{ends}"
     constraint = Template(template).bind(codec, chem.capacities(["C", "O", "F"]))
@@ -99,7 +99,7 @@ def test_all_linkers_of_a_small_grammar(first, second, after):
 
 def test_all_bridges_of_a_small_grammar():
     """The ring 1, open before, is closed once by a single bond; then its number may be used again."""
-    codec, room = small_codec(), 9
+    codec, room = small_codec(), 10
     constraint = Template("C([*:1])CC[*:1]", rings=True).bind(codec, chem.capacities(["C", "O", "F"]))
     expected = set()
     for one in grammatical_texts(room + 1):
@@ -129,10 +129,9 @@ def test_matches_are_the_longest_that_may_begin():
     assert max(shorter("C(CC)O")[1][:9]) < 3  # nor in a branch
 
 
-@every_name
-def test_no_real_molecule_is_refused(name):
-    codec, n = codec_of(name), 0
-    rows = molecules(1500)[:120]
+def test_no_real_molecule_is_refused():
+    name = "smiles, 80"
+    codec, n, rows = codec_of(name), 0, molecules(1500)[:48]
     for template, text in itertools.chain(some_linked_molecules(rows, 5), some_bridged_molecules(rows, 6)):
         batch = codec.encode_batch([text], prepared=True)
         if batch.rejected:
@@ -144,7 +143,7 @@ def test_no_real_molecule_is_refused(name):
             assert constraint.candidates(state)[0, token] and not constraint.refuses(state, choice), (template, text)
             state = constraint.advance(state, choice)
         n += 1
-    assert n > 30
+    assert n > 20
 
 
 def test_limits_hold_for_the_linker_alone():
