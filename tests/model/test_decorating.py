@@ -68,11 +68,11 @@ def test_the_order_that_is_taken_is_the_likeliest(model):
 
 
 def test_few_molecules_are_said_to_be_few(model):
-    with pytest.warns(UserWarning, match="found 2 of 5"):
-        found = model.decorate("CC[*:1]", 5, points={1: Point(1, "FCl")}, max_attempts=60, seed=0)
-    assert set(found["smiles"]) == {"CCF", "CCCl"}
-    assert set(found["R1"]) == {"F[*:1]", "Cl[*:1]"}
-    assert found.attrs["report"]["duplicates"] == pytest.approx(1 - 2 / 60)
+    with pytest.warns(UserWarning, match=r"found \d+ of 40"):
+        found = model.decorate("CC[*:1]", 40, points={1: Point(1, "FCl")}, max_attempts=60, seed=0)
+    assert {"CCF", "CCCl"} <= set(found["smiles"]) and {"F[*:1]", "Cl[*:1]"} <= set(found["R1"])
+    assert found.attrs["report"]["attempts"] == 60
+    assert found.attrs["report"]["duplicates"] == pytest.approx(1 - len(found) / 60)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_groups_are_cut_out(text, run, expected):
         ({"max_attempts": 0}, InputError, "max_attempts"),
         ({"constraint": "template=C[*:1]"}, InputError, "one scaffold or template"),
         ({"template": "[Au]C[*:1]"}, InputError, "never had"),
-        ({"template": "C" * 400 + "[*:1]"}, InputError, "longer than what the model writes"),
+        ({"template": "N(Br)" * 150 + "[*:1]"}, InputError, "longer than what the model writes"),
     ],
 )
 def test_arguments_that_cannot_be_used(model, options, error, match):

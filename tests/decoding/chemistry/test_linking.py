@@ -1,7 +1,6 @@
 """Linked pieces and closed rings: every draw has them, all other linkers are allowed, and nothing else is."""
 
 import itertools
-import re
 
 import numpy as np
 import pytest
@@ -78,14 +77,13 @@ def closed(text):
         ("F", "COC", ""),
         ("C(", "C(C)O", ")C"),
         ("C=C(", "C=O", ")O"),
-        ("C1C(", "C2CC2", ")C1"),
+        ("C1C(", "O", ")C1"),  # a ring is open around the linker
     ],
 )
 def test_all_linkers_of_a_small_grammar(first, second, after):
     """Those between two pieces that RDKit sanitises, and no others: the list is written by putting in every text."""
     codec, room = small_codec(), 9
-    ends = re.sub(r"2", "1", second)
-    template = f"{first}[*:1]{after}.[*:1]{ends}"
+    template = f"{first}[*:1]{after}.[*:1]{second}"
     constraint = Template(template).bind(codec, chem.capacities(["C", "O", "F"]))
     expected = set()
     for one in grammatical_texts(room + 1):
