@@ -105,8 +105,8 @@ def test_all_bridges_of_a_small_grammar():
         if closes and chem.is_valid(f"C1CC{one}"):
             expected.add(f"C1CC{one}")
     assert len(expected) > 15
-    # A bridge of one atom takes 5 productions: the atom, and the ring bond behind it.
-    assert allowed_texts(constraint, constraint.shortest - 5 + room) == expected
+    # A bridge of one atom takes 6 productions: the chain, the atom, the ring bond behind it, and that nothing follows.
+    assert allowed_texts(constraint, constraint.shortest - 6 + room) == expected
 
 
 def test_matches_are_the_longest_that_may_begin():
