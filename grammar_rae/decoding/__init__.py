@@ -4,6 +4,7 @@ from grammar_rae.decoding.beam import beam_search, check_width
 from grammar_rae.decoding.chemistry import Limits, MoleculeConstraint, Point
 from grammar_rae.decoding.constraints import Constraint, Draws, DrawsAll, Free, GrammarConstraint, Masks, Stacks, State
 from grammar_rae.decoding.guidance import Guided
+from grammar_rae.decoding.molecule_specs import Chemistry, Elements, MaxHeavyAtoms, RingSizes, ScaffoldPrefix, Template
 from grammar_rae.decoding.sampling import (
     DecodesAtOnce,
     StepDecoder,
@@ -16,15 +17,9 @@ from grammar_rae.decoding.sampling import (
 from grammar_rae.decoding.specs import (
     CONSTRAINTS,
     AllOf,
-    Chemistry,
     ConstraintSpec,
-    Elements,
     Grammatical,
     Masked,
-    MaxHeavyAtoms,
-    RingSizes,
-    ScaffoldPrefix,
-    Template,
     Unconstrained,
     parse_spec,
 )
