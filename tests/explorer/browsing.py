@@ -1,0 +1,136 @@
+"""A headless Chromium, driven by selenium, that remembers every address it asks for."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+WAIT = 240.0
+"""Seconds to wait for what a page shall do, on the slowest machine."""
+
+
+def missing() -> str:
+    """Why no browser can be driven, or ""."""
+    try:
+        import selenium  # noqa: F401
+    except ImportError:
+        return "selenium is not installed (extra test-browser)"
+    programs = {"Chromium": find_browser(), "chromedriver": shutil.which("chromedriver")}
+    return ", ".join(f"{name} is not installed" for name, path in programs.items() if path is None)
+
+
+def find_browser() -> str | None:
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@contextmanager
+def chromium(folder: Path, width: int = 1440, height: int = 1000, dark: bool = False) -> Iterator["Browser"]:
+    """A browser; what it saves goes to a folder."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.options import Options
+    from selenium.webdriver.chrome.service import Service
+
+    options = Options()
+    options.binary_location = find_browser() or ""
+    quiet = ("quic", "background-networking", "component-update", "sync", "gpu", "dev-shm-usage", "extensions")
+    for argument in ("--headless=new", "--no-sandbox", "--no-first-run", *(f"--disable-{one}" for one in quiet)):
+        options.add_argument(argument)
+    options.add_argument(f"--window-size={width},{height}")
+    options.add_experimental_option("prefs", {"download.default_directory": str(folder)})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    driver.set_page_load_timeout(WAIT)
+    driver.set_script_timeout(WAIT)
+    try:
+        one = Browser(driver, folder)
+        one.resize(width, height)
+        one.set_scheme(dark)
+        yield one
+    finally:
+        driver.quit()
+
+
+class Browser:
+    """One tab, by what a person sees of it."""
+
+    def __init__(self, driver: Any, folder: Path) -> None:
+        self.driver, self.folder = driver, folder
+
+    def resize(self, width: int, height: int) -> None:
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+    def set_scheme(self, dark: bool) -> None:
+        feature = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+
+    def run(self, code: str, *arguments: Any) -> Any:
+        return self.driver.execute_script(code, *arguments)
+
+    def find(self, selector: str) -> Any:
+        return self.driver.find_element("css selector", selector)
+
+    def text(self, selector: str) -> str:
+        """What an element says, whether it is in sight or not."""
+        return str(self.run("return document.querySelector(arguments[0]).textContent", selector))
+
+    def click(self, selector: str) -> None:
+        """A click where nothing may lie above the element."""
+        self.run("arguments[0].scrollIntoView({block: 'center'})", self.find(selector))
+        self.find(selector).click()
+
+    def fill(self, selector: str, value: str) -> None:
+        """Set a field, a slider or a choice, as a person would, and tell the page."""
+        code = (
+            "const one = document.querySelector(arguments[0]); one.value = arguments[1];"
+            "one.dispatchEvent(new Event('input', {bubbles: true}));"
+            "one.dispatchEvent(new Event('change', {bubbles: true}));"
+        )
+        self.run(code, selector, value)
+
+    def wait(self, condition: Callable[[], Any], what: str) -> Any:
+        end = time.monotonic() + WAIT
+        while time.monotonic() < end:
+            if found := condition():
+                return found
+            time.sleep(0.2)
+        raise AssertionError(f"{what} did not come; the page says {self.text('#status')!r}, {self.text('#notices')!r}")
+
+    def wait_for_text(self, selector: str, part: str) -> str:
+        return str(self.wait(lambda: part in self.text(selector) and self.text(selector), f"{part!r} in {selector}"))
+
+    def drag(self, fractions: list[tuple[float, float]]) -> None:
+        """Press, move and release the mouse over the map, by shares of its width and height."""
+        from selenium.webdriver.common.action_chains import ActionChains
+
+        self.run("document.querySelector('#map').scrollIntoView({block: 'center'})")
+        area = self.find("#map")
+        size = area.size
+        places = [(int((x - 0.5) * size["width"]), int((y - 0.5) * size["height"])) for x, y in fractions]
+        chain = ActionChains(self.driver, duration=50).move_to_element_with_offset(area, *places[0]).click_and_hold()
+        for (x, y), (before_x, before_y) in zip(places[1:], places, strict=False):
+            chain.move_by_offset(x - before_x, y - before_y)
+        chain.release().perform()
+
+    def hosts(self) -> set[str]:
+        """The hosts of all that was asked for since the last call."""
+        found = set()
+        for entry in self.driver.get_log("performance"):
+            message = json.loads(entry["message"])["message"]
+            if message["method"] in ("Network.requestWillBeSent", "Network.webSocketCreated"):
+                about = message["params"]
+                url = about.get("url") or about["request"]["url"]
+                scheme, _, rest = url.partition("://")
+                if scheme in ("http", "https", "ws", "wss"):
+                    found.add(rest.split("/")[0].split(":")[0])
+        return found
+
+    def faults(self) -> list[str]:
+        """What the browser's console calls severe."""
+        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+
+    def shoot(self, path: Path) -> None:
+        path.write_bytes(self.driver.get_screenshot_as_png())
