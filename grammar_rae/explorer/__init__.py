@@ -1,8 +1,8 @@
 """The explorer: a page on this machine that shows a model's latent space and works in it.
 
-``session.py`` is all that a tab does, without a browser: points in ``layers.py``, where they come from in ``rows.py``, maps
-in ``projections.py``, numbers and colours in ``values.py``, what is drawn from points in ``actions.py``, threads in
-``jobs.py``. ``page.py`` and ``server.py`` are the only importers of Bokeh (extra ``explore``).
+``session.py`` and ``work.py`` are all that a tab does, without a browser: points in ``layers.py``, where they come from
+in ``rows.py``, maps in ``projections.py``, numbers and colours in ``values.py``, what is drawn from points in
+``actions.py``, threads in ``jobs.py``. ``page.py`` and ``server.py`` alone import Bokeh (extra ``explore``).
 """
 
 from collections.abc import Callable

@@ -198,5 +198,6 @@ window.explorer = (() => {
       $("work").textContent = "The connection to the explorer is lost. If it still runs in its terminal, reload this page.";
       $("progress").hidden = true; $("stop").hidden = true;
     },
+    found() { $("work").textContent = "Connected again."; },
   };
 })();

@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 from bokeh import __version__
 from bokeh.document import Document
-from bokeh.events import ConnectionLost, DocumentReady, SelectionGeometry
+from bokeh.events import ClientReconnected, ConnectionLost, DocumentReady, SelectionGeometry
 from bokeh.models import ColumnDataSource, CustomJS, HoverTool
 from bokeh.plotting import figure
 
@@ -63,6 +63,7 @@ class Page:
         wire = {"asked": self.asked, "told": self.told}
         document.js_on_event(DocumentReady, CustomJS(args=wire, code="window.explorer.begin(asked, told)"))
         document.js_on_event(ConnectionLost, CustomJS(code="window.explorer.lost()"))
+        document.js_on_event(ClientReconnected, CustomJS(code="window.explorer.found()"))
         document.on_session_destroyed(self._close)
         self.asked.on_change("data", self._ask)
         self.source.selected.on_change("indices", self._select)

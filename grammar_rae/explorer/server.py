@@ -69,8 +69,8 @@ def make_server(study: Study, port: int | None = None) -> tuple[Any, str]:
                 allow_websocket_origin=[f"{HOST}:{one}", f"localhost:{one}"],
                 use_index=False,
                 redirect_root=False,
-                unused_session_lifetime_milliseconds=5000,
-                check_unused_sessions_milliseconds=2000,
+                unused_session_lifetime_milliseconds=30_000,  # a tab that was closed stops its work then
+                check_unused_sessions_milliseconds=5_000,
             )
         except OSError as error:
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):

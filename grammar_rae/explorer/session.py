@@ -15,12 +15,13 @@ from grammar_rae.errors import GrammarRAEError, InputError
 from grammar_rae.explorer import actions
 from grammar_rae.explorer.jobs import MODEL, Jobs, Post, Progress, Tell, run_in_thread, sentence
 from grammar_rae.explorer.layers import Atlas, Layer, Point
-from grammar_rae.explorer.messages import read_count, read_number, read_numbers, read_text
+from grammar_rae.explorer.messages import read_count, read_text
 from grammar_rae.explorer.pictures import Markers, mark_points, picture
 from grammar_rae.explorer.projections import PROJECTIONS, Projection, available, fit_projection
 from grammar_rae.explorer.study import Study
 from grammar_rae.explorer.tables import sort_rows, tabulate, write_file
-from grammar_rae.explorer.values import RAMP, count_near, extremes
+from grammar_rae.explorer.values import RAMP, extremes
+from grammar_rae.explorer.work import WorkMixin
 from grammar_rae.scores import SCORES
 
 PAGE = 40
@@ -30,7 +31,7 @@ MOST_TABLE = 20_000
 """The most points that a table is made of."""
 
 
-class Session:
+class Session(WorkMixin):
     """A tab of the explorer.
 
     Parameters
@@ -54,6 +55,7 @@ class Session:
         self.projection: Projection = study.principal
         self.colour_by = ""
         self.selected: list[Point] = []
+        self.wanted: dict[str, float] = {}
         self.jobs = Jobs(tell, post, run)
         self._seed = study.seed
         self._order: tuple[str | None, bool] = (None, False)
@@ -362,8 +364,6 @@ class Session:
 
         self.jobs.start("Saving", lambda progress: self._decode(chosen, progress), done)
 
-    # -- work ---------------------------------------------------------------------------------------------------
-
     def _require(self, least: int, most: int | None) -> list[str]:
         """The texts of the selection, if it has so many points."""
         count = len(self.selected)
@@ -376,7 +376,10 @@ class Session:
             )
         if count <= actions.MOST_LEADS:
             self._fill(self.selected)
-        return list(dict.fromkeys(self.atlas.text(point) for point in self.selected))
+        texts = list(dict.fromkeys(self.atlas.text(point) for point in self.selected))
+        if count <= actions.MOST_LEADS and "" in texts:
+            raise InputError("these points are not decoded yet", remedy="Try again when the other tab's work has ended.")
+        return texts
 
     def _next_seed(self) -> int:
         self._seed += 1
@@ -386,88 +389,6 @@ class Session:
         key = self.atlas.put(layer)
         self._show_layers()
         self._select([Point(key, row) for row in range(len(layer))])
-
-    def analogues(self, message: Mapping[str, Any]) -> None:
-        """Analogues of the selected molecules."""
-        similarity = read_number(message, "similarity", 0.0, 0.99)
-        n = read_count(message, "n", 1, 500)
-        leads, seed = self._require(1, actions.MOST_LEADS), self._next_seed()
-        model = self.study.model
-        self.jobs.start("Analogues", lambda p: actions.find_analogues(model, leads, n, similarity, seed, p), self._take)
-
-    def around(self, message: Mapping[str, Any]) -> None:
-        """Draws around the selected points."""
-        radius = read_number(message, "radius", 0.01, 3.0)
-        n = read_count(message, "n", 1, 1000)
-        self._require(1, None)
-        codes, seed = self.atlas.codes(self.selected), self._next_seed()
-        model, base = self.study.model, self.study.base
-        self.jobs.start("Draws", lambda p: actions.draw_around(model, codes, base, radius, n, seed, p), self._take)
-
-    def path(self, message: Mapping[str, Any]) -> None:
-        """The texts between two selected ones."""
-        steps = read_count(message, "steps", 2, 50)
-        ends = self._require(2, 2)
-        if len(ends) < 2:
-            raise InputError("the two selected points have the same text", received=ends[0], expected="two texts")
-        model = self.study.model
-        self.jobs.start("Path", lambda p: actions.find_path(model, *ends, steps, p), self._take)
-
-    def template(self, message: Mapping[str, Any]) -> None:
-        """Molecules that contain a template."""
-        text = read_text(message, "text", "template")
-        n, seed = read_count(message, "n", 1, 1000), self._next_seed()
-        model = self.study.model
-        self.jobs.start("Template", lambda p: actions.draw_template(model, text, n, seed, p), self._take)
-
-    def told(self, message: Mapping[str, Any]) -> None:
-        """Molecules with properties."""
-        wanted = self._wanted(message)
-        if not wanted:
-            raise InputError("no property is told", remedy="Tick one and set its value.")
-        n, seed = read_count(message, "n", 1, 1000), self._next_seed()
-        model = self.study.model
-        self.jobs.start("Draws", lambda p: actions.draw_told(model, wanted, n, seed, p), self._take)
-
-    def near(self, message: Mapping[str, Any]) -> None:
-        """How many training rows are near to the properties that would be told."""
-        wanted = self._wanted(message)
-        if not wanted:
-            self._tell({"tell": "near", "text": "Tick a property to tell it."})
-            return
-        columns, what = self.study.references()
-        total = int(np.isfinite(np.stack([columns[name] for name in wanted])).all(axis=0).sum())
-        if total:
-            count = count_near(columns, wanted, self.study.deviations)
-            self._tell({"tell": "near", "count": count, "text": f"{count:,} of {total:,} {what} are near."})
-        elif self.jobs.busy:
-            self._tell({"tell": "near", "text": "The rows near are counted when the present work has ended."})
-        else:
-            self.jobs.start("Reading properties", self.study.describe_references, lambda _: self._near_again(message))
-
-    def _near_again(self, message: Mapping[str, Any]) -> None:
-        columns, _ = self.study.references()
-        if any(np.isfinite(values).any() for values in columns.values()):
-            self.near(message)
-        else:
-            self._tell({"tell": "near", "text": "There are no rows to count among."})
-
-    def _wanted(self, message: Mapping[str, Any]) -> dict[str, float]:
-        return read_numbers(message, "values", list(self.study.properties))
-
-    def optimise(self, message: Mapping[str, Any]) -> None:
-        """A search for a score that begins with the selected molecules."""
-        score = read_text(message, "score", "score")
-        budget = read_count(message, "n", 1, 10_000)
-        self._require(1, 1000)
-        chosen, seed = list(self.selected), self._next_seed()
-
-        def work(progress: Progress) -> Layer:
-            self._decode(chosen, progress)
-            start = list(dict.fromkeys(self.atlas.text(point) for point in chosen))
-            return actions.optimise(self.study.model, start, score, budget, seed, progress)
-
-        self.jobs.start(f"Search for {score}", work, self._take)
 
     def stop(self, _: Mapping[str, Any]) -> None:
         """Ask what runs to stop."""
