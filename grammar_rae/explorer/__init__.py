@@ -10,13 +10,12 @@ from os import PathLike
 
 from grammar_rae.checks import check_count, check_path
 from grammar_rae.explorer.server import check_bokeh, serve
-from grammar_rae.explorer.session import Session
 from grammar_rae.explorer.study import Study
 from grammar_rae.model import load_model
 from grammar_rae.resources import DEFAULT_MODEL, model_folder
 from grammar_rae.seeds import check_seed
 
-__all__ = ["Session", "Study", "explore"]
+__all__ = ["explore"]
 
 
 def explore(

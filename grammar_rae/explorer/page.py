@@ -76,6 +76,8 @@ class Page:
 
     def tell(self, event: dict[str, Any]) -> None:
         """Pass an event on: to the map, or to the page's script."""
+        if self._closed:
+            return
         if event["tell"] == "map":
             self._draw()
         elif event["tell"] == "selection":

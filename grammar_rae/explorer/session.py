@@ -64,7 +64,7 @@ class Session(WorkMixin):
         """Do what a message asks for; what cannot be done is told as a sentence."""
         try:
             what = message.get("ask")
-            if what not in ASKS:
+            if not isinstance(what, str) or what not in ASKS:
                 raise InputError("the page asks for what nobody knows", received=repr(what))
             ASKS[what](self, message)
         except Exception as error:  # whatever it was, the page lives on and says it

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from grammar_rae.explorer import Session, Study
 from grammar_rae.explorer.jobs import run_here
+from grammar_rae.explorer.session import Session
+from grammar_rae.explorer.study import Study
 from grammar_rae.model import TextModel
 
 WRITTEN = "name,smiles\nalpha,CCO\nbeta,c1ccccc1C(=O)NC\n=1+1,CCN\nodd,C[Si](C)(C)CCO\nbroken,c1ccccc\n,CCOC\n"

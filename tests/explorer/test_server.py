@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from grammar_rae.cli import app
 from grammar_rae.errors import InputError, MissingExtraError
-from grammar_rae.explorer import Study
 from grammar_rae.explorer.server import HOST, check_bokeh, make_server
+from grammar_rae.explorer.study import Study
 
 pytest.importorskip("bokeh")
 

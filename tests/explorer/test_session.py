@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 import grammar_rae
 from grammar_rae.errors import InputError
-from grammar_rae.explorer import Study
 from grammar_rae.explorer.jobs import run_here
 from grammar_rae.explorer.session import ASKS, PAGE
+from grammar_rae.explorer.study import Study
 from grammar_rae.resources import model_folder
 
 
