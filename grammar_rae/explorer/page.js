@@ -182,12 +182,17 @@ window.explorer = (() => {
     card.style.top = Math.max(4, Math.min(y - height / 3, area.clientHeight - height - 4)) + "px";
   };
 
+  // Bokeh says nothing when it has the document of the session, so that the script looks for it.
+  const connect = () => {
+    const page = window.Bokeh?.documents?.[0], wire = page?.get_model_by_name("asked"), told = page?.get_model_by_name("told");
+    if (!wire || !told) { setTimeout(connect, 50); return; }
+    asked = wire;
+    told.properties.data.change.connect(() => { const event = JSON.parse(told.data.json[0]); on[event.tell]?.(event); });
+    ask("begin");
+  };
+  connect();
+
   return {
-    begin(wire, told) {
-      asked = wire;
-      told.properties.data.change.connect(() => { const event = JSON.parse(told.data.json[0]); on[event.tell]?.(event); });
-      ask("begin");
-    },
     hover(indices) {
       clearTimeout(leaving);
       const first = indices.length ? indices[indices.length - 1] : null;

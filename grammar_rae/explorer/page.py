@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 from bokeh import __version__
 from bokeh.document import Document
-from bokeh.events import ClientReconnected, ConnectionLost, DocumentReady, SelectionGeometry
+from bokeh.events import ClientReconnected, ConnectionLost, SelectionGeometry
 from bokeh.models import ColumnDataSource, CustomJS, HoverTool
 from bokeh.plotting import figure
 
@@ -50,18 +50,16 @@ class Page:
     def __init__(self, document: Document, study: Study) -> None:
         self.document = document
         self.source = ColumnDataSource(dict(_EMPTY))
-        self.asked, self.told = ColumnDataSource({"json": []}), ColumnDataSource({"json": []})
+        self.asked, self.told = (ColumnDataSource({"json": []}, name=name) for name in ("asked", "told"))
         self.session = Session(study, self.tell, self.post)
         self._told = 0
         self._closed = False
         self._selecting = False
-        self.map = draw_map(self.source)
+        self.map = draw_map(self.source, {"asked": self.asked, "told": self.told})
         document.config.notify_connection_status = False  # the page says it itself
         document.title = f"{study.title} · grammar_rae"
         document.template = template()
         document.add_root(self.map)
-        wire = {"asked": self.asked, "told": self.told}
-        document.js_on_event(DocumentReady, CustomJS(args=wire, code="window.explorer.begin(asked, told)"))
         document.js_on_event(ConnectionLost, CustomJS(code="window.explorer.lost()"))
         document.js_on_event(ClientReconnected, CustomJS(code="window.explorer.found()"))
         document.on_session_destroyed(self._close)
@@ -132,8 +130,8 @@ class Page:
         self.session.close()
 
 
-def draw_map(source: ColumnDataSource) -> Any:
-    """The figure: points of one source by WebGL, lasso, box, tap, wheel and hover."""
+def draw_map(source: ColumnDataSource, wire: dict[str, ColumnDataSource]) -> Any:
+    """The figure: points of one source by WebGL, lasso, box, tap, wheel and hover; it holds the wire for the script."""
     found = figure(
         output_backend="webgl",
         sizing_mode="stretch_both",
@@ -162,7 +160,7 @@ def draw_map(source: ColumnDataSource) -> Any:
         selection_line_color=GREY,
     )
     code = "window.explorer.hover(cb_data.index.indices, cb_data.geometry)"
-    found.add_tools(HoverTool(renderers=[points], tooltips=None, callback=CustomJS(code=code)))
+    found.add_tools(HoverTool(renderers=[points], tooltips=None, callback=CustomJS(args=wire, code=code)))
     found.toolbar.logo = None
     for axis in (found.xaxis, found.yaxis):
         axis.axis_label_text_color = axis.major_label_text_color = GREY

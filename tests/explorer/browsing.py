@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-WAIT = 240.0
+WAIT = 300.0
 """Seconds to wait for what a page shall do, on the slowest machine."""
 
 
@@ -41,7 +41,9 @@ def chromium(folder: Path, width: int = 1440, height: int = 1000, dark: bool = F
     options.add_argument(f"--window-size={width},{height}")
     options.add_experimental_option("prefs", {"download.default_directory": str(folder)})
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    options.page_load_strategy = "none"  # the tests wait for what the page says
     driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    driver.command_executor.client_config.timeout = int(WAIT)
     driver.set_page_load_timeout(WAIT)
     driver.set_script_timeout(WAIT)
     try:
@@ -74,8 +76,8 @@ class Browser:
         return self.driver.find_element("css selector", selector)
 
     def text(self, selector: str) -> str:
-        """What an element says, whether it is in sight or not."""
-        return str(self.run("return document.querySelector(arguments[0]).textContent", selector))
+        """What an element says, whether it is in sight or not; "" where it is not there yet."""
+        return str(self.run("return document.querySelector(arguments[0])?.textContent ?? ''", selector))
 
     def click(self, selector: str) -> None:
         """A click where nothing may lie above the element."""
