@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from explorer.browsing import Browser, chromium  # noqa: E402
+from explorer.browsing import Tab, chromium  # noqa: E402
 
 LIGANDS = ROOT / "data" / "gsk3b_ligands.csv.gz"
 ROWS, DRAWS, SHOWN = 200, 300, 12
@@ -32,7 +32,7 @@ def write_rows(path: Path) -> None:
     path.write_text("\n".join(["name,smiles", *lines]) + "\n", encoding="utf-8")
 
 
-def shoot(browser: Browser, name: str) -> None:
+def shoot(browser: Tab, name: str) -> None:
     """A picture with few colours, so that it is small."""
     picture = Image.open(io.BytesIO(browser.driver.get_screenshot_as_png())).convert("RGB")
     picture.quantize(128, dither=Image.Dither.NONE).save(HERE / name, optimize=True)

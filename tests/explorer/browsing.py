@@ -1,62 +1,29 @@
-"""A headless Chromium, driven by selenium, that remembers every address it asks for."""
+"""What a person sees of the explorer, and does to it, in the Chromium of ``browsers``."""
 
-import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from browsers import browser
+
 WAIT = 300.0
 """Seconds to wait for what a page shall do, on the slowest machine."""
 
 
-def missing() -> str:
-    """Why no browser can be driven, or ""."""
-    try:
-        import selenium  # noqa: F401
-    except ImportError:
-        return "selenium is not installed (extra test-browser)"
-    programs = {"Chromium": find_browser(), "chromedriver": shutil.which("chromedriver")}
-    return ", ".join(f"{name} is not installed" for name, path in programs.items() if path is None)
-
-
-def find_browser() -> str | None:
-    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
 @contextmanager
-def chromium(folder: Path, width: int = 1440, height: int = 1000, dark: bool = False) -> Iterator["Browser"]:
-    """A browser; what it saves goes to a folder."""
-    from selenium import webdriver
-    from selenium.webdriver.chrome.options import Options
-    from selenium.webdriver.chrome.service import Service
-
-    options = Options()
-    options.binary_location = find_browser() or ""
-    quiet = ("quic", "background-networking", "component-update", "sync", "gpu", "dev-shm-usage", "extensions")
-    for argument in ("--headless=new", "--no-sandbox", "--no-first-run", *(f"--disable-{one}" for one in quiet)):
-        options.add_argument(argument)
-    options.add_argument(f"--window-size={width},{height}")
-    options.add_experimental_option("prefs", {"download.default_directory": str(folder)})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    options.page_load_strategy = "none"  # the tests wait for what the page says
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    driver.command_executor.client_config.timeout = int(WAIT)
-    driver.set_page_load_timeout(WAIT)
-    driver.set_script_timeout(WAIT)
-    try:
-        one = Browser(driver, folder)
-        one.resize(width, height)
-        one.set_scheme(dark)
-        yield one
-    finally:
-        driver.quit()
+def chromium(folder: Path, width: int = 1440, height: int = 1000) -> Iterator["Tab"]:
+    """A tab; what it saves goes to a folder. The test is skipped where there is no Chromium, driver or selenium."""
+    with browser(folder, width, height) as driver:
+        driver.command_executor.client_config.timeout = int(WAIT)
+        driver.set_page_load_timeout(WAIT)
+        driver.set_script_timeout(WAIT)
+        yield Tab(driver, folder)
 
 
-class Browser:
-    """One tab, by what a person sees of it."""
+class Tab:
+    """One tab."""
 
     def __init__(self, driver: Any, folder: Path) -> None:
         self.driver, self.folder = driver, folder
@@ -85,7 +52,7 @@ class Browser:
         self.find(selector).click()
 
     def fill(self, selector: str, value: str) -> None:
-        """Set a field, a slider or a choice, as a person would, and tell the page."""
+        """Set a field, a slider or a choice, and tell the page as a person's hand would."""
         code = (
             "const one = document.querySelector(arguments[0]); one.value = arguments[1];"
             "one.dispatchEvent(new Event('input', {bubbles: true}));"
@@ -118,21 +85,10 @@ class Browser:
         chain.release().perform()
 
     def hosts(self) -> set[str]:
-        """The hosts of all that was asked for since the last call."""
-        found = set()
-        for entry in self.driver.get_log("performance"):
-            message = json.loads(entry["message"])["message"]
-            if message["method"] in ("Network.requestWillBeSent", "Network.webSocketCreated"):
-                about = message["params"]
-                url = about.get("url") or about["request"]["url"]
-                scheme, _, rest = url.partition("://")
-                if scheme in ("http", "https", "ws", "wss"):
-                    found.add(rest.split("/")[0].split(":")[0])
-        return found
+        """The hosts of all that the page has loaded; its content policy allows no socket elsewhere."""
+        names = self.run("return performance.getEntriesByType('resource').map(one => new URL(one.name).hostname)")
+        return set(names)
 
     def faults(self) -> list[str]:
         """What the browser's console calls severe."""
         return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
-
-    def shoot(self, path: Path) -> None:
-        path.write_bytes(self.driver.get_screenshot_as_png())

@@ -1,4 +1,4 @@
-"""The explorer in a real browser: ``pytest -m browser``. One server, one tab, one story."""
+"""The explorer in a real browser: ``pytest -m browser tests/explorer``. One server, one tab, one story."""
 
 import subprocess
 import sys
@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from explorer.browsing import chromium, missing
+from explorer.browsing import chromium
 from explorer.sessions import WRITTEN
 from models import ROOT
 
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(missing()), reason=missing())]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 MAP = "Bokeh.documents[0].get_model_by_name('map')"
 SERVE = """
