@@ -24,7 +24,7 @@ LOOKS: dict[str, Look] = {
     "training": Look("#7d8ca3", "circle", 4),
     "draws": Look("#3f7fee", "circle", 5),
     "rows": Look("#d0711b", "circle", 8),
-    "unfamiliar": Look("#e0402f", "x", 9),
+    "unfamiliar": Look("#e0402f", "x", 11),
 }
 """The kinds of layers that a page begins with."""
 

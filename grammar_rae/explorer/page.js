@@ -153,7 +153,7 @@ window.explorer = (() => {
     near(event) { $("near").textContent = event.text; },
     refused(event) {
       $("refused").hidden = false;
-      $("refused").querySelector("summary").textContent = event.count.toLocaleString("en") + " rows of the file cannot be used" +
+      $("refused").querySelector("summary").textContent = event.count.toLocaleString("en") + (event.count === 1 ? " row" : " rows") + " of the file cannot be used" +
         (event.count > event.rows.length ? "; the first " + event.rows.length + " are listed" : "");
       $("refused").querySelector("tbody").replaceChildren(...event.rows.map(one => {
         const row = make("tr"); row.append(make("td", one.line), make("td", one.text), make("td", one.reason)); return row;

@@ -69,7 +69,7 @@ def test_the_page_loads_with_all_layers_and_asks_no_other_host(page):
     assert points(page) == 200 + 40 + 5
     for words in ("Training rows", "Draws", "Your rows", "unfamiliar"):
         assert words in page.text("#layers")
-    assert "1 rows of the file cannot be used" in page.text("#refused summary")
+    assert "1 row of the file cannot be used" in page.text("#refused summary")
     assert page.hosts() == {"127.0.0.1"}
     assert page.faults() == []
 
