@@ -143,6 +143,7 @@ window.explorer = (() => {
         }));
         return row;
       }));
+      if (event.total > 1 && hovered === null) $("card").hidden = true;
       table.shown = event.start + event.rows.length;
       const many = event.total.toLocaleString("en") + (event.total === 1 ? " point" : " points");
       $("count").textContent = event.total ? many + " selected" : "nothing is selected";
@@ -174,6 +175,7 @@ window.explorer = (() => {
     pointer = {x: event.clientX - box.left, y: event.clientY - box.top};
   });
   area.addEventListener("pointerleave", () => { $("card").hidden = true; hovered = null; });
+  window.addEventListener("resize", () => { $("card").hidden = true; });
   document.addEventListener("keydown", event => { if (event.key === "Escape") $("card").hidden = true; });
   const place = () => {
     const card = $("card"); card.hidden = false;

@@ -155,10 +155,12 @@ def draw_map(source: ColumnDataSource, wire: dict[str, ColumnDataSource]) -> Any
         fill_color="colour",
         line_color="colour",
         line_width=1,
-        nonselection_fill_alpha=0.18,
-        nonselection_line_alpha=0.18,
+        nonselection_fill_alpha=0.3,
+        nonselection_line_alpha=0.3,
         selection_line_color=GREY,
     )
+    for glyph in (points.selection_glyph, points.nonselection_glyph):
+        glyph.marker = "marker"  # else Bokeh draws circles
     code = "window.explorer.hover(cb_data.index.indices, cb_data.geometry)"
     found.add_tools(HoverTool(renderers=[points], tooltips=None, callback=CustomJS(args=wire, code=code)))
     found.toolbar.logo = None

@@ -70,7 +70,7 @@ def test_a_point_has_a_card_with_its_structure(session):
     number = session.atlas.numbers([p for p, _ in session.atlas.walk() if p.layer == "rows"])[0]
     card = told(session.hear("card", point=number), "card")
     assert card["picture"].startswith("<svg") and card["layer"] == "Your rows" and card["name"]
-    assert "point cannot be used" in session.error("card", point=10**6)
+    assert "Point cannot be used" in session.error("card", point=10**6)
 
 
 @pytest.mark.parametrize("query", ["OCC", "alph", "ALPHA"])
@@ -140,7 +140,7 @@ def test_a_file_of_one_row_and_no_file_at_all(tiny, run_folder, tmp_path):
     assert keys(one) == ["rows"] and len(one.markers().x) == 1
     nothing = begin(tiny, run_folder, draws=0, most=0)
     assert keys(nothing) == [] and len(nothing.markers().x) == 0
-    assert "no layer is shown" in nothing.error("nearest", n=1) or "selected" in nothing.error("nearest", n=1)
+    assert "No points are selected" in nothing.error("nearest", n=1)
 
 
 def test_draws_around_and_a_path_are_layers_of_their_own(session):
@@ -189,7 +189,7 @@ def test_a_search_that_is_stopped_keeps_what_it_found(session):
 
 def test_properties_are_not_told_to_a_model_that_knows_none(session):
     assert told(session.events, "controls")["properties"] == []
-    assert "no property is told" in session.error("told", values={}, n=2)
+    assert "No property is told" in session.error("told", values={}, n=2)
     assert "values cannot be used" in session.error("told", values={"logp": 1}, n=2)
 
 
