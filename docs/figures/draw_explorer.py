@@ -1,7 +1,7 @@
-"""Take the pictures of the explorer: ``python docs/figures/draw_explorer.py`` (extra ``test-browser``, Chromium, chromedriver).
+"""Take the pictures of the explorer: ``python docs/figures/draw_explorer.py`` (extra ``test-browser``, and Chromium).
 
-The bundled model with the first 200 ligands of the kinase GSK3-beta that come with the package: 1,440 pixels wide and light,
-coloured by weight, with the nearest neighbours of one ligand selected; and 390 pixels wide and dark.
+The bundled model with the first 120 ligands of the kinase GSK3-beta that come with the package: 1,440 pixels wide and
+light, coloured by weight, with the nearest neighbours of one ligand selected; and 390 pixels wide and dark.
 """
 
 import csv
@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from explorer.browsing import Tab, chromium  # noqa: E402
 
 LIGANDS = ROOT / "data" / "gsk3b_ligands.csv.gz"
-ROWS, DRAWS, SHOWN = 200, 300, 12
+ROWS, DRAWS, SHOWN = 120, 120, 12
 
 
 def write_rows(path: Path) -> None:

@@ -378,7 +378,7 @@ class Session(WorkMixin):
             self._fill(self.selected)
         texts = list(dict.fromkeys(self.atlas.text(point) for point in self.selected))
         if count <= actions.MOST_LEADS and "" in texts:
-            raise InputError("these points are not decoded yet", remedy="Try again when the other tab's work has ended.")
+            raise InputError("these points are not decoded yet", remedy="Try again when another tab's work has ended.")
         return texts
 
     def _next_seed(self) -> int:
