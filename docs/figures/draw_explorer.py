@@ -1,7 +1,7 @@
 """Take the pictures of the explorer: ``python docs/figures/draw_explorer.py`` (extra ``test-browser``, and Chromium).
 
 The bundled model with the first 120 ligands of the kinase GSK3-beta that come with the package: 1,440 pixels wide and
-light, coloured by weight, with the nearest neighbours of one ligand selected; and 390 pixels wide and dark.
+light, coloured by weight, with the nearest neighbours of one ligand selected; the same in the dark; and 390 pixels wide.
 """
 
 import csv
@@ -61,8 +61,9 @@ def main() -> None:
                 browser.run("document.querySelector('#notices').replaceChildren(); scrollTo(0, 0)")
                 shoot(browser, "explorer-light.png")
                 browser.set_scheme(True)
+                browser.resize(1440, 1200)
+                shoot(browser, "explorer-dark.png")
                 browser.resize(390, 1000)
-                browser.run("scrollTo(0, 0)")
                 shoot(browser, "explorer-narrow.png")
             server.terminate()
 
