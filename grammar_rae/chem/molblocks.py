@@ -34,10 +34,12 @@ def sdf(
         When the numbers of texts, names and values differ.
     """
     columns = columns or {}
-    for what, values in [*({} if names is None else {"names": names}).items(), *columns.items()]:
+    given: dict[str, Sequence[Any]] = dict(columns) if names is None else {"names": names, **columns}
+    for what, values in given.items():
         if len(values) != len(texts):
             raise InputError(f"every molecule needs one of {what}", received=str(len(values)), expected=str(len(texts)))
-    records, refused = [], []
+    records: list[str] = []
+    refused: list[int] = []
     for row, text in enumerate(texts):
         try:
             found = molecule(text)

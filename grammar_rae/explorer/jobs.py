@@ -32,7 +32,7 @@ class Progress:
     """
 
     def __init__(self, report: Callable[[int, int, str], None] = lambda done, total, what: None) -> None:
-        self._report = report
+        self.report = report
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -54,7 +54,7 @@ class Progress:
         """
         if self.stopped:
             raise StoppedError
-        self._report(done, total, what)
+        self.report(done, total, what)
 
 
 def sentence(error: BaseException) -> str:
@@ -113,7 +113,12 @@ class Jobs:
         """
         if self._progress is not None:
             raise InputError(f"{self._title} is still running", remedy="Wait until it has ended, or stop it.")
-        progress = Progress(lambda *how: self._post(lambda: self._show(progress, *how)))
+        progress = Progress()
+
+        def report(done: int, total: int, what: str) -> None:
+            self._post(lambda: self._show(progress, done, total, what))
+
+        progress.report = report
         self._progress, self._title = progress, title
         self._show(progress, 0, 0, "")
         self._run(lambda: self._work(progress, work, done))
@@ -132,7 +137,8 @@ class Jobs:
 
     def _work(self, progress: Progress, work: Callable[[Progress], Any], done: Callable[[Any], None]) -> None:
         notes: list[str] = []
-        result, failure = None, None
+        result: Any = None
+        failure: dict[str, Any] | None = None
         try:
             with _Model(progress), warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")

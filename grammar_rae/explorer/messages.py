@@ -32,10 +32,10 @@ def read_number(message: Mapping[str, Any], name: str, least: float, most: float
     InputError
         Unless it is one from ``least`` to ``most``.
     """
-    value = message.get(name)
-    if not is_number(value) or not least <= float(value) <= most:  # type: ignore[arg-type]
+    value: Any = message.get(name)
+    if not is_number(value) or not least <= float(value) <= most:
         raise InputError(f"{name} cannot be used", received=repr(value), expected=f"{least:g} to {most:g}")
-    return float(value)  # type: ignore[arg-type]
+    return float(value)
 
 
 def read_text(message: Mapping[str, Any], name: str, what: str) -> str:

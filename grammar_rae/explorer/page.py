@@ -23,7 +23,7 @@ from grammar_rae.explorer.study import Study
 GREY = "#7d8794"
 """Readable on light and dark: axes are drawn on a canvas that no style sheet reaches."""
 
-_EMPTY = {"x": [], "y": [], "colour": [], "size": [], "marker": []}
+_EMPTY: dict[str, list[Any]] = {"x": [], "y": [], "colour": [], "size": [], "marker": []}
 
 
 @cache
@@ -132,7 +132,7 @@ class Page:
 
 def draw_map(source: ColumnDataSource, wire: dict[str, ColumnDataSource]) -> Any:
     """The figure: points of one source by WebGL, lasso, box, tap, wheel and hover; it holds the wire for the script."""
-    found = figure(
+    found: Any = figure(
         output_backend="webgl",
         sizing_mode="stretch_both",
         tools="lasso_select,box_select,tap,pan,wheel_zoom,reset",

@@ -67,7 +67,8 @@ class Study:
                 expected="a model of molecules or other texts",
                 where=str(folder),
             )
-        self.model, self.folder, self.file = model, folder, file
+        self.model: Any = model
+        self.folder, self.file = folder, file
         self.draws, self.seed = draws, seed
         self.molecules = FORMS[model.codec.form].molecules
         self.values = Values(self.molecules)
