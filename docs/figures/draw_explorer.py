@@ -1,7 +1,8 @@
 """Take the pictures of the explorer: ``python docs/figures/draw_explorer.py`` (extra ``test-browser``, and Chromium).
 
 The bundled model with the first 120 ligands of the kinase GSK3-beta that come with the package: 1,440 pixels wide and
-light, coloured by weight, with the nearest neighbours of one ligand selected; the same in the dark; and 390 pixels wide.
+light, coloured by weight, with the nearest neighbours of one ligand selected; the same in the dark; and 390 pixels
+wide.
 """
 
 import csv

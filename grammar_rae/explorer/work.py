@@ -40,7 +40,7 @@ class WorkMixin:
         if len(ends) < 2:
             raise InputError("the two selected points have the same text", received=ends[0], expected="two texts")
         model = self.study.model
-        self.jobs.start("Path", lambda p: actions.find_path(model, *ends, steps, p), self._take)
+        self.jobs.start("Path", lambda p: actions.find_path(model, ends[0], ends[1], steps, p), self._take)
 
     def template(self: Any, message: Mapping[str, Any]) -> None:
         """Molecules that contain a template."""
