@@ -215,13 +215,13 @@ def test_work_that_is_asked_for_while_other_work_runs_is_refused(session):
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
-    max_leaves=5,
+    max_leaves=3,
 )
 NAMES = ["layer", "on", "by", "point", "points", "row", "text", "n", "sort", "start", "format", "values", "steps"]
 QUICK = sorted(set(ASKS) - {"begin", "project", "template", "told", "around", "optimise", "search"})
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.sampled_from([*QUICK, "nonsense"]), st.dictionaries(st.sampled_from(NAMES), JSON, max_size=4))
 def test_no_message_breaks_a_page(session, ask, more):
     events = session.hear(ask, **more)
