@@ -189,6 +189,10 @@ class DecodingError(GrammarRAEError):
     """A decoding that is impossible: no finite logit, an empty mask, a limit below the shortest derivation."""
 
 
+class WorkerError(GrammarRAEError):
+    """Processes or machines that were to work and cannot be reached, do not fit this one, or ended."""
+
+
 class MissingExtraError(GrammarRAEError, ImportError):
     """An optional package that is needed but not installed."""
 

@@ -1,6 +1,7 @@
 """Properties and fingerprints of many molecules."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import starmap
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from grammar_rae.chem.fingerprints import packed_morgan
 from grammar_rae.chem.log import quiet
 from grammar_rae.chem.properties import properties_of
 from grammar_rae.chem.smiles import molecule_or_none
+from grammar_rae.parallel import map_parts
 
 CHUNK = 500
 """Molecules that a worker describes at a time."""
@@ -45,12 +47,8 @@ def describe(
     """
     starts = range(0, len(texts), CHUNK)
     parts = [(texts[start : start + CHUNK], names, wanted[start : start + CHUNK], n_bits) for start in starts]
-    if len(texts) < PARALLEL_FROM or jobs == 1:
-        found = [_describe(*part) for part in parts]
-    else:
-        from joblib import Parallel, delayed
-
-        found = Parallel(n_jobs=jobs)(delayed(_describe)(*part) for part in parts)
+    found: Iterator[Descriptions]
+    found = starmap(_describe, parts) if len(texts) < PARALLEL_FROM else map_parts(_describe, parts, jobs)
     empty = Descriptions(np.zeros((0, len(names)), np.float32), np.zeros((0, n_bits // 8), np.uint8))
     return Descriptions(*(np.concatenate(columns) for columns in zip(empty, *found, strict=True)))
 

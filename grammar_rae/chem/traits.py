@@ -2,18 +2,21 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import chain, starmap
 from typing import Any
 
 from rdkit import Chem
 from rdkit.Chem import QED, Crippen, Descriptors
 
+from grammar_rae.checks import check_jobs
 from grammar_rae.chem.descriptors import sa_of
 from grammar_rae.chem.filters import passes
 from grammar_rae.chem.fingerprints import packed_morgan
 from grammar_rae.chem.fragments import fragments_of, scaffold_of
 from grammar_rae.chem.log import quiet
 from grammar_rae.chem.smiles import molecule_or_none
-from grammar_rae.errors import InputError, UnknownNameError
+from grammar_rae.errors import UnknownNameError
+from grammar_rae.parallel import map_parts
 
 # RDKit's type stubs lack what these modules define while they are imported.
 _crippen: Any = Crippen
@@ -64,22 +67,16 @@ def compute_traits(texts: Sequence[str], traits: Sequence[str], jobs: int = 1) -
     InputError
         For an invalid number of jobs.
     """
-    if jobs == 0 or jobs < -1:
-        raise InputError("invalid number of jobs", received=f"jobs {jobs}", expected="jobs >= 1, or -1 for all")
+    jobs = check_jobs(jobs)
     for name in traits:
         if name not in TRAITS:
             raise UnknownNameError("molecular trait", name, TRAITS, "grammar_rae.chem.TRAITS")
     parts = [list(texts[start : start + _AT_ONCE]) for start in range(0, len(texts), _AT_ONCE)]
-    if jobs == 1 or len(parts) < 2:
-        for part in parts:
-            yield from _compute_part(part, traits)
-        return
-    from joblib import Parallel, delayed
-
+    tasks = [(part, traits) for part in parts]
     # The workers import only chem, which must not import PyTorch.
-    found = Parallel(n_jobs=jobs, return_as="generator")(delayed(_compute_part)(part, traits) for part in parts)
-    for rows in found:
-        yield from rows
+    found: Iterator[list[tuple[Any, ...] | None]]
+    found = starmap(_compute_part, tasks) if len(tasks) < 2 else map_parts(_compute_part, tasks, jobs)
+    yield from chain.from_iterable(found)
 
 
 @quiet

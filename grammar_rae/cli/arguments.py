@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from grammar_rae.cluster import on_cluster
 from grammar_rae.errors import DataError, InputError
 from grammar_rae.resources import DEFAULT_MODEL, model_folder
 from grammar_rae.seeds import LARGEST_SEED
@@ -116,6 +117,13 @@ def _copy(path: Path, guess: Callable[[bytes, bytes], str]) -> Path:
     return named
 
 
+def _move_work(context: typer.Context, where: str) -> str:
+    """Let all parallel work of a command go to a cluster until the command ends."""
+    if not context.resilient_parsing:
+        context.with_resource(on_cluster(where))
+    return where
+
+
 Trained = Annotated[
     Path,
     typer.Option(
@@ -212,6 +220,13 @@ Output = Annotated[
     ),
 ]
 Jobs = Annotated[int, typer.Option(help="The number of processes; -1 for one per core.")]
+Cluster = Annotated[
+    str,
+    typer.Option(
+        help="Where parallel work goes: local, dask:tcp://HOST:PORT (a scheduler) or ray:auto.", callback=_move_work
+    ),
+]
+"""It acts in its callback: commands need only have it."""
 StartTexts = Annotated[
     Path | None,
     typer.Option(

@@ -56,6 +56,7 @@ def evaluate(
     ] = None,
     device: Annotated[str, typer.Option(help="The device for metrics: cpu or cuda.")] = "cpu",
     jobs: arguments.Jobs = -1,
+    cluster: arguments.Cluster = "local",
     quiet: arguments.Quiet = False,
 ) -> None:
     """Measure a model of molecules as MOSES and GuacaMol do."""

@@ -48,6 +48,7 @@ def optimize(
     n_initial: Annotated[int, typer.Option(min=2, help="The number of texts to draw where there are no data.")] = 1000,
     seed: arguments.Seed = 0,
     jobs: arguments.Jobs = 1,
+    cluster: arguments.Cluster = "local",
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in this folder.")] = False,
     quiet: arguments.Quiet = False,
 ) -> None:

@@ -41,6 +41,7 @@ def train(
     ] = "keep",
     fragments: arguments.Fragments = None,
     jobs: arguments.Jobs = -1,
+    cluster: arguments.Cluster = "local",
     device: Annotated[str | None, typer.Option(help="The device: auto, cpu or cuda.", show_default=False)] = None,
     devices: Annotated[
         int | None, typer.Option(help="The number of devices that train the model together.", show_default=False)

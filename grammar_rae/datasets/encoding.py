@@ -3,12 +3,13 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sized
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from grammar_rae.datasets.reading import Fields, Row, Source, read_rows
 from grammar_rae.datasets.sdf import END_OF_MOLECULE
 from grammar_rae.datasets.writing import Writer, building_folder, check_replaceable, describe_source, versions
 from grammar_rae.errors import DataError, InputError, TextError, shorten
+from grammar_rae.parallel import leaves_process, map_parts
 
 if TYPE_CHECKING:
     from grammar_rae.codecs import Codec
@@ -112,20 +114,57 @@ def encode(
     target = None if folder is None else check_path(folder).resolve()
     if target is not None:
         check_replaceable(target)
-    rows = _RowCounter(read_rows(source, column, fields=fields, blocks=True))
-    chunks = encode_chunks(rows, codec, jobs, prepared, chunk)
+    about = {"column": column, "fields": fields}
+    found = encode_rows(
+        read_rows(source, column, fields=fields, blocks=True),
+        codec,
+        target,
+        lambda: describe_source(source) | about,
+        jobs=jobs,
+        prepared=prepared,
+        chunk=chunk,
+        seen=SeenKeys() if duplicates == "drop" else None,
+        shown=(lambda chunks: _show_progress(chunks, source, progress)),
+        where=str(source) if isinstance(source, str | os.PathLike) else None,
+    )
+    if target is not None:
+        return TokenDataset.open(target)
+    assert found is not None, "a data set without a folder is in memory"
+    return found
+
+
+def encode_rows(
+    rows: Iterator[Row],
+    codec: "Codec",
+    target: Path | None,
+    describe: Callable[[], dict[str, Any]],
+    *,
+    jobs: int,
+    prepared: bool,
+    chunk: int,
+    seen: SeenKeys | None,
+    shown: Callable[[Iterator["Chunk"]], Generator["Chunk", None, None]],
+    where: str | None,
+    least: int = 1,
+) -> TokenDataset | None:
+    """Encode rows that were read, into ``target`` or, where that is None, into a data set in memory.
+
+    ``describe`` says what the source was, ``seen`` has the keys of rows that came before and are refused, and the
+    chunks pass through ``shown``. At least ``least`` rows have to be accepted.
+    """
+    counter = _RowCounter(rows)
+    chunks = encode_chunks(counter, codec, jobs, prepared, chunk, texts=seen is not None)
     tally = _Tally()
-    seen = SeenKeys() if duplicates == "drop" else None
     with ExitStack() as stack:
         building = None if target is None else stack.enter_context(building_folder(target))
         writer = stack.enter_context(closing(Writer(building)))
-        for encoded in stack.enter_context(closing(_show_progress(chunks, source, progress))):
+        for encoded in stack.enter_context(closing(shown(chunks))):
             if seen is not None:
                 encoded = _drop_repeated(encoded, seen)
             tally.add(encoded)
             writer.add(encoded.tokens, encoded.lengths, encoded.lines, [one.row for one in encoded.refused])
-        tally.check(rows.count)
-        tally.check_any_accepted(source)
+        tally.check(counter.count)
+        tally.check_accepted(where, least)
         meta = {
             "kind": KIND,
             "format": FORMAT,
@@ -139,13 +178,13 @@ def encode(
             "atoms": _capacities(codec, tally.atoms),
             "reasons": dict(tally.reasons.most_common(20)),
             "changed": dict(tally.changed.most_common()),
-            "source": describe_source(source) | {"column": column, "fields": fields},
+            "source": describe(),
             "versions": versions(),
         }
         if target is None:
             return writer.in_memory(meta)
         writer.finish(meta)
-    return TokenDataset.open(target)
+    return None
 
 
 def coverage(
@@ -170,9 +209,7 @@ def coverage(
             lengths.append(encoded.lengths)
     tally.check(rows.count)
     return Coverage(
-        tally.read,
-        tally.accepted,
-        tally.rejected,
+        *(tally.read, tally.accepted, tally.rejected),
         tally.reasons,
         tally.unsupported,
         tally.symbol_examples,
@@ -223,7 +260,7 @@ class Refusal(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Some rows of the source: tokens, lengths, lines, texts, changes and atoms of accepted ones; the others."""
+    """Some rows of the source: of accepted ones tokens and so on, and texts if they are asked for; the others."""
 
     read: int
     tokens: npt.NDArray[np.uint16]
@@ -249,43 +286,21 @@ class _RowCounter:
 
 
 def encode_chunks(
-    rows: Iterable[Row], codec: "Codec", jobs: int = 1, prepared: bool = False, chunk: int = CHUNK
+    rows: Iterable[Row], codec: "Codec", jobs: int = 1, prepared: bool = False, chunk: int = CHUNK, texts: bool = True
 ) -> Iterator[Chunk]:
-    """Encode rows some at a time, in their order; arguments and errors as in ``encode``."""
+    """Encode rows some at a time, in their order; arguments and errors as in ``encode``, ``texts`` keeps the texts."""
     if not callable(getattr(codec, "encode_batch", None)):
         raise InputError("this is no codec", received=repr(codec), expected="a codec, such as model.codec")
     jobs, chunk = check_jobs(jobs), check_count("chunk", chunk, 1, 2**31)
     chunks = _chunks(iter(rows), chunk)
-    if jobs == 1:
-        return (_encode_rows(codec, some, prepared) for some in chunks)
-    return _encode_in_processes(chunks, codec.to_dict(), jobs, prepared)
+    if not leaves_process(jobs):
+        return (_encode_rows(codec, some, prepared, texts) for some in chunks)
+    described = json.dumps(codec.to_dict())
+    return map_parts(_encode_rows_in_worker, ((described, some, prepared, texts) for some in chunks), jobs)
 
 
-def _encode_in_processes(
-    chunks: Iterable[list[Row]], codec_dict: dict[str, Any], jobs: int, prepared: bool
-) -> Generator[Chunk, None, None]:
-    from joblib import Parallel, delayed
-
-    text = json.dumps(codec_dict)
-    failures: list[Exception] = []
-
-    def tasks() -> Iterator[Any]:
-        try:
-            for rows in chunks:
-                yield delayed(_encode_rows_in_worker)(text, rows, prepared)
-        except Exception as error:  # raised below, when the workers are idle: joblib would kill them while they work
-            failures.append(error)
-
-    # A few chunks wait for every worker, never the whole file; the results come back in the order of the file.
-    parallel = Parallel(n_jobs=jobs, return_as="generator", batch_size=1, pre_dispatch="3 * n_jobs")
-    with closing(cast(Generator[Chunk, None, None], parallel(tasks()))) as results:
-        yield from results
-    if failures:
-        raise failures[0]
-
-
-def _encode_rows_in_worker(codec_text: str, rows: list[Row], prepared: bool) -> Chunk:
-    return _encode_rows(_codec(codec_text), rows, prepared)
+def _encode_rows_in_worker(described: str, rows: list[Row], prepared: bool, texts: bool) -> Chunk:
+    return _encode_rows(_codec(described), rows, prepared, texts)
 
 
 @lru_cache(maxsize=1)
@@ -293,15 +308,14 @@ def _codec(text: str) -> "Codec":
     """The codec of a description; a worker process builds it once."""
     from grammar_rae.codecs import codec_from_dict
 
-    codec: Codec = codec_from_dict(json.loads(text))
-    return codec
+    return codec_from_dict(json.loads(text))
 
 
 def _chunks(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
     return iter(lambda: list(islice(rows, size)), [])
 
 
-def _encode_rows(codec: "Codec", rows: list[Row], prepared: bool) -> Chunk:
+def _encode_rows(codec: "Codec", rows: list[Row], prepared: bool, texts: bool) -> Chunk:
     usable = [row for row in rows if row.problem is None]
     encoded = codec.encode_batch([row.text for row in usable], prepared=prepared)
     errors = dict(encoded.rejected)
@@ -312,9 +326,9 @@ def _encode_rows(codec: "Codec", rows: list[Row], prepared: bool) -> Chunk:
     refused += [Refusal(reject(row), row.problem, None) for row in rows if row.problem is not None]
     refused.sort(key=lambda one: one.row.line)
     lines = np.array([row.line for row in accepted], dtype=np.int64)
-    texts = [row.text for row in accepted]
+    kept = [row.text for row in accepted] if texts else []
     changed = {usable[index].line: what for index, what in encoded.changed}
-    return Chunk(len(rows), encoded.tokens, lengths, lines, texts, changed, encoded.atoms, refused)
+    return Chunk(len(rows), encoded.tokens, lengths, lines, kept, changed, encoded.atoms, refused)
 
 
 def _drop_repeated(chunk: Chunk, seen: SeenKeys) -> Chunk:
@@ -411,12 +425,12 @@ class _Tally:
         """Assert that every row became tokens or a rejection."""
         assert read == self.read == self.accepted + self.rejected, "a row was lost"
 
-    def check_any_accepted(self, source: Source) -> None:
-        if self.accepted:
+    def check_accepted(self, where: str | None, least: int) -> None:
+        if self.accepted >= least:
             return
         raise DataError(
             f"none of the {self.read} rows can be encoded: {count_reasons(self.reasons, self.reason_examples)}",
-            where=str(source) if isinstance(source, str | os.PathLike) else None,
+            where=where,
         )
 
 

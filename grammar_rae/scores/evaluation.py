@@ -2,9 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from pickle import PicklingError
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 
 from grammar_rae.checks import check_jobs
 from grammar_rae.errors import InputError, TextError
+from grammar_rae.parallel import map_parts
 
 _T = TypeVar("_T")
 
@@ -68,9 +67,14 @@ def evaluate_rows(
 ) -> Iterator[list[tuple[float | None, str | None]]]:
     """For each text, as soon as it and those before it are ready: what each function gives, or None and the reason."""
     check_jobs(jobs)
-    for row, _ in _attempts(partial(_row, [partial(_value, one) for one in functions]), texts, jobs):
+    for row, _ in _attempts(row_call(functions), texts, jobs):
         assert row is not None
         yield row
+
+
+def row_call(functions: Sequence[Callable[[str], Any]]) -> Callable[[str], list[tuple[float | None, str | None]]]:
+    """A function of one text, for other processes: what each of the functions gives, or None and the reason."""
+    return partial(_row, [partial(_value, one) for one in functions])
 
 
 def _row(calls: Sequence[Callable[[str], float]], text: str) -> list[tuple[float | None, str | None]]:
@@ -78,7 +82,7 @@ def _row(calls: Sequence[Callable[[str], float]], text: str) -> list[tuple[float
 
 
 def _attempts(call: Callable[[str], _T], texts: Sequence[str], jobs: int) -> Iterator[tuple[_T | None, str | None]]:
-    return map(partial(_attempt, call), texts) if jobs == 1 else _in_processes(call, texts, jobs)
+    return map_parts(_attempt, ((call, text) for text in texts), jobs, "auto")
 
 
 def _attempt(call: Callable[[str], _T], text: object) -> tuple[_T | None, str | None]:
@@ -92,21 +96,6 @@ def _attempt(call: Callable[[str], _T], text: object) -> tuple[_T | None, str | 
         return None, str(error)
     except (Exception, SystemExit) as error:  # a user's function may raise anything, and may end its process
         return None, _shorten(f"{type(error).__name__}: {error}").removesuffix(":")
-
-
-def _in_processes(call: Callable[[str], _T], texts: Sequence[str], jobs: int) -> Iterator[tuple[_T | None, str | None]]:
-    from joblib import Parallel, delayed
-
-    try:
-        yield from Parallel(n_jobs=jobs, return_as="generator")(delayed(_attempt)(call, text) for text in texts)
-    except PicklingError as error:
-        raise InputError("this score's function cannot be sent to another process", remedy="Use jobs=1.") from error
-    except BrokenProcessPool as error:
-        raise InputError(
-            "a process ended while it computed the score",
-            received=_shorten(str(error)),
-            remedy="Use jobs=1 if memory ran out; a function that ends its process must be fixed.",
-        ) from error
 
 
 def _with_progress(pairs: Iterable[_T], total: int, progress: bool) -> Iterator[_T]:

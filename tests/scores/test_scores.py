@@ -21,7 +21,7 @@ from rdkit import RDConfig
 from rdkit.Chem import Crippen, GetSymmSSSR, MolFromSmiles
 
 from grammar_rae import chem
-from grammar_rae.errors import InputError, TextError, UnknownNameError
+from grammar_rae.errors import InputError, TextError, UnknownNameError, WorkerError
 from grammar_rae.scores import SCORES, TARGET, ZINC250K, Score, StandardizedSum, evaluate, get_score, score
 from grammar_rae.scores.evaluation import to_number
 
@@ -398,7 +398,7 @@ def test_processes_change_nothing_and_take_lambdas():
     lock = threading.Lock()
     with pytest.raises(InputError, match=r"cannot be sent to another process.*jobs=1"):
         evaluate(lambda text: lock.locked(), texts, jobs=2)
-    with pytest.raises(InputError, match=r"a process ended.*jobs=1"):
+    with pytest.raises(WorkerError, match=r"a process ended.*jobs=1"):
         evaluate(lambda text: os._exit(3), texts, jobs=2)
 
 
