@@ -2,7 +2,8 @@
 
 ``settings.json``, ``initial.json`` (texts), ``initial.npy`` (their codes) and ``initial.csv`` (their values) are what
 the run begins with; ``iteration-0001.safetensors`` are the points of an iteration, written whole before any of them is
-evaluated; ``history.csv`` gets a line for each evaluation as soon as it is known. A line that a kill has cut off is not
+evaluated; ``history.csv`` gets a line for each evaluation as soon as it and those before it are known, and
+``arrived.jsonl`` one for each that an executor has ended, in whatever order. A line that a kill has cut off is not
 counted.
 """
 
@@ -36,6 +37,7 @@ SETTINGS, TEXTS, CODES, INITIAL, HISTORY = (
     "initial.csv",
     "history.csv",
 )
+ARRIVED = "arrived.jsonl"
 FORMAT = 2
 
 
@@ -88,6 +90,7 @@ class Journal:
         self.initial: Initial | None = None
         self.proposals: dict[int, Proposals] = {}
         self.rows: dict[str, list[Evaluation]] = {INITIAL: [], HISTORY: []}
+        self.arrived: dict[str, tuple[tuple[float, ...], str]] = {}
         self.settings = {"format": FORMAT, **settings}
         self._columns = list(settings["scores"])
         if folder is None:
@@ -168,7 +171,37 @@ class Journal:
         with replacing(self.folder / name, sync=True, follow=False) as draft:
             draft.write_bytes(blob)
 
+    def arrive(self, text: str, values: tuple[float, ...], reason: str) -> None:
+        """Keep what came of a text before its turn: evaluations that end out of order."""
+        self.arrived[text] = (values, reason)
+        if self.folder is None:
+            return
+        shown = [None if np.isnan(value) else value for value in values]
+        with (self.folder / ARRIVED).open("ab") as file:
+            file.write(json.dumps([text, shown, reason]).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
     # -- reading ------------------------------------------------------------------------------------------------
+
+    def _read_arrived(self, path: Path) -> None:
+        """The whole lines of what came before its turn."""
+        if not path.is_file():
+            return
+        blob = path.read_bytes()
+        whole = blob[: blob.rfind(b"\n") + 1]
+        if len(whole) < len(blob):
+            with path.open("r+b") as file:
+                file.truncate(len(whole))
+        for number, line in enumerate(whole.splitlines(), start=1):
+            try:
+                text, shown, reason = json.loads(line)
+                values = tuple(np.nan if value is None else float(value) for value in shown)
+                if len(values) != len(self._columns):
+                    raise ValueError("these are not the scores of this run")
+                self.arrived[str(text)] = (values, str(reason))
+            except (ValueError, TypeError) as error:
+                raise _damage(path, f", line {number}") from error
 
     def _open(self, folder: Path) -> None:
         if not (folder / SETTINGS).is_file():
@@ -177,6 +210,7 @@ class Journal:
         if (folder / TEXTS).is_file():
             self.initial = self._read_initial(folder)
             self.rows[INITIAL] = self._read_rows(folder / INITIAL, {0: len(self.initial.texts)})
+        self._read_arrived(folder / ARRIVED)
         while (path := folder / _name(len(self.proposals) + 1)).is_file():
             self.proposals[len(self.proposals) + 1] = _read_proposals(path)
         points = {iteration: len(found.decoded) for iteration, found in self.proposals.items()}

@@ -5,6 +5,7 @@ import importlib.util
 import inspect
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from os import PathLike
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +17,7 @@ from grammar_rae.errors import InputError, MissingExtraError, UnknownNameError
 from grammar_rae.optimization import start
 from grammar_rae.optimization.analogues import AnaloguesStrategy
 from grammar_rae.optimization.base import Strategy, check_number
+from grammar_rae.optimization.executors import Evaluating
 from grammar_rae.optimization.journal import Journal, one_search
 from grammar_rae.optimization.paper import PaperStrategy
 from grammar_rae.optimization.proposals import Decoder
@@ -57,6 +59,9 @@ def optimize(
     resume: bool = False,
     progress: bool = False,
     jobs: int = 1,
+    executor: Executor | None = None,
+    time_limit: float | None = None,
+    retries: int = 0,
     **options: Any,
 ) -> Optimization:
     """Search a model's latent space for texts with high scores.
@@ -110,6 +115,14 @@ def optimize(
         Whether to show a progress bar.
     jobs
         Processes that evaluate the score; -1 for one a core.
+    executor
+        Who evaluates the score in their place: any ``concurrent.futures.Executor``, such as Dask's
+        ``client.get_executor()``. All evaluations of an iteration are handed over at once, and each is on the disk when
+        it ends, in whatever order they do. It is the caller's to shut down.
+    time_limit, retries
+        Of an evaluation by an executor, see :class:`Evaluating`: the seconds that it may take, and how often it is
+        tried again when it failed or took longer. One that failed to the end is a point without a value, with its
+        reason.
     options
         The strategy's.
 
@@ -126,6 +139,8 @@ def optimize(
         When the data leave fewer than two texts, or the folder holds another run, or is damaged.
     MissingExtraError
         For several scores without BoTorch.
+    WorkerError
+        When the executor breaks or takes no more work; what was evaluated is kept.
     """
     if isinstance(model, str | PathLike):
         raise InputError(
@@ -159,9 +174,12 @@ def optimize(
     if resume and folder is None:
         raise InputError("there is nothing to resume without a folder", remedy="Pass the folder of the run.")
     check_jobs(jobs)
+    if executor is None and (time_limit is not None or retries):
+        raise InputError("time_limit and retries are of an executor's evaluations", remedy="Pass an executor.")
+    evaluating = None if executor is None else Evaluating(executor, time_limit, retries)
     with one_search(folder):
         journal = Journal(None if folder is None else Path(folder), settings, resume)
-        run = Run(model, scores, chosen, Decoder(model, decodings, constraint), journal, jobs)
+        run = Run(model, scores, chosen, Decoder(model, decodings, constraint), journal, jobs, evaluating)
         run.begin(texts, [isinstance(one, str) for one in asked], progress)
         run.search(n_iterations, progress)
         named = [one for what, one in zip(asked, run.scores, strict=True) if isinstance(what, str) and one.standardizes]

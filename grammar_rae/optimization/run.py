@@ -1,7 +1,7 @@
 """One run: what it begins with, and its iterations."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 from grammar_rae.errors import DataError, InputError
 from grammar_rae.optimization import start
 from grammar_rae.optimization.base import Array, Observations, Question, Strategy
+from grammar_rae.optimization.executors import Evaluating, Row, evaluate_as_they_come
 from grammar_rae.optimization.journal import HISTORY, INITIAL, Evaluation, Initial, Journal
 from grammar_rae.optimization.proposals import Decoder, Proposals, density_of_codes, propose
 from grammar_rae.optimization.surrogate import held_out_quality
@@ -32,6 +33,7 @@ class Run:
     decoder: Decoder
     journal: Journal
     jobs: int = 1
+    evaluating: Evaluating | None = None
 
     # -- the beginning ------------------------------------------------------------------------------------------
 
@@ -132,9 +134,16 @@ class Run:
         assert self.journal.initial is not None
         texts, done = self.journal.initial.texts, len(self.journal.rows[INITIAL])
         with _bar(len(texts) - done, "scoring the data", progress and len(texts) > done) as bar:
-            for index, row in enumerate(start.values_of(self.scores, texts[done:], self.jobs), start=done):
-                self.journal.add(INITIAL, [Evaluation(0, index, *row)])
+            if self.evaluating is None:
+                for index, row in enumerate(start.values_of(self.scores, texts[done:], self.jobs), start=done):
+                    self.journal.add(INITIAL, [Evaluation(0, index, *row)])
+                    bar.update(1)
+                return
+            known = dict(self.journal.arrived)
+            for text, row in self._evaluations([text for text in dict.fromkeys(texts[done:]) if text not in known]):
+                known[text] = row
                 bar.update(1)
+            self.journal.add(INITIAL, [Evaluation(0, index, *known[texts[index]]) for index in range(done, len(texts))])
 
     # -- the iterations -----------------------------------------------------------------------------------------
 
@@ -173,10 +182,20 @@ class Run:
         values = self._known()
         waiting = {point.text: None for point in points[done:] if point.valid and point.text not in values}
         done = self._keep(iteration, done, values, bar)
-        # The answers come first, so that they are asked to the end: processes are stopped by that.
-        for row, text in zip(start.values_of(self.scores, list(waiting), self.jobs), waiting, strict=True):
+        for text, row in self._evaluations(list(waiting)):
             values[text] = row
             done = self._keep(iteration, done, values, bar)
+
+    def _evaluations(self, texts: list[str]) -> Iterator[tuple[str, Row]]:
+        """Each text with its values: in order, or as an executor ends them, and then kept at once."""
+        if self.evaluating is None:
+            # The answers come first, so that they are asked to the end: processes are stopped by that.
+            for row, text in zip(start.values_of(self.scores, texts, self.jobs), texts, strict=True):
+                yield text, row
+            return
+        for text, row in evaluate_as_they_come(self.scores, texts, self.evaluating):
+            self.journal.arrive(text, *row)
+            yield text, row
 
     def _keep(self, iteration: int, index: int, values: Mapping[str, tuple[tuple[float, ...], str]], bar: Any) -> int:
         """Write the points from this one on, up to the first that waits for its values; which one that is."""
@@ -194,7 +213,7 @@ class Run:
         points = self.journal.proposals
         evaluated = (row for row in self.journal.rows[HISTORY] if points[row.iteration].decoded[row.point].valid)
         rows = [*self.journal.rows[INITIAL], *evaluated]
-        return {self.journal.text_of(row): (row.values, row.reason) for row in rows}
+        return self.journal.arrived | {self.journal.text_of(row): (row.values, row.reason) for row in rows}
 
     def observations(self, until: int) -> Observations:
         """What was known after an iteration; 0 for the data alone, of which only texts with values count."""

@@ -151,8 +151,13 @@ def values_of(scores: Sequence[Score], texts: Sequence[str], jobs: int) -> Itera
     So a value may be kept before the next one is known, and a kill loses no more than is being evaluated.
     """
     for row in evaluate_rows([one.function for one in scores], texts, jobs):
-        values = tuple(math.nan if value is None else value for value, _ in row)
-        yield values, _first_reason(scores, [reason for _, reason in row])
+        yield join_row(scores, row)
+
+
+def join_row(scores: Sequence[Score], row: Sequence[tuple[float | None, str | None]]) -> tuple[tuple[float, ...], str]:
+    """The values of one text, nan where there is none, and the first reason for that, else ""."""
+    values = tuple(math.nan if value is None else value for value, _ in row)
+    return values, _first_reason(scores, [reason for _, reason in row])
 
 
 def join_reasons(
