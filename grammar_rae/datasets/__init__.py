@@ -1,7 +1,8 @@
 """Data: texts and images from files, the data sets that training reads, and public sets to download.
 
 ``read_texts`` and ``sample_texts`` read files and Python objects; ``encode`` turns texts into a ``TokenDataset``,
-``coverage`` counts how many a codec accepts and why it refuses the others. ``read_images`` turns a file or an array
+``encode_shards`` makes a ``ShardedDataset`` of more than fit into one folder, ``coverage`` counts how many a codec
+accepts and why it refuses the others. ``read_images`` turns a file or an array
 into an ``ImageDataset``, ``image_set`` opens a public set by its name. ``fetch`` downloads. Nothing here imports RDKit
 or NLTK; a codec may, when it prepares or parses a text.
 """
@@ -25,6 +26,9 @@ from grammar_rae.datasets.reading import (
     sample_texts,
 )
 from grammar_rae.datasets.records import Record, Records
+from grammar_rae.datasets.rows import choose_rows
+from grammar_rae.datasets.sharded import ShardedDataset, open_data
+from grammar_rae.datasets.sharding import encode_shards
 from grammar_rae.datasets.writing import comes_from
 
 __all__ = [
@@ -40,14 +44,17 @@ __all__ = [
     "Records",
     "Rejected",
     "Row",
+    "ShardedDataset",
     "TokenDataset",
     "add_facts",
     "as_pandas",
+    "choose_rows",
     "comes_from",
     "count_reasons",
     "coverage",
     "encode",
     "encode_chunks",
+    "encode_shards",
     "extend_frame",
     "fetch",
     "file_bytes",
@@ -57,6 +64,7 @@ __all__ = [
     "is_frame",
     "join_columns",
     "like",
+    "open_data",
     "pad_tokens",
     "read_images",
     "read_records",

@@ -180,8 +180,7 @@ class TokenDataset:
             return list(_parse_rejected(io.StringIO(self._rejected, newline="")))
         if self.folder is None:
             return []
-        with (self.folder / REJECTED).open(encoding="utf-8", newline="") as stream:
-            return list(_parse_rejected(stream))
+        return list(read_rejected(self.folder / REJECTED))
 
     @cached_property
     def keys(self) -> npt.NDArray[np.uint64]:
@@ -297,8 +296,11 @@ class DescribedRows:
         return self.facts.batch(self.data.batch(indices), self.data._to_rows(indices))
 
 
-def read_meta(folder: Path) -> dict[str, Any]:
-    """The checked ``meta.json`` of an encoded data set; DataError where there is none or it cannot be used."""
+def read_meta(folder: Path, least: int = 1) -> dict[str, Any]:
+    """The checked ``meta.json`` of an encoded data set; DataError where there is none or it cannot be used.
+
+    A shard of a larger set may have fewer accepted rows than one: ``least``.
+    """
     path = folder / META
     try:
         meta = json.loads(path.read_text(encoding="utf-8"))
@@ -327,7 +329,7 @@ def read_meta(folder: Path) -> dict[str, Any]:
     counts = [meta.get(name) for name in ("format", "read", "accepted", "rejected", "tokens", "rules")]
     sound = all(type(count) is int and count >= 0 for count in counts) and isinstance(meta.get("codec"), dict)
     sound = sound and _are_capacities(meta.get("atoms", {}))
-    if not sound or meta["read"] != meta["accepted"] + meta["rejected"] or meta["accepted"] < 1:
+    if not sound or meta["read"] != meta["accepted"] + meta["rejected"] or meta["accepted"] < least:
         raise _damaged(path, "counts, codec or atoms are missing or do not add up")
     if meta.get("fingerprint") != fingerprint(meta["codec"]):
         raise _damaged(path, "the codec is not the one that was written")
@@ -383,6 +385,12 @@ def _damaged(path: Path, message: str, received: str | None = None, expected: st
 def protect(text: str) -> str:
     """A rejected text as its list holds it: with a quote before what a spreadsheet would take for a formula."""
     return f"'{text}" if _FORMULA.match(text) else text
+
+
+def read_rejected(path: Path) -> Iterator[Rejected]:
+    """The rows of a list of those that were not encoded."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        yield from _parse_rejected(stream)
 
 
 def _parse_rejected(stream: TextIO) -> Iterator[Rejected]:

@@ -10,6 +10,8 @@ from grammar_rae.seeds import check_seed
 Indices = npt.ArrayLike
 Rows = npt.NDArray[np.int64]
 
+_PERMUTED = 2**22  # rows, of which the permutation takes 32 MB
+
 
 def check_rows(indices: Indices, n: int) -> Rows:
     """Convert integers, negative ones counting from the end, or N booleans to row numbers 0..N-1 (B,).
@@ -34,6 +36,13 @@ def check_rows(indices: Indices, n: int) -> Rows:
         raise IndexError(f"an index is outside -{n}..{n - 1}")
     rows: Rows = np.where(chosen < 0, chosen + n, chosen).astype(np.int64)
     return rows
+
+
+def choose_rows(rng: np.random.Generator, n: int, most: int) -> Rows:
+    """At most so many of n rows, chosen at random, in a random order; of very many without a permutation of all."""
+    if n <= _PERMUTED or most >= n:
+        return rng.permutation(n)[:most]
+    return rng.choice(n, most, replace=False)
 
 
 def split_rows(

@@ -17,7 +17,7 @@ import numpy as np
 
 from grammar_rae import checkpoint
 from grammar_rae.codecs import FORMS, GrammarCodec, codec_from_dict
-from grammar_rae.datasets import JoinedRows, TokenDataset, encode, sample_texts
+from grammar_rae.datasets import JoinedRows, ShardedDataset, TokenDataset, encode, open_data, sample_texts
 from grammar_rae.datasets.duplicates import Duplicates, check_duplicates
 from grammar_rae.errors import InputError
 from grammar_rae.model.describing import describe_rows, spell
@@ -217,6 +217,8 @@ class Adapting:
         """The encoded rows, and the start's codec or an extension of it."""
         known = self.start.codec
         if (data := open_encoded(source, self.home, self.resume)) is not None:
+            if isinstance(data, ShardedDataset):
+                raise InputError("a data set of shards trains a model from nothing", remedy="Pass start=None.")
             codec = codec_from_dict(data.codec_dict)
             if not isinstance(codec, GrammarCodec) or not codec.extends(known):
                 raise InputError(
@@ -342,7 +344,9 @@ def find_automatic_start(
         return DEFAULT_MODEL if "start" in checkpoint.read_meta(Path(resumed) / "state").get("identity", {}) else None
     encoded = source
     if isinstance(source, str | PathLike) and Path(source).is_dir():
-        encoded = TokenDataset.open(source)
+        encoded = open_data(source)
+    if isinstance(encoded, ShardedDataset):
+        return None
     if isinstance(encoded, TokenDataset):
         known = codec_from_dict(checkpoint.read_meta(bundled_model())["codec"])
         codec = codec_from_dict(encoded.codec_dict)

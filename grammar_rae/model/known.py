@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from grammar_rae.checks import check_choice
 from grammar_rae.codecs import FORMS, Codec, EncodedBatch
-from grammar_rae.datasets import TokenDataset, pad_tokens
+from grammar_rae.datasets import ShardedDataset, TokenDataset, pad_tokens
 from grammar_rae.decoding import Constraint
 from grammar_rae.errors import TextError, UnfamiliarWarning
 
@@ -24,6 +24,9 @@ UNTRAINED = "the model was not trained on what this text contains"
 
 ENOUGH = 10
 """Rows that a symbol has to be in to be known, of a million; of fewer rows one in a hundred thousand, at least one."""
+
+COUNTED = 200_000
+"""Rows of a data set of shards whose symbols are counted; of others, all rows are."""
 
 _CHUNK = 4096
 _ATOM = re.compile(r"[\[A-Za-z*]")
@@ -63,9 +66,10 @@ class Known:
         return _enough(self.rows)
 
     @classmethod
-    def of(cls, data: TokenDataset, codec: Codec, before: "Known | None" = None) -> "Known":
+    def of(cls, data: TokenDataset | ShardedDataset, codec: Codec, before: "Known | None" = None) -> "Known":
         """What the rows of a data set contain, and what was known before them; in one pass, in constant memory."""
         molecules = FORMS[codec.form].molecules
+        data = data.few(COUNTED) if isinstance(data, ShardedDataset) else data
         symbols: Counter[str] = Counter()
         tokens = np.zeros(codec.rules.size, np.int64)
         for first in range(0, len(data), _CHUNK):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from grammar_rae.autoencoder import Autoencoder
 from grammar_rae.checks import check_path
-from grammar_rae.datasets import first_part
+from grammar_rae.datasets import choose_rows, first_part
 from grammar_rae.density import Density
 from grammar_rae.errors import InputError, TrainingError
 from grammar_rae.model.display import show_model
@@ -182,7 +182,7 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
 
     def _encode_some(self, data: Any, limit: int) -> Codes:
         """Codes of at most ``limit`` rows, chosen at random."""
-        return self._encode_set(data, np.random.default_rng(self.seed_).permutation(len(data))[:limit])
+        return self._encode_set(data, choose_rows(np.random.default_rng(self.seed_), len(data), limit))
 
     @abstractmethod
     def _encode_set(self, data: Any, rows: NDArray[np.int64]) -> Codes:

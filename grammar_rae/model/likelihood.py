@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from grammar_rae.datasets import TokenDataset, pad_tokens
+from grammar_rae.datasets import TokenDataset, choose_rows, pad_tokens
 from grammar_rae.density import draw_given, find_gaussians, log_prob_given
 from grammar_rae.errors import InputError
 from grammar_rae.likelihoods import MaskedCategorical
@@ -124,7 +124,7 @@ class LikelihoodMixin:
         if type(nets.likelihood) is not MaskedCategorical or nets.regularizer.blank(1) is None:
             return None
         self.fitted_ = draft
-        rows = np.random.default_rng(0).permutation(len(data))[:MEASURED]
+        rows = choose_rows(np.random.default_rng(0), len(data), MEASURED)
         tokens = [data.tokens(int(row)) for row in rows]
         offsets = np.cumsum([0, *map(len, tokens)])
         nets.eval()

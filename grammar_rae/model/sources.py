@@ -10,7 +10,18 @@ import numpy as np
 
 from grammar_rae.checks import check_path
 from grammar_rae.codecs import FORMS, Codec, codec_from_dict
-from grammar_rae.datasets import TokenDataset, comes_from, encode, is_frame, read_rows, read_texts, sample_texts
+from grammar_rae.conditions import CONDITIONS
+from grammar_rae.datasets import (
+    ShardedDataset,
+    TokenDataset,
+    comes_from,
+    encode,
+    is_frame,
+    open_data,
+    read_rows,
+    read_texts,
+    sample_texts,
+)
 from grammar_rae.datasets.duplicates import Duplicates, check_duplicates
 from grammar_rae.datasets.reading import Fields
 from grammar_rae.errors import InputError, TrainingError
@@ -34,7 +45,7 @@ def encode_source(
     progress: bool,
     jobs: int,
     duplicates: Duplicates = "keep",
-) -> tuple[TokenDataset, Codec]:
+) -> tuple[TokenDataset | ShardedDataset, Codec]:
     """The data set to train on and its codec, which is learned from the source unless that is encoded already.
 
     Parameters
@@ -55,6 +66,9 @@ def encode_source(
     """
     check_duplicates(duplicates)
     if (data := open_encoded(source, home, resume)) is not None:
+        if isinstance(data, ShardedDataset):
+            _check_shards(recipe, duplicates)
+            return data, codec_from_dict(data.codec_dict)
         data = data.without_duplicates() if duplicates == "drop" else data
         return data, codec_from_dict(data.codec_dict)
     fields = FORMS[recipe.form].fields
@@ -66,6 +80,21 @@ def encode_source(
     return encode(source, codec, target, column, jobs, progress, fields=fields, duplicates=duplicates), codec
 
 
+def _check_shards(recipe: TextRecipe, duplicates: Duplicates) -> None:
+    """Raise InputError for what a training from a data set of shards cannot do."""
+    if duplicates == "drop":
+        raise InputError(
+            "a data set of shards is not compared with itself while it trains",
+            remedy="Encode it with duplicates='drop'.",
+        )
+    if CONDITIONS[recipe.condition].needs_facts:
+        raise InputError(
+            "a data set of shards has no properties to tell a decoder",
+            received=f"condition {recipe.condition}",
+            remedy="Train with condition='none', or from one folder.",
+        )
+
+
 def readable_twice(source: Any, column: str | None, fields: Fields) -> tuple[Any, str | None]:
     """A source that may be read twice, and its column: a list of the texts of an iterator or a FIFO, else as it is."""
     if isinstance(source, Iterator):
@@ -75,7 +104,7 @@ def readable_twice(source: Any, column: str | None, fields: Fields) -> tuple[Any
     return source, column
 
 
-def validation_set(source: Any, data: TokenDataset) -> TokenDataset:
+def validation_set(source: Any, data: TokenDataset | ShardedDataset) -> TokenDataset:
     """The rows that validate: a data set, or the folder of one, of the same codec as ``data``.
 
     Raises
@@ -93,21 +122,22 @@ def validation_set(source: Any, data: TokenDataset) -> TokenDataset:
             "the rows that validate were encoded by another codec",
             remedy="Encode them with the codec of the rows that train.",
         )
-    if known := int(np.isin(found.keys, data.keys).sum()):
+    known = data.contains(found.keys) if isinstance(data, ShardedDataset) else np.isin(found.keys, data.keys)
+    if known.any():
         warnings.warn(
-            f"{known} of the {len(found)} rows that validate are molecules or texts that train, too; validate on "
+            f"{known.sum()} of the {len(found)} rows that validate are molecules or texts that train, too; validate on "
             "others, or leave validation out",
             stacklevel=4,
         )
     return found
 
 
-def open_encoded(source: Any, home: Path | None, resume: bool) -> TokenDataset | None:
+def open_encoded(source: Any, home: Path | None, resume: bool) -> TokenDataset | ShardedDataset | None:
     """The data set that the source or the run's folder holds, if there is one."""
-    if isinstance(source, TokenDataset):
+    if isinstance(source, TokenDataset | ShardedDataset):
         return source
     if isinstance(source, str | PathLike) and check_path(source).is_dir():
-        return TokenDataset.open(source)
+        return open_data(source)
     # Under DDP the other processes start when the first one has encoded everything.
     if home is None or not (home / DATA_FOLDER).is_dir() or not (resume or not is_main_process()):
         return None

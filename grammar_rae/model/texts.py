@@ -103,8 +103,8 @@ class TextModel(AnaloguesMixin, DecoratingMixin, EncodingMixin, LikelihoodMixin,
         Parameters
         ----------
         X
-            A file (.smi, .txt, .csv, .parquet, also .gz), an iterable of texts, a :class:`TokenDataset`, or the folder
-            of one.
+            A file (.smi, .txt, .csv, .parquet, also .gz), an iterable of texts, a :class:`TokenDataset` or
+            :class:`ShardedDataset`, or the folder of one.
         y
             Ignored; scikit-learn's pipelines pass it.
         column
@@ -141,7 +141,9 @@ class TextModel(AnaloguesMixin, DecoratingMixin, EncodingMixin, LikelihoodMixin,
         data, codec = encode_source(X, recipe, column, home, resume, progress, jobs, duplicates)
         if len(data) < 4:
             raise InputError("there are too few rows to train on", received=len(data), expected="4 or more")
-        data = describe_rows(data, codec, recipe, home, recipe.training["seed"], jobs=jobs)
+        if isinstance(data, TokenDataset):
+            data = describe_rows(data, codec, recipe, home, recipe.training["seed"], jobs=jobs)
+        sets: tuple[Any, TokenDataset]
         if validation is None:
             sets = data.split(recipe.validation_fraction, training_settings(recipe).seed, recipe.validation_maximum)
         else:

@@ -199,7 +199,7 @@ class _Run:
         state.history.stopped = reason
         self._save()
 
-    def _plan(self) -> list[NDArray[np.int64]]:
+    def _plan(self) -> Sequence[NDArray[np.int64]]:
         lengths = getattr(self.train_set, "lengths", None)
         settings, epoch = self.settings, self.state.epoch
         smallest = 2 * self.processes

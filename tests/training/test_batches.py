@@ -1,16 +1,17 @@
 """Batches: every row once an epoch, like lengths together."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from models import InterruptAt
 from toys import SETTINGS, rows, toy
 
-from grammar_rae.training import (
-    fit,
-    plan_batches,
-)
+from grammar_rae.training import batches as planning
+from grammar_rae.training import fit, plan_batches
 
 
 @given(
@@ -59,3 +60,66 @@ def test_a_training_sees_every_row_once_an_epoch() -> None:
     seen = [row for batch in data.asked for row in batch]
     assert sorted(seen[:150]) == sorted(seen[150:]) == list(range(150))
     assert seen[:150] != seen[150:]
+
+
+class LazyLengths:
+    """Lengths that nobody holds."""
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        return rows % 7
+
+
+@settings(max_examples=40)
+@given(
+    n=st.integers(1, 1000),
+    batch_size=st.integers(1, 40),
+    processes=st.integers(1, 4),
+    bucketed=st.booleans(),
+    block=st.integers(1, 50),
+    blocks=st.integers(1, 9),
+)
+def test_blocks_hold_every_row_once_in_any_order_of_asking(
+    n: int, batch_size: int, processes: int, bucketed: bool, block: int, blocks: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planning, "BLOCK", block)
+        patch.setattr(planning, "BUFFER", block * blocks)
+        lengths = LazyLengths() if bucketed else None
+        plan = planning.BlockPlan(n, batch_size, 7, 1, lengths, 2 * processes)
+        batches = list(plan)
+        assert sorted(np.concatenate(batches)) == list(range(n))
+        assert len(batches) == len(plan)
+        again = planning.BlockPlan(n, batch_size, 7, 1, lengths, 2 * processes)
+        for index in np.random.default_rng(n).permutation(len(plan)):
+            assert np.array_equal(again[int(index)], batches[index])
+        assert np.array_equal(plan[-1], batches[-1])
+        assert all(map(np.array_equal, plan[:3], batches[:3])) and len(plan[1:]) == len(plan) - 1
+        for wrong in (len(plan), -len(plan) - 1):
+            with pytest.raises(IndexError):
+                plan[wrong]
+        if block * blocks >= 4 * processes and batch_size >= 2 * processes and n > block * blocks:
+            assert min(map(len, batches)) >= processes
+
+
+def test_large_data_are_shuffled_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "BLOCK", 50)
+    monkeypatch.setattr(planning, "BUFFER", 500)
+    one, other = plan_batches(5_000, 16, 0, 0), plan_batches(5_000, 16, 0, 1)
+    assert isinstance(one, planning.BlockPlan) and isinstance(plan_batches(500, 16, 0, 0), list)
+    order = np.concatenate(list(one))
+    assert not np.array_equal(order, np.concatenate(list(other)))
+    assert abs(np.corrcoef(order, np.arange(5_000))[0, 1]) < 0.3
+    assert len({int(row) // 50 for row in one[0]}) > 5  # rows of many blocks in a batch
+
+
+def test_a_training_goes_on_in_the_middle_of_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "BLOCK", 8)
+    monkeypatch.setattr(planning, "BUFFER", 32)
+    whole, parts = rows(150), rows(150)
+    fit(toy(), whole, rows(40, seed=1), replace(SETTINGS, epochs=2))
+    stopped = fit(toy(), parts, rows(40, seed=1), replace(SETTINGS, epochs=2), tmp_path, [InterruptAt(3)])
+    assert stopped.stopped == "interrupted"
+    fit(toy(), parts, rows(40, seed=1), replace(SETTINGS, epochs=2), tmp_path, resume=True)
+    asked = [row for batch in whole.asked for row in batch]
+    assert asked == [row for batch in parts.asked for row in batch]
+    assert sorted(asked[:150]) == sorted(asked[150:]) == list(range(150))
