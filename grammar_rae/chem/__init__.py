@@ -8,7 +8,7 @@ from grammar_rae.chem.blocks import is_block, write_record
 from grammar_rae.chem.descriptors import DESCRIPTORS, heavy_atoms, logp, qed, rings, sa, weight
 from grammar_rae.chem.drawing import svg, svg_grid
 from grammar_rae.chem.filters import filter_matches
-from grammar_rae.chem.fingerprints import COUNT_FINGERPRINTS, folded_counts, morgan
+from grammar_rae.chem.fingerprints import COUNT_FINGERPRINTS, folded_counts, morgan, similarities
 from grammar_rae.chem.fragments import brics_fragments, scaffold
 from grammar_rae.chem.groups import cut_group
 from grammar_rae.chem.measures import MEASURES, measure
@@ -76,6 +76,7 @@ __all__ = [
     "rings",
     "sa",
     "scaffold",
+    "similarities",
     "spell_template",
     "strip_extension",
     "svg",

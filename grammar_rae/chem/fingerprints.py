@@ -63,6 +63,19 @@ def count_similarity(found: Any, kind: str, target: str) -> float:
 
 
 @quiet
+def similarities(text: str, kind: str, targets: tuple[str, ...]) -> NDArray[np.float64]:
+    """The similarities of a molecule to K others, as :func:`count_similarity` has them, (K,).
+
+    Raises
+    ------
+    TextError
+        When RDKit refuses one of the texts.
+    """
+    found = _counts(molecule(text), kind)
+    return np.array(DataStructs.BulkTanimotoSimilarity(found, _targets(kind, targets)), np.float64)
+
+
+@quiet
 def folded_counts(text: str, kind: str, size: int) -> NDArray[np.int64]:
     """How often a molecule has each environment, numbered modulo ``size``: int64 (size,).
 
@@ -89,3 +102,8 @@ def _count_generator(kind: str) -> Any:
 @lru_cache(maxsize=64)
 def _target(kind: str, text: str) -> Any:
     return _counts(molecule(text), kind)
+
+
+@lru_cache(maxsize=8)
+def _targets(kind: str, texts: tuple[str, ...]) -> list[Any]:
+    return [_counts(molecule(text), kind) for text in texts]

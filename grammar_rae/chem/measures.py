@@ -84,6 +84,10 @@ def _substructure(found: Any, smarts: str) -> float:
     return float(found.HasSubstructMatch(_pattern(smarts)))
 
 
+def _matches(found: Any, smarts: str) -> float:
+    return float(len(found.GetSubstructMatches(_pattern(smarts))))
+
+
 @lru_cache(maxsize=64)
 def _pattern(smarts: str) -> Any:
     pattern = Chem.MolFromSmarts(smarts)
@@ -121,5 +125,6 @@ MEASURES: dict[str, Callable[[Any, str], float]] = {
     "PHCO": pharmacophore_similarity,
     "atoms": _atoms,
     "substructure": _substructure,
+    "matches": _matches,
     **{name: partial(_descriptor, function) for name, function in _DESCRIPTORS.items()},
 }

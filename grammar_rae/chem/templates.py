@@ -317,3 +317,69 @@ def _with_atoms(pieces: Sequence[str]) -> Iterator[tuple[int, str]]:
         is_atom = bool(_ATOM.match(piece))
         yield (n if is_atom else -1), piece
         n += is_atom
+
+
+@quiet
+def join_template(core: str, texts: Sequence[str], optional: int = 3) -> str | None:
+    """A template of a core that molecules have in common, with a point wherever one of them has something more.
+
+    Parameters
+    ----------
+    core
+        A SMILES, for example a scaffold.
+    texts
+        Molecules that contain it.
+    optional
+        The most points that may stay empty: those where some of the molecules have nothing more. Of more, the last ones
+        always grow.
+
+    Returns
+    -------
+    The template with what may grow, as the constraint ``template=...`` takes it; None where the core is not found, or
+    grows nowhere by single bonds.
+
+    Examples
+    --------
+    >>> join_template("c1ccccc1", ["Cc1ccccc1", "Cc1ccc(F)cc1"])
+    'c1cc([*:1])ccc1[*:2] | 2: optional'
+
+    Raises
+    ------
+    TextError
+        When RDKit refuses a text.
+    """
+    query = molecule(core)
+    grows = []
+    for text in texts:
+        found = molecule(text)
+        match = found.GetSubstructMatch(query)
+        if not match:
+            return None
+        grows.append(_growing(found, match))
+    places = sorted(set().union(*grows))
+    free = [place for place in places if query.GetAtomWithIdx(place).GetTotalNumHs() > 0]
+    if not free:
+        return None
+    growing: Any = Chem.RWMol(query)
+    for label, place in enumerate(free, start=1):
+        point = Chem.Atom(0)
+        point.SetAtomMapNum(label)
+        index = growing.AddAtom(point)
+        growing.AddBond(place, index, Chem.BondType.SINGLE)
+        atom = growing.GetAtomWithIdx(place)
+        if atom.GetNumExplicitHs():
+            atom.SetNumExplicitHs(atom.GetNumExplicitHs() - 1)
+    Chem.SanitizeMol(growing)
+    empty = [label for label, place in enumerate(free, start=1) if not all(place in one for one in grows)][:optional]
+    return " | ".join([str(Chem.MolToSmiles(growing)), *(f"{label}: optional" for label in empty)])
+
+
+def _growing(found: Any, match: Sequence[int]) -> set[int]:
+    """The atoms of a core at which a molecule has something more on a single bond."""
+    inside = set(match)
+    return {
+        place
+        for place, index in enumerate(match)
+        for bond in found.GetAtomWithIdx(index).GetBonds()
+        if bond.GetOtherAtomIdx(index) not in inside and bond.GetBondType() == Chem.BondType.SINGLE
+    }

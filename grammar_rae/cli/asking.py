@@ -29,6 +29,13 @@ def ask(
             show_default=False,
         ),
     ] = None,
+    objectives: Annotated[
+        Path | None,
+        typer.Option(
+            help="A TOML file of objectives with transforms, limits and diversity, in place of --objective.",
+            show_default=False,
+        ),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -54,11 +61,13 @@ def ask(
     from grammar_rae.optimization.telling import REASON
 
     files.check_writable(output, formats=formats.TABLES)
-    objectives = _read_objectives(objective)
+    if objective and objectives is not None:
+        raise typer.BadParameter("expected --objective or --objectives, not both", param_hint="--objectives")
+    wanted = _read_objectives(objective) if objectives is None else objectives
     known = None if data is None else read_table(data)
     found = Search(
         TextModel.load(model),
-        objectives,
+        wanted,
         data=known,
         constraint=arguments.constraint_text(constraint),
         strategy=strategy,
@@ -93,9 +102,10 @@ def tell(
     found = Search.open(search)
     told = found.tell(read_table(table), correct=correct, jobs=jobs)
     files.note(str(told))
-    for name, direction in found.objectives.items():
+    for name, sign in found.profile.targets:
         best = found.best(1, name)
         if len(best):
+            direction = "maximize" if sign > 0 else "minimize"
             files.note(f"best to {direction} {name}: {best[name].iloc[0]:.6g} {best['smiles'].iloc[0]}")
 
 

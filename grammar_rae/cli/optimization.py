@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from grammar_rae.cli import arguments, files
+from grammar_rae.cli.objectives import refuse_for_objectives, search_objectives
 from grammar_rae.errors import DataError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -23,18 +24,32 @@ _FILE, _MODULE = ".py", "grammar_rae_score_of_the_user"
 
 def optimize(
     score: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             help="The score to optimise: a name from `grammar-rae list scores`, or FILE.py:FUNCTION for a function of "
             "one text; may be repeated for a Pareto front.",
             show_default=False,
         ),
-    ],
+    ] = None,
+    objectives: Annotated[
+        Path | None,
+        typer.Option(
+            help="A TOML file of objectives with transforms, limits and diversity, in place of scores.",
+            show_default=False,
+        ),
+    ] = None,
     model: arguments.Model = arguments.IN_THE_BOX,
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.")] = Path("optimization"),
     budget: Annotated[int, typer.Option(min=1, help="The number of evaluations, a multiple of the batch size.")] = 250,
     batch_size: Annotated[int, typer.Option(min=1, help="The number of evaluations in each iteration.")] = 50,
-    strategy: Annotated[str, typer.Option(help="The search strategy: turbo, analogues, density or paper.")] = "turbo",
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            help="The search strategy, from `grammar-rae list strategies`; without it, turbo for scores and analogues "
+            "for objectives.",
+            show_default=False,
+        ),
+    ] = None,
     data: arguments.StartTexts = None,
     column: arguments.Column = None,
     maximize: Annotated[
@@ -45,15 +60,44 @@ def optimize(
     decodings: Annotated[
         int, typer.Option(min=1, help="The number of texts decoded from each code; the most frequent valid one counts.")
     ] = 1,
-    n_initial: Annotated[int, typer.Option(min=2, help="The number of texts to draw where there are no data.")] = 1000,
+    n_initial: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="The number of texts to draw where there are no data, of which objectives count towards the budget; "
+            "without it, 1000 for scores and 100 for objectives.",
+            show_default=False,
+        ),
+    ] = None,
     seed: arguments.Seed = 0,
     jobs: arguments.Jobs = 1,
     cluster: arguments.Cluster = "local",
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in this folder.")] = False,
     quiet: arguments.Quiet = False,
 ) -> None:
-    """Search for texts with high scores."""
+    """Search for texts with high scores, or for molecules that meet several objectives."""
     batch_size = min(batch_size, budget)
+    if (score is None) == (objectives is None):
+        raise typer.BadParameter("expected --score or --objectives, one of the two", param_hint="--score")
+    if objectives is not None:
+        refuse_for_objectives(maximize=maximize is not None, column=column is not None, decodings=decodings != 1)
+        search_objectives(
+            objectives,
+            model,
+            output,
+            budget,
+            batch_size,
+            data=data,
+            constraint=arguments.constraint_text(constraint),
+            strategy=strategy,
+            n_initial=n_initial,
+            seed=seed,
+            jobs=jobs,
+            resume=resume,
+            progress=not quiet,
+        )
+        return
+    assert score is not None
     if budget % batch_size:
         raise typer.BadParameter(
             f"expected a multiple of the batch size {batch_size}, for example {budget - budget % batch_size}, "
@@ -67,6 +111,7 @@ def optimize(
     from grammar_rae.report.optimization import write_optimization_report
     from grammar_rae.scores import get_score
 
+    strategy, n_initial = strategy or "turbo", n_initial or 1000
     wanted = [load_scorer(name) for name in score]
     for one in wanted:
         get_score(one)  # so that an unknown name is refused before any work
@@ -84,7 +129,7 @@ def optimize(
     if data is not None:
         files.write_frame(output / DATA, beside_data(result.initial, data, column, loaded.codec.canonical))
     kind = "molecules" if FORMS[loaded.codec.form].molecules else "text"
-    write_optimization_report(output / PAGE, result, kind=kind)
+    write_optimization_report(output / PAGE, result, kind=kind, model=loaded)
     print_result(result, output)
     loaded.store_score_constants(result.constants)
     if loaded.score_constants_ != before:

@@ -27,6 +27,7 @@ from grammar_rae.model.fitted import Codes, FittedTexts
 from grammar_rae.model.known import Known, warn_unwritable
 from grammar_rae.model.latent import LatentModel
 from grammar_rae.model.likelihood import LikelihoodMixin
+from grammar_rae.model.refining import RefiningMixin
 from grammar_rae.model.results import DecodedTexts, Reconstruction, is_same, spell_texts
 from grammar_rae.model.sampling import SamplingMixin
 from grammar_rae.model.sources import as_texts, encode_source, validation_set
@@ -35,7 +36,15 @@ from grammar_rae.recipes import Recipe, TextRecipe, build_constraint, build_text
 from grammar_rae.training import one_training
 
 
-class TextModel(AnaloguesMixin, DecoratingMixin, EncodingMixin, LikelihoodMixin, SamplingMixin, LatentModel[list[str]]):
+class TextModel(
+    AnaloguesMixin,
+    DecoratingMixin,
+    EncodingMixin,
+    LikelihoodMixin,
+    RefiningMixin,
+    SamplingMixin,
+    LatentModel[list[str]],
+):
     """A model of molecules, or of any texts with a grammar; a scikit-learn transformer between texts and codes z.
 
     Parameters

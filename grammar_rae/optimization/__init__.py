@@ -7,6 +7,7 @@ leave encoding and decoding to a model, and know of molecules only that they hav
 
 from grammar_rae.optimization.base import Observations, Question, Strategy
 from grammar_rae.optimization.loop import STRATEGIES, optimize
+from grammar_rae.optimization.profile import Profile, read_objectives
 from grammar_rae.optimization.result import Optimization
 from grammar_rae.optimization.search import Search
 from grammar_rae.optimization.surrogates import SURROGATES
@@ -17,10 +18,12 @@ __all__ = [
     "SURROGATES",
     "Observations",
     "Optimization",
+    "Profile",
     "Question",
     "Search",
     "Strategy",
     "Told",
     "optimize",
+    "read_objectives",
     "read_table",
 ]

@@ -1,6 +1,6 @@
 """Analogues of what was good: children by noise on codes and by crossing, and plain draws as long as they earn it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,8 @@ from grammar_rae.optimization.base import Array, Observations, Question, Strateg
 from grammar_rae.optimization.proposals import Decoded, Decoder
 from grammar_rae.optimization.surrogates import SURROGATES, Known, describe_points
 
-DRAWS, CROSSING = "draws", "crossing"
-"""Ways to make a text, beside the levels of noise."""
+DRAWS, CROSSING, WISHES = "draws", "crossing", "properties"
+"""Ways to make a text, beside the levels of noise; the last one where the scores wish for properties."""
 
 CROSSING_NOISE = 0.5
 """The level of the noise on the code between two parents."""
@@ -28,8 +28,9 @@ class AnaloguesStrategy(Strategy):
     r"""Learned mutation: parents by rank, children by decoding their codes with noise, a surrogate that chooses.
 
     A text is made in one of several ways: at one of several levels of noise on a parent's code, by crossing (a code
-    between those of two parents), or as a plain draw of the model. Each way has a share of the texts that are decoded
-    in proportion to what it earned, which is how often its texts came among the best ``n_parents`` of their time. The
+    between those of two parents), as a plain draw of the model, or, where the scores are functions of properties that
+    the model can be told, as a draw that is asked for the best of these. Each way has a share of the decoded texts in
+    proportion to what it earned, which is how often its texts came among the best ``n_parents`` of their time. The
     draws have this share of what is evaluated, too, so that a search is not worse than its own model as long as
     that model is better than the search.
 
@@ -71,16 +72,17 @@ class AnaloguesStrategy(Strategy):
 
     @property
     def ways(self) -> tuple[str, ...]:
-        """The ways to make a text, by name."""
+        """The ways to make a text, by name, that there always are."""
         return (*(f"noise {level:g}" for level in self.levels), CROSSING, DRAWS)
 
-    def shares(self, seen: Observations) -> dict[str, float]:
+    def shares(self, seen: Observations, wishes: bool = False) -> dict[str, float]:
         """The share of each way, in proportion to what it earned; all equal as long as nothing was observed.
 
         What a way earned is the share of its texts that came among the best of their time, as a mean under a uniform
         prior, in which earlier iterations fade: so no way is lost for good.
         """
-        hits, trials = (dict.fromkeys(self.ways, 0.0) for _ in range(2))
+        ways = (*self.ways, WISHES) if wishes else self.ways
+        hits, trials = (dict.fromkeys(ways, 0.0) for _ in range(2))
         merit = seen.merit
         for iteration in range(1, int(seen.iterations.max()) + 1 if seen.origins else 0):
             before = np.sort(merit[seen.iterations < iteration])
@@ -92,7 +94,7 @@ class AnaloguesStrategy(Strategy):
                 if (way := seen.origins[int(row)]) in trials:
                     trials[way] += 1
                     hits[way] += bool(merit[row] > bar)
-        means = {way: (hits[way] + 1) / (trials[way] + 2) for way in self.ways}
+        means = {way: (hits[way] + 1) / (trials[way] + 2) for way in ways}
         total = sum(means.values())
         return {way: mean / total for way, mean in means.items()}
 
@@ -104,24 +106,31 @@ class AnaloguesStrategy(Strategy):
 
     def draw(self, seen: Observations, asked: Question, decoder: Decoder) -> tuple[NDArray[np.float32], list[Decoded]]:
         """Texts of all ways, and the codes that they were made from."""
-        units = seen.codes.std(0)
+        counts = self._counts(seen, asked)
         latent: list[Array] = []
         found: list[Decoded] = []
+        for codes, texts in self.make(seen, asked, decoder, counts):
+            latent.append(np.asarray(codes, np.float64))
+            found += texts
+        return np.concatenate(latent).astype(np.float32), found
+
+    def make(
+        self, seen: Observations, asked: Question, decoder: Decoder, counts: Mapping[str, int]
+    ) -> Iterator[tuple[NDArray[Any], list[Decoded]]]:
+        """Codes (P, D) and P texts of one way after the other, as many as ``counts`` has."""
+        units = seen.codes.std(0)
         noise = {way: level for way, level in zip(self.ways, self.levels, strict=False)} | {CROSSING: CROSSING_NOISE}
         for index, (way, codes) in enumerate(self._codes(seen, asked).items()):
             if len(codes):
                 seed = int(asked.generator(2, index).integers(2**62))
-                latent.append(codes)
-                found += decoder.decode_noisy(codes, noise[way], units, seed, way)
-        if count := self._counts(seen, asked)[DRAWS]:
-            drawn, texts = decoder.sample(count, int(asked.generator(3).integers(2**62)), DRAWS)
-            latent.append(drawn.astype(np.float64))
-            found += texts
-        return np.concatenate(latent).astype(np.float32), found
+                yield codes, decoder.decode_noisy(codes, noise[way], units, seed, way)
+        yield decoder.sample(counts[DRAWS], int(asked.generator(3).integers(2**62)), DRAWS)
+        if count := counts.get(WISHES):
+            yield decoder.sample(count, int(asked.generator(5).integers(2**62)), WISHES, asked.wishes)
 
     def _counts(self, seen: Observations, asked: Question) -> dict[str, int]:
         """How many texts of each way are decoded; where too few were new, all ways get the same."""
-        shares = self.shares(seen)
+        shares = self.shares(seen, bool(asked.wishes))
         if asked.attempt:
             shares = dict.fromkeys(shares, 1 / len(shares))
         total = max(6 * asked.n, self.n_pool)
@@ -134,7 +143,7 @@ class AnaloguesStrategy(Strategy):
         chances = parent_chances(len(parents))
         found = {}
         for way, count in self._counts(seen, asked).items():
-            if way == DRAWS:
+            if way not in self.ways[: len(self.levels) + 1]:
                 continue
             one, other = (parents[rng.choice(len(parents), count, p=chances)] for _ in range(2))
             between = rng.uniform(0.2, 0.8, (count, 1))
@@ -165,7 +174,7 @@ class AnaloguesStrategy(Strategy):
             return list(range(len(codes)))
         mean, spread = self.expect(seen, asked, codes, found)
         drawn = np.array([one.origin == DRAWS for one in found] or [False] * len(codes))
-        quota = min(int(drawn.sum()), round(asked.n * self.shares(seen)[DRAWS]))
+        quota = min(int(drawn.sum()), round(asked.n * self.shares(seen, bool(asked.wishes))[DRAWS]))
         rng = asked.generator(4)
         scale = np.where(seen.complete.std(0) > 0, seen.complete.std(0), 1)
         mean, spread = (mean - seen.complete.mean(0)) / scale, spread / scale
@@ -173,7 +182,9 @@ class AnaloguesStrategy(Strategy):
         chosen: list[int] = []
         for place in range(asked.n):
             value = _join(mean + 10 ** rng.uniform(-1.5, 0.3) * spread, rng)
-            group = free & (drawn if place < quota else ~drawn)
+            # Spread over the batch, so that any part of it has its draws.
+            is_drawn = (place + 1) * quota // asked.n > place * quota // asked.n
+            group = free & (drawn if is_drawn else ~drawn)
             group = group if group.any() else free
             best = int(np.where(group, value, -np.inf).argmax())
             chosen.append(best)

@@ -1,8 +1,8 @@
 """What every strategy is: what was observed -> the codes to decode next."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -77,6 +77,9 @@ class Question:
         That each code takes.
     attempt
         0, or how many pools had too little that is new.
+    wishes
+        The range of each property, of those that the model can be told, in which the scores are best; empty where they
+        are no functions of properties.
     """
 
     n: int
@@ -84,6 +87,7 @@ class Question:
     log_density: Callable[[Array], Array]
     decodings: int = 1
     attempt: int = 0
+    wishes: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def generator(self, *more: int) -> np.random.Generator:
         """A new random generator of the seed and of ``more`` numbers, which tell its streams apart."""

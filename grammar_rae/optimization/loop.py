@@ -15,6 +15,7 @@ import numpy as np
 from grammar_rae.checks import check_jobs
 from grammar_rae.errors import InputError, MissingExtraError, UnknownNameError
 from grammar_rae.optimization import start
+from grammar_rae.optimization.adapt import AdaptStrategy
 from grammar_rae.optimization.analogues import AnaloguesStrategy
 from grammar_rae.optimization.base import Strategy, check_number
 from grammar_rae.optimization.executors import Evaluating
@@ -23,6 +24,7 @@ from grammar_rae.optimization.paper import PaperStrategy
 from grammar_rae.optimization.proposals import Decoder
 from grammar_rae.optimization.result import Optimization, outcome
 from grammar_rae.optimization.run import Run
+from grammar_rae.optimization.scaffolds import ScaffoldsStrategy
 from grammar_rae.optimization.tilted import DensityStrategy
 from grammar_rae.optimization.turbo import TurboStrategy
 from grammar_rae.scores import Score, get_score
@@ -33,6 +35,8 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "turbo": TurboStrategy,
     "density": DensityStrategy,
     "analogues": AnaloguesStrategy,
+    "scaffolds": ScaffoldsStrategy,
+    "adapt": AdaptStrategy,
 }
 """Strategies: ``Strategy(**options)``."""
 

@@ -2,8 +2,8 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from grammar_rae.density import GaussianDensity
 from grammar_rae.errors import InputError, UnfamiliarWarning
 from grammar_rae.optimization.base import Array, Observations, Question, Strategy
+from grammar_rae.optimization.diversity import Diversity
 from grammar_rae.regularizers import NoiseConditioned
 from grammar_rae.seeds import wrap_seed
 
@@ -136,9 +137,13 @@ class Decoder:
             for text, valid in zip(batch.texts, batch.valid, strict=True)
         ]
 
-    def sample(self, n: int, seed: int, origin: str) -> tuple[NDArray[np.float32], list[Decoded]]:
-        """Plain draws of the model that it can encode, n at most, and their codes (K, D)."""
-        texts = list(dict.fromkeys(self.model.sample(n, seed=wrap_seed(seed), constraint=self.constraint).texts))
+    def sample(
+        self, n: int, seed: int, origin: str, properties: Mapping[str, tuple[float, float]] | None = None
+    ) -> tuple[NDArray[np.float32], list[Decoded]]:
+        """Draws of the model that it can encode, n at most, and their codes (K, D); plain without properties."""
+        options: dict[str, Any] = {"properties": properties} if properties else {}
+        drawn = self.model.sample(n, seed=wrap_seed(seed), constraint=self.constraint, **options)
+        texts = list(dict.fromkeys(drawn.texts))
         codes, rows = self.encode(texts)
         return codes, [Decoded(texts[row], True, 1.0, origin) for row in rows]
 
@@ -173,6 +178,29 @@ def _elect(texts: Sequence[str], valid: Sequence[Any] | NDArray[np.bool_]) -> De
     return Decoded(votes.most_common(1)[0][0], True, votes.total() / len(texts))
 
 
+@dataclass(frozen=True)
+class Filter:
+    """Which texts may be proposed, and how those of a batch are kept apart.
+
+    Attributes
+    ----------
+    has
+        Whether a text is within the hard limits.
+    diversity
+        What keeps molecules apart.
+    counts
+        How many molecules of each scaffold there are already.
+    """
+
+    has: Callable[[str], bool]
+    diversity: Diversity
+    counts: Mapping[str, int]
+
+    def allows(self, text: str) -> bool:
+        """Whether a text may be proposed."""
+        return not self.diversity.is_full(text, self.counts) and self.has(text)
+
+
 def propose(
     strategy: Strategy,
     decoder: Decoder,
@@ -180,6 +208,7 @@ def propose(
     known: Collection[str],
     asked: Question,
     distinct: bool,
+    accept: Filter | None = None,
 ) -> Proposals:
     """The next points: what the strategy chooses among the texts that its codes decode to.
 
@@ -190,6 +219,8 @@ def propose(
     distinct
         Whether only valid texts that are not known count, each once. Where :data:`MOST_ROUNDS` pools have too few of
         them, there are fewer points than were asked for.
+    accept
+        What else a text has to be; None for nothing.
     """
     latent: list[Array] = []
     decoded: list[Decoded] = []
@@ -204,6 +235,9 @@ def propose(
             counts["seen"] += found.valid and again
             if not distinct or (found.valid and not again):
                 mine.add(found.text)
+                if accept is not None and not accept.allows(found.text):
+                    counts["refused"] = counts.get("refused", 0) + 1
+                    continue
                 latent.append(code)
                 decoded.append(found)
         if len(decoded) >= (strategy.spare if attempt + 1 < ROUNDS else 1) * asked.n:
@@ -215,7 +249,12 @@ def propose(
     codes = decoder.encode_or([found.text for found in decoded], points) if strategy.recenters else points
     trusted = strategy.select_trusted(points.astype(np.float64), codes.astype(np.float64), asked.n)
     texts = [decoded[row] for row in trusted]
-    chosen = trusted[strategy.choose(seen, asked, codes[trusted].astype(np.float64), texts)]
+    wanted = asked if accept is None else replace(asked, n=accept.diversity.wanted(asked.n))
+    order = strategy.choose(seen, wanted, codes[trusted].astype(np.float64), texts)
+    if accept is not None:
+        picked = accept.diversity.pick([texts[row].text for row in order], asked.n, accept.counts)
+        order = [order[row] for row in picked]
+    chosen = trusted[order]
     return Proposals(points[chosen], codes[chosen], [decoded[i] for i in chosen], counts)
 
 

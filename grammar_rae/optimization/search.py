@@ -1,7 +1,5 @@
 """Ask and tell: a search whose values come from outside, from a laboratory or a queue, whenever they are ready."""
 
-import hashlib
-import json
 import warnings
 from collections import Counter
 from collections.abc import Mapping
@@ -12,20 +10,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from grammar_rae.errors import DataError, InputError, UnknownNameError
 from grammar_rae.locks import FolderLock
 from grammar_rae.optimization import start
-from grammar_rae.optimization.analogues import DRAWS
-from grammar_rae.optimization.base import Array, Observations, Question, check_number
+from grammar_rae.optimization.base import check_number
+from grammar_rae.optimization.choosing import Chooser
 from grammar_rae.optimization.ledger import SETTINGS, Ledger, Molecule, Telling
 from grammar_rae.optimization.loop import build_strategy
-from grammar_rae.optimization.objectives import DIRECTIONS, check_objectives
-from grammar_rae.optimization.proposals import Decoded, Decoder, density_of_codes, propose
+from grammar_rae.optimization.pareto import is_on_front
+from grammar_rae.optimization.profile import Profile, read_objectives
+from grammar_rae.optimization.proposals import Decoded
 from grammar_rae.optimization.tables import show_batch, show_history
 from grammar_rae.optimization.telling import ID, SMILES, Told, has_values, read_molecules, read_tellings
 from grammar_rae.precision import in_single_precision
+from grammar_rae.scores.components import names
 from grammar_rae.seeds import resolve_seed
 
 DATA = "data"
@@ -34,7 +33,9 @@ DATA = "data"
 STRATEGY, N_INITIAL = "analogues", 20
 """What a new search takes where nothing is chosen."""
 
-_PROBED = 4  # molecules whose codes tell one model from another
+AT_ONCE = 10
+"""Molecules whose values reach the disk together, for each process, where objectives are computed one by one."""
+
 _WAIT = 60.0  # seconds to wait for another process that asks or tells
 
 
@@ -51,7 +52,9 @@ class Search:
         A trained model of texts; see :func:`grammar_rae.optimization.optimize`.
     objectives
         Name -> ``"maximize"`` or ``"minimize"``. A name without a score is told from outside; a named score is computed
-        when a molecule is told, unless its value is told, too. May be left out where the folder holds a search.
+        when a molecule is told, unless its value is told, too. Or a TOML file, or what such a file holds, which may say
+        more: components with parameters, transforms and weights, hard limits, diversity (see
+        :class:`grammar_rae.optimization.Profile`). May be left out where the folder holds a search.
     data
         What is known to begin with: see :meth:`add`.
     constraint
@@ -77,13 +80,14 @@ class Search:
     DataError
         When the folder holds another search, or one of another model, or is damaged or in use.
     MissingExtraError
-        For several objectives without BoTorch, with a strategy other than ``analogues``.
+        For several objectives that are not merged, without BoTorch, with a strategy that needs it; or for a predictor
+        without its package.
     """
 
     def __init__(
         self,
         model: Any,
-        objectives: Mapping[str, str] | None = None,
+        objectives: Mapping[str, Any] | str | PathLike[str] | None = None,
         *,
         data: Any = None,
         constraint: Any = None,
@@ -98,8 +102,10 @@ class Search:
             raise InputError("a search needs the model itself", received=repr(model), remedy="Load it first.")
         home = None if folder is None else Path(folder)
         build_strategy(strategy or STRATEGY, options)
+        profile = None if objectives is None else read_objectives(objectives)
         settings: dict[str, Any] = {
-            "objectives": None if objectives is None else check_objectives(objectives),
+            "objectives": None if profile is None else profile.directions,
+            **({} if profile is None or profile.table is None else {"profile": dict(profile.table)}),
             "constraint": None if constraint is None else str(constraint),
             "strategy": strategy,
             "options": options or None,
@@ -135,21 +141,30 @@ class Search:
             search._begin(model, Ledger(None, Path(folder)))
         return search
 
+    profile: Profile
+    """What is wanted: objectives, transforms, limits, diversity."""
+
     def _begin(self, model: Any, ledger: Ledger) -> None:
         self.model = model
         self._ledger = ledger
         settings = ledger.settings
-        self._strategy = build_strategy(settings["strategy"], settings["options"], several=len(self.objectives) > 1)
-        self._decoder = Decoder(model, constraint=settings["constraint"])
-        self._codes: dict[str, NDArray[np.float32]] = {}
+        self.profile = read_objectives(settings.get("profile") or settings["objectives"])
+        several = len(self.profile.targets) > 1
+        strategy = build_strategy(settings["strategy"], settings["options"], several)
+        self._chooser = Chooser(model, ledger, self.profile, strategy)
         ledger.refresh()
         if model is not None and ledger.probe:
-            self._check_model()
+            self._chooser.check_model()
 
     @property
     def objectives(self) -> dict[str, str]:
         """The objectives, and what is wanted of each."""
-        return dict(self._ledger.settings["objectives"])
+        return self.profile.directions
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How the search was made."""
+        return dict(self._ledger.settings)
 
     @property
     def pending(self) -> list[str]:
@@ -164,7 +179,7 @@ class Search:
         return len(self._ledger.molecules)
 
     def __repr__(self) -> str:
-        aims = ", ".join(f"{direction} {name}" for name, direction in self.objectives.items())
+        aims = ", ".join(f"{'maximize' if sign > 0 else 'minimize'} {name}" for name, sign in self.profile.targets)
         return f"<Search to {aims}: {self._asked} asked, {len(self.pending)} pending>"
 
     @property
@@ -210,15 +225,14 @@ class Search:
             waiting = [one for one in self._ledger.molecules.values() if one.batch is None and not one.measured][:n]
             new: list[Molecule] = []
             if len(waiting) < n:
-                seen = self._observations()
-                new = self._draws(n - len(waiting)) if seen is None else self._chosen(n - len(waiting), seen)
+                new = self._chooser.choose(n - len(waiting))
             batch = [*waiting, *new]
             if len(batch) < n:
                 warnings.warn(f"the model has only {len(batch)} of {n} molecules that are new", stacklevel=3)
             if not batch:
-                return show_batch(self._ledger, [])
-            self._ledger.record(new=new, asked=[one.id for one in batch], probe=self._new_probe(batch))
-        return show_batch(self._ledger, [one.id for one in batch])
+                return show_batch(self._ledger, self.profile, [])
+            self._ledger.record(new=new, asked=[one.id for one in batch], probe=self._chooser.probe(batch))
+        return show_batch(self._ledger, self.profile, [one.id for one in batch])
 
     def _within_budget(self, n: int) -> int:
         budget: int | None = self._ledger.settings["budget"]
@@ -230,96 +244,6 @@ class Search:
         if left < n:
             warnings.warn(f"the budget leaves {left} of the {n} molecules that were asked for", stacklevel=3)
         return min(n, left)
-
-    def _seed(self) -> int:
-        """The seed of what comes next: it follows from how much there is."""
-        rng = np.random.default_rng([self._ledger.settings["seed"], len(self._ledger.molecules), self._ledger.batches])
-        return int(rng.integers(2**62))
-
-    def _draws(self, n: int) -> list[Molecule]:
-        """Plain draws of the model, as many as it has in a few attempts."""
-        known = {one.text for one in self._ledger.molecules.values()}
-        found: dict[str, None] = {}
-        for attempt in range(8):
-            if len(found) < n:
-                _, drawn = self._decoder.sample(2 * n, self._seed() + attempt, DRAWS)
-                found |= {one.text: None for one in drawn if one.text not in known}
-        return self._named([Decoded(text, True, 1.0, DRAWS) for text in list(found)[:n]], 0, None)
-
-    def _chosen(self, n: int, seen: Observations) -> list[Molecule]:
-        """What the strategy chooses."""
-        known = {one.text for one in self._ledger.molecules.values()}
-        question = Question(n, self._seed(), density_of_codes(self.model, seen.initial))
-        found = propose(self._strategy, self._decoder, seen, known, question, True)
-        if not found.decoded:
-            return []
-        # What the model decodes but does not read could not be learned from later.
-        _, rows = self._decoder.encode([one.text for one in found.decoded])
-        codes, decoded = found.codes[rows], [found.decoded[row] for row in rows]
-        self._codes |= {one.text: code for one, code in zip(decoded, codes, strict=True)}
-        expected = self._strategy.expect(seen, question, codes.astype(np.float64), decoded)
-        return self._named(decoded, self._ledger.iterations + 1, expected)
-
-    def _named(self, decoded: list[Decoded], iteration: int, expected: tuple[Array, Array] | None) -> list[Molecule]:
-        """Molecules with names that no other search of another seed or other settings gives."""
-        settings = self._ledger.settings
-        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).digest()
-        tag = "".join(chr(ord("a") + byte % 26) for byte in digest[:3])
-        first = len(self._ledger.molecules) + 1
-        found = [
-            Molecule(f"{tag}{first + index}", one.text, one.origin, iteration) for index, one in enumerate(decoded)
-        ]
-        if expected is not None:
-            for column, (name, direction) in enumerate(self.objectives.items()):
-                for row, one in enumerate(found):
-                    mean, spread = (float(part[row, column]) for part in expected)
-                    one.expected[name] = (DIRECTIONS[direction] * mean, spread)
-        return found
-
-    # -- what is known ------------------------------------------------------------------------------------------
-
-    def _observations(self) -> Observations | None:
-        """What the strategy may learn from; None as long as that is too little."""
-        objectives = self.objectives
-        rows = [one for one in self._ledger.molecules.values() if one.is_settled(list(objectives))]
-        values = np.array([[one.value(name) for name in objectives] for one in rows]).reshape(-1, len(objectives))
-        values = values * [DIRECTIONS[direction] for direction in objectives.values()]
-        iterations = np.array([one.iteration for one in rows], np.int64)
-        first = np.isfinite(values[iterations == 0]).all(axis=1)
-        if first.sum() < 2 or len(rows) < self._ledger.settings["n_initial"]:
-            return None
-        texts = [one.text for one in rows]
-        return Observations(self._encode(texts), values, iterations, texts, [one.origin for one in rows])
-
-    def _encode(self, texts: list[str]) -> Array:
-        """The codes (N, D) of texts that came from the model, or that it accepted."""
-        if missing := [text for text in texts if text not in self._codes]:
-            codes, rows = self._decoder.encode(missing)
-            if len(rows) < len(missing):
-                raise self._other_model()
-            self._codes |= dict(zip(missing, codes, strict=True))
-        return np.stack([self._codes[text] for text in texts]).astype(np.float64)
-
-    def _new_probe(self, batch: list[Molecule]) -> list[list[float]]:
-        """Codes of the first molecules, once."""
-        if self._ledger.probe:
-            return []
-        first = [*self._ledger.molecules.values(), *batch][:_PROBED]
-        return [list(map(float, row)) for row in self._encode([one.text for one in first])]
-
-    def _check_model(self) -> None:
-        texts = [one.text for one in self._ledger.molecules.values()][: len(self._ledger.probe)]
-        codes, before = self._encode(texts), np.array(self._ledger.probe)
-        near = 1e-2 * float(before.std() + 1e-12)
-        if codes.shape != before.shape or not np.allclose(codes, before, rtol=1e-2, atol=near):
-            raise self._other_model()
-
-    def _other_model(self) -> DataError:
-        return DataError(
-            "the search was made with another model",
-            where=None if self._ledger.folder is None else str(self._ledger.folder),
-            remedy="Pass that model, or choose another folder.",
-        )
 
     # -- tell ---------------------------------------------------------------------------------------------------
 
@@ -335,7 +259,7 @@ class Search:
             row, which then is a failure and no longer pending. Other columns do not matter.
         correct
             Put these values in the place of all earlier ones of the same molecules. Without it they are repeats, and
-            the search takes the mean.
+            the search takes the mean. What could not be computed is tried again with it.
         jobs
             Processes that compute named scores.
 
@@ -354,7 +278,7 @@ class Search:
         with _locked(self._ledger.folder):
             self._ledger.refresh()
             molecules = self._ledger.molecules
-            told, blank = read_tellings(frame, molecules, list(self.objectives), correct, jobs)
+            told, blank = self._read(frame, molecules, correct, jobs)
             known = Counter((name, key) for name, one in molecules.items() for key in one.measured)
             new: Counter[tuple[str, str]] = Counter((one.id, key) for one in told for key in one.values)
             again = sum(count if known[pair] else count - 1 for pair, count in new.items())
@@ -395,20 +319,24 @@ class Search:
             self._ledger.refresh()
             known = {one.text for one in self._ledger.molecules.values()}
             table, left_out = read_molecules(data, self.model.codec.canonical, known)
-            codes, accepted = self._decoder.encode(table[SMILES].tolist())
+            accepted = self._chooser.accept(table[SMILES].tolist())
             left_out[start.REJECTED] += len(table) - len(accepted)
             table = table.iloc[accepted]
-            self._codes |= dict(zip(table[SMILES], codes, strict=True))
-            new = self._named([Decoded(text, True, 1.0, DATA) for text in table[SMILES]], 0, None)
+            new = self._chooser.name([Decoded(text, True, 1.0, DATA) for text in table[SMILES]], 0, None)
             table = table.assign(**{ID: [one.id for one in new]})
             told = table[has_values(table, list(self.objectives))]
             tellings: list[Telling] = []
             if len(told):
                 everything = {**self._ledger.molecules, **{one.id: one for one in new}}
-                tellings, _ = read_tellings(told, everything, list(self.objectives), False, 1)
+                tellings, _ = self._read(told, everything, False, 1)
             if new:
-                self._ledger.record(new=new, told=tellings, probe=self._new_probe(new))
+                self._ledger.record(new=new, told=tellings, probe=self._chooser.probe(new))
         return {reason: count for reason, count in left_out.items() if count}
+
+    def _read(
+        self, frame: Any, molecules: Mapping[str, Molecule], correct: bool, jobs: int
+    ) -> tuple[list[Telling], int]:
+        return read_tellings(frame, molecules, self.profile.names, self.profile.functions, correct, jobs)
 
     # -- results ------------------------------------------------------------------------------------------------
 
@@ -419,22 +347,98 @@ class Search:
         (the mean of what was told), its ``..._expected`` and ``..._spread`` from before, ``measurements`` (the most of
         any objective), ``reason``.
         """
-        return show_history(self._ledger)
+        return show_history(self._ledger, self.profile)
 
     def best(self, n: int = 10, by: str | None = None) -> pd.DataFrame:
-        """The n molecules with the best values of an objective, None for the first; rows as in :meth:`history`.
+        """The n best molecules by an objective, or by the desirability of all; rows as in :meth:`history`.
+
+        Parameters
+        ----------
+        n
+            How many, at most.
+        by
+            An objective, or ``"desirability"`` where objectives are merged; None for that, else for the first one. The
+            best values of an objective with a transform are those that it holds most desirable.
 
         Raises
         ------
         InputError
-            For a number below 1 or an objective that the search has not.
+            For a number below 1, or an objective that the search has not.
         """
-        name = next(iter(self.objectives)) if by is None else by
-        if name not in self.objectives:
-            raise UnknownNameError("objective of this search", by, self.objectives)
-        known = self.history().dropna(subset=[name])
-        known = known.sort_values(name, ascending=self.objectives[name] == "minimize", kind="stable")
-        return known.head(check_number("n", n, 1)).reset_index(drop=True)
+        history = self.history()
+        targets = [target.name for target in self.profile.targets]
+        name = targets[0] if by is None else by
+        known = dict.fromkeys([*self.profile.names, *targets])
+        if name not in known:
+            raise UnknownNameError("objective of this search", by, known)
+        worths = history[name].to_numpy(np.float64)
+        for objective in self.profile.objectives:
+            if objective.name == name:
+                worths = objective.worth(worths)
+        order = np.argsort(-worths, kind="stable")  # nan last
+        order = order[np.isfinite(worths[order])][: check_number("n", n, 1)]
+        found: pd.DataFrame = history.iloc[order].reset_index(drop=True)
+        return found
+
+    def front(self) -> pd.DataFrame:
+        """The molecules that no other one beats in every objective, sorted by the first; rows as in :meth:`history`.
+
+        Where objectives are merged, these are the molecules of the highest desirability. Molecules beyond a hard limit
+        are not among them.
+        """
+        history, targets = self.history(), self.profile.targets
+        allowed = self.profile.allowed(history[self.profile.names].to_numpy(np.float64))
+        values = history[[target.name for target in targets]].to_numpy(np.float64) * [one.sign for one in targets]
+        values = np.where(allowed[:, None], values, np.nan)
+        rows = np.flatnonzero(is_on_front(values))
+        return history.iloc[rows[np.argsort(-values[rows, 0], kind="stable")]].reset_index(drop=True)
+
+    # -- all at once ----------------------------------------------------------------------------------------------
+
+    def run(self, n: int, *, batch_size: int = 50, jobs: int = 1, progress: bool = False) -> "Search":
+        """Ask and tell until n molecules were asked for in all; only for objectives that are all computed.
+
+        The values of a few molecules at a time reach the disk, so that a run that is stopped loses no more than these;
+        run again, it goes on.
+
+        Parameters
+        ----------
+        n
+            Molecules to ask for, those of before included.
+        batch_size
+            Molecules to ask for at once.
+        jobs
+            Processes that compute objectives.
+        progress
+            Whether to show a bar.
+
+        Raises
+        ------
+        InputError
+            For numbers that cannot be used, or an objective that nothing computes.
+        """
+        n, batch_size = check_number("n", n, 1), check_number("batch_size", batch_size, 1)
+        if outside := [name for name in self.profile.names if name not in self.profile.functions]:
+            raise UnknownNameError("score, for an objective that is to be computed", outside[0], names())
+        from tqdm.auto import tqdm
+
+        sizes = [getattr(one, "at_once", AT_ONCE) for one in self.profile.functions.values()]
+        size = max(sizes) * (1 if jobs < 0 else jobs)
+        with tqdm(total=n, initial=self._asked, unit="molecule", disable=not progress) as bar:
+            self._settle(size, jobs)
+            while self._asked < n:
+                before, missing = self._asked, self.settings["n_initial"] - len(self)
+                if self.ask(min(batch_size, n - before, missing if missing > 0 else n)).empty:
+                    break
+                self._settle(size, jobs)
+                bar.update(self._asked - before)
+        return self
+
+    def _settle(self, size: int, jobs: int) -> None:
+        """Compute what is pending, some molecules at a time."""
+        pending = self.pending
+        for first in range(0, len(pending), size):
+            self.tell({ID: pending[first : first + size]}, jobs=jobs)
 
 
 def _locked(folder: Path | None) -> AbstractContextManager[Any]:

@@ -25,7 +25,10 @@ MOST = 1_000
 RATIOS = np.logspace(-4, 1, 26)
 """Variances of the noise, in that of the values, from which a process on fingerprints takes the likeliest."""
 
-_TREES, _LEAST_JUDGED = 100, 5
+JUDGED = 500
+"""Points that members of an ensemble are judged after, at most: a judgement needs no more, and costs half of all."""
+
+_TREES, _LEAF, _LEAST_JUDGED = 60, 2, 5
 
 
 class Points(NamedTuple):
@@ -75,7 +78,8 @@ class CodesSurrogate(Surrogate):
     def fit(self, known: Known, seed: int) -> Self:
         """Learn from the points' codes."""
         rows = _few(known.values, seed)
-        self._process = SparseGP.fit(known.points.codes[rows], known.values[rows], n_fit=300, seed=seed)
+        options = {"n_inducing": 300, "n_fit": 200, "steps": 20}
+        self._process = SparseGP.fit(known.points.codes[rows], known.values[rows], seed=seed, **options)
         return self
 
     def predict(self, points: Points) -> tuple[Array, Array]:
@@ -126,13 +130,17 @@ class ForestSurrogate(Surrogate):
         from sklearn.ensemble import RandomForestRegressor
 
         rows = _few(known.values, seed)
-        forest = RandomForestRegressor(_TREES, max_features="sqrt", random_state=seed % 2**32)
-        self._forest = forest.fit(unpack(_counts(known.points.take(rows))), known.values[rows])
+        bits = unpack(_counts(known.points.take(rows)))
+        self._told = bits.min(0) < bits.max(0)  # what all have or none has tells nothing
+        if not self._told.any():
+            self._told[:1] = True
+        forest = RandomForestRegressor(_TREES, max_features="sqrt", min_samples_leaf=_LEAF, random_state=seed % 2**32)
+        self._forest = forest.fit(bits[:, self._told], known.values[rows])
         return self
 
     def predict(self, points: Points) -> tuple[Array, Array]:
         """Mean and standard deviation of the trees' predictions."""
-        bits = unpack(_counts(points))
+        bits = unpack(_counts(points))[:, self._told]
         trees = np.stack([tree.predict(bits) for tree in self._forest.estimators_])
         return trees.mean(0), trees.std(0)
 
@@ -158,6 +166,7 @@ class EnsembleSurrogate(Surrogate):
         merits = np.ones(len(names))
         if len(names) > 1 and min(len(judged), len(known.values) - len(judged)) >= _LEAST_JUDGED:
             others = np.setdiff1d(np.arange(len(known.values)), judged)
+            others = others[_few(known.values[others], seed, JUDGED)]
             for index, name in enumerate(names):
                 guess, _ = SURROGATES[name]().fit(known.take(others), seed).predict(known.points.take(judged))
                 merits[index] = max(rank_correlation(guess, known.values[judged]), 0.05)
@@ -197,13 +206,14 @@ def _counts(points: Points) -> Packed:
     return points.counts
 
 
-def _few(values: Array, seed: int) -> NDArray[np.int64]:
-    """The rows to learn from: all, or the best half of :data:`MOST` and others at random."""
-    if len(values) <= MOST:
+def _few(values: Array, seed: int, most: int | None = None) -> NDArray[np.int64]:
+    """The rows to learn from: all, or of more than ``most`` (:data:`MOST`) the best and others at random, half each."""
+    most = MOST if most is None else most
+    if len(values) <= most:
         return np.arange(len(values))
     order = np.argsort(-values, kind="stable")
-    best, others = order[: MOST // 2], order[MOST // 2 :]
-    return np.concatenate([best, np.random.default_rng(seed).permutation(others)[: MOST - len(best)]])
+    best, others = order[: most // 2], order[most // 2 :]
+    return np.concatenate([best, np.random.default_rng(seed).permutation(others)[: most - len(best)]])
 
 
 def _last(iterations: NDArray[np.int64], seed: int) -> NDArray[np.int64]:

@@ -15,7 +15,6 @@ from grammar_rae.errors import DataError, InputError
 from grammar_rae.optimization import start
 from grammar_rae.optimization.ledger import Molecule, Telling
 from grammar_rae.optimization.result import Optimization
-from grammar_rae.scores import SCORES, get_score
 from grammar_rae.scores.evaluation import evaluate_function
 
 ID, SMILES, REASON = "id", "smiles", "reason"
@@ -111,7 +110,12 @@ def has_values(table: pd.DataFrame, objectives: Sequence[str]) -> list[bool]:
 
 
 def read_tellings(
-    frame: Any, molecules: Mapping[str, Molecule], objectives: Sequence[str], correct: bool, jobs: int
+    frame: Any,
+    molecules: Mapping[str, Molecule],
+    objectives: Sequence[str],
+    functions: Mapping[str, Callable[[str], float]],
+    correct: bool,
+    jobs: int,
 ) -> tuple[list[Telling], int]:
     """What each row of a table tells, and how many rows tell nothing.
 
@@ -122,11 +126,13 @@ def read_tellings(
     molecules
         The search's, by name.
     objectives
-        Names; a named score is computed where the table has no value of it.
+        Names.
+    functions
+        Those of objectives that are computed where the table has no value of them.
     correct
-        Whether values take the place of earlier ones.
+        Whether values take the place of earlier ones, and what could not be computed is tried again.
     jobs
-        Processes that compute named scores.
+        Processes that compute them.
 
     Raises
     ------
@@ -138,7 +144,7 @@ def read_tellings(
         table = frame if isinstance(frame, pd.DataFrame) else pd.DataFrame(frame)
     except (ValueError, TypeError) as error:
         raise InputError("this is not a table", received=type(frame).__name__, expected="a DataFrame") from error
-    external = [name for name in objectives if not is_named(name)]
+    external = [name for name in objectives if name not in functions]
     columns = [name for name in objectives if name in table.columns]
     if external and not columns and REASON not in table.columns:
         raise InputError(
@@ -159,7 +165,7 @@ def read_tellings(
             tellings.append(Telling(name, values, failed, correct))
         else:
             blank += 1
-    return _compute(tellings, molecules, [name for name in objectives if name not in external], jobs), blank
+    return _compute(tellings, molecules, functions, correct, jobs), blank
 
 
 def _find(table: pd.DataFrame, molecules: Mapping[str, Molecule]) -> list[str]:
@@ -239,15 +245,20 @@ def _number(cell: Any, column: str, row: int) -> float | None:
 
 
 def _compute(
-    tellings: Sequence[Telling], molecules: Mapping[str, Molecule], scores: Sequence[str], jobs: int
+    tellings: Sequence[Telling],
+    molecules: Mapping[str, Molecule],
+    functions: Mapping[str, Callable[[str], float]],
+    correct: bool,
+    jobs: int,
 ) -> list[Telling]:
-    """The tellings, with the values of named scores that were neither told nor known."""
+    """The tellings, with the values of functions that were neither told nor known; to correct, what failed is tried."""
     found = [replace(one, values=dict(one.values), failed=dict(one.failed)) for one in tellings]
-    for score in scores:
+    for score, function in functions.items():
         told = {one.id for one in found if score in one.values}
-        told |= {name for name, one in molecules.items() if one.is_settled([score])}
+        known = {name for name, one in molecules.items() if one.measured.get(score)}
+        told |= known if correct else {name for name, one in molecules.items() if one.is_settled([score])}
         rows = list({one.id: one for one in found if one.id not in told}.values())
-        done = evaluate_function(get_score(score).function, [molecules[one.id].text for one in rows], jobs, False)
+        done = evaluate_function(function, [molecules[one.id].text for one in rows], jobs, False)
         reasons = dict(done.failures)
         for index, (one, value) in enumerate(zip(rows, done.values, strict=True)):
             if index in reasons:
@@ -255,11 +266,6 @@ def _compute(
             else:
                 one.values[score] = float(value)
     return found
-
-
-def is_named(objective: str) -> bool:
-    """Whether an objective is a named score, also one with a parameter, which can be computed."""
-    return objective.partition("=")[0] in SCORES
 
 
 def _where(row: int) -> str:

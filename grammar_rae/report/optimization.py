@@ -1,10 +1,11 @@
 """The page of an optimisation: the best texts, how the best value rose, and the facts."""
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from grammar_rae.report import line_chart, write_page
 from grammar_rae.report.charts import stairs
+from grammar_rae.report.evidence import columns_of, gather_evidence, remark_on, tabulate
 
 if TYPE_CHECKING:
     from grammar_rae.optimization import Optimization
@@ -20,6 +21,7 @@ def write_optimization_report(
     n: int = 30,
     kind: str = "molecules",
     title: str | None = None,
+    model: Any = None,
 ) -> None:
     """Write the page; a file of this name is replaced in one step or left as it was.
 
@@ -31,6 +33,8 @@ def write_optimization_report(
         What :func:`grammar_rae.optimization.optimize` returned.
     n
         The largest number of texts to show: the best ones, or the Pareto front of several scores.
+    model
+        The model that was searched, for the likelihoods of molecules; None shows none.
 
     Raises
     ------
@@ -39,13 +43,18 @@ def write_optimization_report(
     """
     best = result.best(n)
     shown = best if len(result.scores) == 1 else result.front().head(n)
+    texts = [str(text) for text in shown["text"]]
+    known = result.initial["text"].tolist() if kind == "molecules" else []
+    evidence = gather_evidence(texts, known, model) if kind == "molecules" else []
     values = {name: shown[name].tolist() for name in [*result.scores, "iteration"]}
     write_page(
         path,
         title=title or f"Optimisation of {' and '.join(result.scores)}",
-        molecules=[str(text) for text in shown["text"]],
-        values=values,
+        molecules=texts,
+        values=values | columns_of(evidence),
         facts=_facts(result),
+        remarks=remark_on(evidence, known),
+        tables=tabulate(evidence),
         charts=[_chart(result, name) for name in result.scores],
         heading="Search",
         kind=kind,

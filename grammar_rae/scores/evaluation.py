@@ -1,6 +1,7 @@
 """A function's values for many texts, even if it fails for some of them."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -32,8 +33,42 @@ class Evaluations(NamedTuple):
 
 def evaluate_function(function: Callable[[str], Any], texts: Iterable[str], jobs: int, progress: bool) -> Evaluations:
     """The values of a function of one text; parameters and errors as in :func:`grammar_rae.scores.evaluate`."""
+    if isinstance(function, Batched):
+        pairs = list(_many(function, as_list("texts", texts)))
+        failures = [(row, reason) for row, (_, reason) in enumerate(pairs) if reason is not None]
+        return Evaluations(np.array([math.nan if value is None else value for value, _ in pairs], float), failures)
     values, failures = outcomes(partial(_value, function), texts, jobs, progress)
     return Evaluations(np.array([math.nan if value is None else value for value in values], np.float64), failures)
+
+
+class Batched(ABC):
+    """A function of one text that is better asked about many at once, such as another program."""
+
+    at_once: int
+    """Texts to ask about at once, at most."""
+
+    @abstractmethod
+    def many(self, texts: Sequence[str]) -> list[float | str]:
+        """The value of each text, or the reason why it has none."""
+
+    def __call__(self, text: str) -> float:
+        """The value of one text.
+
+        Raises
+        ------
+        TextError
+            When it has none.
+        """
+        (found,) = self.many([text])
+        if isinstance(found, str):
+            raise TextError(found, text=text)
+        return found
+
+
+def _many(function: Batched, texts: Sequence[str]) -> Iterator[tuple[float | None, str | None]]:
+    for start in range(0, len(texts), function.at_once):
+        for found in function.many(texts[start : start + function.at_once]):
+            yield (None, _shorten(found)) if isinstance(found, str) else (found, None)
 
 
 def _value(function: Callable[[str], Any], text: str) -> float:
@@ -67,9 +102,12 @@ def evaluate_rows(
 ) -> Iterator[list[tuple[float | None, str | None]]]:
     """For each text, as soon as it and those before it are ready: what each function gives, or None and the reason."""
     check_jobs(jobs)
-    for row, _ in _attempts(row_call(functions), texts, jobs):
+    single = [one for one in functions if not isinstance(one, Batched)]
+    batched = [_many(one, texts) if isinstance(one, Batched) else None for one in functions]
+    for row, _ in _attempts(row_call(single), texts, jobs):
         assert row is not None
-        yield row
+        others = iter(row)
+        yield [next(others if pairs is None else pairs) for pairs in batched]
 
 
 def row_call(functions: Sequence[Callable[[str], Any]]) -> Callable[[str], list[tuple[float | None, str | None]]]:

@@ -40,6 +40,12 @@ class Digits:
         digits = np.random.default_rng(seed).integers(0, 7, (n, self.dimensions))
         return SimpleNamespace(texts=["".join(map(str, row)) for row in digits])
 
+    def refined(self, texts: list[str], **options: Any) -> "Digits":
+        """A model that draws only what it has learned."""
+        found = type(self)()
+        found.sample = lambda n, seed=0, constraint=None: SimpleNamespace(texts=texts[:n])  # type: ignore[method-assign]
+        return found
+
 
 class Mute(Digits):
     """A decoder that never says anything valid."""
@@ -77,6 +83,8 @@ FAST: dict[str, dict[str, Any]] = {
     "turbo": {"n_pool": 100},
     "density": {"n_pool": 60, "steps": 3},
     "analogues": {"n_pool": 60},
+    "scaffolds": {"n_pool": 60},
+    "adapt": {"n_pool": 60},
 }
 SMALL: dict[str, Any] = {"n_initial": 30, "n_iterations": 3, "batch_size": 4}
 
