@@ -295,7 +295,7 @@ def _read_objective(name: Any, row: Any, folder: Path) -> Objective:
         raise InputError(f"{where} is not a table", received=repr(row), expected="score, transform, weight, ...")
     score, function = _find_function(name, row, folder, where)
     direction = row.get("direction", "maximize")
-    if direction not in DIRECTIONS:
+    if not isinstance(direction, str) or direction not in DIRECTIONS:
         raise InputError(f"{name} has no direction", received=repr(direction), expected=" or ".join(DIRECTIONS))
     transform = build_transform(row["transform"], where) if "transform" in row else None
     if transform is not None and "direction" in row:
@@ -350,8 +350,9 @@ def _find_files(score: str, options: Mapping[str, Any], folder: Path) -> dict[st
                 raise DataError("there is no molecule in the file", where=str(folder / options[key]))
     if score == "predictor" and isinstance(found.get("file"), str):
         found["file"] = str(folder / found["file"])
-    if score == "program" and isinstance(found.get("command"), list):
-        found["command"] = resolve([str(part) for part in found["command"]], folder)
+    command = found.get("command")
+    if score == "program" and isinstance(command, list) and all(isinstance(part, str) for part in command):
+        found["command"] = resolve(command, folder)
     return found
 
 

@@ -13,11 +13,15 @@ from grammar_rae.optimization import start
 from grammar_rae.optimization.base import Array, Observations, Question, Strategy
 from grammar_rae.optimization.executors import Evaluating, Row, evaluate_as_they_come
 from grammar_rae.optimization.journal import HISTORY, INITIAL, Evaluation, Initial, Journal
+from grammar_rae.optimization.profile import Objective, Profile
 from grammar_rae.optimization.proposals import Decoder, Proposals, density_of_codes, propose
 from grammar_rae.optimization.surrogate import held_out_quality
+from grammar_rae.optimization.wishes import find_wishes
 from grammar_rae.precision import in_single_precision
 from grammar_rae.scores import Score
 from grammar_rae.scores.evaluation import LARGEST
+
+_DIRECTION = {True: "maximize", False: "minimize"}
 
 LEAST_HELD_OUT = 20
 """The fewest data that the surrogate's predictions are measured on."""
@@ -161,7 +165,7 @@ class Run:
     def _proposals(self, iteration: int, size: int) -> Proposals:
         settings = self.journal.settings
         rng = np.random.default_rng([settings["seed"], iteration])
-        asked = Question(size, int(rng.integers(2**62)), self._log_density, self.decoder.decodings)
+        asked = Question(size, int(rng.integers(2**62)), self._log_density, self.decoder.decodings, wishes=self._wishes)
         seen = self.observations(iteration - 1)
         found = propose(self.strategy, self.decoder, seen, self._known(), asked, settings["distinct"])
         if len(found.decoded) < size:
@@ -242,6 +246,13 @@ class Run:
         """The model's density of codes; a Gaussian of the data's codes where it has none that can be computed."""
         assert self.journal.initial is not None
         return density_of_codes(self.model, self.journal.initial.codes)
+
+    @cached_property
+    def _wishes(self) -> dict[str, tuple[float, float]]:
+        """The properties in which the scores are best."""
+        ways = zip(self.scores, self.journal.settings["maximize"], strict=True)
+        objectives = [Objective(one.name, _DIRECTION[up], one.function, one.name) for one, up in ways]
+        return find_wishes(Profile(tuple(objectives)), getattr(self.model, "property_ranges_", None) or {})
 
     @in_single_precision
     def quality(self) -> dict[str, dict[str, float]]:

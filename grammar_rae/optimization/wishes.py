@@ -42,7 +42,7 @@ def find_wishes(profile: Profile, ranges: Ranges) -> dict[str, tuple[float, floa
                 add(objective.score, _end(objective.direction, *ranges[objective.score]))
             else:
                 add(objective.score, preferred(worth, *ranges[objective.score]))
-        elif isinstance(objective.function, Goal):
+        elif isinstance(objective.function, Goal) and objective.direction == "maximize":
             for name, transform in _terms(objective.function, ranges):
                 add(name, preferred(transform, *ranges[name]))
     for name, (low, high) in ({} if profile.limits is None else profile.limits.ranges).items():

@@ -213,7 +213,7 @@ def build_transform(table: Any, where: str) -> Transform:
             where=where,
         )
     kind = table["kind"]
-    if kind not in TRANSFORMS:
+    if not isinstance(kind, str) or kind not in TRANSFORMS:
         raise UnknownNameError(f"kind of transform in {where}", kind, TRANSFORMS)
     options = {name: value for name, value in table.items() if name != "kind"}
     found: Transform = build(TRANSFORMS[kind], options, f"the transform {kind!r} of {where}")
@@ -235,6 +235,8 @@ def build(kind: type[Any], options: Mapping[str, Any], what: str) -> Any:
         number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         if known[name].type is float and not number:
             raise InputError(f"{name} is not a finite number", received=repr(value), where=what)
+        if known[name].type is str and not isinstance(value, str):
+            raise InputError(f"{name} is not a text", received=repr(value), where=what)
         if known[name].type is int and not (type(value) is int and value > 0):
             raise InputError(f"{name} is not a whole number above 0", received=repr(value), where=what)
     needed = [name for name, one in known.items() if one.default is MISSING and one.default_factory is MISSING]

@@ -81,20 +81,23 @@ class Program(Batched):
             )
         except OSError as error:
             return [f"the program cannot be started ({error.strerror})"] * len(texts)
-        lines: Queue[bytes | None] = Queue(maxsize=1_000)
+        lines: Queue[bytes | None] = Queue(maxsize=16)
         last: list[str] = []
-        for work, arguments in (
-            (_write, (process.stdin, list(texts))),
-            (_read, (process.stdout, lines)),
-            (_remember, (process.stderr, last)),
-        ):
-            threading.Thread(target=work, args=arguments, daemon=True).start()
+        reader = threading.Thread(target=_read, args=(process.stdout, lines), daemon=True)
+        reader.start()
+        threading.Thread(target=_write, args=(process.stdin, list(texts)), daemon=True).start()
+        threading.Thread(target=_remember, args=(process.stderr, last), daemon=True).start()
         wanted = set(texts)
         try:
             end = self._collect(lines, wanted, found, deadline)
             code = _wait(process, min(deadline, time.monotonic() + _PATIENCE) if end else time.monotonic())
         finally:
             _kill(process)
+            while reader.is_alive():  # it may wait for somebody to take a line
+                try:
+                    lines.get(timeout=0.1)
+                except Empty:
+                    continue
         if not end:
             reason = f"the program gave no value within {self.time_limit:g} s"
         else:

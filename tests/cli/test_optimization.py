@@ -112,3 +112,50 @@ def test_code_that_cannot_be_used(model: Path, tmp_path: Path, code: str, told: 
 def test_a_score_file_that_ends_its_process_is_refused(model: Path, tmp_path: Path) -> None:
     (tmp_path / "ends.py").write_text("import sys\nsys.exit(0)\n")
     assert "SystemExit" in refused("-m", model, "--score", f"{tmp_path / 'ends.py'}:any", "-o", tmp_path / "run")
+
+
+GOALS = """
+merge = "geometric"
+[objectives.qed]
+transform = { kind = "linear", low = 0, high = 1 }
+[objectives.carbon]
+score = "smarts"
+pattern = "[#6]"
+transform = { kind = "window", low = 5, high = 20, margin = 9 }
+"""
+
+
+def test_objectives_from_a_file(model: Path, tmp_path: Path) -> None:
+    goals, run = tmp_path / "goals.toml", tmp_path / "found"
+    goals.write_text(GOALS)
+    words = ("-m", model, "--objectives", goals, "--constraint", "chemistry", "-o", run)
+    result = optimize(*words, "--n-initial", "3")
+    assert result.exit_code == 0, result.output
+    lines = [line.split("\t") for line in result.stdout.splitlines()]
+    best = pd.read_csv(run / "best.csv")
+    assert [line[-1] for line in lines] == best["smiles"].tolist() and len(lines[0]) == 4
+    assert best["desirability"].is_monotonic_decreasing and "columns: desirability, qed, carbon" in result.stderr
+    assert "What carries the score" in (run / "report.html").read_text()
+    assert "holds a search" in refused(*words)
+    again = optimize(*words, "--resume", "--budget", "6")
+    assert again.exit_code == 0 and len(pd.read_csv(run / "history.csv")) == 6, again.output
+    goals.write_text(GOALS.replace("high = 20", "high = 30"))
+    assert "another search" in refused(*words, "--resume")
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "said"),
+    [
+        (GOALS.replace("merge", "mergd"), (), "'merge'"),
+        (GOALS.replace("qed", "affinity"), (), "affinity"),
+        (GOALS, ("--score", "qed"), "one of the two"),
+        (GOALS, ("--maximize",), "not --objectives"),
+        (GOALS, ("--strategy", "turbos"), "'turbo'"),
+        ("merge =", (), "cannot be read"),
+    ],
+)
+def test_objectives_that_mean_nothing(model: Path, tmp_path: Path, text: str, words: tuple[str], said: str) -> None:
+    (tmp_path / "goals.toml").write_text(text)
+    chosen = ("-m", model, "--objectives", tmp_path / "goals.toml", "-o", tmp_path / "found")
+    assert said in refused(*chosen, *words)
+    assert not (tmp_path / "found" / "events.jsonl").exists()
