@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from grammar_rae.datasets import pad_tokens
 from grammar_rae.errors import InputError
+from grammar_rae.model.drawing import check_count
 from grammar_rae.model.sources import as_texts
 from grammar_rae.precision import in_single_precision
 
 BATCH = 32
 """Texts of a step, half of them rehearsed where there are any to rehearse."""
 
-_LONGEST_STEP = 1.0  # the norm of a gradient
+_STEEPEST = 1.0  # the norm of a gradient
 
 
 class RefiningMixin:
@@ -55,17 +56,19 @@ def refine(
     n = sum(index not in refused for index in range(len(texts)))
     if not n:
         raise InputError("there is nothing to learn", received=f"{len(texts)} texts, none of which the codec accepts")
-    for name, value in (("steps", steps), ("learning_rate", learning_rate)):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
-            raise InputError(f"{name} cannot be used", received=repr(value), expected="a number above 0")
+    check_count("steps", steps, "steps")
+    if isinstance(learning_rate, bool) or not isinstance(learning_rate, int | float) or not 0 < learning_rate < 1:
+        raise InputError("learning_rate cannot be used", received=repr(learning_rate), expected="a number from 0 to 1")
     nets = deepcopy(model.autoencoder_).requires_grad_(False)
     nets.decoder.requires_grad_(True)
     nets.train()
     nets.encoder.eval()
     generator, rng = model._generator(seed), np.random.default_rng(seed)
     optimizer = torch.optim.Adam(nets.decoder.parameters(), lr=learning_rate)
-    with torch.inference_mode(False), torch.enable_grad():
-        for step in range(int(steps)):
+    # What a net itself draws comes from the global generator.
+    with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed % 2**63)
+        for step in range(steps):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate * (1 - step / steps)
             rows = _choose(n, len(batch.offsets) - 1, rng)
@@ -74,7 +77,7 @@ def refine(
             with model._autocast():
                 loss = nets(x, generator).total
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(nets.decoder.parameters(), _LONGEST_STEP)
+            torch.nn.utils.clip_grad_norm_(nets.decoder.parameters(), _STEEPEST)
             optimizer.step()
     nets.eval().requires_grad_(False)
     found = copy(model)

@@ -1,4 +1,4 @@
-"""The ways in which strategies make texts: properties that are asked for, templates of scaffolds, a decoder that learns."""
+"""Ways in which strategies make texts: properties that are asked for, templates of scaffolds, a decoder that learns."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -24,9 +24,8 @@ OPTIONS: dict[str, Any] = {"seed": 0, "n_initial": 16, "n_pool": 80, "surrogate"
 class Told(Chains):
     """Chains that can be told the weight, and note what they were asked for."""
 
-    property_ranges_ = {"weight": (30.0, 300.0)}
-
     def __init__(self) -> None:
+        self.property_ranges_ = {"weight": (30.0, 300.0)}
         self.asked: list[Any] = []
 
     def sample(self, n: int, seed: int = 0, constraint: Any = None, properties: Any = None) -> Any:

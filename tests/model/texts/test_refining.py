@@ -27,7 +27,7 @@ def test_a_decoder_learns_in_a_few_steps(model: TextModel) -> None:
     codes = model.encode(LEARNED)
     found = model.refined(LEARNED, rehearsed=["CCO", "nonsense"], steps=30, learning_rate=5e-3, seed=1)
     assert cost(found, LEARNED) < before - 0.5 and cost(model, LEARNED) == before
-    np.testing.assert_array_equal(found.encode(LEARNED), codes)
+    np.testing.assert_allclose(found.encode(LEARNED), codes, atol=1e-6)
     again = model.refined(LEARNED, rehearsed=["CCO", "nonsense"], steps=30, learning_rate=5e-3, seed=1)
     assert same_weights(found, again) and not same_weights(found, model)
     assert len(found.sample(3, seed=0).texts) == 3 and found.density_ is model.density_
