@@ -390,8 +390,8 @@ def test_constants_are_those_of_the_run(tmp_path: Path, monkeypatch: pytest.Monk
     assert run(score=row, data=resumed).initial["zed"][0] == row.function(texts[0])
 
 
-# Analogues ends only with the model's plain draws, which these toys have plenty of.
-@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "analogues"])
+# Analogues and its kin end only with the model's plain draws, which these toys have plenty of.
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name not in ("analogues", "scaffolds", "adapt")])
 @pytest.mark.parametrize("model", [Mute, Stuck])
 def test_a_decoder_that_is_of_no_use_ends_the_run_all_the_same(name: str, model: type[Digits]) -> None:
     with pytest.warns(UserWarning) if model is Mute or name != "paper" else warnings.catch_warnings():
