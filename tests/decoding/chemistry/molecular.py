@@ -128,10 +128,10 @@ def grammatical_texts(most):
     return all_texts(grammatical, most)
 
 
-def allowed_texts(constraint, most):
+def allowed_texts(constraint, most, spare=20):
     """Every text of at most so many productions that a constraint over the small codec allows."""
     # A limit with room to spare: the policy does not always know the shortest way to finish.
-    states = {(): constraint.start(1, most + 20)}
+    states = {(): constraint.start(1, most + spare)}
 
     def allowed(tokens):
         if tokens not in states:

@@ -74,9 +74,7 @@ def closed(text):
     [
         ("C", "O", ""),
         ("O", "CC", ""),  # its beginning is its end
-        ("F", "COC", ""),
-        ("C(", "C(C)O", ")C"),
-        ("C=C(", "C=O", ")O"),
+        ("C(", "O", ")C"),
         ("C1C(", "O", ")C1"),  # a ring is open around the linker
     ],
 )
@@ -92,7 +90,7 @@ def test_all_linkers_of_a_small_grammar(first, second, after):
             expected.add(text)
     assert len(expected) > 8
     # A linker of one atom takes 3 productions, of which the last, that nothing follows, is the way to the piece.
-    assert allowed_texts(constraint, constraint.shortest - 3 + room) == expected
+    assert allowed_texts(constraint, constraint.shortest - 3 + room, 6) == expected
 
 
 def test_all_bridges_of_a_small_grammar():
