@@ -22,6 +22,7 @@ for benchmark in (
     commands.sampling,
     commands.encode_file,
     commands.densities,
+    commands.startup,
     expressions.expressions,
 ):
     app.command()(benchmark)

@@ -259,6 +259,19 @@ def densities(
     _conclude(run(n, latent, n_components, seed, codes), results, seed)
 
 
+def startup(
+    rounds: options.Rounds = 5,
+    results: options.Results = None,
+) -> None:
+    """The time to a first draw and to an error.
+
+    Commands and calls in processes of their own, beside the imports that none can avoid, in turn.
+    """
+    from benchmarks.startup import run
+
+    _conclude(run(rounds), results)
+
+
 def _conclude(rows: list[dict[str, Any]], results: Path | None, *seeds: int) -> None:
     """Print the figures, and keep them with their provenance."""
     from benchmarks.rows import append, figures

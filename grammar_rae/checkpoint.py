@@ -23,16 +23,15 @@ import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-import safetensors
-import safetensors.torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from grammar_rae.errors import CheckpointError, DataError, InputError
 from grammar_rae.files import DRAFT, replacing
 from grammar_rae.locks import FolderLock
 from grammar_rae.resources import bundled_models
+
+if TYPE_CHECKING:  # what a checkpoint says of itself is read without PyTorch
+    from torch import Tensor
 
 FORMAT = "grammar_rae"
 FORMAT_VERSION = 2
@@ -49,7 +48,7 @@ _PATIENCE = 60.0  # seconds that a save waits for another one into the same fold
 _RETRAIN = "Copy the folder again from where it came, or train again."
 
 
-def save(folder: str | Path, meta: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
+def save(folder: str | Path, meta: Mapping[str, Any], tensors: "Mapping[str, Mapping[str, Tensor]]") -> None:
     """Write a checkpoint, or leave the one that is there as it was.
 
     Parameters
@@ -90,7 +89,7 @@ def save(folder: str | Path, meta: Mapping[str, Any], tensors: Mapping[str, Mapp
             _sweep(folder)
 
 
-def load(folder: str | Path, require: Iterable[str] = ()) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
+def load(folder: str | Path, require: Iterable[str] = ()) -> "tuple[dict[str, Any], dict[str, dict[str, Tensor]]]":
     """Read a checkpoint back: ``(meta, tensors)``, the tensors on the CPU.
 
     Parameters
@@ -149,11 +148,13 @@ def versions() -> dict[str, str]:
     return found
 
 
-def pack_optimizer(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def pack_optimizer(state: Mapping[str, Any]) -> "tuple[dict[str, Tensor], dict[str, Any]]":
     """Take an optimiser's ``state_dict()`` apart into tensors and what JSON can hold.
 
     Good for every optimiser whose state is, per parameter, tensors, numbers and None: SGD, Adam, AdamW and their like.
     """
+    from torch import Tensor
+
     tensors: dict[str, Tensor] = {}
     values: dict[str, dict[str, Any]] = {}
     for parameter, slots in state["state"].items():
@@ -170,7 +171,7 @@ def pack_optimizer(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[st
     return tensors, {"values": values, "groups": groups}
 
 
-def unpack_optimizer(tensors: Mapping[str, Tensor], packed: Mapping[str, Any]) -> dict[str, Any]:
+def unpack_optimizer(tensors: "Mapping[str, Tensor]", packed: Mapping[str, Any]) -> dict[str, Any]:
     """The inverse of :func:`pack_optimizer`; the result goes into ``optimizer.load_state_dict``.
 
     Raises
@@ -202,9 +203,11 @@ def _file_name(group: str, digest: str) -> str:
     return f"{group}-{digest[:12]}.safetensors"
 
 
-def _serialise(group: str, named: Mapping[str, Tensor]) -> bytes:
+def _serialise(group: str, named: "Mapping[str, Tensor]") -> bytes:
     if not _GROUP.fullmatch(group):
         raise InputError("a group of tensors needs a plain name", received=repr(group), expected="letters, digits, _")
+    import safetensors.torch
+
     # A fresh, contiguous copy each: safetensors refuses views and tensors that share memory.
     copies = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in named.items()}
     return safetensors.torch.save(copies)
@@ -366,7 +369,7 @@ def _check_seal(index: Mapping[str, Any], version: int, path: Path) -> None:
         )
 
 
-def _read_tensors(folder: Path, group: str, entry: Mapping[str, Any]) -> dict[str, Tensor]:
+def _read_tensors(folder: Path, group: str, entry: Mapping[str, Any]) -> "dict[str, Tensor]":
     path = folder / entry["file"]
     if not path.is_file():
         raise CheckpointError(f"the file with the {group} is missing", where=str(path), remedy=_RETRAIN)
@@ -389,6 +392,8 @@ def _read_tensors(folder: Path, group: str, entry: Mapping[str, Any]) -> dict[st
             where=str(path),
             remedy=_RETRAIN,
         )
+    import safetensors.torch
+
     try:
         return safetensors.torch.load(blob)
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:

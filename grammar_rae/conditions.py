@@ -12,24 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from grammar_rae.errors import InputError, UnknownNameError
-from grammar_rae.facts import SCALES, Described, Facts
-
-PROPERTY_NAMES = (
-    "logp",
-    "weight",
-    "tpsa",
-    "qed",
-    "sa",
-    "donors",
-    "acceptors",
-    "rotatable_bonds",
-    "rings",
-    "aromatic_rings",
-    "fsp3",
-    "stereo_centres",
-    "charge",
-)
-"""The properties of molecules, as of :data:`grammar_rae.chem.properties.PROPERTIES`, which needs RDKit."""
+from grammar_rae.facts import PROPERTY_NAMES, SCALES, Described, Facts
 
 FARTHEST = 6.0
 """Standardised values are cut off here: an outlier shall not drown the others."""

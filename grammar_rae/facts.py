@@ -19,6 +19,23 @@ if TYPE_CHECKING:  # it takes seconds to import, and the worker processes that e
 
 PROPERTIES_FILE, BITS_FILE, REORDERED_FILE = "properties.bin", "bits.bin", "reordered.bin"
 PROPERTY_TYPE, BYTE = np.dtype("<f4"), np.dtype("u1")
+PROPERTY_NAMES = (
+    "logp",
+    "weight",
+    "tpsa",
+    "qed",
+    "sa",
+    "donors",
+    "acceptors",
+    "rotatable_bonds",
+    "rings",
+    "aromatic_rings",
+    "fsp3",
+    "stereo_centres",
+    "charge",
+)
+"""The properties of molecules, as of :data:`grammar_rae.chem.properties.PROPERTIES`, which needs RDKit."""
+
 SCALES = ("mean", "deviation", "lowest", "highest")
 """What is kept of each property's values."""
 

@@ -1,8 +1,10 @@
-"""Numba's compiler with a cache that works wherever the package runs.
+"""Numba's compiler with a cache that works wherever the package runs, imported when a kernel is first called.
 
 The cache is where Numba finds a place for it: in ``NUMBA_CACHE_DIR``, beside the installed modules, or in the user's
 cache folder. Where none of these can be written it is a folder of this user among the temporary files, and where that
 cannot be had either, kernels are compiled in each process anew, which a warning says once.
+
+That kernels have to be compiled is told once, by a warning of the logger ``grammar_rae``, where it takes long.
 
 A cached kernel is used only if it, and every kernel that it calls, is what it was when it was compiled: Numba itself
 looks at the file of the outer one alone. Processes take turns at the cache, and what cannot be read or written there
@@ -11,42 +13,98 @@ costs a compilation, never an error.
 
 import contextlib
 import hashlib
+import logging
 import os
 import stat
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-import numba
 import numpy as np
-from numba.core.dispatcher import Dispatcher
 
 from grammar_rae.errors import DataError
 from grammar_rae.locks import FolderLock
 
 _WAIT = 60.0  # seconds for other processes' turns at the cache
-_warned = False
+_PACKAGE = __name__.partition(".")[0]
+_SECONDS, _MANY = 0.8, 10  # that a kernel takes to compile, on average; from how many on it is told
+_LOG = logging.getLogger(_PACKAGE)
+_warned = _told = False
+_making = threading.RLock()
 
 
-def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """``numba.njit`` with the cache described above; the options are Numba's."""
+def njit(*, cache: bool = False, **options: Any) -> "Callable[[Callable[..., Any]], Kernel]":
+    """``numba.njit`` with the cache described above, when the kernel is first called; the options are Numba's."""
 
-    def decorate(function: Callable[..., Any]) -> Any:
-        kernel = numba.njit(**options)(function)
-        if cache and isinstance(kernel, Dispatcher):  # with NUMBA_DISABLE_JIT it is the function itself
-            _enable_cache(kernel)
-        return kernel
+    def decorate(function: Callable[..., Any]) -> Kernel:
+        return Kernel(function, cache, options)
 
     return decorate
+
+
+class Kernel:
+    """A function that Numba compiles when it is first called.
+
+    Importing Numba and what it knows of NumPy takes a second or two, and much that is asked of a model needs no kernel.
+    What a kernel has of Numba's (``stats``, ``signatures``) is there, too.
+    """
+
+    def __init__(self, function: Callable[..., Any], cache: bool, options: dict[str, Any]) -> None:
+        self.py_func = function
+        self._options = options
+        self._cached = cache
+        self._made: Any = None
+
+    def __call__(self, *arguments: Any) -> Any:
+        """What the function returns."""
+        return (self._made or self.made())(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.made(), name)
+
+    def made(self) -> Any:
+        """Numba's own object, and those of all kernels that it calls in the places where it looks for them."""
+        with _making:
+            if self._made is None:
+                import numba
+                from numba.core.dispatcher import Dispatcher
+
+                for _, place, name in _read_by(self.py_func):
+                    if isinstance(place[name], Kernel):
+                        place[name] = place[name].made()
+                kernel = numba.njit(**self._options)(self.py_func)
+                if self._cached and isinstance(kernel, Dispatcher):  # with NUMBA_DISABLE_JIT it is the function itself
+                    _enable_cache(kernel)
+                self._made = kernel
+            return self._made
+
+
+def _names(code: CodeType) -> set[str]:
+    """The names that some code reads, that of functions inside it too."""
+    return set(code.co_names).union(*(_names(one) for one in code.co_consts if isinstance(one, CodeType)))
+
+
+def _read_by(function: Callable[..., Any]) -> list[tuple[str, dict[str, Any], str]]:
+    """What a function can read of its module and of others, in order: how it is called, where it is, its name there."""
+    names, found = _names(function.__code__), []
+    for name in sorted(names & function.__globals__.keys()):
+        found.append((name, function.__globals__, name))
+        value = function.__globals__[name]
+        if isinstance(value, ModuleType) and value.__name__.startswith(_PACKAGE):
+            found += [(f"{name}.{inner}", vars(value), inner) for inner in sorted(names & vars(value).keys())]
+    return found
 
 
 def code_digest(kernel: Any) -> bytes:
     """A digest of a kernel's code, of the constants that it reads, and of all kernels that it calls."""
     found = hashlib.sha256()
-    _add_code(kernel, found, set())
+    _add_code(kernel.made() if isinstance(kernel, Kernel) else kernel, found, set())
     return found.digest()
 
 
@@ -62,11 +120,13 @@ class _SharedCache:
         return getattr(self._cache, name)
 
     def load_overload(self, signature: Any, target: Any) -> Any:
-        """The compiled kernel for a signature, or None."""
+        """The compiled kernel for a signature, or None; that it has to be compiled is told, where that takes long."""
         found = None
         with self._turn():
             found = self._cache.load_overload(signature, target)
         same = found is not None and tuple(found.signature.args) == tuple(getattr(signature, "args", signature))
+        if not same:
+            _tell_once(self._kernel)
         return found if same else None
 
     def save_overload(self, signature: Any, compiled: Any) -> None:
@@ -109,6 +169,8 @@ def _enable_cache(kernel: Any) -> None:
 @contextlib.contextmanager
 def _temporary_cache() -> Iterator[Path | None]:
     """Let Numba use a folder among the temporary files; None where there is none that is this user's alone."""
+    import numba
+
     folder = _private_folder()
     config: Any = numba.config
     before = config.CACHE_DIR
@@ -136,6 +198,17 @@ def _private_folder() -> Path | None:
     return None if foreign else folder
 
 
+def _tell_once(kernel: Any) -> None:
+    """Say how long a kernel and those that it calls take to compile, if it is seconds, once in a process."""
+    global _told
+    called: set[int] = set()
+    if not _told:
+        _add_code(kernel, hashlib.sha256(), called)
+    if len(called) >= _MANY:
+        _told = True
+        _LOG.warning("compiling once, about %d s", _SECONDS * len(called))
+
+
 def _warn(reason: str) -> None:
     global _warned
     if not _warned:
@@ -147,15 +220,19 @@ def _warn(reason: str) -> None:
 
 
 def _add_code(kernel: Any, found: Any, seen: set[int]) -> None:
+    from numba.core.dispatcher import Dispatcher
+
     if id(kernel) in seen:
         return
     seen.add(id(kernel))
     function = kernel.py_func
     found.update(repr(sorted(kernel.targetoptions.items(), key=str)).encode())
-    names = _add_bytes(function.__code__, found)
-    for name in sorted(names & function.__globals__.keys()):
-        value = function.__globals__[name]
+    _add_bytes(function.__code__, found)
+    for name, place, inner in _read_by(function):
+        value = place[inner]
         found.update(name.encode())
+        if isinstance(value, Kernel):
+            value = value.made()
         if isinstance(value, Dispatcher):
             _add_code(value, found, seen)
         elif isinstance(value, np.ndarray):
@@ -166,16 +243,14 @@ def _add_code(kernel: Any, found: Any, seen: set[int]) -> None:
             found.update(_plain(value))
 
 
-def _add_bytes(code: CodeType, found: Any) -> set[str]:
-    """Add the code's instructions and constants, those of functions inside it too; the names that they read."""
+def _add_bytes(code: CodeType, found: Any) -> None:
+    """Add the code's instructions and constants, those of functions inside it too."""
     found.update(code.co_code + repr((code.co_names, code.co_varnames, code.co_freevars)).encode())
-    names = set(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            names |= _add_bytes(constant, found)
+            _add_bytes(constant, found)
         else:
             found.update(_plain(constant))
-    return names
 
 
 def _plain(value: Any) -> bytes:

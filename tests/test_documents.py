@@ -16,6 +16,7 @@ from typer.main import get_command
 
 import grammar_rae
 from grammar_rae.cli import app
+from grammar_rae.cli.failures import ANYWHERE
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -71,7 +72,7 @@ def test_commands_and_their_options_exist(path: Path) -> None:
         while words and hasattr(command, "commands") and not words[0].startswith("-"):
             assert words[0] in command.commands, f"{path.name}: no such command in {written!r}"
             command = command.commands[words.pop(0)]
-        known = options_of(command) | {"--help", "-h"}
+        known = options_of(command) | {"--help", "-h", *ANYWHERE}
         unknown = [word for word in words if re.match(r"--?[a-z]", word) and word not in known]
         assert not unknown, f"{path.name}: no such option in {written!r}"
 

@@ -136,3 +136,18 @@ def test_digests_are_the_same_in_every_process(package: Path) -> None:
         done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
         digests.add(done.stdout)
     assert len(digests) == 1 and len(digests.pop()) == 65
+
+
+MANY = "from grammar_rae.kernels import njit\n\n@njit(cache=True)\ndef f0(x):\n    return x\n" + "".join(
+    f"\n\n@njit(cache=True)\ndef f{n}(x):\n    return f{n - 1}(x) + 1\n" for n in range(1, 12)
+)
+
+
+def test_a_long_compilation_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "many.py").write_text(MANY)
+    code = "import many; print(many.f11(1), many.f11(2))"
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    for expected in ("compiling once, about 9 s\n", ""):
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        assert (done.stdout, done.stderr) == ("12 13\n", expected)

@@ -18,7 +18,7 @@ from grammar_rae.model.drawing import latent_codes
 from grammar_rae.recipes import RECIPES, build_text
 from grammar_rae.resources import bundled_model
 from grammar_rae.training import TrainingSettings
-from grammar_rae.training.machine import make_fabric
+from grammar_rae.training.fabric import make_fabric
 
 
 @pytest.fixture(scope="module")

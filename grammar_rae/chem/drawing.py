@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from rdkit.Chem.Draw import rdMolDraw2D
-
 from grammar_rae.chem.log import quiet
 from grammar_rae.chem.smiles import molecule
 from grammar_rae.errors import InputError, TextError
@@ -150,6 +148,8 @@ def _cell(text: str, width: int, height: int, legend: str | None, marked: Sequen
 
 def _strokes(mol: Any, width: int, height: int, marked: Sequence[int] = ()) -> str:
     """RDKit's drawing of a molecule with some atoms and the bonds between them marked, without RDKit's frame."""
+    from rdkit.Chem.Draw import rdMolDraw2D
+
     canvas = rdMolDraw2D.MolDraw2DSVG(width, height)
     options: Any = canvas.drawOptions()
     options.clearBackground = False

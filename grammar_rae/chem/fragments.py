@@ -4,12 +4,9 @@ from typing import Any
 
 from rdkit import Chem
 from rdkit.Chem import rdMolDescriptors
-from rdkit.Chem.Scaffolds import MurckoScaffold
 
 from grammar_rae.chem.log import quiet
 from grammar_rae.chem.smiles import molecule
-
-_murcko: Any = MurckoScaffold  # RDKit's type stubs lack its annotations
 
 
 @quiet
@@ -49,8 +46,11 @@ def scaffold(text: str, least_rings: int = 0) -> str | None:
 
 def scaffold_of(found: Any, least_rings: int) -> str | None:
     """:func:`scaffold` of RDKit's molecule."""
+    from rdkit.Chem.Scaffolds import MurckoScaffold  # which imports all of RDKit's chemistry
+
+    murcko: Any = MurckoScaffold  # RDKit's type stubs lack its annotations
     try:
-        core = _murcko.GetScaffoldForMol(found)
+        core = murcko.GetScaffoldForMol(found)
     except (ValueError, RuntimeError):  # what is left cannot always be sanitised
         return None
     if rdMolDescriptors.CalcNumRings(core) < least_rings:

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from rdkit import Chem
-from rdkit.Chem import rdFMCS
-from rdkit.Chem.Draw import rdMolDraw2D
 
 from grammar_rae.chem.drawing import prepare_grid, svg_grid
 from grammar_rae.chem.log import quiet
@@ -69,6 +67,8 @@ class Picture:
     def _png(self) -> bytes:
         """RDKit's own drawing of the grid; an invalid SMILES leaves its cell empty but for its legend."""
         width, height, columns, rows = prepare_grid(self.texts, self.legends, self.columns, self.size)
+        from rdkit.Chem.Draw import rdMolDraw2D
+
         canvas = rdMolDraw2D.MolDraw2DCairo(columns * width, rows * height, width, height)
         options: Any = canvas.drawOptions()
         options.fixedBondLength = 30
@@ -92,6 +92,8 @@ def changed_atoms(lead: str, text: str) -> tuple[int, ...]:
     TextError
         For a text that is not a molecule.
     """
+    from rdkit.Chem import rdFMCS
+
     one, other = molecule(lead), molecule(text)
     found = rdFMCS.FindMCS([one, other], timeout=SECONDS, ringMatchesRingOnly=True, completeRingsOnly=True)
     pattern = Chem.MolFromSmarts(found.smartsString) if found.numAtoms else None

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grammar_rae.cli import arguments, files, formats
+from grammar_rae.cli import arguments, files, formats, preflight, terminal
 from grammar_rae.errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -41,9 +41,12 @@ def analogues(
     constraint: arguments.Constraint = None,
 ) -> None:
     """Draw molecules like a lead, as like as wanted."""
+    files.check_writable(output, formats=formats.TABLES)
+    preflight.check_scores(arguments.names(scores))
+    preflight.check_constraint(constraint)
+    preflight.check_model(model)
     from grammar_rae.model import TextModel
 
-    files.check_writable(output, formats=formats.TABLES)
     loaded = TextModel.load(model)
     frame = loaded.analogues(
         read_leads(leads, column, output, loaded),
@@ -57,13 +60,14 @@ def analogues(
         seed=seed,
         constraint=arguments.constraint_text(constraint),
     )
-    files.write_frame(output, frame)
+    written = files.write_table(output, frame)
     for lead, found in frame.attrs["report"].items():
         files.note(
             f"{lead}: mean similarity {found['similarity']:.2f} at noise {found['smoothing']:.2f}; "
             f"{found['attempts']} texts, {found['valid']:.1%} valid, {found['duplicates']:.1%} repeated, "
             f"{found['hits']:.1%} of the analogues as like as wanted"
         )
+    terminal.report(leads=frame.attrs["report"], n=len(frame), **written)
 
 
 def read_leads(leads: list[str], column: str | None, output: Path, model: "TextModel") -> "list[str] | pd.DataFrame":

@@ -1,17 +1,18 @@
 """Arguments that several commands share, and the reading of their values."""
 
+import json
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from grammar_rae.cluster import on_cluster
 from grammar_rae.errors import DataError, InputError
-from grammar_rae.resources import DEFAULT_MODEL, model_folder
+from grammar_rae.resources import DEFAULT_MODEL, bundled_models, model_folder
 from grammar_rae.seeds import LARGEST_SEED
 
 _ARRAYS = {b"\x93NUMPY": ".npy", b"PK\x03\x04": ".npz"}  # how files of numbers begin
@@ -124,6 +125,15 @@ def _move_work(context: typer.Context, where: str) -> str:
     return where
 
 
+def completing(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
+    """What a shell offers for the beginning of a name."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in names() if name.startswith(incomplete)]
+
+    return complete
+
+
 Trained = Annotated[
     Path,
     typer.Option(
@@ -139,6 +149,7 @@ Model = Annotated[
         metavar="PATH",
         help="The folder of a trained model, or a name from `grammar-rae list models`.",
         callback=model_folder,
+        autocompletion=completing(bundled_models),
     ),
 ]
 IN_THE_BOX = Path(DEFAULT_MODEL)
@@ -261,7 +272,6 @@ Unwanted = Annotated[
     list[str] | None,
     typer.Option(metavar="SMARTS", help="A pattern that no molecule may have; may be repeated.", show_default=False),
 ]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")]
 
 
 def read_properties(asked: list[str] | None) -> dict[str, float | tuple[float, float]]:
@@ -286,4 +296,32 @@ def read_properties(asked: list[str] | None) -> dict[str, float | tuple[float, f
                 expected="NAME=VALUE or NAME=LOW:HIGH",
             )
         found[name] = numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
+    return found
+
+
+def read_settings(options: list[str] | None) -> dict[str, Any]:
+    """The settings of ``--set`` options: what JSON reads in a value, or else the value as a text.
+
+    >>> read_settings(["n_components=20", "solver=torch"])
+    {'n_components': 20, 'solver': 'torch'}
+
+    Raises
+    ------
+    InputError
+        For one that cannot be read, or that comes twice.
+    """
+    found: dict[str, Any] = {}
+    for text in options or ():
+        name, sign, value = text.partition("=")
+        name = name.strip()
+        if not sign or not name.isidentifier() or name in found:
+            raise InputError(
+                f"--set says {name} twice" if name in found else "--set cannot be read",
+                received=repr(text),
+                expected="NAME=VALUE, each name once, for example latent=32",
+            )
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value.strip()
     return found

@@ -1,11 +1,12 @@
 """A search whose values come from outside: ``ask`` for molecules, ``tell`` what came of them."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from grammar_rae.cli import arguments, files, formats
+from grammar_rae.cli import arguments, files, formats, preflight, terminal
 
 Folder = Annotated[
     Path,
@@ -56,11 +57,14 @@ def ask(
     The first call begins the search. The table has an empty column for each objective and one for the reason of a
     failure, to be filled in.
     """
+    files.check_writable(output, formats=formats.TABLES)
+    preflight.check_constraint(constraint)
+    preflight.check_file(data)
+    preflight.check_model(model)
     from grammar_rae.model import TextModel
     from grammar_rae.optimization import Search, read_table
     from grammar_rae.optimization.telling import REASON
 
-    files.check_writable(output, formats=formats.TABLES)
     if objective and objectives is not None:
         raise typer.BadParameter("expected --objective or --objectives, not both", param_hint="--objectives")
     wanted = _read_objectives(objective) if objectives is None else objectives
@@ -76,8 +80,11 @@ def ask(
         folder=search,
     )
     batch = found.ask(n)
-    files.write_frame(output, batch.assign(**dict.fromkeys([*found.objectives, REASON], "")))
+    table = batch.assign(**dict.fromkeys([*found.objectives, REASON], ""))
+    written = files.write_table(output, table)
     files.note(f"{len(batch)} molecules; {len(found.pending)} pending in {search}")
+    terminal.hint(f"fill in the values, then grammar-rae tell {output} -s {shlex.quote(str(search))}")
+    terminal.report(asked=len(batch), pending=len(found.pending), search=search, **written)
 
 
 def tell(
@@ -97,16 +104,21 @@ def tell(
     jobs: arguments.Jobs = 1,
 ) -> None:
     """Tell a search what came of molecules."""
+    preflight.check_file(table)
     from grammar_rae.optimization import Search, read_table
 
     found = Search.open(search)
     told = found.tell(read_table(table), correct=correct, jobs=jobs)
     files.note(str(told))
+    leaders = {}
     for name, sign in found.profile.targets:
         best = found.best(1, name)
         if len(best):
+            leaders[name] = {"smiles": best["smiles"].iloc[0], "value": best[name].iloc[0]}
             direction = "maximize" if sign > 0 else "minimize"
             files.note(f"best to {direction} {name}: {best[name].iloc[0]:.6g} {best['smiles'].iloc[0]}")
+    terminal.hint(f"grammar-rae ask -s {shlex.quote(str(search))} -n 50 -o next.csv")
+    terminal.report(told=str(told), best=leaders, search=search)
 
 
 def _read_objectives(asked: list[str] | None) -> dict[str, str] | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from grammar_rae.cli import arguments, files
+from grammar_rae.cli import arguments, files, preflight, terminal
 from grammar_rae.errors import UnknownNameError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def list_names(
             help="What to list: recipes, models, constraints, densities, scores, strategies, grammars, objectives or "
             "regularizers.",
             show_default=False,
+            autocompletion=arguments.completing(lambda: KINDS),
         ),
     ],
     show: Annotated[
@@ -47,7 +48,11 @@ def list_names(
             raise typer.BadParameter("only recipes can be shown", param_hint="--show")
         typer.echo(_recipe_text(show), nl=False)
         return
-    for number, (heading, rows) in enumerate(KINDS[kind]().items()):
+    sections = KINDS[kind]()
+    terminal.report(**{kind: {name: text for rows in sections.values() for name, text in rows.items()}})
+    if terminal.wants_json():
+        return
+    for number, (heading, rows) in enumerate(sections.items()):
         if heading:
             typer.echo(f"{chr(10) if number else ''}{heading}")
         width = max(map(len, rows), default=0)
@@ -87,6 +92,7 @@ def check(
     jobs: arguments.Jobs = 1,
 ) -> None:
     """Count how much of a file a grammar or a model covers."""
+    preflight.check_file(texts)
     from grammar_rae.codecs import FORMS, Codec, GrammarCodec
     from grammar_rae.datasets import coverage
     from grammar_rae.grammar import read_grammar
@@ -99,13 +105,22 @@ def check(
         GrammarCodec(form=form or "kekule", table=read_grammar(grammar or "smiles")) if loaded is None else loaded.codec
     )
     found = coverage(texts, codec, column, jobs, fields=FORMS[codec.form].fields)
-    typer.echo(f"{found.accepted} of {found.read} rows are covered ({100 * found.share:.2f} %)")
+    terminal.say(f"{found.accepted} of {found.read} rows are covered ({100 * found.share:.2f} %)")
     if found.lengths:
         lengths = ", ".join(f"{name} {value:g}" for name, value in found.lengths.items())
-        typer.echo(f"{'productions' if loaded is None else 'tokens'} per text: {lengths}")
+        terminal.say(f"{'productions' if loaded is None else 'tokens'} per text: {lengths}")
     if loaded is not None:
         _show_what_is_known(loaded, texts, column, found)
     _show_what_is_missing(found)
+    terminal.report(
+        rows=found.read,
+        covered=found.accepted,
+        share=found.share,
+        lengths=found.lengths,
+        reasons=found.reasons,
+        changed=found.changed,
+        unsupported=found.unsupported,
+    )
 
 
 def _load(model: str) -> "TextModel":
@@ -121,34 +136,34 @@ def _show_what_is_known(model: "TextModel", texts: Path, column: str | None, fou
     from grammar_rae.model.known import survey
 
     if model.known_ is None:
-        typer.echo("what this model knows was not counted when it was trained")
+        terminal.say("what this model knows was not counted when it was trained")
         return
     rows = read_texts(texts, column, fields=FORMS[model.codec.form].fields)
     unknown = survey(model.known_, model.codec, (text for _, text in rows))
     known = found.accepted - unknown.texts
-    typer.echo(
+    terminal.say(
         f"{known} of {found.read} rows have only what the model was trained on ({100 * known / found.read:.2f} %)"
     )
     if unknown.symbols:
-        typer.echo("\nnot trained on")
+        terminal.say("\nnot trained on")
         for symbol, count in unknown.symbols.most_common(MOST_SHOWN):
-            typer.echo(f"  {count:>8}  {symbol}  for example {unknown.examples[symbol]}")
+            terminal.say(f"  {count:>8}  {symbol}  for example {unknown.examples[symbol]}")
 
 
 def _show_what_is_missing(found: "Coverage") -> None:
     if found.reasons:
-        typer.echo("\nreasons")
+        terminal.say("\nreasons")
         for reason, count in found.reasons.most_common(MOST_SHOWN):
-            typer.echo(f"  {count:>8}  {reason}")
+            terminal.say(f"  {count:>8}  {reason}")
     if found.changed:
-        typer.echo("\nchanged by RDKit")
+        terminal.say("\nchanged by RDKit")
         for what, count in found.changed.most_common(MOST_SHOWN):
-            typer.echo(f"  {count:>8}  {what}  for example line {found.changed_lines[what]}")
+            terminal.say(f"  {count:>8}  {what}  for example line {found.changed_lines[what]}")
     if found.unsupported:
-        typer.echo("\nunsupported symbols")
+        terminal.say("\nunsupported symbols")
         for symbol, count in found.unsupported.most_common(MOST_SHOWN):
             example = found.examples[symbol]
-            typer.echo(f"  {count:>8}  {symbol}  for example line {example.line}: {example.text}")
+            terminal.say(f"  {count:>8}  {symbol}  for example line {example.line}: {example.text}")
 
 
 def _recipes() -> Sections:
@@ -162,8 +177,7 @@ def _recipes() -> Sections:
 
 
 def _recipe_text(name: str) -> str:
-    from grammar_rae.cli.recipe_files import recipe_toml
-    from grammar_rae.recipes import RECIPES
+    from grammar_rae.recipes import RECIPES, recipe_toml
 
     if name not in RECIPES:
         raise UnknownNameError("recipe", name, RECIPES, "`grammar-rae list recipes`")

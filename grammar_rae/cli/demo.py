@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from grammar_rae.cli import arguments, files, formats
+from grammar_rae.cli import files, formats, terminal
 from grammar_rae.cli.training import stop_if_interrupted
 from grammar_rae.errors import UnfamiliarWarning
 
@@ -50,7 +50,6 @@ NAMES = (
 
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write in.")] = Path(),
-    quiet: arguments.Quiet = False,
 ) -> None:
     """Adapt the bundled model to ligands of a kinase."""
     import pandas as pd
@@ -69,7 +68,7 @@ def demo(
     start = TextModel.load(bundled_model())
     before, _ = measure(start, BEFORE, train, held_out)
     files.note(f"adapting it to {len(train)} ligands of GSK-3 beta, for at most {SECONDS:.0f} seconds")
-    model = grammar_rae.train(train, folder=run, start=start, time_limit=SECONDS, progress=not quiet)
+    model = grammar_rae.train(train, folder=run, start=start, time_limit=SECONDS, progress=not terminal.is_quiet())
     stop_if_interrupted(model, run)
     files.note(f"drawing {SAMPLES:,} molecules")
     after, frame = measure(model, SAMPLES, train, held_out)
@@ -79,7 +78,10 @@ def demo(
         f"{name:<{max(map(len, NAMES))}}  {one:>7}  {other:>7}"
         for name, one, other in zip(NAMES, before.rows(), after.rows(), strict=True)
     ]
-    typer.echo(
+    terminal.report(
+        before=before._asdict(), after=after._asdict(), ligands=len(train), model=run, samples=table, page=page
+    )
+    terminal.say(
         "\n".join(["", f"{'':<{max(map(len, NAMES))}}   before    after", *lines])
         + f"""
 

@@ -1,11 +1,10 @@
 """Another density for a trained model: ``refit``."""
 
-import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from grammar_rae.cli import arguments, files
+from grammar_rae.cli import arguments, files, preflight, terminal
 from grammar_rae.seeds import LARGEST_SEED
 
 
@@ -29,27 +28,14 @@ def refit(
 
     The new density takes the place of the old one; the nets stay as they are.
     """
+    preflight.check_model(model)
     from grammar_rae.model import load_model
 
     loaded = load_model(model)
     before = loaded.density_score
-    loaded.refit_density(density, seed=seed, **dict(_option(text) for text in options or []))
+    loaded.refit_density(density, seed=seed, **arguments.read_settings(options))
     loaded.save(model)
     kind = loaded.density_.score_kind
     scores = [f"{score:.4g}" if score is not None else "unknown" for score in (before, loaded.density_score)]
     files.note(f"{kind} of held-out codes, in nats per code: {scores[0]} before, {scores[1]} now; saved in {model}")
-
-
-def _option(text: str) -> tuple[str, Any]:
-    """A name and what JSON reads in the value; a value that it cannot read is a text.
-
-    >>> _option("n_components=20"), _option("solver=torch")
-    (('n_components', 20), ('solver', 'torch'))
-    """
-    name, sign, value = text.partition("=")
-    if not sign or not name.strip().isidentifier():
-        raise typer.BadParameter(f"expected NAME=VALUE, for example n_components=20, not {text!r}")
-    try:
-        return name.strip(), json.loads(value)
-    except ValueError:
-        return name.strip(), value.strip()
+    terminal.report(score_kind=kind, before=before, after=loaded.density_score, model=model)

@@ -6,13 +6,15 @@ from typing import Annotated
 
 import typer
 
-from grammar_rae.cli import arguments, files
+from grammar_rae.cli import arguments, files, preflight, run_files, terminal
 from grammar_rae.resources import bundled_model, bundled_models
 
+MOSES = "moses"  # the reference that is downloaded
 RESULTS, TABLES, PAGE, DRAWS = "results.json", "evaluation.md", "evaluation.html", "draws.csv"
 
 
 def evaluate(
+    ctx: typer.Context,
     model: arguments.Model = arguments.IN_THE_BOX,
     reference: Annotated[
         str,
@@ -57,12 +59,15 @@ def evaluate(
     device: Annotated[str, typer.Option(help="The device for metrics: cpu or cuda.")] = "cpu",
     jobs: arguments.Jobs = -1,
     cluster: arguments.Cluster = "local",
-    quiet: arguments.Quiet = False,
+    config: run_files.Config = None,
 ) -> None:
     """Measure a model of molecules as MOSES and GuacaMol do."""
+    preflight.check_constraint(constraint)
+    preflight.check_file(training)
+    preflight.check_file(None if reference == MOSES else Path(reference))
+    preflight.check_model(model)
     from grammar_rae.evaluation import EvaluationSettings
     from grammar_rae.evaluation import evaluate as measure
-    from grammar_rae.evaluation.sets import MOSES
     from grammar_rae.model import TextModel
     from grammar_rae.report.evaluation import evaluation_markdown, write_evaluation_page
 
@@ -84,7 +89,7 @@ def evaluate(
         cache=cache,
         jobs=jobs,
         device=device,
-        progress=not quiet,
+        progress=not terminal.is_quiet(),
     )
     if reference != MOSES:
         files.tell_column(Path(reference), column)
@@ -96,10 +101,13 @@ def evaluate(
         files.write_frame(folder / DRAWS, found.draws.to_frame())
         valid = [text for text, good in zip(found.draws.texts, found.draws.valid, strict=True) if good]
         write_evaluation_page(folder / PAGE, found.figures, valid)
+    run_files.record(ctx, folder / run_files.RUN, output=folder)
     for remark in found.figures.remarks:
         files.note(f"note: {remark}")
     files.note("written: " + ", ".join(str(folder / name) for name in (RESULTS, TABLES, PAGE, DRAWS)))
-    typer.echo(tables, nl=False)
+    terminal.hint(f"open {folder / PAGE} in a browser, or grammar-rae compare {folder} OTHER")
+    terminal.say(tables, nl=False)
+    terminal.report(figures=found.figures.to_dict(), output=folder)
 
 
 def _default_folder(model: Path) -> Path:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from grammar_rae.cli import arguments, files
+from grammar_rae.cli import arguments, files, preflight, terminal
 from grammar_rae.errors import InputError
 
 
@@ -17,6 +17,7 @@ def export(
 
     Its weights are in half precision; data, latent codes and training state stay behind.
     """
+    preflight.check_model(model)
     from grammar_rae.model import load_model
 
     if output.resolve() == model.resolve():
@@ -29,3 +30,4 @@ def export(
     load_model(model).save(output, compact=True)
     size = sum(file.stat().st_size for file in output.iterdir() if file.is_file())
     files.note(f"wrote {output}: {size / 2**20:.1f} MiB")
+    terminal.report(output=output, bytes=size)

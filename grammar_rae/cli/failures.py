@@ -9,14 +9,43 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from grammar_rae.cli import terminal
 from grammar_rae.errors import GrammarRAEError, TextError
 
 ERROR = 2
 INTERRUPTED = 130
 
 
+EXAMPLE = "Example: "
+"""What the last line of a command's help begins with, which the list of commands shows too."""
+
+ANYWHERE = ("--quiet", "-q", "--json")
+"""Options of the program that may stand behind a command, too."""
+
+
 class Commands(TyperGroup):
     """The group of all commands, where every error of the package ends."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the program's own options, wherever they stand before a ``--``."""
+        end = args.index("--") if "--" in args else len(args)
+        own = {word for parameter in self.params for word in parameter.opts if word in ANYWHERE}
+        moved = [word for word in args[:end] if word in own]
+        return super().parse_args(ctx, moved + [word for word in args[:end] if word not in own] + args[end:])
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands by what they are for, each with an example."""
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for name in self.list_commands(ctx):
+            command: Any = self.get_command(ctx, name)
+            if command is not None and not command.hidden:
+                rows = panels.setdefault(command.rich_help_panel or "Commands", [])
+                rows.append((name, command.get_short_help_str(60)))
+                if (command.epilog or "").startswith(EXAMPLE):
+                    rows.append(("", command.epilog.replace(EXAMPLE, "$ ")))
+        for title, rows in panels.items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command; end with one line on stderr and an exit code where it fails."""
@@ -24,7 +53,7 @@ class Commands(TyperGroup):
             with _plain_warnings():
                 return super().invoke(ctx)
         except KeyboardInterrupt:
-            typer.secho("interrupted", fg=typer.colors.RED, err=True)
+            terminal.paint("interrupted", typer.colors.RED)
             raise typer.Exit(INTERRUPTED) from None
         except (GrammarRAEError, OSError) as error:
             if ctx.params.get("debug") or _is_broken_pipe(error):
@@ -33,14 +62,14 @@ class Commands(TyperGroup):
             raise typer.Exit(ERROR) from None
 
 
-def new_app(name: str, help_text: str) -> typer.Typer:
+def new_app(name: str, help_text: str, add_completion: bool = False) -> typer.Typer:
     """A program of commands whose errors end as one line."""
     return typer.Typer(
         name=name,
         help=help_text,
         cls=Commands,
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=add_completion,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -52,7 +81,7 @@ Debug = Annotated[bool, typer.Option("--debug", envvar="GRAMMAR_RAE_DEBUG", help
 
 
 def _report(error: Exception) -> None:
-    typer.secho(f"error: {_sentence(error)}", fg=typer.colors.RED, err=True)
+    terminal.paint(f"error: {_sentence(error)}", typer.colors.RED)
     if isinstance(error, TextError) and error.position is not None:
         for line in error.caret().splitlines():
             typer.echo(f"  {line}", err=True)
@@ -75,7 +104,7 @@ def _plain_warnings() -> Iterator[None]:
     """Warnings as one line each, without the file and line of the code that gave them."""
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        typer.secho(f"warning: {message}", fg=typer.colors.YELLOW, err=True)
+        terminal.paint(f"warning: {message}", typer.colors.YELLOW)
 
     with warnings.catch_warnings():
         warnings.showwarning = show

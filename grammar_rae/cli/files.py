@@ -8,12 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from errno import EACCES, EBADF, ENOTDIR
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from grammar_rae.cli import formats
 from grammar_rae.cli.formats import STDOUT, output_format, read_codes
+from grammar_rae.cli.terminal import note, wants_json
 from grammar_rae.compression import split_compression
 from grammar_rae.errors import shorten
 from grammar_rae.files import check_target, is_special, write_bytes
@@ -31,16 +30,14 @@ __all__ = [
     "tell_changed",
     "tell_column",
     "writable_folder",
+    "write_columns",
     "write_frame",
     "write_lines",
     "write_rejected",
+    "write_result",
+    "write_table",
     "write_text",
 ]
-
-
-def note(text: str) -> None:
-    """A line for the person, on stderr: the standard output is for results."""
-    typer.echo(text, err=True)
 
 
 def check_writable(*paths: Path | None, formats: Sequence[str]) -> None:
@@ -120,6 +117,37 @@ def write_frame(path: Path, frame: "pd.DataFrame") -> None:
     write_bytes(path, file_bytes(frame, kind))
     if left_out := formats.left_out_columns(frame, kind):
         note(f"a {kind} file holds texts alone: left out {', '.join(left_out)}")
+
+
+def write_columns(path: Path, columns: "Mapping[str, Any]") -> None:
+    """Columns of one length as :func:`write_frame` writes them; plain tables without the time that pandas takes."""
+    kind = formats.TABLES[0] if path == STDOUT else output_format(path, (*formats.TABLES, *formats.TEXTS))
+    if kind not in formats.PLAIN:
+        import pandas as pd
+
+        write_frame(path, pd.DataFrame(dict(columns)))
+        return
+    text = formats.column_text(columns, kind)
+    if path == STDOUT:
+        write_text(path, text)
+    else:
+        write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_table(path: Path, frame: "pd.DataFrame") -> dict[str, Any]:
+    """:func:`write_result` of a frame."""
+    if path == STDOUT and wants_json():
+        return {"rows": [dict(zip(map(str, frame), row, strict=True)) for row in frame.itertuples(index=False)]}
+    write_frame(path, frame)
+    return {"output": path}
+
+
+def write_result(path: Path, columns: "Mapping[str, Any]") -> dict[str, Any]:
+    """Write columns as :func:`write_columns` does; what JSON says of it: where they are, or they."""
+    if path == STDOUT and wants_json():
+        return {"rows": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]}
+    write_columns(path, columns)
+    return {"output": path}
 
 
 def write_lines(path: Path, texts: Sequence[str]) -> None:

@@ -1,8 +1,9 @@
 """The formats of the commands' files: the suffix says which one, in writing as in reading."""
 
+import csv
 import importlib.util
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,21 @@ def output_format(path: Path, known: Sequence[str]) -> str:
         )
     _check_extras(found, "writing")
     return found
+
+
+PLAIN = (".csv", ".tsv")
+"""Tables that are written as they are drawn, without pandas."""
+
+
+def column_text(columns: Mapping[str, Any], kind: str) -> str:
+    """A table of lists or arrays in a format of :data:`PLAIN`, as pandas writes it."""
+    text = io.StringIO()
+    table = csv.writer(text, delimiter="," if kind == ".csv" else "\t", lineterminator="\n")
+    table.writerow(columns)
+    cells = [column if isinstance(column, list) else column.tolist() for column in columns.values()]
+    missing = [[None if isinstance(cell, float) and cell != cell else cell for cell in column] for column in cells]
+    table.writerows(zip(*missing, strict=True))
+    return text.getvalue()
 
 
 def left_out_columns(frame: "pd.DataFrame", kind: str) -> list[str]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from grammar_rae.cli import arguments, files, formats
+from grammar_rae.cli import arguments, files, formats, preflight, terminal
 from grammar_rae.errors import DataError
 from grammar_rae.files import write_bytes
 
@@ -37,12 +37,14 @@ def encode(
     jobs: arguments.Jobs = -1,
 ) -> None:
     """Encode the texts of a file to latent codes."""
+    files.check_writable(output, formats=(*formats.TABLES, *formats.ARRAYS))
+    preflight.check_file(texts)
+    preflight.check_model(model)
     import numpy as np
 
     from grammar_rae.datasets import join_columns
     from grammar_rae.model import TextModel
 
-    files.check_writable(output, formats=(*formats.TABLES, *formats.ARRAYS))
     loaded = TextModel.load(model)
     names, encoder = open_records(loaded, texts, column, unknown, fragments, jobs)
     parts = list(encoder)
@@ -57,6 +59,7 @@ def encode(
         files.write_frame(output, join_columns(names, joined(parts, "cells"), head, tail))
     files.tell_changed(encoder.changed)
     files.note(f"encoded {encoder.encoded} texts")
+    terminal.report(encoded=encoder.encoded, left_out=len(encoder.rejected), output=output)
 
 
 def decode(
@@ -86,17 +89,18 @@ def decode(
     constraint: arguments.Constraint = None,
 ) -> None:
     """Decode latent codes to texts."""
-    import pandas as pd
-
+    files.check_writable(output, formats=(*formats.TABLES, *formats.TEXTS))
+    preflight.check_constraint(constraint)
+    preflight.check_file(codes)
+    preflight.check_model(model)
     from grammar_rae.model import TextModel
 
-    files.check_writable(output, formats=(*formats.TABLES, *formats.TEXTS))
     z = files.read_codes(codes)
     rules = arguments.constraint_text(constraint)
     texts = TextModel.load(model).decode(
         z, temperature=temperature, top_p=top_p, beam=beam, seed=seed, constraint=rules, smoothing=smoothing
     )
-    files.write_frame(output, pd.DataFrame({"smiles": texts}))
+    terminal.report(**files.write_result(output, {"smiles": texts}))
 
 
 def reconstruct(
@@ -109,11 +113,14 @@ def reconstruct(
     jobs: arguments.Jobs = -1,
 ) -> None:
     """Encode and decode texts, and report how many come back."""
+    files.check_writable(output, formats=formats.TABLES)
+    preflight.check_constraint(constraint)
+    preflight.check_file(texts)
+    preflight.check_model(model)
     from grammar_rae.datasets import join_columns
     from grammar_rae.model import TextModel
     from grammar_rae.model.results import describe_share, is_same
 
-    files.check_writable(output, formats=formats.TABLES)
     loaded = TextModel.load(model)
     names, encoder = open_records(loaded, texts, column, "warn", fragments, jobs)
     parts, rules = [], arguments.constraint_text(constraint)
@@ -129,10 +136,17 @@ def reconstruct(
     check_any(texts, encoder)
     head = {"line": joined(parts, "lines"), "smiles": joined(parts, "texts")}
     tail = {"reconstruction": found, "exact": exact, "changed": joined(parts, "changed")}
-    files.write_frame(output, join_columns(names, joined(parts, "cells"), head, tail))
+    table = join_columns(names, joined(parts, "cells"), head, tail)
+    written = files.write_table(output, table)
     files.tell_changed(encoder.changed)
     refused = encoder.texts - encoder.encoded
     files.note(f"exactly reconstructed: {describe_share(sum(exact), encoder.texts, refused)}")
+    terminal.report(
+        exact=sum(exact) / encoder.texts if encoder.texts else float("nan"),
+        texts=encoder.texts,
+        left_out=len(encoder.rejected),
+        **written,
+    )
 
 
 def open_records(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from grammar_rae.cli import arguments, files
+from grammar_rae.cli import arguments, files, preflight, run_files, terminal
 from grammar_rae.cli.objectives import refuse_for_objectives, search_objectives
 from grammar_rae.errors import DataError, UnknownNameError
 
@@ -23,6 +23,7 @@ _FILE, _MODULE = ".py", "grammar_rae_score_of_the_user"
 
 
 def optimize(
+    ctx: typer.Context,
     score: Annotated[
         list[str] | None,
         typer.Option(
@@ -73,7 +74,7 @@ def optimize(
     jobs: arguments.Jobs = 1,
     cluster: arguments.Cluster = "local",
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in this folder.")] = False,
-    quiet: arguments.Quiet = False,
+    config: run_files.Config = None,
 ) -> None:
     """Search for texts with high scores, or for molecules that meet several objectives."""
     batch_size = min(batch_size, budget)
@@ -94,7 +95,7 @@ def optimize(
             seed=seed,
             jobs=jobs,
             resume=resume,
-            progress=not quiet,
+            progress=not terminal.is_quiet(),
         )
         return
     assert score is not None
@@ -104,17 +105,18 @@ def optimize(
             f"not {budget}",
             param_hint="--budget",
         )
+    wanted = [load_scorer(name) for name in score]
+    preflight.check_scores([one for one in wanted if isinstance(one, str)])
+    preflight.check_constraint(constraint)
+    preflight.check_file(data)
+    preflight.check_model(model)
     from grammar_rae.codecs import FORMS
     from grammar_rae.model import TextModel
     from grammar_rae.optimization import STRATEGIES
     from grammar_rae.optimization import optimize as search
     from grammar_rae.report.optimization import write_optimization_report
-    from grammar_rae.scores import get_score
 
     strategy, n_initial = strategy or "turbo", n_initial or 1000
-    wanted = [load_scorer(name) for name in score]
-    for one in wanted:
-        get_score(one)  # so that an unknown name is refused before any work
     if strategy not in STRATEGIES:
         raise UnknownNameError("strategy", strategy, STRATEGIES, "`grammar-rae list strategies`")
     loaded = TextModel.load(model)
@@ -123,13 +125,14 @@ def optimize(
     texts = None if has_start else initial_texts(loaded, model, data, column, n_initial)
     options: dict[str, Any] = {"strategy": strategy, "maximize": maximize, "decodings": decodings, "seed": seed}
     options |= {"n_iterations": budget // batch_size, "batch_size": batch_size, "n_initial": n_initial}
-    options |= {"constraint": arguments.constraint_text(constraint), "jobs": jobs, "progress": not quiet}
+    options |= {"constraint": arguments.constraint_text(constraint), "jobs": jobs, "progress": not terminal.is_quiet()}
     result = search(loaded, wanted, texts, folder=output, resume=resume, **options)
     files.write_frame(output / BEST, result.best(max(1, len(result.history))))
     if data is not None:
         files.write_frame(output / DATA, beside_data(result.initial, data, column, loaded.codec.canonical))
     kind = "molecules" if FORMS[loaded.codec.form].molecules else "text"
     write_optimization_report(output / PAGE, result, kind=kind, model=loaded)
+    run_files.record(ctx, output / run_files.RUN)
     print_result(result, output)
     loaded.store_score_constants(result.constants)
     if loaded.score_constants_ != before:
@@ -234,7 +237,7 @@ def print_result(result: "Optimization", run: Path) -> None:
     """Print the best texts on the standard output, and what was found and written on stderr."""
     shown = result.best(SHOWN) if len(result.scores) == 1 else result.front()
     for row in shown[[*result.scores, "text"]].itertuples(index=False):
-        typer.echo("\t".join([*(f"{value:.6g}" for value in row[:-1]), row[-1]]))
+        terminal.say("\t".join([*(f"{value:.6g}" for value in row[:-1]), row[-1]]))
     if result.left_out:
         reasons = ", ".join(f"{reason} ({count})" for reason, count in result.left_out.items())
         files.note(f"left out of the data: {reasons}")
@@ -243,3 +246,6 @@ def print_result(result: "Optimization", run: Path) -> None:
     valid = f"{result.validity:.1%} valid, " if len(result.history) else ""
     files.note(f"{len(result.history)} evaluations, {valid}{sum(result.failures.values())} without a value")
     files.note(f"written {run / 'history.csv'}, {run / BEST} and {run / PAGE}")
+    terminal.hint(f"open {run / PAGE} in a browser, or go on with --resume and a larger --budget")
+    best = [dict(zip([*result.scores, "text"], row, strict=True)) for row in shown[[*result.scores, "text"]].to_numpy()]
+    terminal.report(best=best, evaluations=len(result.history), failures=result.failures, output=run)

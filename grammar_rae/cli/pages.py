@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from grammar_rae.model import SampleResult, TextModel
 
 MOST_DRAWN = 1_000
@@ -17,9 +15,9 @@ MOST_DRAWN = 1_000
 CURVES = ("loss", "validation_loss", "exact", "validation_exact")
 
 
-def write_samples_page(path: Path, model: "TextModel", result: "SampleResult", frame: "pd.DataFrame") -> None:
+def write_samples_page(path: Path, model: "TextModel", result: "SampleResult", columns: Mapping[str, Any]) -> None:
     """A page of samples with their scores, how they were drawn, and how the model was trained."""
-    scores = list(frame.columns[2:])
+    scores = list(columns)[2:]
     facts: dict[str, str | int | float] = {
         "texts": len(result),
         "decoded for them": result.attempts,
@@ -33,7 +31,8 @@ def write_samples_page(path: Path, model: "TextModel", result: "SampleResult", f
     }
     if len(result) > MOST_DRAWN:
         facts["shown here"] = f"the first {MOST_DRAWN}"
-    _write(path, model, "Samples", result.texts, facts, {name: frame[name].tolist() for name in scores})
+    values = {name: columns[name].tolist() for name in scores}
+    _write(path, model, "Samples", result.texts, facts, values)
 
 
 def write_path_page(path: Path, model: "TextModel", texts: Sequence[str]) -> None:

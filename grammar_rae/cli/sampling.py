@@ -7,11 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from grammar_rae.cli import arguments, files, formats, pages
+from grammar_rae.cli import arguments, files, formats, pages, preflight, run_files, terminal
 from grammar_rae.errors import InputError
+
+PROGRESS_FROM = 1000
+"""Texts from which on a bar shows how many are drawn."""
 
 
 def sample(
+    ctx: typer.Context,
     model: arguments.Model = arguments.IN_THE_BOX,
     n: Annotated[int, typer.Option("-n", help="The number of molecules.")] = 1000,
     output: Annotated[
@@ -64,23 +68,35 @@ def sample(
         typer.Option(help="Into a folder: the number of processes; without it, one per core.", show_default=False),
     ] = None,
     cluster: arguments.Cluster = "local",
-    quiet: arguments.Quiet = False,
+    config: run_files.Config = None,
 ) -> None:
     """Draw new molecules."""
+    into_folder = output.endswith(("/", os.sep)) or Path(output).is_dir()
+    of_folders = {"--distinct": distinct, "--jobs": jobs is not None, "--cluster": cluster != "local"}
+    if into_folder and html is not None:
+        raise InputError("a page shows what one file holds", received=f"--html with {output}")
+    if not into_folder:
+        if chosen := [name for name, is_chosen in of_folders.items() if is_chosen]:
+            raise InputError(f"{chosen[0]} is for draws into a folder", remedy="Name one: -o draws/")
+        files.check_writable(Path(output), formats=(*formats.TABLES, *formats.TEXTS))
+    files.check_writable(html, formats=formats.PAGES)
+    named, asked = arguments.names(scores), arguments.read_properties(properties)
+    preflight.check_scores(named)
+    preflight.check_constraint(constraint)
+    preflight.check_window(where)
+    preflight.check_file(new_to)
+    preflight.check_model(model, asked)
     from grammar_rae.datasets import read_texts
     from grammar_rae.model import TextModel
     from grammar_rae.model.sampling import GUIDANCE
-    from grammar_rae.scores import score
 
-    named = arguments.names(scores)
-    score([], named)  # so that an unknown name is refused before any work
     options: dict[str, Any] = {
         "valid_only": valid_only,
         "temperature": temperature,
         "top_p": top_p,
         "constraint": arguments.constraint_text(constraint),
         "smoothing": smoothing,
-        "properties": arguments.read_properties(properties) or None,
+        "properties": asked or None,
         "strict": strict,
         "where": where,
         "wanted": wanted or (),
@@ -89,24 +105,21 @@ def sample(
         "new_to": () if new_to is None else [text for _, text in read_texts(new_to)],
         "guidance": GUIDANCE if guidance is None else guidance,
     }
-    of_folders = {"--distinct": distinct, "--jobs": jobs is not None, "--cluster": cluster != "local"}
-    if output.endswith(("/", os.sep)) or Path(output).is_dir():
-        if html is not None:
-            raise InputError("a page shows what one file holds", received=f"--html with {output}")
-        shards = {"distinct": distinct, "jobs": -1 if jobs is None else jobs, "progress": not quiet, "seed": seed}
+    if into_folder:
+        shards = {"distinct": distinct, "jobs": -1 if jobs is None else jobs, "seed": seed}
+        shards["progress"] = not terminal.is_quiet()
         _sample_into_folder(n, Path(output), model, {"scores": named, **shards, **options})
         return
-    if chosen := [name for name, is_chosen in of_folders.items() if is_chosen]:
-        raise InputError(f"{chosen[0]} is for draws into a folder", remedy="Name one: -o draws/")
     path = Path(output)
-    files.check_writable(path, formats=(*formats.TABLES, *formats.TEXTS))
-    files.check_writable(html, formats=formats.PAGES)
     loaded = TextModel.load(model)
-    result = loaded.sample(n, seed=seed, **options)
-    frame = result.to_frame(scores=named)
-    files.write_frame(path, frame)
+    progress = n >= PROGRESS_FROM and not terminal.is_quiet()
+    result = loaded.sample(n, seed=seed, progress=progress, **options)
+    columns = result.columns(named)
+    written = files.write_result(path, columns)
     if html is not None:
-        pages.write_samples_page(html, loaded, result, frame)
+        pages.write_samples_page(html, loaded, result, columns)
+    if path != files.STDOUT:
+        run_files.record(ctx, path.with_name(f"{path.name}.{run_files.RUN}"), seed=result.seed)
     files.note(
         f"{len(result)} texts out of {result.attempts} decoded: raw validity {result.validity:.1%} "
         f'under "{result.constraint}", uniqueness {result.uniqueness:.1%}, seed {result.seed}'
@@ -115,6 +128,21 @@ def sample(
             if not math.isnan(result.hit_rate)
             else ""
         )
+    )
+    if path != files.STDOUT and html is None:
+        terminal.hint("--html page.html shows them as a page, --scores qed,sa adds what to rank them by")
+    terminal.report(
+        n=len(result),
+        decoded=result.attempts,
+        validity=result.validity,
+        uniqueness=result.uniqueness,
+        hit_rate=result.hit_rate,
+        constraint=result.constraint,
+        temperature=result.temperature,
+        top_p=result.top_p,
+        smoothing=result.smoothing,
+        seed=result.seed,
+        **written,
     )
 
 
@@ -139,14 +167,14 @@ def interpolate(
     html: arguments.Html = None,
 ) -> None:
     """Decode points between two texts."""
-    import pandas as pd
-
-    from grammar_rae.model import TextModel
-
     files.check_writable(output, formats=(*formats.TABLES, *formats.TEXTS))
     files.check_writable(html, formats=formats.PAGES)
+    preflight.check_constraint(constraint)
+    preflight.check_model(model)
+    from grammar_rae.model import TextModel
+
     loaded = TextModel.load(model)
     texts = loaded.interpolate(a, b, steps=steps, constraint=arguments.constraint_text(constraint))
-    files.write_frame(output, pd.DataFrame({"step": range(1, len(texts) + 1), "smiles": texts}))
+    terminal.report(**files.write_result(output, {"step": list(range(1, len(texts) + 1)), "smiles": texts}))
     if html is not None:
         pages.write_path_page(html, loaded, texts)

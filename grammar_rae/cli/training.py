@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from grammar_rae.cli import arguments, files
+from grammar_rae.cli import arguments, files, preflight, run_files, terminal
 from grammar_rae.cli.failures import INTERRUPTED
-from grammar_rae.errors import CheckpointError
+from grammar_rae.cli.recipe_names import RECIPE_NAMES
+from grammar_rae.errors import CheckpointError, InputError
 
 if TYPE_CHECKING:
     from grammar_rae.model import LatentModel
@@ -18,11 +19,16 @@ STATE = "state"  # where in its folder a training keeps what --resume needs
 
 
 def train(
+    ctx: typer.Context,
     texts: arguments.Texts,
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.", show_default=False)],
     column: arguments.Column = None,
     recipe: Annotated[
-        str, typer.Option(help="A name from `grammar-rae list recipes`, or a file FILE.toml.")
+        str,
+        typer.Option(
+            help="A name from `grammar-rae list recipes`, or a file FILE.toml.",
+            autocompletion=arguments.completing(lambda: RECIPE_NAMES),
+        ),
     ] = "molecules",
     start: Annotated[
         str,
@@ -49,14 +55,37 @@ def train(
     precision: Annotated[
         str | None, typer.Option(help="The precision: auto, 32-true or bf16-mixed.", show_default=False)
     ] = None,
-    quiet: arguments.Quiet = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Another choice than the recipe's, for example latent=32 or learning_rate=1e-3; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    logger: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Where to write the course of the training besides history.csv: tensorboard or wandb; may be "
+            "repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    config: run_files.Config = None,
 ) -> None:
     """Train a model on a file of molecules or on images."""
     check_run(output, resume=resume, overwrite=overwrite)
+    preflight.check_recipe(recipe)
+    preflight.check_constraint(constraint)
+    if texts.suffix and not recipe.endswith(
+        preflight.RECIPE_FILE
+    ):  # else it may be a set by its name, or the recipe is wrong first
+        preflight.check_file(texts)
     files.tell_column(texts, column)
     import grammar_rae
-    from grammar_rae.cli.recipe_files import read_recipe
     from grammar_rae.model import TextModel
+    from grammar_rae.training import is_main_process
 
     chosen: dict[str, Any] = {
         "column": column,
@@ -68,18 +97,26 @@ def train(
         "accelerator": device,
         "devices": devices,
         "precision": precision,
+        "loggers": logger or None,
     }
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    own = arguments.read_settings(settings)
+    if twice := sorted(own.keys() & {*chosen, "seed"}):
+        raise InputError("--set repeats an option", received=", ".join(twice), remedy="Say it once.")
     model = grammar_rae.train(
         texts,
-        recipe=read_recipe(recipe),
+        recipe=recipe,
         start=None if start == NOTHING else start,
         folder=output,
         seed=seed,
         resume=resume,
-        progress=not quiet,
+        progress=not terminal.is_quiet(),
         jobs=jobs,
-        **{name: value for name, value in chosen.items() if value is not None},
+        **chosen,
+        **own,
     )
+    if is_main_process():
+        run_files.record(ctx, output / run_files.RUN)
     is_of_texts = isinstance(model, TextModel)
     if is_of_texts:
         tell_rejected(texts, output)
@@ -94,9 +131,13 @@ def check_run(run: Path, *, resume: bool, overwrite: bool) -> None:
     ------
     CheckpointError
         See above.
+    InputError
+        For both.
     """
     from grammar_rae import checkpoint
 
+    if resume and overwrite:
+        raise InputError("a training is continued or replaced, not both", received="--resume and --overwrite")
     begun = checkpoint.exists(run / STATE)
     if resume and not begun:
         raise CheckpointError("there is no training to resume", where=str(run), remedy="Train without --resume first.")
@@ -142,7 +183,8 @@ def conclude(model: "LatentModel[Any]", run: Path, then: str) -> None:
         if best.get(key) is not None
     )
     files.note(f"trained (stopped by {model.history.stopped}){figures}; the model is in {run}")
-    files.note(f"next: {then}")
+    terminal.hint(then)
+    terminal.report(model=run, stopped=model.history.stopped, best=best, density_score=model.density_score)
 
 
 def stop_if_interrupted(model: "LatentModel[Any]", run: Path) -> None:

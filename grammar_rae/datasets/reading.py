@@ -117,7 +117,7 @@ def _read(source: Source, column: str | None, fields: Fields, beside: bool) -> R
         raise InputError("unknown value of fields", received=repr(fields), expected="'first' or 'line'")
     if isinstance(source, str | PathLike):
         path = check_path(source)
-        _check_is_file(path)
+        check_is_file(path)
         found = KINDS[FORMATS[suffix_of(path)].kind].read(path, Wanted(column, fields, beside))
         return found._replace(records=_require_records(found.records, str(path)))
     found = _iterable_records(source, column, beside)
@@ -141,7 +141,7 @@ def _spell(row: Row) -> Row:
 def find_column(source: str | PathLike[str], column: str | None = None) -> tuple[str, list[str]] | None:
     """The column of a table that is read, and all that it has; None for other files. Errors as in ``read_texts``."""
     path = check_path(source)
-    _check_is_file(path)
+    check_is_file(path)
     try:
         kind = KINDS[FORMATS[suffix_of(path)].kind]
     except DataError:  # reading says so, where it is no encoded data set
@@ -159,7 +159,7 @@ def read_table(source: str | PathLike[str]) -> tuple[list[str], list[list[Any]]]
         As ``read_texts``, for a file without columns, or a line with too few or too many cells.
     """
     path = check_path(source)
-    _check_is_file(path)
+    check_is_file(path)
     kind = KINDS[FORMATS[suffix_of(path)].kind]
     names = kind.columns(path) if kind.columns else []
     if not names:
@@ -206,7 +206,8 @@ def _require_records(records: Iterator[Record], where: str | None) -> Iterator[R
     return chain([first], records)
 
 
-def _check_is_file(path: Path) -> None:
+def check_is_file(path: Path) -> None:
+    """Raise DataError for what is no file, or a folder."""
     if path.is_dir():
         encoded = (path / "meta.json").is_file()
         raise DataError(

@@ -131,10 +131,10 @@ class _StackConstraint:
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
-        pushed = torch.full(rules.children.shape, 0, dtype=torch.int64)
-        for rule, (children, arity) in enumerate(zip(rules.children, rules.arity, strict=True)):
-            pushed[rule, :arity] = torch.from_numpy(children[:arity][::-1].copy())
-        self._pushed = pushed
+        # Each rule's nonterminals from its last to its first: the stack's top is the leftmost.
+        places = rules.arity[:, None].astype(np.int64) - 1 - np.arange(rules.children.shape[1])
+        pushed = np.take_along_axis(rules.children.astype(np.int64), places.clip(0), axis=1)
+        self._pushed = torch.from_numpy(np.where(places < 0, 0, pushed))
         self._arity = torch.from_numpy(rules.arity.copy())
         self._cost = torch.from_numpy(rules.cost.copy())
         self._min_steps = torch.from_numpy(rules.min_steps.copy())

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from grammar_rae.codecs import Codec
-from grammar_rae.decoding.chemistry import Limits, MoleculeConstraint, Point
-from grammar_rae.decoding.chemistry.points import check_elements, check_ring_sizes, split_elements
-from grammar_rae.decoding.chemistry.templates import TemplateLimit
-from grammar_rae.decoding.constraints import Constraint
+from grammar_rae.decoding.chemistry.points import Point, check_elements, check_ring_sizes, split_elements
 from grammar_rae.errors import InputError, TextError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a specification is read without PyTorch; it is bound with it
     from grammar_rae.chem.templates import Joints
+    from grammar_rae.codecs import Codec
+    from grammar_rae.decoding.chemistry.limits import Limits
+    from grammar_rae.decoding.constraints import Constraint
 
 Atoms = Mapping[str, int]
 
@@ -43,11 +42,11 @@ class OnMolecules:
     name: ClassVar[str]
     example: ClassVar[str]
 
-    def limits(self, codec: Codec) -> Limits:
+    def limits(self, codec: "Codec") -> "Limits":
         """Return what this adds to chemistry."""
         raise NotImplementedError
 
-    def bind(self, codec: Codec, atoms: Atoms) -> Constraint[Any]:
+    def bind(self, codec: "Codec", atoms: Atoms) -> "Constraint[Any]":
         """Return the constraint for a codec of molecules in Kekulé form; ``atoms`` as an encoded data set's.
 
         Raises
@@ -55,7 +54,7 @@ class OnMolecules:
         InputError
             As :class:`MoleculeConstraint`.
         """
-        return MoleculeConstraint(codec, atoms, self.limits(codec))
+        return bind_limits(codec, atoms, self.limits(codec))
 
 
 @dataclass(frozen=True)
@@ -64,9 +63,9 @@ class Chemistry(Named, OnMolecules):
 
     name = example = "chemistry"
 
-    def limits(self, codec: Codec) -> Limits:
+    def limits(self, codec: "Codec") -> "Limits":
         """Return no limits besides chemistry."""
-        return Limits()
+        return _limits()
 
 
 @dataclass(frozen=True)
@@ -86,9 +85,9 @@ class MaxHeavyAtoms(OnMolecules):
         """Return the spec of a text such as ``max-heavy-atoms=38``."""
         return cls(*_numbers(cls.name, value, "38", most=1))
 
-    def limits(self, codec: Codec) -> Limits:
+    def limits(self, codec: "Codec") -> "Limits":
         """Return the limit on heavy atoms."""
-        return Limits(heavy_atoms=self.most)
+        return _limits(heavy_atoms=self.most)
 
     def __str__(self) -> str:
         return f"{self.name}={self.most}"
@@ -113,9 +112,9 @@ class Elements(OnMolecules):
         """Return the spec of a text such as ``elements=CNOSF``; blanks and commas may stand in between."""
         return cls(re.sub(r"[\s,]+", "", value))
 
-    def limits(self, codec: Codec) -> Limits:
+    def limits(self, codec: "Codec") -> "Limits":
         """Return the limit on elements."""
-        return Limits(elements=split_elements(self.symbols))
+        return _limits(elements=split_elements(self.symbols))
 
     def __str__(self) -> str:
         return f"{self.name}={self.symbols}"
@@ -141,9 +140,9 @@ class RingSizes(OnMolecules):
         """Return the spec of a text such as ``ring-sizes=5,6``."""
         return cls(*_numbers(cls.name, value, "5,6") if value.strip() else ())
 
-    def limits(self, codec: Codec) -> Limits:
+    def limits(self, codec: "Codec") -> "Limits":
         """Return the limit on ring sizes."""
-        return Limits(ring_sizes=frozenset(self.sizes))
+        return _limits(ring_sizes=frozenset(self.sizes))
 
     def __str__(self) -> str:
         return f"{self.name}={','.join(map(str, self.sizes))}"
@@ -174,9 +173,9 @@ class ScaffoldPrefix(OnMolecules):
         """Return the spec of a text such as ``scaffold-prefix=c1ccccc1C(=O)N``."""
         return cls(value.strip())
 
-    def limits(self, codec: Codec) -> Limits:
+    def limits(self, codec: "Codec") -> "Limits":
         """Return the scaffold in Kekulé form as a limit."""
-        return Limits(scaffold=_kekule(self.smiles))
+        return _limits(scaffold=_kekule(self.smiles))
 
     def __str__(self) -> str:
         return f"{self.name}={self.smiles}"
@@ -273,7 +272,7 @@ class Template(OnMolecules):
             points[int(label)] = Point.parse(limits)
         return cls(smiles.strip(), points, rings)
 
-    def limits(self, codec: Codec) -> Limits:
+    def limits(self, codec: "Codec") -> "Limits":
         """Return the template's spellings in Kekulé form as a limit."""
         chem = _chem()
         points = dict(self.points)
@@ -287,11 +286,26 @@ class Template(OnMolecules):
             for spelling in chem.spell_template(self.smiles, (*closed, *empty), self.rings)
         ]
         open_points = tuple((label, points.get(label, Point())) for label in labels)
-        return Limits(template=TemplateLimit(self.smiles, tuple(dict.fromkeys(spellings)), open_points))
+        from grammar_rae.decoding.chemistry.templates import TemplateLimit
+
+        return _limits(template=TemplateLimit(self.smiles, tuple(dict.fromkeys(spellings)), open_points))
 
     def __str__(self) -> str:
         limits = [f"{label}: {point}" for label, point in self.points]
         return " | ".join([f"{self.name}={self.smiles}", *(["rings"] if self.rings else []), *limits])
+
+
+def _limits(**limits: Any) -> "Limits":
+    from grammar_rae.decoding.chemistry.limits import Limits
+
+    return Limits(**limits)
+
+
+def bind_limits(codec: "Codec", atoms: Atoms, limits: "Limits") -> "Constraint[Any]":
+    """The constraint of limits."""
+    from grammar_rae.decoding.chemistry.constraint import MoleculeConstraint
+
+    return MoleculeConstraint(codec, atoms, limits)
 
 
 def _kekule(smiles: str) -> str:

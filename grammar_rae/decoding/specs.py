@@ -8,11 +8,8 @@ guarantee: every combination decodes without a dead end, or is refused when it i
 
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from grammar_rae.codecs import Codec
-from grammar_rae.decoding.chemistry import Limits, MoleculeConstraint
-from grammar_rae.decoding.constraints import Constraint, Free, GrammarConstraint, Masks
 from grammar_rae.decoding.molecule_specs import (
     Atoms,
     Chemistry,
@@ -23,14 +20,19 @@ from grammar_rae.decoding.molecule_specs import (
     RingSizes,
     ScaffoldPrefix,
     Template,
+    bind_limits,
 )
 from grammar_rae.errors import InputError, UnknownNameError
+
+if TYPE_CHECKING:  # a specification is read without PyTorch; it is bound with it
+    from grammar_rae.codecs import Codec
+    from grammar_rae.decoding.constraints import Constraint
 
 
 class ConstraintSpec(Protocol):
     """A constraint, not yet bound to a codec."""
 
-    def bind(self, codec: Codec, atoms: Atoms) -> Constraint[Any]:
+    def bind(self, codec: "Codec", atoms: Atoms) -> "Constraint[Any]":
         """Return the constraint for a codec; ``atoms`` as an encoded data set's."""
         ...
 
@@ -41,11 +43,14 @@ class ConstraintSpec(Protocol):
 class _RulesOnly(Named):
     """A constraint that needs only the codec's table."""
 
-    constraint: ClassVar[type[Free | GrammarConstraint]]
+    constraint: ClassVar[str]
 
-    def bind(self, codec: Codec, atoms: Atoms) -> Constraint[Any]:
+    def bind(self, codec: "Codec", atoms: Atoms) -> "Constraint[Any]":
         """Return the constraint for a codec."""
-        return self.constraint(codec.rules)
+        from grammar_rae.decoding import constraints
+
+        constraint: Constraint[Any] = getattr(constraints, self.constraint)(codec.rules)
+        return constraint
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class Unconstrained(_RulesOnly):
     """No constraint: any token may come at any time, and rows that are not derivations become empty texts."""
 
     name = example = "none"
-    constraint = Free
+    constraint = "Free"
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class Masked(_RulesOnly):
     """The grammar's masks alone, as the grammar VAE decodes; rows that the limit cuts off become empty texts."""
 
     name = example = "masks"
-    constraint = Masks
+    constraint = "Masks"
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class Grammatical(_RulesOnly):
     """Derivations of the grammar, each complete within the limit."""
 
     name = example = "grammar"
-    constraint = GrammarConstraint
+    constraint = "GrammarConstraint"
 
 
 class AllOf:
@@ -101,7 +106,7 @@ class AllOf:
                 )
         self.specs: tuple[ConstraintSpec, ...] = tuple(dict.fromkeys(flat))
 
-    def bind(self, codec: Codec, atoms: Atoms) -> Constraint[Any]:
+    def bind(self, codec: "Codec", atoms: Atoms) -> "Constraint[Any]":
         """Return the constraint for a codec.
 
         Raises
@@ -112,7 +117,7 @@ class AllOf:
         limits = [spec.limits(codec) for spec in self.specs if isinstance(spec, OnMolecules)]
         if not limits:
             return self.specs[0].bind(codec, atoms)
-        return MoleculeConstraint(codec, atoms, reduce(Limits.combine, limits))
+        return bind_limits(codec, atoms, reduce(lambda one, two: one.combine(two), limits))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AllOf) and self.specs == other.specs

@@ -28,6 +28,8 @@ Ints = NDArray[np.int32]
 MAX_TOKENS = 1 << 16
 """Tokens are stored as uint16."""
 
+_FEW_ROWS = 256  # which Python writes out in less time than Numba takes to start
+
 
 @dataclass(frozen=True)
 class MacroTable:
@@ -54,7 +56,7 @@ class MacroTable:
                 raise GrammarError(
                     "a macro must contain at least two productions", received=macro, where=f"macro {index}"
                 )
-            _open_nonterminals(self.grammar, macro)
+        _ = self._open  # which refuses what is no run of steps
 
     @property
     def size(self) -> int:
@@ -67,7 +69,7 @@ class MacroTable:
         productions = self.grammar.productions
         return Rules.build(
             [p.lhs for p in productions] + [productions[m[0]].lhs for m in self.macros],
-            [p.children for p in productions] + [_open_nonterminals(self.grammar, m) for m in self.macros],
+            [*self._children, *self._open],
             len(self.grammar.nonterminals),
             self.grammar.start,
             self._terminal_counts,
@@ -76,10 +78,21 @@ class MacroTable:
     @cached_property
     def _terminal_counts(self) -> NDArray[np.int64]:
         """How often each token itself writes each terminal, int64 (R, V)."""
-        counts = np.zeros((self.size, len(self.grammar.terminals)), dtype=np.int64)
-        for token in range(self.size):
-            np.add.at(counts[token], [~symbol for symbol in self.body(token) if symbol < 0], 1)
-        return counts
+        starts, flat = self.expansions
+        productions = np.zeros((self.grammar.size, len(self.grammar.terminals)), dtype=np.int64)
+        for counts, production in zip(productions, self.grammar.productions, strict=True):
+            np.add.at(counts, [~symbol for symbol in production.rhs if symbol < 0], 1)
+        return np.add.reduceat(productions[flat], starts[:-1])  # what a macro writes, its productions write
+
+    @cached_property
+    def _children(self) -> list[tuple[int, ...]]:
+        return [production.children for production in self.grammar.productions]
+
+    @cached_property
+    def _open(self) -> list[tuple[int, ...]]:
+        """What each macro leaves open."""
+        lhs = [production.lhs for production in self.grammar.productions]
+        return [_open_nonterminals(self.grammar.name, lhs, self._children, macro) for macro in self.macros]
 
     def encode(self, derivations: Ints, offsets: NDArray[np.int64]) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
         """Encode productions in the fewest tokens that spell the derivation.
@@ -141,9 +154,28 @@ class MacroTable:
         """The text of each row of tokens (B, T), up to its first -1; None where it is incomplete."""
         rules = self.rules
         rows = np.ascontiguousarray(tokens, dtype=np.int64)
+        if len(rows) <= _FEW_ROWS:
+            return [self._spell_row(row) for row in rows.tolist()]
         buffer, ends, complete = _spell(rows, *self._bodies, rules.lhs, rules.start)
         data = buffer.tobytes()
         return [data[ends[row] : ends[row + 1]].decode() if complete[row] else None for row in range(len(rows))]
+
+    def _spell_row(self, tokens: list[int]) -> str | None:
+        """What :func:`_spell` writes for one row."""
+        pieces, lhs, at = self._pieces, self._lhs, 0
+        written: list[str] = []
+        stack: list[str | int] = [self.grammar.start]
+        while stack:
+            piece = stack.pop()
+            if isinstance(piece, str):
+                written.append(piece)
+                continue
+            token = tokens[at] if at < len(tokens) else -1
+            if not 0 <= token < len(lhs) or lhs[token] != piece:
+                return None
+            at += 1
+            stack += pieces[token]
+        return "".join(written) if at == len(tokens) or tokens[at] < 0 else None
 
     def to_dict(self) -> dict[str, Any]:
         """The table as a JSON-compatible dictionary."""
@@ -178,6 +210,20 @@ class MacroTable:
         return starts, np.array([item for body in bodies for item in body], dtype=np.int32)
 
     @cached_property
+    def _lhs(self) -> list[int]:
+        lhs: list[int] = self.rules.lhs.tolist()
+        return lhs
+
+    @cached_property
+    def _pieces(self) -> list[list[str | int]]:
+        """Each token's body from its end: nonterminals, and terminals as they are written."""
+        terminals = self.grammar.terminals
+        return [
+            [terminals[~symbol] if symbol < 0 else symbol for symbol in reversed(self.body(token))]
+            for token in range(self.size)
+        ]
+
+    @cached_property
     def trie(self) -> tuple[Ints, Ints]:
         """The trie of the tokens.
 
@@ -198,7 +244,9 @@ def _check_range(tokens: NDArray[np.integer], size: int, what: str) -> None:
         raise InputError(f"unknown {what}", received=wrong, expected=f"0 to {size - 1}")
 
 
-def _open_nonterminals(grammar: Grammar, macro: Sequence[int]) -> tuple[int, ...]:
+def _open_nonterminals(
+    grammar: str, lhs: Sequence[int], children: Sequence[tuple[int, ...]], macro: Sequence[int]
+) -> tuple[int, ...]:
     """The nonterminals that a macro leaves open, from the left.
 
     Raises
@@ -208,16 +256,13 @@ def _open_nonterminals(grammar: Grammar, macro: Sequence[int]) -> tuple[int, ...
     """
     stack: list[int] = []
     for step, production in enumerate(macro):
-        if not 0 <= production < grammar.size:
+        if not 0 <= production < len(lhs):
             raise GrammarError(
-                "a macro refers to a production that the grammar lacks", received=production, where=grammar.name
+                "a macro refers to a production that the grammar lacks", received=production, where=grammar
             )
-        lhs = grammar.productions[production].lhs
-        if step and (not stack or stack.pop() != lhs):
-            raise GrammarError(
-                "a macro must be a run of steps of a leftmost derivation", received=macro, where=grammar.name
-            )
-        stack.extend(reversed(grammar.productions[production].children))
+        if step and (not stack or stack.pop() != lhs[production]):
+            raise GrammarError("a macro must be a run of steps of a leftmost derivation", received=macro, where=grammar)
+        stack.extend(reversed(children[production]))
     return tuple(reversed(stack))
 
 

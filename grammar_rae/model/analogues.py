@@ -3,10 +3,9 @@
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from grammar_rae.codecs import Codec
@@ -17,6 +16,9 @@ from grammar_rae.model.sampling import read_substructures
 from grammar_rae.model.sources import as_texts
 from grammar_rae.scores import score
 from grammar_rae.seeds import resolve_seed, wrap_seed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Measure = Callable[[str, Sequence[str]], NDArray[np.float64]]
 """A lead and N texts -> how like it each is, 0 to 1."""
@@ -82,7 +84,7 @@ class AnaloguesMixin:
         changes: bool = True,
         max_attempts: int | None = None,
         **options: Any,
-    ) -> pd.DataFrame:
+    ) -> "pd.DataFrame":
         """Molecules like a lead, as like as asked: decodings of its code with noise.
 
         A short calibration, which the model remembers, finds the levels of noise that give the similarity.
@@ -153,6 +155,8 @@ class AnaloguesMixin:
             raise InputError(
                 "the similarity cannot be used", received=repr(similarity), expected="0 or more, and below 1"
             )
+        import pandas as pd
+
         if keep is not None:
             wanted = [*([wanted] if isinstance(wanted, str) else wanted), keep]
         codec: Codec = self.codec  # type: ignore[attr-defined]
@@ -224,7 +228,7 @@ class _Search:
 
     def run(
         self, n: int, similarity: float, smoothing: float | None, most: int
-    ) -> tuple[pd.DataFrame, dict[str, float]]:
+    ) -> tuple["pd.DataFrame", dict[str, float]]:
         """Up to n different analogues, those first that are as like as asked, and how it went.
 
         Draws go to the levels of noise in proportion to the new analogues that each of them gave so far: the level
@@ -267,6 +271,8 @@ class _Search:
                 "or the constraint, or raise max_attempts",
                 stacklevel=4,
             )
+        import pandas as pd
+
         columns = {"lead": self.lead, "smiles": chosen, "similarity": [found[text] for text in chosen]}
         report = {
             "smoothing": dial.levels[int((hits / (draws + 1)).argmax())],

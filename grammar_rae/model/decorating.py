@@ -2,10 +2,9 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from grammar_rae.decoding import AllOf, ConstraintSpec, Point, Template, parse_spec
 from grammar_rae.errors import InputError
@@ -13,6 +12,9 @@ from grammar_rae.model.drawing import Drawing, check_count
 from grammar_rae.precision import in_single_precision
 from grammar_rae.scores import score
 from grammar_rae.seeds import resolve_seed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ORDERS = 8
 """Orders of a template's atoms that are tried, for a model that can tell which is the likeliest."""
@@ -37,7 +39,7 @@ class DecoratingMixin:
         smoothing: float | None = None,
         max_attempts: int | None = None,
         seed: int | None = None,
-    ) -> pd.DataFrame:
+    ) -> "pd.DataFrame":
         """Molecules that contain a template and grow at its points alone.
 
         Parameters
@@ -121,6 +123,8 @@ class DecoratingMixin:
                 "raise the temperature or max_attempts",
                 stacklevel=3,
             )
+        import pandas as pd
+
         frame = pd.DataFrame({"smiles": list(found), **self._columns(taken, bound, list(found.values()))})
         if self.fitted_.percentiles is not None:
             frame["log_prob"] = self.log_prob(list(frame["smiles"]), errors="nan")
@@ -144,7 +148,7 @@ class DecoratingMixin:
         elements: str | None = None,
         ring_sizes: Sequence[int] | None = None,
         **options: Any,
-    ) -> pd.DataFrame:
+    ) -> "pd.DataFrame":
         """Molecules in which two pieces are linked by what the model writes between them.
 
         Parameters

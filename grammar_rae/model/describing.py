@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grammar_rae.codecs import Codec
-from grammar_rae.conditions import CONDITIONS, PROPERTY_NAMES
+from grammar_rae.conditions import CONDITIONS
 from grammar_rae.datasets import TokenDataset, add_facts
-from grammar_rae.facts import Facts
+from grammar_rae.facts import PROPERTY_NAMES, Facts
 
 DESCRIBED = 20_000
 """Rows whose properties are computed, about; fingerprints are those of all rows."""

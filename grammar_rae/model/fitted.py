@@ -6,21 +6,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import NotFittedError
 
 from grammar_rae.autoencoder import Autoencoder
 from grammar_rae.codecs import Codec
 from grammar_rae.density import Density
-from grammar_rae.errors import TrainingError
 from grammar_rae.model.known import Known
 from grammar_rae.training import History
 
 Codes = NDArray[np.float32]
 """Latent codes, (N, D)."""
-
-
-class NotTrainedError(TrainingError, NotFittedError):  # type: ignore[misc]
-    """A model is used before it was trained; scikit-learn knows this error as ``NotFittedError``."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -1,7 +1,7 @@
 """What models of texts and of images have in common: training, latent codes, the density, and the folder."""
 
 import warnings
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
 from torch import Tensor
 
 from grammar_rae.autoencoder import Autoencoder
@@ -22,7 +21,8 @@ from grammar_rae.density import Density
 from grammar_rae.errors import InputError, TrainingError
 from grammar_rae.model.display import show_model
 from grammar_rae.model.drawing import make_generator
-from grammar_rae.model.fitted import Codes, Fitted, NotTrainedError
+from grammar_rae.model.estimator import Estimator, not_trained
+from grammar_rae.model.fitted import Codes, Fitted
 from grammar_rae.model.keeping import KeepHistory, warn_if_grown
 from grammar_rae.model.storage import read_model, write_model
 from grammar_rae.precision import in_single_precision
@@ -37,6 +37,7 @@ from grammar_rae.training import (
     is_main_process,
     release_memory,
     resumed_seed,
+    writers,
 )
 
 KEPT_CODES, KEPT_HELD_OUT = 50_000, 5_000
@@ -48,7 +49,7 @@ Outputs = TypeVar("Outputs")
 """What a model decodes to: a list of texts, or an array of images."""
 
 
-class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: ignore[misc]
+class LatentModel(Estimator, ABC, Generic[Outputs]):
     """An autoencoder and a density of its codes; a scikit-learn transformer between data and codes z.
 
     Parameters
@@ -104,6 +105,9 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
 
     # -- training -----------------------------------------------------------------------------------------------
 
+    fit: Callable[..., Self]
+    """Train on data of the model's kind, and return the model."""
+
     def _resolve_recipe(self, resumed: Path | None = None) -> Any:
         """The recipe with all choices made; a training that goes on in a folder keeps the seed that it has drawn."""
         recipe: Any = get_recipe(self.recipe, self.recipe_type).replace(**self._choices())
@@ -140,6 +144,7 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
     ) -> None:
         """Train the parts of a draft, fit its density, and save."""
         settings = training_settings(draft.recipe)
+        recorders = writers(settings.loggers, home)
         n_rows = len(first_part(sets[0]))
         draft.density.check_count(n_rows)
         if n_rows < _FEW_ROWS and draft.start is None:
@@ -150,7 +155,7 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
             )
         release_memory()  # of the data's preparation
         keeper = KeepHistory()
-        callbacks = [keeper, ProgressBar()] if progress else [keeper]
+        callbacks = [keeper, *recorders, *([ProgressBar()] if progress else [])]
         # What decides nothing before the training has ended.
         free = ("training", "density", "density_options", "constraint", "temperature", "top_p", "smoothing")
         same = {name: value for name, value in draft.recipe.to_dict().items() if name not in free}
@@ -326,7 +331,7 @@ class LatentModel(TransformerMixin, BaseEstimator, Generic[Outputs]):  # type: i
             Where there is none.
         """
         if not self.__sklearn_is_fitted__():
-            raise NotTrainedError("the model is not trained", remedy="Call fit, or load a saved model.")
+            raise not_trained()
         return self.fitted_
 
     @property

@@ -141,13 +141,15 @@ def _require(fine: bool, what: str, expected: str) -> None:
 
 
 def _numbers(value: Any) -> Iterator[int | float]:
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        for part in value:
-            yield from _numbers(part)
-    elif type(value) in (int, float):
-        yield value
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            left.extend(one.values())
+        elif isinstance(one, list):
+            left.extend(one)
+        elif type(one) in (int, float):
+            yield one
 
 
 def build_within(tensors: Mapping[str, Mapping[str, Tensor]], build: Callable[[], Built]) -> Built:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from grammar_rae.errors import InputError
@@ -16,6 +15,8 @@ from grammar_rae.model.results import select_valid
 from grammar_rae.scores import score
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from grammar_rae.chem import Picture
 
 
@@ -125,7 +126,17 @@ class SampleResult:
 
         return picture(list(dict.fromkeys(self.valid_texts))[:n], columns=columns)
 
-    def to_frame(self, scores: Sequence[str] = ()) -> pd.DataFrame:
+    def columns(self, scores: Sequence[str] = ()) -> dict[str, Any]:
+        """By their names, the columns of :meth:`to_frame`: a list or an array (n,) each.
+
+        Raises
+        ------
+        UnknownNameError
+            For a score that is not in ``SCORES``.
+        """
+        return {"smiles": self.texts, "valid": self.valid, **score(self.texts, scores)}
+
+    def to_frame(self, scores: Sequence[str] = ()) -> "pd.DataFrame":
         """The texts, whether each is valid, and the scores named (NaN where a text has none).
 
         Raises
@@ -133,8 +144,9 @@ class SampleResult:
         UnknownNameError
             For a score that is not in ``SCORES``.
         """
-        frame = pd.DataFrame({"smiles": self.texts, "valid": self.valid})
-        return frame.assign(**score(self.texts, scores))
+        import pandas as pd
+
+        return pd.DataFrame(self.columns(scores))
 
 
 class Collected(NamedTuple):
@@ -162,6 +174,7 @@ def collect(
     asked: Asked | None = None,
     strict: bool = False,
     known: Set[str | None] = frozenset(),
+    progress: bool = False,
 ) -> Collected:
     """Draw batches until there are n texts, or ``most`` were decoded.
 
@@ -183,11 +196,16 @@ def collect(
         What is counted, and whether texts without it are rejected.
     known
         Canonical spellings that are not taken.
+    progress
+        Whether to show a progress bar, on a terminal.
     """
+    from tqdm.auto import tqdm
+
     texts: list[str] = []
     valid: list[bool] = []
     latent: list[NDArray[np.float32]] = []
     attempts = n_valid = n_hits = 0
+    bar = tqdm(total=n, desc="drawing", unit=" texts", disable=None if progress else True)
     while len(texts) < n and attempts < most:
         # As many as are likely to be needed: the share that was valid so far tells.
         good = n_hits if strict else n_valid
@@ -205,5 +223,7 @@ def collect(
                 texts.append(spelled if spelled is not None else text or "")
                 valid.append(spelled is not None)
                 latent.append(code)
+        bar.update(len(texts) - bar.n)
+    bar.close()
     stacked = np.stack(latent) if latent else np.zeros((0, dimensions), np.float32)
     return Collected(texts, np.array(valid, dtype=bool), attempts, n_valid, stacked, n_hits)

@@ -52,6 +52,7 @@ class SamplingMixin:
         unwanted: str | Sequence[str] = (),
         new_to: Iterable[str] = (),
         diverse: int | None = None,
+        progress: bool = False,
     ) -> SampleResult:
         """Draw n texts: codes from the density, decoded under the constraint.
 
@@ -91,6 +92,8 @@ class SamplingMixin:
         diverse
             Of the n texts, keep so many that are as unlike each other as can be, by MaxMin: see
             :func:`grammar_rae.chem.pick_diverse`. The result's counts are those of all draws.
+        progress
+            Whether to show a progress bar, on a terminal.
 
         Warns
         -----
@@ -151,6 +154,7 @@ class SamplingMixin:
             asked,
             strict or rejecting,
             known,
+            progress,
         )
         if len(found.texts) < n:
             what = "have what was asked for" if strict or rejecting else "are valid"

@@ -4,6 +4,7 @@ from typing import TypeVar
 
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.recipes.base import Parts, Recipe, build_density, training_settings
+from grammar_rae.recipes.files import SUFFIX, read_recipe, recipe_toml
 from grammar_rae.recipes.images import (
     ALL_IMAGE_MODELS,
     IMAGE_DATA,
@@ -41,6 +42,8 @@ __all__ = [
     "get_recipe",
     "image_recipe",
     "learn_codec",
+    "read_recipe",
+    "recipe_toml",
     "structured_recipe",
     "training_settings",
 ]
@@ -53,15 +56,19 @@ Kind = TypeVar("Kind", bound=Recipe)
 
 
 def get_recipe(recipe: str | Recipe, kind: type[Kind]) -> Kind:
-    """The recipe of a name, or the recipe itself, checked to be of a kind (``Recipe`` accepts any).
+    """The recipe of a name or of a file ``.toml``, or the recipe itself, checked to be of a kind (``Recipe`` is any).
 
     Raises
     ------
     UnknownNameError
         For a name that is not in ``RECIPES``.
     InputError
-        For a recipe of another kind.
+        For a recipe of another kind, or a file whose entries are not those of a recipe.
+    DataError
+        For a file that cannot be read.
     """
+    if isinstance(recipe, str) and recipe.endswith(SUFFIX):
+        recipe = read_recipe(recipe)
     if not isinstance(recipe, Recipe):
         if not isinstance(recipe, str) or recipe not in RECIPES:
             of_the_kind = [name for name, one in RECIPES.items() if isinstance(one, kind)]

@@ -4,6 +4,7 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from difflib import get_close_matches
 from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
@@ -163,7 +164,11 @@ class Recipe:
         try:
             return cls(**data)
         except TypeError as error:
-            raise InputError(f"these are not a recipe's data ({error})") from error
+            names = [one.name for one in fields(cls)]
+            strange = [name for name in data if name not in names] if isinstance(data, Mapping) else []
+            near = get_close_matches(str(strange[0]), names, n=1) if strange else []
+            remedy = f"Did you mean {near[0]!r} by {strange[0]!r}?" if near else None
+            raise InputError(f"these are not a recipe's data ({error})", remedy=remedy) from error
 
 
 class Parts(NamedTuple):

@@ -7,6 +7,7 @@ where they exist, ``lengths`` and ``fingerprint``.
 from grammar_rae.training.batches import DataSet, plan_batches
 from grammar_rae.training.callbacks import Callback, History, ProgressBar, TrainingState
 from grammar_rae.training.locking import one_training, training_lock
+from grammar_rae.training.loggers import LOGGERS, writers
 from grammar_rae.training.loop import fit
 from grammar_rae.training.machine import has_bfloat16, is_main_process, release_memory
 from grammar_rae.training.resume import resumed_seed
@@ -14,6 +15,7 @@ from grammar_rae.training.schedules import SCHEDULES
 from grammar_rae.training.settings import OPTIMIZERS, PRECISIONS, TrainingSettings
 
 __all__ = [
+    "LOGGERS",
     "OPTIMIZERS",
     "PRECISIONS",
     "SCHEDULES",
@@ -31,4 +33,5 @@ __all__ = [
     "release_memory",
     "resumed_seed",
     "training_lock",
+    "writers",
 ]

@@ -12,11 +12,10 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -28,9 +27,12 @@ from grammar_rae.training.averaging import WeightAverage, copy_weights
 from grammar_rae.training.batches import DataSet, plan_batches
 from grammar_rae.training.callbacks import LOSSES, Callback, History, Row, TrainingState
 from grammar_rae.training.locking import training_lock
-from grammar_rae.training.machine import Interrupt, ctrl_c, keep_memory, make_fabric, release_memory
+from grammar_rae.training.machine import Interrupt, ctrl_c, keep_memory, release_memory
 from grammar_rae.training.schedules import schedule
 from grammar_rae.training.settings import OPTIMIZERS, TrainingSettings
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 RELEASE_EVERY = 15.0
 """Seconds after which unused memory goes back to the system."""
@@ -91,6 +93,8 @@ def fit(
         raise InputError("fewer rows than devices", received=len(train_set), expected=settings.devices)
     if not any(parameter.requires_grad for parameter in autoencoder.parameters()):
         raise InputError("the autoencoder has no parameters to train")
+    from grammar_rae.training.fabric import make_fabric
+
     home = next(autoencoder.parameters()).device
     sets = (train_set, validation_set)
     state_folder = None if folder is None else Path(folder) / "state"
@@ -106,7 +110,7 @@ def fit(
     return cast(History, history)
 
 
-def _work(fabric: Fabric, *arguments: Any) -> tuple[History, dict[str, Tensor]]:
+def _work(fabric: "Fabric", *arguments: Any) -> tuple[History, dict[str, Tensor]]:
     """What every process does."""
     return _Run(fabric, *arguments).run()
 
@@ -125,7 +129,7 @@ class _Run:
 
     def __init__(
         self,
-        fabric: Fabric,
+        fabric: "Fabric",
         autoencoder: nn.Module,
         sets: tuple[DataSet, DataSet],
         settings: TrainingSettings,

@@ -1,22 +1,19 @@
-"""What depends on the machine: its bfloat16 units, Fabric, and Ctrl-C."""
+"""What depends on the machine: its bfloat16 units, its processes and memory, and Ctrl-C."""
 
 import ctypes
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins.precision import MixedPrecision, Precision
-from lightning_fabric.utilities.exceptions import MisconfigurationException
-from lightning_fabric.utilities.rank_zero import rank_zero_only
 
-from grammar_rae.errors import InputError
-from grammar_rae.training.settings import TrainingSettings
+_RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+"""Where launchers of several processes write a process's number, the surest first."""
 
 
 def has_bfloat16(accelerator: str) -> bool:
@@ -37,40 +34,13 @@ def _cpu_flags() -> set[str]:
         return {flag for line in text.splitlines() if line.startswith("flags") for flag in line.split()}
 
 
-class _Autocast(MixedPrecision):
-    """Autocast only: Fabric's own also rounds the batch, but pixels are targets as well as inputs."""
-
-    def convert_input(self, data: Any) -> Any:
-        return data
-
-
-def make_fabric(settings: TrainingSettings) -> Fabric:
-    """Build Fabric for these settings, with "auto" resolved.
-
-    Raises
-    ------
-    InputError
-        For an accelerator, number of devices or strategy that is not available.
-    """
-    accelerator = settings.accelerator
-    if accelerator == "auto":
-        accelerator = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    bf16 = settings.precision == "bf16-mixed" or (settings.precision == "auto" and has_bfloat16(accelerator))
-    kind = "cuda" if accelerator == "gpu" else accelerator
-    plugin: Precision = _Autocast("bf16-mixed", kind) if bf16 else Precision()
-    try:
-        return Fabric(accelerator=accelerator, devices=settings.devices, strategy=settings.strategy, plugins=[plugin])
-    except (ValueError, TypeError, RuntimeError, ImportError, MisconfigurationException) as error:
-        raise InputError(
-            f"Lightning Fabric refuses these settings ({error})",
-            received=f"{settings.accelerator!r}, {settings.devices} devices, strategy {settings.strategy!r}",
-            remedy="Leave accelerator and strategy at 'auto' and devices at 1, or see Lightning Fabric's manual.",
-        ) from error
-
-
 def is_main_process() -> bool:
     """Whether this process writes files and shows progress; with DDP, only the first one does."""
-    return int(getattr(rank_zero_only, "rank", 0) or 0) == 0
+    # Fabric knows, once a training has imported it; before that, the launcher's word is what Fabric would read.
+    fabric = sys.modules.get("lightning_fabric.utilities.rank_zero")
+    if fabric is not None:
+        return int(getattr(fabric.rank_zero_only, "rank", 0) or 0) == 0
+    return int(next((os.environ[name] for name in _RANKS if name in os.environ), 0)) == 0
 
 
 def release_memory() -> None:

@@ -7,6 +7,7 @@ import torch
 
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.seeds import check_seed
+from grammar_rae.training.loggers import check_loggers
 from grammar_rae.training.schedules import schedule
 
 OPTIMIZERS: dict[str, type[torch.optim.Adam]] = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
@@ -26,6 +27,7 @@ FREE = {
     "log_every",
     "average",
     "patience",
+    "loggers",
 }
 
 
@@ -61,6 +63,8 @@ class TrainingSettings:
         The seed of the order of the rows and of the noise in the steps, from 0 to 2**64 - 1.
     validate_every, checkpoint_every, log_every
         Seconds; ``validate_every=None`` validates once an epoch.
+    loggers
+        Where the history is written besides ``history.csv``: rows of ``LOGGERS``.
     """
 
     epochs: int | None = None
@@ -85,6 +89,7 @@ class TrainingSettings:
     validate_every: float | None = None
     checkpoint_every: float = 60.0
     log_every: float = 5.0
+    loggers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.epochs is None and self.time_limit is None:
@@ -105,6 +110,7 @@ class TrainingSettings:
             raise UnknownNameError("optimizer", self.optimizer, OPTIMIZERS)
         if self.precision not in PRECISIONS:
             raise UnknownNameError("precision", self.precision, PRECISIONS)
+        object.__setattr__(self, "loggers", check_loggers(self.loggers))
         schedule(self.schedule)
 
     def _check(self, name: str, *, lowest: float, whole: bool = False, above: bool = False) -> None:

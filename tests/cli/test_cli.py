@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
@@ -20,14 +21,13 @@ from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from grammar_rae import chem
-from grammar_rae.cli import app, arguments, files
+from grammar_rae.cli import JOBS, app, arguments, files
 from grammar_rae.cli.catalogue import KINDS, first_words
-from grammar_rae.cli.recipe_files import read_recipe, recipe_toml
 from grammar_rae.datasets import sample_texts
 from grammar_rae.decoding import CONSTRAINTS
 from grammar_rae.errors import DataError
 from grammar_rae.files import replacing
-from grammar_rae.recipes import RECIPES, Recipe
+from grammar_rae.recipes import RECIPES, Recipe, read_recipe, recipe_toml
 from grammar_rae.resources import bundled_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,7 +69,20 @@ def smiles(tmp_path: Path) -> Path:
 
 COMMANDS = [
     *("demo", "train", "sample", "analogues", "decorate", "interpolate"),
-    *("encode", "decode", "reconstruct", "evaluate", "optimize", "ask", "tell", "refit", "export", "check", "list"),
+    *(
+        "encode",
+        "decode",
+        "reconstruct",
+        "evaluate",
+        "optimize",
+        "ask",
+        "tell",
+        "refit",
+        "export",
+        "compare",
+        "check",
+        "list",
+    ),
 ]
 
 
@@ -80,10 +93,16 @@ def test_help(words: list[str]) -> None:
     assert "Usage: grammar-rae" in result.stdout
 
 
+def names_of(jobs: Iterable[tuple[object, str]]) -> list[str]:
+    return [example.split()[1] for _, example in jobs]
+
+
 def test_help_names_every_command() -> None:
-    shown = grammar_rae("--help").stdout.partition("Commands:")[2].splitlines()
-    assert {line.split()[0] for line in shown if line.strip()} == set(COMMANDS)  # and no hidden alias
+    shown = grammar_rae("--help").stdout.partition("Train and adapt:")[2].splitlines()
+    assert {line.split()[0] for line in shown if re.match(r"  \S", line)} == set(COMMANDS)  # and no hidden alias
     assert not [line for line in shown if line.endswith("...")]
+    examples = [line.split()[1:3] for line in shown if line.strip().startswith("$ ")]
+    assert examples == [["grammar-rae", command] for jobs in JOBS.values() for command in names_of(jobs)]
 
 
 def test_every_option_has_a_help_text_and_one_meaning() -> None:

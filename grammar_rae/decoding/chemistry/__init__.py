@@ -5,10 +5,24 @@ and what one production does to it, ``policy`` finishes any molecule, ``bounds``
 ``kernels`` answer for a batch at a time, ``cycles`` finds smallest rings. ``templates`` says what stays as it is, and
 ``points`` what may grow at its points. ``dialects`` are the grammars that it knows,
 and ``limits`` what may be asked for besides.
+
+What is imported from here comes when it is asked for: ``points``, of which specifications are made, need no PyTorch.
 """
 
-from grammar_rae.decoding.chemistry.constraint import MoleculeConstraint, Molecules
-from grammar_rae.decoding.chemistry.limits import Limits
-from grammar_rae.decoding.chemistry.points import Point
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from grammar_rae.decoding.chemistry.constraint import MoleculeConstraint, Molecules
+    from grammar_rae.decoding.chemistry.limits import Limits
+    from grammar_rae.decoding.chemistry.points import Point
 
 __all__ = ["Limits", "MoleculeConstraint", "Molecules", "Point"]
+
+_HOME = {"Limits": "limits", "MoleculeConstraint": "constraint", "Molecules": "constraint", "Point": "points"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -43,6 +43,7 @@ def has_allowed_rings(n_atoms, parent, ring_a, ring_b, n_rings, allowed):  # typ
     -------
     bool
     """
+    n_atoms, n_rings = np.int64(n_atoms), np.int64(n_rings)
     _, n_cycles = _find_components(n_atoms, parent, ring_a, ring_b, n_rings)
     first, after, end = _link_bonds(n_atoms, parent, ring_a, ring_b, n_rings)
     return _has_allowed_basis(n_atoms, n_rings, n_cycles, first, after, end, allowed)
@@ -63,6 +64,7 @@ def closes_allowed_ring(n_atoms, parent, ring_a, ring_b, n_rings, a, b, allowed)
     -------
     bool
     """
+    n_atoms, n_rings, a, b = np.int64(n_atoms), np.int64(n_rings), np.int64(a), np.int64(b)
     component, n_cycles = _find_components(n_atoms, parent, ring_a, ring_b, n_rings)
     first, after, end = _link_bonds(n_atoms, parent, ring_a, ring_b, n_rings)
     if component[a] == component[b]:
@@ -110,9 +112,9 @@ def _link_bonds(n_atoms, parent, ring_a, ring_b, n_rings):  # type: ignore[no-un
     end = np.empty(2 * (n_atoms + n_rings + 1), np.int32)
     for atom in range(n_atoms):
         if parent[atom] >= 0:
-            _link(first, after, end, atom, atom, parent[atom])
+            _link(first, after, end, atom, atom, np.int64(parent[atom]))
     for ring in range(n_rings):
-        _link(first, after, end, n_atoms + ring, ring_a[ring], ring_b[ring])
+        _link(first, after, end, n_atoms + ring, np.int64(ring_a[ring]), np.int64(ring_b[ring]))
     return first, after, end
 
 

@@ -1,20 +1,20 @@
-"""Recipes as TOML files: printed by ``list recipes --show``, edited by people, read by ``train --recipe``."""
+"""Recipes as TOML files: printed by ``list recipes --show``, edited by people, named in the place of a recipe."""
 
 import json
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from grammar_rae.errors import DataError
-
-if TYPE_CHECKING:
-    from grammar_rae.recipes import Recipe
+from grammar_rae.recipes.base import Recipe
+from grammar_rae.recipes.images import ImageRecipe
+from grammar_rae.recipes.texts import TextRecipe
 
 SUFFIX = ".toml"
 _NONE = "None"  # what stands for None, which TOML does not have
 
 
-def recipe_toml(recipe: "Recipe") -> str:
+def recipe_toml(recipe: Recipe) -> str:
     """A recipe as TOML: its own fields, then a table for each set of options."""
     fields = recipe.to_dict()
     lines = [f"{name} = {_value(value)}" for name, value in fields.items() if not isinstance(value, dict)]
@@ -24,8 +24,8 @@ def recipe_toml(recipe: "Recipe") -> str:
     return "\n".join(lines) + "\n"
 
 
-def read_recipe(name: str) -> "str | Recipe":
-    """The recipe of a file whose name ends in ``.toml``; another name as it is.
+def read_recipe(name: str) -> Recipe:
+    """The recipe of a file in TOML.
 
     Raises
     ------
@@ -34,10 +34,6 @@ def read_recipe(name: str) -> "str | Recipe":
     InputError
         When its entries are not those of a recipe.
     """
-    if not name.endswith(SUFFIX):
-        return name
-    from grammar_rae.recipes import ImageRecipe, TextRecipe
-
     try:
         data = tomllib.loads(Path(name).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
