@@ -90,7 +90,8 @@ def asked_for(model: TextModel, held_out: TokenDataset, n: int, smoothing: float
     found = {}
     for name in ASKED:
         column = PROPERTY_NAMES.index(name)
-        wanted = values[np.isfinite(values[:, column]), column]
+        low, high = condition.ranges[name]  # what lies outside is refused
+        wanted = values[(values[:, column] >= low) & (values[:, column] <= high), column]
         wanted = wanted[np.random.default_rng(0).integers(0, len(wanted), n)]
         errors, attempts = [], 0
         for seed, value in enumerate(wanted.tolist()):

@@ -325,4 +325,6 @@ def read_settings(options: list[str] | None) -> dict[str, Any]:
         except ValueError:
             found[name] = value.strip()
     return found
+
+
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")]

@@ -67,3 +67,17 @@ def show_model(model: Any) -> str:
     if ranges:
         facts["may be asked for"] = ", ".join(f"{name} {low:.3g} to {high:.3g}" for name, (low, high) in ranges.items())
     return "".join([facts_table(facts, type(model).__name__)])
+
+
+class ShownMixin:
+    """How a notebook shows a model."""
+
+    def _repr_html_(self) -> str:
+        return self._repr_mimebundle_().get("text/html", "")
+
+    def _repr_mimebundle_(self, **choices: Any) -> dict[str, str]:
+        """What a notebook shows: the card of a trained model; until then, scikit-learn's view of its parameters."""
+        if not hasattr(self, "fitted_"):
+            bundle: dict[str, str] = super()._repr_mimebundle_(**choices)  # type: ignore[misc]
+            return bundle
+        return {"text/plain": repr(self), "text/html": show_model(self)}

@@ -19,7 +19,7 @@ from grammar_rae.checks import check_path
 from grammar_rae.datasets import choose_rows, first_part
 from grammar_rae.density import Density
 from grammar_rae.errors import InputError, TrainingError
-from grammar_rae.model.display import show_model
+from grammar_rae.model.display import ShownMixin
 from grammar_rae.model.drawing import make_generator
 from grammar_rae.model.estimator import Estimator, not_trained
 from grammar_rae.model.fitted import Codes, Fitted
@@ -49,7 +49,7 @@ Outputs = TypeVar("Outputs")
 """What a model decodes to: a list of texts, or an array of images."""
 
 
-class LatentModel(Estimator, ABC, Generic[Outputs]):
+class LatentModel(ShownMixin, Estimator, ABC, Generic[Outputs]):
     """An autoencoder and a density of its codes; a scikit-learn transformer between data and codes z.
 
     Parameters
@@ -374,16 +374,6 @@ class LatentModel(Estimator, ABC, Generic[Outputs]):
     def seed_(self) -> int:
         """The seed of the training: ``seed``, or the one that was drawn where that is None."""
         return int(self.recipe_.training.get("seed", self.seed or 0))
-
-    def _repr_html_(self) -> str:
-        return self._repr_mimebundle_().get("text/html", "")
-
-    def _repr_mimebundle_(self, **choices: Any) -> dict[str, str]:
-        """What a notebook shows: the card of a trained model; until then, scikit-learn's view of its parameters."""
-        if not hasattr(self, "fitted_"):
-            bundle: dict[str, str] = super()._repr_mimebundle_(**choices)
-            return bundle
-        return {"text/plain": repr(self), "text/html": show_model(self)}
 
     @property
     def history(self) -> History:

@@ -6,29 +6,26 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from grammar_rae.checks import check_flag, is_number
 from grammar_rae.codecs import Codec, codec_from_dict
 from grammar_rae.datasets import DescribedRows, TokenDataset, extend_frame, first_part, is_frame, read_rows
 from grammar_rae.datasets.duplicates import Duplicates
-from grammar_rae.decoding import Constraint, ConstraintSpec, Guided, parse_spec
+from grammar_rae.decoding import ConstraintSpec
 from grammar_rae.errors import InputError
 from grammar_rae.model.adapting import Adapting, find_start
 from grammar_rae.model.analogues import AnaloguesMixin
 from grammar_rae.model.contributions import adopt_contributions
+from grammar_rae.model.decoding import DecodingMixin
 from grammar_rae.model.decorating import DecoratingMixin
 from grammar_rae.model.describing import describe_rows
-from grammar_rae.model.drawing import Drawing, latent_codes
 from grammar_rae.model.encoding import EncodingMixin
 from grammar_rae.model.fitted import Codes, FittedTexts
-from grammar_rae.model.known import Known, warn_unwritable
+from grammar_rae.model.known import Known
 from grammar_rae.model.latent import LatentModel
 from grammar_rae.model.likelihood import LikelihoodMixin
 from grammar_rae.model.refining import RefiningMixin
-from grammar_rae.model.results import DecodedTexts, Reconstruction, is_same, spell_texts
+from grammar_rae.model.results import Reconstruction, is_same
 from grammar_rae.model.sampling import SamplingMixin
 from grammar_rae.model.sources import as_texts, encode_source, validation_set
 from grammar_rae.precision import in_single_precision
@@ -38,6 +35,7 @@ from grammar_rae.training import one_training
 
 class TextModel(
     AnaloguesMixin,
+    DecodingMixin,
     DecoratingMixin,
     EncodingMixin,
     LikelihoodMixin,
@@ -254,144 +252,6 @@ class TextModel(
         self.fitted_ = replace(fitted, score_constants={**constants, **fitted.score_constants})
 
     # -- between texts and codes --------------------------------------------------------------------------------
-
-    def decode(
-        self,
-        z: NDArray[Any] | Tensor,
-        *,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        beam: int | None = None,
-        seed: int | None = None,
-        constraint: str | ConstraintSpec | None = None,
-        smoothing: float = 0.0,
-        properties: Mapping[str, Any] | None = None,
-        canonical: bool = True,
-    ) -> list[str]:
-        """Texts of latent codes (N, D).
-
-        Parameters
-        ----------
-        z
-            Codes; one alone, (D,), is taken as (1, D).
-        temperature, top_p, seed
-            Temperature 0 takes the likeliest token at each step; above that, steps are drawn, by the seed. Below 1,
-            ``top_p`` leaves out the unlikeliest tokens of each step: see :func:`grammar_rae.decoding.decode`.
-        beam
-            Search for the likeliest text with this many beams instead: see :func:`grammar_rae.decoding.beam_search`.
-        constraint
-            What every step must obey, for example ``"chemistry; max-heavy-atoms=38"``: a text or an object of
-            :mod:`grammar_rae.decoding.specs`; None for the recipe's. Under ``"none"``, codes that decode to no
-            complete text give "".
-        smoothing
-            The level of the noise that is added to the codes, by the seed, and passed to the decoder: see
-            :class:`grammar_rae.regularizers.NoiseConditioned`. Other decoders accept only 0.
-        properties
-            Properties that the decoder is told, each a value or (lowest, highest), from which each code draws, by the
-            seed: see :attr:`property_ranges_`. The codes are moved to where the properties are read from them, if the
-            model's head reads them.
-        canonical
-            Give molecules as canonical SMILES; one that is not valid is left as it was decoded. False leaves all texts
-            as they were decoded, and needs no RDKit.
-
-        Raises
-        ------
-        InputError
-            For codes of another size or not finite, settings that cannot be used or combined, or a constraint that does
-            not exist or that the model cannot serve.
-        DecodingError
-            For a constraint that no text within the model's length limit is sure to obey.
-        """
-        check_flag("canonical", canonical)
-        found = self._decode(z, Drawing(temperature, top_p, beam), seed, constraint, smoothing, properties)
-        return spell_texts(found, self.codec).texts if canonical else ["" if text is None else text for text in found]
-
-    def decode_batch(
-        self,
-        z: NDArray[Any] | Tensor,
-        *,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        beam: int | None = None,
-        seed: int | None = None,
-        constraint: str | ConstraintSpec | None = None,
-        smoothing: float = 0.0,
-        properties: Mapping[str, Any] | None = None,
-    ) -> DecodedTexts:
-        """Texts of latent codes (N, D) as :meth:`decode` gives them, and which of them are valid.
-
-        Parameters
-        ----------
-        z, temperature, top_p, beam, seed, constraint, smoothing, properties
-            As for :meth:`decode`.
-
-        Raises
-        ------
-        InputError, DecodingError
-            As :meth:`decode`.
-        """
-        found = self._decode(z, Drawing(temperature, top_p, beam), seed, constraint, smoothing, properties)
-        return spell_texts(found, self.codec)
-
-    @in_single_precision
-    def _decode(
-        self,
-        z: NDArray[Any] | Tensor,
-        drawing: Drawing,
-        seed: int | None,
-        constraint: str | ConstraintSpec | None,
-        smoothing: float,
-        properties: Mapping[str, Any] | None,
-    ) -> list[str | None]:
-        """The texts of z (N, D) as they are decoded; None for what is not a text."""
-        codes = latent_codes(z, self.recipe_.latent)
-        if not is_number(smoothing):
-            raise InputError("the smoothing cannot be used", received=repr(smoothing), expected="0 or more")
-        # The noise on codes is not that which a density drew them with by the same seed.
-        generator = self._generator(seed, "smoothing" if smoothing else "")
-        _, bound = self._bind(constraint)
-        told = None
-        if properties:
-            told, codes = self._ask(properties).move(codes, self._generator(seed, "properties"))
-            if drawing.width > 1:
-                raise InputError("a beam search is told no properties", remedy="Pass beam or properties, not both.")
-        rows = max(1, self.batch_rows // drawing.width)
-        found: list[str | None] = []
-        for start in range(0, len(codes), rows):
-            part = slice(start, start + rows)
-            found += self._texts(
-                codes[part], drawing, bound, generator, smoothing, None if told is None else told[part]
-            )
-        return found
-
-    def _bind(self, constraint: str | ConstraintSpec | None) -> tuple[str, Constraint[Any]]:
-        """The text of a constraint, and the constraint for this model's codec."""
-        choice = parse_spec(self.recipe_.constraint if constraint is None else constraint)
-        bound = build_constraint(choice, self.codec, self.atoms_)
-        warn_unwritable(self.known_, bound, str(choice))
-        return str(choice), bound
-
-    def _texts(
-        self,
-        z: Tensor,
-        drawing: Drawing,
-        bound: Constraint[Any],
-        generator: torch.Generator,
-        smoothing: float,
-        told: Tensor | None = None,
-    ) -> list[str | None]:
-        """Texts of z (B, D); None for what is not a text, which is possible without a constraint."""
-        limit = self.codec.max_length or 1024
-        nets = self.autoencoder_
-
-        def search(decoder: Any, given: Tensor) -> Tensor:
-            if told is not None and drawing.guidance:
-                decoder = Guided(decoder, nets.untell(given), drawing.guidance)
-            return drawing.tokens(decoder, given, bound, limit, generator)
-
-        with torch.inference_mode(), self._autocast():
-            tokens = nets.decode(z.to(self.device), smoothing, generator, search, told)
-        return self.codec.spell_batch(tokens.cpu().numpy())
 
     def reconstruct(self, data: Any, **options: Any) -> Any:
         """Encode texts and decode them again.
