@@ -104,10 +104,10 @@ def tell(
     jobs: arguments.Jobs = 1,
 ) -> None:
     """Tell a search what came of molecules."""
-    preflight.check_file(table)
     from grammar_rae.optimization import Search, read_table
 
     found = Search.open(search)
+    preflight.check_file(table)
     told = found.tell(read_table(table), correct=correct, jobs=jobs)
     files.note(str(told))
     leaders = {}

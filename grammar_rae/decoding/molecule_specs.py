@@ -17,6 +17,9 @@ if TYPE_CHECKING:  # a specification is read without PyTorch; it is bound with i
 
 Atoms = Mapping[str, int]
 
+_RINGS = "rings"
+"""The word by which a template closes rings."""
+
 
 class Named:
     """A constraint whose name says all of it."""
@@ -258,9 +261,9 @@ class Template(OnMolecules):
         """Return the spec of a text such as ``template=CN[*:1] | 1: elements=CNO``."""
         smiles, *parts = value.split("|")
         points: dict[int, Point] = {}
-        rings = "rings" in map(str.strip, parts)
+        rings = _RINGS in map(str.strip, parts)
         for part in parts:
-            if part.strip() == "rings":
+            if part.strip() == _RINGS:
                 continue
             label, colon, limits = part.partition(":")
             if not colon or not label.strip().isdecimal() or int(label) in points:

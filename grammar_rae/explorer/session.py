@@ -435,8 +435,11 @@ def _plain(value: Any) -> Any:
     return float(f"{float(value):.4g}") if isinstance(value, float | np.floating) else str(value)
 
 
+_COUNTS = frozenset({"donors", "acceptors", "rotatable_bonds", "rings", "aromatic_rings", "stereo_centres", "charge"})
+
+
 def _step(name: str, low: float, high: float) -> float:
     """The step of a property's slider: 1 for numbers of something, else about a hundredth of the range."""
-    if name in ("donors", "acceptors", "rotatable_bonds", "rings", "aromatic_rings", "stereo_centres", "charge"):
+    if name in _COUNTS:
         return 1.0
     return float(10.0 ** np.floor(np.log10(max(high - low, 1e-9) / 100)) * 2)

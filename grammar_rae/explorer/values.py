@@ -18,6 +18,8 @@ _RAMP = ((0.0, "#5b5bd6"), (0.35, "#2f8fc0"), (0.65, "#3aa76d"), (1.0, "#e0b020"
 RAMP = ", ".join(colour for _, colour in _RAMP)
 """The colours of values from low to high, for a legend; all are readable on light and dark."""
 
+_OF_EXPRESSIONS = "expression_error"
+
 
 def property_names() -> tuple[str, ...]:
     """The properties of molecules that have no score of the same name, and those that have."""
@@ -43,9 +45,9 @@ class Values:
     def names(self) -> list[str]:
         """What can be computed: properties first, then scores."""
         if not self.molecules:
-            return [name for name in SCORES if name == "expression_error"]
+            return [name for name in SCORES if name == _OF_EXPRESSIONS]
         first = property_names()
-        return [*first, *(name for name in SCORES if name not in first and name != "expression_error")]
+        return [*first, *(name for name in SCORES if name not in first and name != _OF_EXPRESSIONS)]
 
     def compute(self, name: str, texts: Iterable[str], progress: Progress) -> None:
         """Compute a value of all texts that have none yet; nan where a text has no such value.

@@ -15,7 +15,10 @@ from markupsafe import Markup
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.gallery.look import fragment
 
-__all__ = ["PICTURES", "facts_table", "gallery", "kind_of", "show_number"]
+__all__ = ["MOLECULES", "PICTURES", "facts_table", "gallery", "kind_of", "show_number"]
+
+MOLECULES = "molecules"
+"""The kind of texts that are SMILES."""
 
 _BREAKS = re.compile(r"(?<=[-+*/()])(?=.)")
 
@@ -80,7 +83,7 @@ def gallery(
     }
     return Markup(
         fragment("cards").render(
-            cards=cards, molecules=kind == "molecules", columns=columns, numeric=numeric, data=_as_script(table)
+            cards=cards, molecules=kind == MOLECULES, columns=columns, numeric=numeric, data=_as_script(table)
         )
     )
 
@@ -95,7 +98,7 @@ def kind_of(texts: Sequence[str]) -> str:
     """The kind of texts that nobody named: ``"molecules"`` where each is one, else ``"text"``."""
     from grammar_rae.chem import is_valid
 
-    return "molecules" if all(map(is_valid, texts)) else "text"
+    return MOLECULES if all(map(is_valid, texts)) else "text"
 
 
 def show_number(value: Any) -> str:
@@ -140,5 +143,5 @@ def _show_text(text: str) -> Markup:
     return Markup("<code>{}</code>").format(Markup("<wbr>").join(_BREAKS.split(text)))
 
 
-PICTURES: dict[str, Callable[[str], Markup]] = {"molecules": _draw_molecule, "text": _show_text}
+PICTURES: dict[str, Callable[[str], Markup]] = {MOLECULES: _draw_molecule, "text": _show_text}
 """Kind of texts -> the picture of one."""

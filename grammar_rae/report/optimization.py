@@ -3,6 +3,7 @@
 import os
 from typing import TYPE_CHECKING, Any
 
+from grammar_rae.gallery import MOLECULES
 from grammar_rae.report import line_chart, write_page
 from grammar_rae.report.charts import stairs
 from grammar_rae.report.evidence import columns_of, gather_evidence, remark_on, tabulate
@@ -44,8 +45,8 @@ def write_optimization_report(
     best = result.best(n)
     shown = best if len(result.scores) == 1 else result.front().head(n)
     texts = [str(text) for text in shown["text"]]
-    known = result.initial["text"].tolist() if kind == "molecules" else []
-    evidence = gather_evidence(texts, known, model) if kind == "molecules" else []
+    known = result.initial["text"].tolist() if kind == MOLECULES else []
+    evidence = gather_evidence(texts, known, model) if kind == MOLECULES else []
     values = {name: shown[name].tolist() for name in [*result.scores, "iteration"]}
     write_page(
         path,

@@ -135,7 +135,8 @@ def test_examples_of_each_form() -> None:
 def test_marks_of_atoms_are_kept(form: object) -> None:
     assert callable(form)
     written = form("[13CH3:7][C@@H]([NH3+])/C=C/[O-]")
-    assert "[13CH3:7]" in written
+    # What a codec writes has no maps; the canonical form is everybody's.
+    assert ("[13CH3:7]" if form is chem.canonical else "[13CH3]") in written
     assert "[NH3+]" in written and "[O-]" in written
     assert "@" in written and "/C=C/" in written
 

@@ -7,6 +7,7 @@ from rdkit import Chem
 
 from grammar_rae import chem
 from grammar_rae.chem.rewriting import CHARGES, DATIVE, MARKS, rewriting
+from grammar_rae.chem.smiles import PARTS
 from grammar_rae.codecs import GrammarCodec
 from grammar_rae.datasets import TokenDataset, coverage, encode
 from grammar_rae.grammar import read_grammar
@@ -48,12 +49,18 @@ def test_no_spelling_is_a_change(text, seed):
 def test_changes_are_counted(tmp_path):
     codec = GrammarCodec(form="kekule", fragments="largest", table=read_grammar("smiles"))
     texts = ["CCO", "CN(=O)=O", "CCN(=O)=O", "C[C@H](C)C", "CC(", "C[N+](C)(C)C.[Cl-]", "CN(=O)=O.O"]
-    expected = {CHARGES: 3, MARKS: 1}
-    assert codec.encode_batch(texts).changed == [(1, CHARGES), (2, CHARGES), (3, MARKS), (6, CHARGES)]
+    expected = {CHARGES: 2, MARKS: 1, PARTS: 1, f"{PARTS}, {CHARGES}": 1}
+    assert codec.encode_batch(texts).changed == [
+        (1, CHARGES),
+        (2, CHARGES),
+        (3, MARKS),
+        (5, PARTS),
+        (6, f"{PARTS}, {CHARGES}"),
+    ]
     for jobs in (1,):
         assert encode(texts, codec, tmp_path / str(jobs), jobs=jobs, chunk=2).changed == expected
     assert TokenDataset.open(tmp_path / "1").changed == expected
     found = coverage(texts, codec)
-    assert found.changed == expected and found.changed_lines == {CHARGES: 2, MARKS: 4}
-    assert encode(texts, codec, duplicates="drop").changed == {CHARGES: 2, MARKS: 1}
+    assert found.changed == expected and found.changed_lines == {CHARGES: 2, MARKS: 4, PARTS: 6, both: 7}
+    assert encode(texts, codec, duplicates="drop").changed == {CHARGES: 2, MARKS: 1, PARTS: 1}
     assert codec.encode_batch([chem.kekule(texts[1])], prepared=True).changed == []

@@ -27,8 +27,9 @@ from grammar_rae.datasets import sample_texts
 from grammar_rae.decoding import CONSTRAINTS
 from grammar_rae.errors import DataError
 from grammar_rae.files import replacing
+from grammar_rae.model import TextModel
 from grammar_rae.recipes import RECIPES, Recipe, read_recipe, recipe_toml
-from grammar_rae.resources import bundled_file
+from grammar_rae.resources import bundled_file, bundled_model
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -68,7 +69,7 @@ def smiles(tmp_path: Path) -> Path:
 
 
 COMMANDS = [
-    *("demo", "train", "sample", "analogues", "decorate", "interpolate"),
+    *("demo", "train", "sample", "analogues", "decorate", "interpolate", "explore"),
     *(
         "encode",
         "decode",
@@ -362,11 +363,11 @@ def test_a_full_disk_is_named_by_the_file_asked_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["z.npy", "z.npz", "z.csv", "z.csv.gz", "z.tsv", "z.parquet"])
 def test_codes_come_back(name: str, tmp_path: Path) -> None:
-    from grammar_rae.datasets import Row
-
-    codes = np.random.default_rng(0).normal(size=(3, 12)).astype(np.float32)
-    files.write_codes(tmp_path / name, codes, [Row(line, "C" * line) for line in (1, 2, 4)])
-    np.testing.assert_array_equal(files.read_codes(tmp_path / name), codes)
+    (tmp_path / "some.txt").write_text("x+1\nsin(x)\nexp(x)/2\n")
+    result = grammar_rae("encode", tmp_path / "some.txt", "-m", bundled_model("expressions"), "-o", tmp_path / name)
+    assert result.exit_code == 0, result.output
+    codes = TextModel.load(bundled_model("expressions")).encode(["x+1", "sin(x)", "exp(x)/2"])
+    np.testing.assert_allclose(files.read_codes(tmp_path / name), codes, rtol=1e-6)
 
 
 def test_pickles_and_other_files_are_no_codes(tmp_path: Path) -> None:

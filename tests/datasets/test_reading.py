@@ -221,7 +221,7 @@ def test_a_folder_or_an_unknown_suffix(tmp_path):
     with pytest.raises(DataError, match=r"a folder.*Pass the path of one file"):
         read_texts(tmp_path)
     for name in ("a.pdf", "a.tar.gz", "a.parquet.gz", "a"):
-        with pytest.raises(DataError, match=r"\.smi, .*\.csv.*\.parquet.*also with \.gz"):
+        with pytest.raises(DataError, match=r"\.csv, .*\.parquet.*\.smi, .*also with \.gz"):
             read_texts(write(tmp_path / name, "CCO\n"))
     with pytest.raises(DataError, match="sheet of a workbook as CSV"):
         read_texts(write(tmp_path / "a.xlsx", "CCO\n"))

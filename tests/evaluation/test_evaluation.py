@@ -160,17 +160,17 @@ def test_exact_reconstructions_count(home: Path, model: TextModel, monkeypatch: 
     """A model that gives back every molecule has 1, less what its codec refuses."""
     kept: dict[int, str] = {}
 
-    def encode(texts: list[str], errors: str = "raise", **_: Any) -> Any:
+    def encode(texts: list[str], *_: Any) -> EncodedTexts:
         rejected = {index: error for index, error in model.codec.encode_batch(texts).rejected}
         rows = [index for index in range(len(texts)) if index not in rejected]
         kept.update(enumerate(chem.canonical(texts[row]) for row in rows))
         codes = np.arange(len(rows), dtype=np.float32)[:, None]
-        return EncodedTexts(codes, np.array(rows), rejected) if errors == "skip" else codes
+        return EncodedTexts(codes, np.array(rows), rejected)
 
     def decode(z: Any, **_: Any) -> list[str]:
         return [kept[int(row[0])] for row in z]
 
-    monkeypatch.setattr(model, "encode", encode)
+    monkeypatch.setattr(model, "_encode_texts", encode)
     monkeypatch.setattr(model, "decode", decode)
     monkeypatch.setattr(model, "decode_batch", lambda z, **_: DecodedTexts(decode(z), np.ones(len(z), bool)))
     path = written(home / "salts.smi", [*OTHERS[:8], "CC.CO", "CCC.CO"])  # the codec takes single molecules
@@ -230,7 +230,7 @@ class TestRefusals:
             evaluate(model, what(home, training=written(tmp_path / "bad.smi", ["C1CC"])))
 
     def test_no_process(self, home: Path, model: TextModel) -> None:
-        with pytest.raises(InputError, match="number of jobs"):
+        with pytest.raises(InputError, match="number of processes"):
             evaluate(model, what(home, jobs=0))
 
     @pytest.mark.parametrize("settings", [{"n": 9}, {"rows": 1}, {"reconstruct": -1}, {"seed": -1}])

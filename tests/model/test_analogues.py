@@ -94,7 +94,7 @@ def test_what_cannot_be_reached_is_said(model):
         ({"max_attempts": 0}, InputError, "max_attempts"),
         ({"leads": "C1CC"}, TextError, "text 1 of 1"),
         ({"leads": []}, InputError, "no leads"),
-        ({"leads": 3}, InputError, "list, array or Series"),
+        ({"leads": 3}, InputError, "list, array, Series or frame"),
         ({"seed": "x"}, InputError, "seed"),
         ({"seed": -1}, InputError, "seed"),
     ],

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from optimization.digits import Digits, Refusing, run, same, tilt, total
 
-from grammar_rae.errors import DataError, InputError
+from grammar_rae.errors import DataError, InputError, WorkerError
 from grammar_rae.optimization import STRATEGIES
 from grammar_rae.scores import Score
 
@@ -115,7 +115,7 @@ def test_with_several_processes_too_each_value_is_kept_as_soon_as_it_is_known(tm
         time.sleep(0.05)
         return float(len(text))
 
-    with pytest.raises(InputError, match="a process ended"):
+    with pytest.raises(WorkerError, match="a process ended"):
         run(score=Score("length", fatal, True, ""), folder=tmp_path / "run", jobs=2, n_iterations=1)
     kept = len((tmp_path / "run" / "initial.csv").read_text().splitlines()) - 1
     assert 1 <= kept < 20  # those before it, less what was under way

@@ -65,7 +65,7 @@ def test_a_joined_template_grows_where_molecules_do(texts: tuple[str, ...], poin
     template = join_template(core, texts)
     assert template is not None
     smiles = template.partition(" | ")[0]
-    assert len(read_points(smiles)) == points
+    assert len(read_points(smiles).labels) == points
     assert join_template("C1CCCCCC1", texts) is None and join_template(core, (core,)) is None
 
 
