@@ -225,7 +225,9 @@ def _write(path: Path, shape: tuple[int, ...], blocks: Iterable[_Bytes]) -> None
 
 
 def _show_progress(blocks: Iterable[_Bytes], total: int, progress: bool, part: str) -> Iterator[_Bytes]:
-    from tqdm.auto import tqdm
+    from grammar_rae.bars import bar_type
+
+    tqdm = bar_type()
 
     with tqdm(desc=f"preparing {part}", total=total, unit=" images", disable=not progress) as bar:
         for block in blocks:

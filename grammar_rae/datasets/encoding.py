@@ -384,7 +384,9 @@ def _show_progress(chunks: Iterator[Chunk], source: Source, progress: bool) -> G
     if not progress:
         yield from chunks
         return
-    from tqdm.auto import tqdm
+    from grammar_rae.bars import bar_type
+
+    tqdm = bar_type()
 
     total = len(source) if isinstance(source, Sized) and not isinstance(source, str) else None
     with tqdm(desc="encoding", total=total, unit=" texts", unit_scale=True) as bar:

@@ -130,7 +130,9 @@ def encode_shards(
     InputError
         For settings that cannot be used.
     """
-    from tqdm.auto import tqdm
+    from grammar_rae.bars import bar_type
+
+    tqdm = bar_type()
 
     check_duplicates(duplicates)
     paths = find_sources(sources)

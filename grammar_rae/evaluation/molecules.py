@@ -142,7 +142,9 @@ class _Evaluator:
         self.training = self._read_training()
 
     def evaluate(self) -> Evaluation:
-        from tqdm.auto import tqdm
+        from grammar_rae.bars import bar_type
+
+        tqdm = bar_type()
 
         steps: dict[str, Callable[[], None]] = {
             "reference": self._read_references,  # the first to fail, and the cheapest to run again

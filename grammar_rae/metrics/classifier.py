@@ -182,7 +182,9 @@ def train_classifier(
     TrainingError
         When the loss is not a number.
     """
-    from tqdm.auto import tqdm
+    from grammar_rae.bars import bar_type
+
+    tqdm = bar_type()
 
     pixels, wanted = _check_training_set(images, labels)
     attributes = wanted.ndim == 2

@@ -52,7 +52,9 @@ def features_of(
     InputError
         For invalid images, or for none.
     """
-    from tqdm.auto import tqdm
+    from grammar_rae.bars import bar_type
+
+    tqdm = bar_type()
 
     if isinstance(images, np.ndarray | Tensor):
         batches: Iterable[Images] = (images[i : i + batch_size] for i in range(0, len(images), batch_size))

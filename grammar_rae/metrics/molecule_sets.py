@@ -153,6 +153,8 @@ _JOINED: dict[str, Any] = {
 def _show_progress(rows: Iterator[Any], total: int, progress: bool) -> Iterator[Any]:
     if not progress:
         return rows
-    from tqdm.auto import tqdm
+    from grammar_rae.bars import bar_type
+
+    tqdm = bar_type()
 
     return iter(tqdm(rows, desc="molecules", total=total, leave=False))

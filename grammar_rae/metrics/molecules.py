@@ -118,7 +118,9 @@ def check_chemnet() -> Any:
 def _activations(
     texts: list[str], device: torch.device, batch_size: int, progress: bool
 ) -> Iterator[NDArray[np.float32]]:
-    from tqdm.auto import tqdm
+    from grammar_rae.bars import bar_type
+
+    tqdm = bar_type()
 
     chemnet = check_chemnet()
     # Only the net and its reading of SMILES come from fcd_torch. Its own class unpickles the weights (with older

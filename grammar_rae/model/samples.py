@@ -199,7 +199,9 @@ def collect(
     progress
         Whether to show a progress bar, on a terminal.
     """
-    from tqdm.auto import tqdm
+    from grammar_rae.bars import bar_type
+
+    tqdm = bar_type()
 
     texts: list[str] = []
     valid: list[bool] = []

@@ -202,7 +202,9 @@ def _require_same(drawn: DrawnShards, settings: dict[str, Any]) -> None:
 
 
 def _draw_all(task: "_Task", drawn: DrawnShards, n: int, jobs: int, progress: bool) -> None:
-    from tqdm.auto import tqdm
+    from grammar_rae.bars import bar_type
+
+    tqdm = bar_type()
 
     rows = int(drawn.settings["shard_rows"])
     _reopen_last(drawn, n)

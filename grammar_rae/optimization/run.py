@@ -269,6 +269,8 @@ class Run:
 
 
 def _bar(total: int, what: str, progress: bool, done: int = 0) -> Any:
-    from tqdm.auto import tqdm
+    from grammar_rae.bars import bar_type
+
+    tqdm = bar_type()
 
     return tqdm(total=total, desc=what, unit="text", initial=done, disable=not progress)

@@ -420,7 +420,9 @@ class Search:
         n, batch_size = check_number("n", n, 1), check_number("batch_size", batch_size, 1)
         if outside := [name for name in self.profile.names if name not in self.profile.functions]:
             raise UnknownNameError("score, for an objective that is to be computed", outside[0], names())
-        from tqdm.auto import tqdm
+        from grammar_rae.bars import bar_type
+
+        tqdm = bar_type()
 
         sizes = [getattr(one, "at_once", AT_ONCE) for one in self.profile.functions.values()]
         size = max(sizes) * (1 if jobs < 0 else jobs)

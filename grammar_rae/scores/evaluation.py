@@ -140,7 +140,9 @@ def _with_progress(pairs: Iterable[_T], total: int, progress: bool) -> Iterator[
     if not progress:
         yield from pairs
         return
-    from tqdm.auto import tqdm
+    from grammar_rae.bars import bar_type
+
+    tqdm = bar_type()
 
     yield from tqdm(pairs, desc="scoring", total=total, unit=" texts")
 

@@ -146,7 +146,9 @@ class ProgressBar(Callback):
 
     def _show(self, state: TrainingState) -> None:
         if self._bar is None:
-            from tqdm.auto import tqdm
+            from grammar_rae.bars import bar_type
+
+            tqdm = bar_type()
 
             self._bar = tqdm(total=100, bar_format="{desc} {percentage:3.0f}%|{bar}|{postfix}", leave=True)
         self._bar.n = round(100 * state.progress)

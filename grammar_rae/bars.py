@@ -1,0 +1,12 @@
+"""The progress bar that fits where a program runs."""
+
+import warnings
+from typing import Any
+
+
+def bar_type() -> Any:
+    """``tqdm``'s bar for this terminal or notebook; without widgets a notebook gets the latter."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        from tqdm.auto import tqdm
+    return tqdm
