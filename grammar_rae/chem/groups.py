@@ -13,7 +13,7 @@ def cut_group(text: str, first: int, end: int, entry: int, other: int) -> str:
     """Return a run of atoms of a molecule as a SMILES with points where single bonds lead out of it.
 
     >>> cut_group("CCOC1CC1", 1, 3, 1, 2)
-    'C([*:1])O[*:2]'
+    'C(O[*:2])[*:1]'
 
     Parameters
     ----------

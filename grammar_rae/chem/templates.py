@@ -341,7 +341,7 @@ def join_template(core: str, texts: Sequence[str], optional: int = 3) -> str | N
     Examples
     --------
     >>> join_template("c1ccccc1", ["Cc1ccccc1", "Cc1ccc(F)cc1"])
-    'c1cc([*:1])ccc1[*:2] | 2: optional'
+    'c1cc([*:2])ccc1[*:1] | 2: optional'
 
     Raises
     ------
