@@ -8,7 +8,7 @@ from typing import Any
 
 from browsers import browser
 
-WAIT = 300.0
+WAIT = 60.0
 """Seconds to wait for what a page shall do, on the slowest machine."""
 
 
