@@ -39,7 +39,7 @@ def decorate(
     seed: arguments.OptionalSeed = None,
     constraint: arguments.Constraint = None,
 ) -> None:
-    """Draw molecules that contain a scaffold and grow at its points, or link two pieces."""
+    """Draw molecules that contain a scaffold or join two pieces."""
     from grammar_rae.model import TextModel
 
     files.check_writable(output, formats=formats.TABLES)

@@ -32,7 +32,7 @@ def explore(
     ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
 ) -> None:
-    """Look at a model's latent space on a page in the browser, and work in it."""
+    """Show a model's latent space on a page in the browser."""
     from grammar_rae.explorer import explore as show
 
     show(

@@ -76,7 +76,7 @@ def optimize(
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in this folder.")] = False,
     config: run_files.Config = None,
 ) -> None:
-    """Search for texts with high scores, or for molecules that meet several objectives."""
+    """Search for high scores, or for several objectives."""
     batch_size = min(batch_size, budget)
     if (score is None) == (objectives is None):
         raise typer.BadParameter("expected --score or --objectives, one of the two", param_hint="--score")

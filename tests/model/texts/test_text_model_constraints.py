@@ -17,7 +17,7 @@ from grammar_rae.errors import (
     InputError,
 )
 from grammar_rae.model import TextModel
-from grammar_rae.model import texts as model_module
+from grammar_rae.model import decoding as model_module
 from grammar_rae.recipes import build_constraint
 from grammar_rae.scores import score
 
