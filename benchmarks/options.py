@@ -42,3 +42,4 @@ Codes = Annotated[
     typer.Option(help="A .npy file of latent codes (N, D); without it, random ones.", show_default=False),
 ]
 LatentSize = Annotated[int, typer.Option(min=1, help="The dimension of random codes.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")]

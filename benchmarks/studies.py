@@ -42,7 +42,7 @@ def images(
         bool, typer.Option("--figure3", help="Figure 3 instead: VAEs by Monte-Carlo samples and by KL weight.")
     ] = False,
     figures: options.Figures = True,
-    quiet: arguments.Quiet = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Table 1 of the paper (or Figure 3): models of images.
 
@@ -91,7 +91,7 @@ def structured(
     rows: Annotated[int, typer.Option(help="The number of test rows that are reconstructed.")] = 5_000,
     n: Annotated[int, typer.Option("-n", help="The number of draws under each constraint.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="The random seed of the trainings; trials have 0, 1, ...")] = 0,
-    quiet: arguments.Quiet = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Figure 2 of the paper: models of molecules or expressions.
 
@@ -134,7 +134,7 @@ def search(
     reach: Annotated[
         float | None, typer.Option(help="A value; the table counts the searches that reach it.", show_default=False)
     ] = None,
-    quiet: arguments.Quiet = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Searches of one model by several strategies and seeds."""
     from benchmarks.search import SearchStudy
@@ -171,7 +171,7 @@ def goals(
     batch: options.SearchBatch = 50,
     initial: Annotated[int, typer.Option(help="The number of plain draws before the strategy begins.")] = 100,
     constraint: arguments.Constraint = None,
-    quiet: arguments.Quiet = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """The tasks of PMO or GuacaMol: what is found within a number of calls of the score."""
     from benchmarks.goals import GoalsStudy
@@ -212,7 +212,7 @@ def latent_space(
     n: Annotated[int, typer.Option("-n", help="The number of draws of each point, and of test molecules.")] = 5_000,
     seed: arguments.Seed = 0,
     figures: options.Figures = True,
-    quiet: arguments.Quiet = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Reconstruction against samples, in latent spaces.
 

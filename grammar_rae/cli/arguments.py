@@ -325,6 +325,3 @@ def read_settings(options: list[str] | None) -> dict[str, Any]:
         except ValueError:
             found[name] = value.strip()
     return found
-
-
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars.")]

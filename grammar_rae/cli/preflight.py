@@ -71,7 +71,7 @@ def check_recipe(name: str) -> None:
 
 
 def check_file(path: Path | None) -> None:
-    """Raise DataError for a file that is not there; what is no regular file is read later."""
+    """Raise DataError for a file that does not exist; pipes and devices are checked when they are read."""
     if path is not None and not path.exists() and str(path) != "-":
         from grammar_rae.datasets.reading import check_is_file
 

@@ -63,7 +63,7 @@ def say(text: str, **options: Any) -> None:
 
 
 def paint(text: str, colour: str) -> None:
-    """A coloured line on stderr; plain where that is no terminal, or ``NO_COLOR`` is set."""
+    """A line on stderr, coloured on a terminal unless ``NO_COLOR`` is set."""
     typer.secho(text, fg=colour, err=True, color=False if os.environ.get("NO_COLOR") else None)
 
 

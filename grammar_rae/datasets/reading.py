@@ -223,7 +223,9 @@ def check_is_file(path: Path) -> None:
     raise DataError(
         "there is no such file",
         where=str(path),
-        remedy=f"Similar names in that folder: {', '.join(close)}." if close else "Pass texts themselves as a list.",
+        remedy=f"Similar names in that folder: {', '.join(close)}."
+        if close
+        else "Check the path; texts themselves are passed as a list.",
     )
 
 

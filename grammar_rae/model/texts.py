@@ -295,7 +295,8 @@ class TextModel(
         Parameters
         ----------
         texts
-            N texts; those that the codec rejects count as not reconstructed.
+            N texts; those that the codec rejects count as not reconstructed. One that was changed when it was read, for
+            example a salt that was left out, is compared with what was read, and the result says which these are.
         constraint, options
             As for :meth:`decode_batch`.
 
