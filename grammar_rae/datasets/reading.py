@@ -225,7 +225,7 @@ def check_is_file(path: Path) -> None:
         where=str(path),
         remedy=f"Similar names in that folder: {', '.join(close)}."
         if close
-        else "Check the path; texts themselves are passed as a list.",
+        else "Check the path, or pass texts themselves as a list.",
     )
 
 
