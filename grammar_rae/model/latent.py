@@ -14,15 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from grammar_rae.autoencoder import Autoencoder
 from grammar_rae.checks import check_path
 from grammar_rae.datasets import choose_rows, first_part
 from grammar_rae.density import Density
 from grammar_rae.errors import InputError, TrainingError
 from grammar_rae.model.display import ShownMixin
 from grammar_rae.model.drawing import make_generator
-from grammar_rae.model.estimator import Estimator, not_trained
-from grammar_rae.model.fitted import Codes, Fitted
+from grammar_rae.model.estimator import Estimator
+from grammar_rae.model.fitted import Codes, Fitted, FittedParts
 from grammar_rae.model.keeping import KeepHistory, warn_if_grown
 from grammar_rae.model.storage import read_model, write_model
 from grammar_rae.precision import in_single_precision
@@ -30,7 +29,6 @@ from grammar_rae.recipes import Recipe, build_density, get_recipe, training_sett
 from grammar_rae.seeds import check_seed, resolve_seed
 from grammar_rae.training import (
     DataSet,
-    History,
     ProgressBar,
     fit,
     has_bfloat16,
@@ -49,7 +47,7 @@ Outputs = TypeVar("Outputs")
 """What a model decodes to: a list of texts, or an array of images."""
 
 
-class LatentModel(ShownMixin, Estimator, ABC, Generic[Outputs]):
+class LatentModel(FittedParts, ShownMixin, Estimator, ABC, Generic[Outputs]):
     """An autoencoder and a density of its codes; a scikit-learn transformer between data and codes z.
 
     Parameters
@@ -318,77 +316,6 @@ class LatentModel(ShownMixin, Estimator, ABC, Generic[Outputs]):
         return self.decode(X)
 
     # -- what was trained ---------------------------------------------------------------------------------------
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "fitted_")
-
-    def _check_trained(self) -> Any:
-        """The trained state.
-
-        Raises
-        ------
-        NotTrainedError
-            Where there is none.
-        """
-        if not self.__sklearn_is_fitted__():
-            raise not_trained()
-        return self.fitted_
-
-    @property
-    def recipe_(self) -> Any:
-        """The recipe that was followed, all choices resolved."""
-        return self._check_trained().recipe
-
-    @property
-    def autoencoder_(self) -> Autoencoder:
-        """The nets."""
-        autoencoder: Autoencoder = self._check_trained().autoencoder
-        return autoencoder
-
-    @property
-    def density_(self) -> Density:
-        """The density of the latent codes."""
-        density: Density = self._check_trained().density
-        return density
-
-    @property
-    def codes_(self) -> Codes:
-        """float32 (N, D): latent codes of training rows, for densities to be fitted on."""
-        return self._kept(self._check_trained().codes)
-
-    @property
-    def held_out_codes_(self) -> Codes:
-        """float32 (N, D): latent codes of validation rows."""
-        return self._kept(self._check_trained().held_out_codes)
-
-    def _kept(self, codes: Codes | None) -> Codes:
-        return np.zeros((0, self.recipe_.latent), np.float32) if codes is None else codes
-
-    @property
-    def start_(self) -> dict[str, Any] | None:
-        """What the training began with: recipe, number of tokens and a digest of the weights; None for nothing."""
-        start = self._check_trained().start
-        return None if start is None else dict(start)
-
-    @property
-    def seed_(self) -> int:
-        """The seed of the training: ``seed``, or the one that was drawn where that is None."""
-        return int(self.recipe_.training.get("seed", self.seed or 0))
-
-    @property
-    def history(self) -> History:
-        """What happened in training."""
-        history: History = self._check_trained().history
-        return history
-
-    @property
-    def density_score(self) -> float | None:
-        """The density's mean log-likelihood of held-out codes, in nats a code; None where no codes were held out.
-
-        For a density without a likelihood it is a lower bound (``density_.score_kind`` says which).
-        """
-        score: float | None = self._check_trained().density_score
-        return score
 
     @property
     def device(self) -> torch.device:

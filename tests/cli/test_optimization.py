@@ -7,9 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from grammar_rae.cli import app
-from grammar_rae.datasets import sample_texts
 from grammar_rae.model import TextModel
-from grammar_rae.resources import bundled_file
 
 MINE = """
 from __future__ import annotations
@@ -22,14 +20,6 @@ class Weight:
 def carbons(text):
     return Weight().each * text.upper().count('C')
 """
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model") / "run"
-    texts = sample_texts(bundled_file("data/moses_sample.smi.gz"), 100, 0)
-    TextModel("tiny", epochs=1).fit(texts, folder=folder, jobs=1)
-    return folder
 
 
 def optimize(*words: str | Path) -> Result:

@@ -108,15 +108,21 @@ def demand(row, height, t):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def closes(row, i, awaited, free, t):  # type: ignore[no-untyped-def]
+    """Return whether open ring ``i`` can be closed at the current atom of so much free capacity, and may be now."""
+    return (
+        must_close(row, i, awaited)
+        and machine.ring_bond_order(row, i, row[layout.PENDING], free) > 0
+        and keeps_ring_sizes(row, i, t)
+    )
+
+
+@njit(cache=True, nogil=True)
 def find_closable(row, free, t):  # type: ignore[no-untyped-def]
     """Return the first open ring that can be closed at the current atom of so much free capacity; -1 for none."""
     awaited = linking.awaited_ring(row, t)
     for i in range(row[layout.OPEN]):
-        if (
-            must_close(row, i, awaited)
-            and machine.ring_bond_order(row, i, row[layout.PENDING], free) > 0
-            and keeps_ring_sizes(row, i, t)
-        ):
+        if closes(row, i, awaited, free, t):
             return i
     return -1
 
@@ -169,11 +175,7 @@ def spell(row, t):  # type: ignore[no-untyped-def]
     free = row[row[layout.FREE] + row[layout.CURRENT]] - demand(row, base, t)
     awaited = linking.awaited_ring(row, t)
     for i in range(row[layout.OPEN]):
-        if (
-            must_close(row, i, awaited)
-            and machine.ring_bond_order(row, i, row[layout.PENDING], free) > 0
-            and keeps_ring_sizes(row, i, t)
-        ):
+        if closes(row, i, awaited, free, t):
             leaf = leaf_under(row[row[layout.NUMBER] + i], node, at, t)
             if leaf >= 0:
                 return t[t[layout.T_PATH] + leaf * t[layout.T_WIDTH] + at]
