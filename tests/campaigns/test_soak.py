@@ -12,7 +12,7 @@ from grammar_rae.datasets import read_texts
 from grammar_rae.model import TextModel
 from grammar_rae.resources import bundled_file, bundled_model
 
-FEW, MANY = ("expressions", 200, 60), ("molecules", 1_000_000, 200_000)
+FEW, MANY = ("expressions", 100, 30), ("molecules", 1_000_000, 200_000)
 ENCODED, DRAWN = 2_000, 400  # at a time
 SLACK = 32  # MiB; what the allocator and the garbage collector leave around
 
