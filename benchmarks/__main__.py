@@ -23,6 +23,7 @@ for benchmark in (
     commands.encode_file,
     commands.densities,
     commands.startup,
+    commands.scale,
     expressions.expressions,
 ):
     app.command()(benchmark)

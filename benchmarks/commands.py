@@ -259,6 +259,31 @@ def densities(
     _conclude(run(n, latent, n_components, seed, codes), results, seed)
 
 
+def scale(
+    source: Annotated[Path, typer.Argument(help="A file of molecules.", show_default=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.", show_default=False)],
+    rows: Annotated[str, typer.Option(help="Numbers of rows to encode.")] = "100000,1000000",
+    repeated: Annotated[int, typer.Option(help="Rows that the last of them is repeated to; 0 for none.")] = 10_000_000,
+    draws: Annotated[int, typer.Option(help="The number of texts to draw; 0 for none.")] = 100_000,
+    model: Annotated[str, typer.Option(help="The model that draws, and whose codec encodes.")] = "molecules",
+    jobs: Annotated[int, typer.Option(help="The number of processes.")] = 1,
+    clusters: Annotated[bool, typer.Option("--clusters", help="Compare Dask and Ray with two processes.")] = False,
+    results: options.Results = None,
+) -> None:
+    """Data sets by their number of rows: rate and memory of encoding, training and drawing.
+
+    With --clusters, two workers of Dask and of Ray encode the first of these numbers of rows beside two processes.
+    """
+    from benchmarks.scale import run, run_clusters
+
+    numbers = [int(number) for number in arguments.names(rows)]
+    if clusters:
+        _conclude(run_clusters(source, output, rows=numbers[0], model=model), results, 0)
+        return
+    found = run(source, output, rows=numbers, repeated=repeated, draws=draws, model=model, jobs=jobs)
+    _conclude(found, results, 0)
+
+
 def startup(
     rounds: options.Rounds = 5,
     results: options.Results = None,
