@@ -22,6 +22,8 @@ for benchmark in (
     commands.sampling,
     commands.encode_file,
     commands.densities,
+    commands.analogues,
+    commands.editing,
     commands.startup,
     commands.scale,
     expressions.expressions,

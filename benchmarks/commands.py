@@ -1,5 +1,6 @@
 """The benchmarks that measure one thing, as commands."""
 
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -282,6 +283,38 @@ def scale(
         return
     found = run(source, output, rows=numbers, repeated=repeated, draws=draws, model=model, jobs=jobs)
     _conclude(found, results, 0)
+
+
+def analogues(
+    leads: arguments.Texts,
+    model: Annotated[str, typer.Option("-m", "--model", help="The model that draws.")] = "molecules",
+    rows: Annotated[int, typer.Option(help="The number of leads.")] = 200,
+    n: Annotated[int, typer.Option("-n", help="The number of analogues of each.")] = 100,
+    seed: arguments.Seed = 0,
+    results: options.Results = None,
+) -> None:
+    """Analogues of leads that the model was not trained on: similarity reached, distinct ones, seconds."""
+    from benchmarks.editing import run_analogues
+    from grammar_rae.datasets import read_texts
+    from grammar_rae.model.current import find_model
+
+    texts = [text for _, text in islice(read_texts(leads), rows)]
+    _conclude(run_analogues(find_model(model), texts, n=n, seed=seed), results, seed)
+
+
+def editing(
+    model: Annotated[str, typer.Option("-m", "--model", help="The model that draws.")] = "molecules",
+    rows: Annotated[int, typer.Option(help="The number of scaffolds that are decorated.")] = 200,
+    n: Annotated[int, typer.Option("-n", help="The number of texts in each window.")] = 200,
+    seed: arguments.Seed = 0,
+    results: options.Results = None,
+) -> None:
+    """Decorations beside free draws with their scaffolds; windows beside rejection alone."""
+    from benchmarks.editing import run_decoration, run_windows
+    from grammar_rae.model.current import find_model
+
+    chosen = find_model(model)
+    _conclude([*run_decoration(chosen, pairs=rows, seed=seed), *run_windows(chosen, n=n, seed=seed)], results, seed)
 
 
 def startup(
