@@ -22,7 +22,10 @@ for benchmark in (
     commands.sampling,
     commands.encode_file,
     commands.densities,
+    commands.analogues,
+    commands.editing,
     commands.startup,
+    commands.scale,
     expressions.expressions,
 ):
     app.command()(benchmark)

@@ -1,5 +1,6 @@
 """The benchmarks that measure one thing, as commands."""
 
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -257,6 +258,63 @@ def densities(
     from benchmarks.densities import run
 
     _conclude(run(n, latent, n_components, seed, codes), results, seed)
+
+
+def scale(
+    source: Annotated[Path, typer.Argument(help="A file of molecules.", show_default=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.", show_default=False)],
+    rows: Annotated[str, typer.Option(help="Numbers of rows to encode.")] = "100000,1000000",
+    repeated: Annotated[int, typer.Option(help="Rows that the last of them is repeated to; 0 for none.")] = 10_000_000,
+    draws: Annotated[int, typer.Option(help="The number of texts to draw; 0 for none.")] = 100_000,
+    model: Annotated[str, typer.Option(help="The model that draws, and whose codec encodes.")] = "molecules",
+    jobs: Annotated[int, typer.Option(help="The number of processes.")] = 1,
+    clusters: Annotated[bool, typer.Option("--clusters", help="Compare Dask and Ray with two processes.")] = False,
+    results: options.Results = None,
+) -> None:
+    """Data sets by their number of rows: rate and memory of encoding, training and drawing.
+
+    With --clusters, two workers of Dask and of Ray encode the first of these numbers of rows beside two processes.
+    """
+    from benchmarks.scale import run, run_clusters
+
+    numbers = [int(number) for number in arguments.names(rows)]
+    if clusters:
+        _conclude(run_clusters(source, output, rows=numbers[0], model=model), results, 0)
+        return
+    found = run(source, output, rows=numbers, repeated=repeated, draws=draws, model=model, jobs=jobs)
+    _conclude(found, results, 0)
+
+
+def analogues(
+    leads: arguments.Texts,
+    model: Annotated[str, typer.Option("-m", "--model", help="The model that draws.")] = "molecules",
+    rows: Annotated[int, typer.Option(help="The number of leads.")] = 200,
+    n: Annotated[int, typer.Option("-n", help="The number of analogues of each.")] = 100,
+    seed: arguments.Seed = 0,
+    results: options.Results = None,
+) -> None:
+    """Analogues of leads that the model was not trained on: similarity reached, distinct ones, seconds."""
+    from benchmarks.editing import run_analogues
+    from grammar_rae.datasets import read_texts
+    from grammar_rae.model.current import find_model
+
+    texts = [text for _, text in islice(read_texts(leads), rows)]
+    _conclude(run_analogues(find_model(model), texts, n=n, seed=seed), results, seed)
+
+
+def editing(
+    model: Annotated[str, typer.Option("-m", "--model", help="The model that draws.")] = "molecules",
+    rows: Annotated[int, typer.Option(help="The number of scaffolds that are decorated.")] = 200,
+    n: Annotated[int, typer.Option("-n", help="The number of texts in each window.")] = 200,
+    seed: arguments.Seed = 0,
+    results: options.Results = None,
+) -> None:
+    """Decorations beside free draws with their scaffolds; windows beside rejection alone."""
+    from benchmarks.editing import run_decoration, run_windows
+    from grammar_rae.model.current import find_model
+
+    chosen = find_model(model)
+    _conclude([*run_decoration(chosen, pairs=rows, seed=seed), *run_windows(chosen, n=n, seed=seed)], results, seed)
 
 
 def startup(

@@ -95,7 +95,7 @@ def plan_adapting(rows: int, noisy: bool = True) -> Plan:
             "validation_maximum": 1_000,
             "density": "kernel" if few else "gmm",
             "density_options": {"bandwidth": 0.2} if few else {"n_components": 10},
-            **({"smoothing": 1.25, "temperature": 0.75} if few and noisy else {}),
+            **({"smoothing": 1.25, "temperature": 0.5} if few and noisy else {}),
         },
     )
 

@@ -1,0 +1,35 @@
+"""Scale: shards that are repeated are rows again, and the figures say what was measured."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import scale
+from grammar_rae.codecs import CharacterCodec
+from grammar_rae.datasets import ShardedDataset, encode_shards
+from grammar_rae.errors import InputError
+
+
+def test_repeated_shards_are_the_same_rows_again(tmp_path: Path) -> None:
+    source = tmp_path / "a.smi"
+    source.write_text("".join(f"{'C' * (1 + i % 7)}\n" for i in range(50)))
+    once = encode_shards(source, CharacterCodec.learn(["C" * 7]), tmp_path / "once", rows=20)
+    twice = ShardedDataset.open(scale.repeat(tmp_path / "once", tmp_path / "twice", 90))
+    assert len(once) == 50 and len(twice) == 90  # shards of 20, 20, 10, 20 and 20 rows
+    assert (twice.batch([50, 89]) == once.batch([0, 39])).all()
+
+
+def test_rows_beyond_a_file_are_its_molecules_in_other_orders(tmp_path: Path) -> None:
+    from rdkit import Chem
+
+    source = tmp_path / "a.smi"
+    source.write_text("CCOc1ccccc1N\nCC(=O)NCCO\n")
+    target = scale.write_orders(source, tmp_path / "b.smi.gz", 6)
+    texts = [text for _, text in scale.read_texts(target)]
+    assert len(texts) == 6 and texts[:2] == source.read_text().split()
+    assert {Chem.CanonSmiles(text) for text in texts} == {Chem.CanonSmiles(text) for text in texts[:2]}
+
+
+def test_too_few_rows_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="too few rows"):
+        scale.run(tmp_path / "a.smi", tmp_path, rows=[10])
