@@ -20,7 +20,7 @@ WINDOWS = (
     "logp < 1 and 60 <= tpsa <= 120",
     "weight <= 300 and rotatable_bonds <= 3 and aromatic_rings == 1",
     "350 <= weight <= 500 and logp < 4 and donors <= 2 and alerts == 0",
-    "fraction_sp3 >= 0.6 and 20 <= tpsa <= 60 and rings >= 2",
+    "fsp3 >= 0.6 and 20 <= tpsa <= 60 and rings >= 2",
 )
 """Fragment-like, polar, small, late in a project, and three-dimensional: what chemists ask for."""
 
