@@ -27,7 +27,7 @@ from grammar_rae.model.sources import DATA_FOLDER, PARALLEL_FROM, open_encoded, 
 from grammar_rae.model.widening import widen
 from grammar_rae.recipes import TextRecipe, build_constraint, build_text
 from grammar_rae.resources import DEFAULT_MODEL, bundled_model
-from grammar_rae.training import TrainingSettings
+from grammar_rae.training import TrainingSettings, is_main_process
 
 FEWEST = 20
 """Different molecules that a model can be adapted to."""
@@ -142,9 +142,15 @@ class Adapting:
             )
         self.start = start
         self.overrides = {name: value for name, value in overrides.items() if name != "seed"}
-        self.home, self.column, self.resume, self.progress, self.jobs = home, column, resume, progress, jobs
+        self.home, self.column, self.progress, self.jobs = home, column, progress, jobs
+        self.resume = resume or not is_main_process()  # the first of several processes has prepared all there is
         check_duplicates(duplicates)
         self.duplicates: Duplicates = duplicates
+
+    def choose_device(self, settings: TrainingSettings) -> TrainingSettings:
+        """Settings with the accelerator that the start was trained on, unless another is chosen."""
+        kept = self.start.recipe_.training.get("accelerator", "auto")
+        return replace(settings, accelerator=self.overrides.get("accelerator", kept))
 
     def prepare(self, source: Any, seed: int, validation: Any = None) -> tuple[FittedTexts, tuple[Any, Any]]:
         """The draft of the new model, with the start's weights, and the rows that train and validate.

@@ -17,7 +17,7 @@ from grammar_rae.model.fitted import Codes, FittedImages
 from grammar_rae.model.latent import LatentModel
 from grammar_rae.precision import in_single_precision
 from grammar_rae.recipes import ImageRecipe, Recipe, build_image, training_settings
-from grammar_rae.training import one_training
+from grammar_rae.training import first_process_first, is_main_process, one_training
 
 Images = NDArray[np.float32]
 
@@ -90,7 +90,9 @@ class ImageModel(LatentModel[Images]):
         """
         home = self._check_home(folder, resume)
         recipe = self._resolve_recipe(home if resume else None)
-        data = _read_source(X, progress)
+        progress = progress and is_main_process()
+        with first_process_first(training_settings(recipe)):
+            data = _read_source(X, progress)
         if len(data) < 4:
             raise InputError("there are too few images to train on", received=len(data), expected="4 or more")
         sets = data.split(recipe.validation_fraction, training_settings(recipe).seed, recipe.validation_maximum)

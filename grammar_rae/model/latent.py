@@ -30,11 +30,13 @@ from grammar_rae.seeds import check_seed, resolve_seed
 from grammar_rae.training import (
     DataSet,
     ProgressBar,
+    count_processes,
     fit,
     has_bfloat16,
     is_main_process,
     release_memory,
     resumed_seed,
+    wait_for_others,
     writers,
 )
 
@@ -111,7 +113,7 @@ class LatentModel(FittedParts, ShownMixin, Estimator, ABC, Generic[Outputs]):
         recipe: Any = get_recipe(self.recipe, self.recipe_type).replace(**self._choices())
         if recipe.training.get("seed") is not None:
             return recipe
-        if recipe.training.get("devices", 1) != 1:
+        if count_processes(training_settings(recipe.replace(seed=0))) != (1, 1):
             raise InputError(
                 "a training on several devices needs a seed",
                 received="None",
@@ -164,10 +166,12 @@ class LatentModel(FittedParts, ShownMixin, Estimator, ABC, Generic[Outputs]):
             # It diverged: the autoencoder has the weights of its best validation, if there was one, and they are kept.
             if keeper.history is not None:
                 self._finish(replace(draft, history=keeper.history), sets, home)
+            wait_for_others()  # whoever ends first with an error would end them all
             raise
         if draft.start is None:  # else its first rows may have been the start's own draws
             warn_if_grown(keeper.begun_at, history, settings.learning_rate)
         self._finish(replace(draft, history=history), sets, home)
+        wait_for_others()  # for the first one, which writes
 
     @in_single_precision
     def _finish(self, draft: Fitted, sets: tuple[DataSet, DataSet], home: Path | None) -> None:

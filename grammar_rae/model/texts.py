@@ -3,13 +3,22 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from grammar_rae.codecs import Codec, codec_from_dict
-from grammar_rae.datasets import DescribedRows, TokenDataset, extend_frame, first_part, is_frame, read_rows
+from grammar_rae.datasets import (
+    DescribedRows,
+    ShardedDataset,
+    TokenDataset,
+    extend_frame,
+    first_part,
+    is_frame,
+    read_rows,
+)
 from grammar_rae.datasets.duplicates import Duplicates
 from grammar_rae.decoding import ConstraintSpec
 from grammar_rae.errors import InputError
@@ -30,7 +39,7 @@ from grammar_rae.model.sampling import SamplingMixin
 from grammar_rae.model.sources import as_texts, encode_source, validation_set
 from grammar_rae.precision import in_single_precision
 from grammar_rae.recipes import Recipe, TextRecipe, build_constraint, build_text, training_settings
-from grammar_rae.training import one_training
+from grammar_rae.training import first_process_first, is_main_process, one_training
 
 
 class TextModel(
@@ -141,11 +150,30 @@ class TextModel(
         """
         home = self._check_home(folder, resume)
         recipe = self._resolve_recipe(home if resume else None)
+        settings, progress = training_settings(recipe), progress and is_main_process()
+        adapting = None
         if start is not None:
             adapting = Adapting(find_start(start), self._choices(), home, column, resume, progress, jobs, duplicates)
-            self._learn(*adapting.prepare(X, recipe.training["seed"], validation), home, resume, progress)
-            return self
-        data, codec = encode_source(X, recipe, column, home, resume, progress, jobs, duplicates)
+            settings = adapting.choose_device(settings)
+        with first_process_first(settings):
+            if adapting is not None:
+                draft, sets = adapting.prepare(X, recipe.training["seed"], validation)
+            else:
+                source = encode_source(X, recipe, column, home, resume, progress, jobs, duplicates)
+                draft, sets = self._prepare(*source, recipe, home, validation, jobs)
+        self._learn(draft, sets, home, resume, progress)
+        return self
+
+    def _prepare(
+        self,
+        data: TokenDataset | ShardedDataset,
+        codec: Codec,
+        recipe: TextRecipe,
+        home: Path | None,
+        validation: Any,
+        jobs: int,
+    ) -> tuple[FittedTexts, tuple[Any, Any]]:
+        """The draft of a model that begins with nothing, and the rows that train and validate."""
         if len(data) < 4:
             raise InputError("there are too few rows to train on", received=len(data), expected="4 or more")
         if isinstance(data, TokenDataset):
@@ -165,14 +193,12 @@ class TextModel(
         draft = FittedTexts(
             recipe=recipe, **parts._asdict(), codec=codec, atoms=data.atoms, known=Known.of(sets[0], codec)
         )
-        if parts.autoencoder.condition.needs_facts:
-            described = [part.described() for part in sets]
-            parts.autoencoder.condition.adopt(described[0].facts)
-            adopt_contributions(parts.autoencoder, described[0], codec)
-            self._learn(draft, (described[0], described[1]), home, resume, progress)
-        else:
-            self._learn(draft, sets, home, resume, progress)
-        return self
+        if not parts.autoencoder.condition.needs_facts:
+            return draft, sets
+        described = [part.described() for part in sets]
+        parts.autoencoder.condition.adopt(described[0].facts)
+        adopt_contributions(parts.autoencoder, described[0], codec)
+        return draft, (described[0], described[1])
 
     def _encode_set(self, data: TokenDataset | DescribedRows, rows: NDArray[np.int64]) -> Codes:
         data = data.data if isinstance(data, DescribedRows) else data

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from grammar_rae.errors import DataError, TrainingError
 from grammar_rae.locks import FolderLock
-from grammar_rae.training.machine import is_main_process
+from grammar_rae.training.processes import is_main_process
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 

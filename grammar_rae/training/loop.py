@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from grammar_rae import checkpoint
-from grammar_rae.errors import InputError, TrainingError
+from grammar_rae.errors import GrammarRAEError, InputError, TrainingError
 from grammar_rae.precision import in_single_precision
 from grammar_rae.training import resume
 from grammar_rae.training.averaging import WeightAverage, copy_weights
@@ -28,6 +28,7 @@ from grammar_rae.training.batches import DataSet, plan_batches
 from grammar_rae.training.callbacks import LOSSES, Callback, History, Row, TrainingState
 from grammar_rae.training.locking import training_lock
 from grammar_rae.training.machine import Interrupt, ctrl_c, keep_memory, release_memory
+from grammar_rae.training.processes import Processes, check_share, lost_processes
 from grammar_rae.training.schedules import schedule
 from grammar_rae.training.settings import OPTIMIZERS, TrainingSettings
 
@@ -89,8 +90,7 @@ def fit(
             raise InputError(f"the {name} set is empty", expected="at least one row", remedy="Use more data.")
     if resume and folder is None:
         raise InputError("resuming needs a folder", remedy="Pass the folder of the first training.")
-    if len(train_set) < settings.devices:
-        raise InputError("fewer rows than devices", received=len(train_set), expected=settings.devices)
+    check_share(settings, len(train_set))
     if not any(parameter.requires_grad for parameter in autoencoder.parameters()):
         raise InputError("the autoencoder has no parameters to train")
     from grammar_rae.training.fabric import make_fabric
@@ -99,7 +99,7 @@ def fit(
     sets = (train_set, validation_set)
     state_folder = None if folder is None else Path(folder) / "state"
     try:
-        with training_lock(state_folder):
+        with training_lock(state_folder), lost_processes():
             history, weights = make_fabric(settings).launch(
                 _work, autoencoder, sets, settings, state_folder, callbacks, resume, dict(same)
             )
@@ -143,7 +143,7 @@ class _Run:
         self.identity = resume.identity(settings, sets, same)
         self.interrupt = Interrupt()
         self.callbacks = callbacks if fabric.is_global_zero else ()
-        self.rank, self.processes, self.device = fabric.global_rank, fabric.world_size, fabric.device
+        self.processes, self.device = Processes(fabric), fabric.device
         self.autoencoder = autoencoder.train()
         self.optimizer = OPTIMIZERS[settings.optimizer](
             [parameter for parameter in autoencoder.parameters() if parameter.requires_grad],
@@ -166,8 +166,7 @@ class _Run:
     def run(self) -> tuple[History, dict[str, Tensor]]:
         if getattr(self.train_set, "lengths", None) is None:  # then every batch needs as much as the one before
             keep_memory()
-        if self.go_on:
-            self._restore()
+        self._begin()
         state = self.state
         self.origin = time.monotonic() - state.seconds
         self.saved_at = self.released_at = state.seconds
@@ -181,6 +180,16 @@ class _Run:
                     self.autoencoder.load_state_dict(self.best)
                 self._tell("on_end")
         return state.history, copy_weights(self.autoencoder)
+
+    def _begin(self) -> None:
+        """Go on where a training was left, if that is asked for, and let all processes begin with the same."""
+        problem: GrammarRAEError | None = None
+        try:
+            if self.go_on:
+                self._restore()
+        except GrammarRAEError as error:
+            problem = error
+        self.processes.agree(self.identity | {"step": self.state.step}, problem)
 
     def _loop(self) -> None:
         state, batches = self.state, self._plan()
@@ -199,34 +208,33 @@ class _Run:
             state.progress = 1.0
         if self.window.items or self.pending:
             self._add_row()
-        self._share_buffers()
+        self.processes.share_buffers(self.autoencoder)
         state.history.stopped = reason
         self._save()
 
     def _plan(self) -> Sequence[NDArray[np.int64]]:
         lengths = getattr(self.train_set, "lengths", None)
         settings, epoch = self.settings, self.state.epoch
-        smallest = 2 * self.processes
-        batches = plan_batches(len(self.train_set), settings.batch_size, settings.seed, epoch, lengths, smallest)
+        batches = plan_batches(len(self.train_set), settings.batch_size, settings.seed, epoch, lengths)
         self.state.epoch_steps = len(batches)
         return batches
 
     def _step(self, rows: NDArray[np.int64]) -> None:
         state = self.state
-        self._seed(f"step {state.step} of process {self.rank}")
+        self._seed(f"step {state.step} of process {self.processes.rank}")
         self._set_rate()
-        # Each process takes every so-manieth row: like lengths, at least one row, and the same number of steps for all.
-        x = self.train_set.batch(rows[self.rank :: self.processes]).to(self.device)
-        losses = self.module(x, self.generator)
-        self.fabric.backward(losses.total)
+        mine, weight = self.processes.share(rows)
+        losses = self.module(self.train_set.batch(mine).to(self.device), self.generator)
+        self.fabric.backward(losses.total if weight == 1 else weight * losses.total)
         clip = math.inf if self.settings.gradient_clip is None else self.settings.gradient_clip
         norm: Any = self.fabric.clip_gradients(self.module, self.stepper, max_norm=clip, error_if_nonfinite=False)
         self.stepper.step()
         self.stepper.zero_grad(set_to_none=True)
         if self.average is not None:
             self.average.update(state.step)
-        parts = (losses.total, losses.reconstruction, losses.latent, losses.penalty, losses.exact, norm)
-        self.pending.append((torch.stack([part.detach() for part in parts]), len(rows)))
+        parts = (losses.total, losses.reconstruction, losses.latent, losses.penalty, losses.exact)
+        values = weight * torch.stack([part.detach() for part in parts])
+        self.pending.append((torch.cat([values, norm.detach().reshape(1)]), len(rows)))
         state.step += 1
         state.position += 1
         # Reading a number back makes an accelerator wait, so there they are read in bunches.
@@ -258,7 +266,7 @@ class _Run:
         """Add up what the latest steps cost, and stop at anything that is no number."""
         if not self.pending:
             return
-        table = self._mean(torch.stack([values for values, _ in self.pending])).tolist()
+        table = self.processes.mean(torch.stack([values for values, _ in self.pending])).tolist()
         first = self.state.step - len(table) + 1
         for step, (*losses, norm), (_, items) in zip(
             range(first, first + len(table)), table, self.pending, strict=True
@@ -281,23 +289,9 @@ class _Run:
             remedy="Lower learning_rate, or raise warmup_steps, and check the data for extreme values.",
         )
 
-    def _mean(self, values: Tensor) -> Tensor:
-        """The mean over the processes."""
-        return cast(Tensor, self.fabric.all_reduce(values, reduce_op="mean")) if self.processes > 1 else values
-
-    def _share_buffers(self) -> None:
-        """Give all processes the first one's buffers: DDP does so before a step, not before a validation."""
-        if self.processes > 1:
-            buffers = list(self.autoencoder.buffers())
-            for mine, first in zip(buffers, self.fabric.broadcast([b.cpu() for b in buffers]), strict=True):
-                mine.copy_(first)
-
     def _synchronise(self) -> None:
         """Let all processes agree on the time and on whether to stop; what follows from these, they do together."""
-        seconds, stop = time.monotonic() - self.origin, self.interrupt.is_set()
-        if self.processes > 1:
-            mine = torch.tensor([seconds, float(stop)], dtype=torch.float64, device=self.device)
-            seconds, stop = cast(Tensor, self.fabric.all_reduce(mine, reduce_op="max")).tolist()
+        seconds, stop = self.processes.largest(time.monotonic() - self.origin, self.interrupt.is_set())
         self.state.seconds, self.stop = seconds, bool(stop)
 
     def _reason_to_stop(self) -> str | None:
@@ -354,7 +348,7 @@ class _Run:
         if self.validated == state.step:
             return True
         self._read_losses()
-        self._share_buffers()
+        self.processes.share_buffers(self.autoencoder)
         self._synchronise()
         began = state.seconds
         with nullcontext() if self.average is None else self.average.swapped_in():
@@ -382,8 +376,9 @@ class _Run:
         order = np.arange(len(data)) if lengths is None else np.argsort(np.asarray(lengths), kind="stable")
         sums = np.zeros(2)
         self.autoencoder.eval()
-        for start in range(self.rank * size, len(data), self.processes * size):
-            if self.interrupt.is_set() and self.processes == 1:
+        rank, count = self.processes.rank, self.processes.count
+        for start in range(rank * size, len(data), count * size):
+            if self.interrupt.is_set() and count == 1:
                 self.autoencoder.train()
                 return None
             rows = order[start : start + size]
@@ -392,8 +387,8 @@ class _Run:
                 losses = self.autoencoder(data.batch(rows).to(self.device), self.generator)
             sums += len(rows) * np.array([losses.total.item(), losses.exact.item()])
         self.autoencoder.train()
-        if self.processes > 1:
-            sums = self._mean(torch.tensor(sums, device=self.device)).cpu().numpy() * self.processes
+        if count > 1:
+            sums = self.processes.mean(torch.tensor(sums, device=self.device)).cpu().numpy() * count
         return float(sums[0] / len(data)), float(sums[1] / len(data))
 
     def _tell(self, moment: str) -> None:
@@ -406,7 +401,7 @@ class _Run:
     def _save(self) -> None:
         self._read_losses()
         self.saved_at = self.state.seconds
-        if self.folder is None or self.rank != 0:
+        if self.folder is None or self.processes.rank != 0:
             return
         optimizer, packed = checkpoint.pack_optimizer(self.optimizer.state_dict())
         state = self.state

@@ -1,9 +1,7 @@
-"""What depends on the machine: its bfloat16 units, its processes and memory, and Ctrl-C."""
+"""What depends on the machine: its bfloat16 units, its memory, and Ctrl-C."""
 
 import ctypes
-import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,9 +9,6 @@ from pathlib import Path
 from types import FrameType
 
 import torch
-
-_RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
-"""Where launchers of several processes write a process's number, the surest first."""
 
 
 def has_bfloat16(accelerator: str) -> bool:
@@ -32,15 +27,6 @@ def _cpu_flags() -> set[str]:
         except OSError:
             return set()
         return {flag for line in text.splitlines() if line.startswith("flags") for flag in line.split()}
-
-
-def is_main_process() -> bool:
-    """Whether this process writes files and shows progress; with DDP, only the first one does."""
-    # Fabric knows, once a training has imported it; before that, the launcher's word is what Fabric would read.
-    fabric = sys.modules.get("lightning_fabric.utilities.rank_zero")
-    if fabric is not None:
-        return int(getattr(fabric.rank_zero_only, "rank", 0) or 0) == 0
-    return int(next((os.environ[name] for name in _RANKS if name in os.environ), 0)) == 0
 
 
 def release_memory() -> None:

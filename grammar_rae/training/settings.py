@@ -13,6 +13,9 @@ from grammar_rae.training.schedules import schedule
 OPTIMIZERS: dict[str, type[torch.optim.Adam]] = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
 PRECISIONS = ("auto", "32-true", "bf16-mixed")
 
+STRATEGIES = ("auto", "ddp", "ddp_fork", "ddp_spawn")
+"""How several processes train together, by Lightning Fabric's names; they differ in how the processes are started."""
+
 # What may differ when a training is resumed: its length, its machine, its intervals, and what it averages, which
 # changes no step.
 FREE = {
@@ -20,6 +23,7 @@ FREE = {
     "time_limit",
     "accelerator",
     "devices",
+    "nodes",
     "strategy",
     "precision",
     "validate_every",
@@ -29,6 +33,8 @@ FREE = {
     "patience",
     "loggers",
 }
+
+_OPTIONAL = {"epochs", "patience", "time_limit", "gradient_clip", "validate_every", "devices", "nodes"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +63,14 @@ class TrainingSettings:
         its way to the present weights (more in the first steps, which would weigh too much). None averages nothing.
     precision
         "32-true", "bf16-mixed" (autocast), or "auto": bf16 where the machine has units for it.
-    accelerator, devices, strategy
-        As Lightning Fabric takes them; more than one device means DDP.
+    accelerator
+        The kind of device, as Lightning Fabric takes it.
+    devices, nodes
+        Devices of each node that train together, and nodes: a process for each device. None for what torchrun or srun
+        started, and one without these.
+    strategy
+        A row of ``STRATEGIES``. "auto" is DDP, whose further processes run the same script from its first line; in a
+        notebook it is "ddp_fork", whose processes begin with the training.
     seed
         The seed of the order of the rows and of the noise in the steps, from 0 to 2**64 - 1.
     validate_every, checkpoint_every, log_every
@@ -83,7 +95,8 @@ class TrainingSettings:
     average: float | None = None
     precision: str = "auto"
     accelerator: str = "auto"
-    devices: int = 1
+    devices: int | None = None
+    nodes: int | None = None
     strategy: str = "auto"
     seed: int = 0
     validate_every: float | None = None
@@ -94,7 +107,7 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         if self.epochs is None and self.time_limit is None:
             raise InputError("a training needs a stopping criterion", expected="epochs, time_limit or both")
-        for name in ("epochs", "patience", "batch_size", "devices", "plateau_patience"):
+        for name in ("epochs", "patience", "batch_size", "devices", "nodes", "plateau_patience"):
             self._check(name, whole=True, lowest=1)
         self._check("warmup_steps", whole=True, lowest=0)
         object.__setattr__(self, "seed", check_seed(self.seed))
@@ -108,6 +121,8 @@ class TrainingSettings:
                 raise InputError("average cannot be used", received=repr(self.average), expected="below 1, or None")
         if self.optimizer not in OPTIMIZERS:
             raise UnknownNameError("optimizer", self.optimizer, OPTIMIZERS)
+        if self.strategy not in STRATEGIES:
+            raise UnknownNameError("strategy", self.strategy, STRATEGIES)
         if self.precision not in PRECISIONS:
             raise UnknownNameError("precision", self.precision, PRECISIONS)
         object.__setattr__(self, "loggers", check_loggers(self.loggers))
@@ -115,7 +130,7 @@ class TrainingSettings:
 
     def _check(self, name: str, *, lowest: float, whole: bool = False, above: bool = False) -> None:
         value = getattr(self, name)
-        if value is None and name in ("epochs", "patience", "time_limit", "gradient_clip", "validate_every"):
+        if value is None and name in _OPTIONAL:
             return
         good = isinstance(value, int if whole else int | float) and not isinstance(value, bool) and math.isfinite(value)
         if not good or value < lowest or (above and value == lowest):

@@ -1,6 +1,5 @@
 """A training that is stopped anywhere goes on to the last bit, in one process or several."""
 
-import json
 import os
 import signal
 import subprocess
@@ -192,45 +191,6 @@ def test_other_data_models_and_states_are_not_resumed(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="not in the expected format"):
         go_on(toy(), data, tmp_path / "other")
     assert go_on(toy(), data).stopped == "epochs"
-
-
-# More processes, and what must not be imported
-
-TWO = """
-import json, sys
-from pathlib import Path
-sys.path.insert(0, {tests!r})
-import torch
-import toys as t
-from dataclasses import replace
-from grammar_rae.training import is_main_process
-settings = replace(t.SETTINGS, devices=2, epochs=2)
-data = t.rows(150)
-model = t.toy()
-history = t.fit(model, data, t.rows(40, seed=1), settings, folder=Path({folder!r}))
-rank = 0 if is_main_process() else 1
-seen = [row for batch in data.asked for row in batch]
-weights = [value.double().sum().item() for value in model.state_dict().values()]
-Path({folder!r}, f"rank{{rank}}.json").write_text(json.dumps([seen, weights, history.to_dict()]))
-"""
-
-
-def test_two_processes_share_the_rows_and_agree(tmp_path: Path) -> None:
-    script = tmp_path / "two.py"  # Fabric starts the script a second time
-    script.write_text(TWO.format(tests=str(TESTS), folder=str(tmp_path)))
-    done = subprocess.run([sys.executable, str(script)], timeout=120, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    (seen, weights, history), (others, other_weights, other_history) = (
-        json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1)
-    )
-    half = len(seen) // 2
-    assert sorted(seen + others) == sorted(2 * list(range(150)))
-    assert not set(seen[:half]) & set(others[:half])
-    assert weights == other_weights
-    assert [row["validation_loss"] for row in history["rows"]] == [
-        row["validation_loss"] for row in other_history["rows"]
-    ]
-    assert history["stopped"] == "epochs"
 
 
 def test_training_imports_no_chemistry() -> None:
