@@ -26,6 +26,7 @@ for benchmark in (
     commands.editing,
     commands.startup,
     commands.scale,
+    commands.threads,
     expressions.expressions,
 ):
     app.command()(benchmark)

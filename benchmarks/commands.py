@@ -315,6 +315,18 @@ def editing(
 
     chosen = find_model(model)
     _conclude([*run_decoration(chosen, pairs=rows, seed=seed), *run_windows(chosen, n=n, seed=seed)], results, seed)
+def threads(
+    seconds: Annotated[float, typer.Option(help="How long each training lasts.")] = 20.0,
+    rounds: options.Rounds = 3,
+    results: options.Results = None,
+) -> None:
+    """Two threads beside two processes, alone and beside other work.
+
+    Rows that a training reads a second on two cores, with and without another process that keeps one of them busy.
+    """
+    from benchmarks.threads import run
+
+    _conclude(run(seconds, rounds), results, 0)
 
 
 def startup(

@@ -27,6 +27,7 @@ from grammar_rae.cli import (
     training,
 )
 from grammar_rae.cli.failures import EXAMPLE, Debug, new_app
+from grammar_rae.threads import wait_asleep
 
 HELP = "Generative models of molecules and other strings of a grammar. Start with: grammar-rae demo"
 
@@ -103,4 +104,5 @@ def main() -> None:
     """The console script."""
     # What is imported lives as long as the process; looking through it again and again is a tenth of the start.
     gc.set_threshold(100_000, 50, 50)
+    wait_asleep()
     app(prog_name="grammar-rae")

@@ -231,6 +231,15 @@ Output = Annotated[
     ),
 ]
 Jobs = Annotated[int, typer.Option(help="The number of processes; -1 for one per core.")]
+Threads = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|auto",
+        help="The number of threads of each process; auto: the cores that are free now. Without it, OMP_NUM_THREADS or "
+        "all cores.",
+        show_default=False,
+    ),
+]
 Cluster = Annotated[
     str,
     typer.Option(

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from grammar_rae.cli import terminal
 from grammar_rae.errors import GrammarRAEError, TextError
+from grammar_rae.launchers import is_first_process
 
 ERROR = 2
 INTERRUPTED = 130
@@ -104,7 +105,8 @@ def _plain_warnings() -> Iterator[None]:
     """Warnings as one line each, without the file and line of the code that gave them."""
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        terminal.paint(f"warning: {message}", typer.colors.YELLOW)
+        if is_first_process():
+            terminal.paint(f"warning: {message}", typer.colors.YELLOW)
 
     with warnings.catch_warnings():
         warnings.showwarning = show

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from grammar_rae.cli import arguments, files, formats, preflight, terminal
-from grammar_rae.errors import DataError
+from grammar_rae.cli import arguments, files, formats, preflight, sharding, terminal
+from grammar_rae.errors import DataError, InputError
 from grammar_rae.files import write_bytes
 
 if TYPE_CHECKING:
@@ -14,14 +14,23 @@ if TYPE_CHECKING:
 
 
 def encode(
-    texts: arguments.Texts,
+    texts: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="TEXTS...",
+            help="A file of texts, or - for the standard input; into a folder, files, folders and globs such as "
+            "'parts/*.parquet'.",
+            show_default=False,
+        ),
+    ],
     output: Annotated[
-        Path,
+        str,
         typer.Option(
             "-o",
             "--output",
             help="The file to write: .npy or .npz (codes alone), or a table such as .csv or .parquet (with line, text "
-            "and the other columns of the file); - is CSV on the standard output.",
+            "and the other columns of the file); - is CSV on the standard output. A folder, such as shards/, gets the "
+            "texts' tokens for trainings, in shards, and goes on with them.",
         ),
     ],
     model: arguments.Model = arguments.IN_THE_BOX,
@@ -35,8 +44,52 @@ def encode(
     ] = "warn",
     fragments: arguments.Fragments = None,
     jobs: arguments.Jobs = -1,
+    threads: arguments.Threads = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="Into a folder: the recipe whose codec is learned from the texts; without it, the model's codec.",
+            show_default=False,
+        ),
+    ] = None,
+    rows: Annotated[
+        int | None,
+        typer.Option(min=1, help="Into a folder: the rows of a shard; without it, a million.", show_default=False),
+    ] = None,
+    duplicates: Annotated[
+        str | None,
+        typer.Option(
+            help="Into a folder: whether to keep or drop rows that are the same molecule as an earlier one.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Encode the texts of a file to latent codes."""
+    """Encode the texts of a file to latent codes, or those of many files to tokens that a training reads."""
+    preflight.limit_threads(threads)
+    if sharding.names_folder(output):
+        if unknown != "warn":
+            raise InputError("a folder gets tokens, of which no model knows more", received=f"--unknown {unknown}")
+        kept = duplicates or "keep"
+        sharding.encode_folder(texts, Path(output), model, recipe, column, fragments, kept, rows, jobs)
+        return
+    for name, value in zip(sharding.OF_FOLDERS, (recipe, rows, duplicates), strict=True):
+        if value is not None:
+            raise InputError(f"{name} is for shards in a folder", remedy="Name one: -o shards/")
+    if len(texts) > 1:
+        raise InputError(
+            "a file of codes is made of one file of texts",
+            received=f"{len(texts)} files",
+            remedy="Name a folder to encode them for a training: -o shards/",
+        )
+    source = arguments.readable(texts[0])
+    assert source is not None
+    _encode_file(source, Path(output), model, column, unknown, fragments, jobs)
+
+
+def _encode_file(
+    texts: Path, output: Path, model: Path, column: str | None, unknown: str, fragments: str | None, jobs: int
+) -> None:
+    """Write the latent codes of a file's texts."""
     files.check_writable(output, formats=(*formats.TABLES, *formats.ARRAYS))
     preflight.check_file(texts)
     preflight.check_model(model)

@@ -10,8 +10,17 @@ from typing import Any
 
 from grammar_rae.cli import arguments
 from grammar_rae.errors import UnknownNameError
+from grammar_rae.launchers import started_processes
+from grammar_rae.threads import use_threads
 
 RECIPE_FILE = ".toml"
+
+
+def limit_threads(threads: str | None, devices: int | None = None) -> None:
+    """Compute with so many threads, as :func:`use_threads` takes them; None leaves it as it is."""
+    if threads is not None:
+        started = started_processes()
+        use_threads(threads, devices or (1 if started is None else started.devices))
 
 
 def check_scores(names: list[str]) -> None:

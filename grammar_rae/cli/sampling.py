@@ -68,9 +68,11 @@ def sample(
         typer.Option(help="Into a folder: the number of processes; without it, one per core.", show_default=False),
     ] = None,
     cluster: arguments.Cluster = "local",
+    threads: arguments.Threads = None,
     config: run_files.Config = None,
 ) -> None:
     """Draw new molecules."""
+    preflight.limit_threads(threads)
     into_folder = output.endswith(("/", os.sep)) or Path(output).is_dir()
     of_folders = {"--distinct": distinct, "--jobs": jobs is not None, "--cluster": cluster != "local"}
     if into_folder and html is not None:

@@ -1,7 +1,8 @@
 """What a person or a pipeline is told: notes on stderr, results on the standard output, and which of them are wanted.
 
 ``--quiet`` leaves out progress and advice; what was found, left out or went wrong is told. ``--json`` puts one object
-on the standard output, in the place of what a command would print there.
+on the standard output, in the place of what a command would print there. Of several processes that train together, the
+first one tells what there is to tell, and each its own errors.
 """
 
 import json
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 import typer
 
 from grammar_rae.errors import InputError
+from grammar_rae.launchers import is_first_process
 
 
 class Wanted(NamedTuple):
@@ -47,7 +49,8 @@ def wants_json() -> bool:
 
 def note(text: str) -> None:
     """A line for the person, on stderr: the standard output is for results."""
-    typer.echo(text, err=True)
+    if is_first_process():
+        typer.echo(text, err=True)
 
 
 def hint(text: str) -> None:
@@ -69,7 +72,7 @@ def paint(text: str, colour: str) -> None:
 
 def report(**figures: Any) -> None:
     """The figures of a command as one object of JSON on the standard output, where that is wanted."""
-    if wants_json():
+    if wants_json() and is_first_process():
         sys.stdout.write(json.dumps(_plain(figures), ensure_ascii=False, allow_nan=False) + "\n")
         sys.stdout.flush()
 

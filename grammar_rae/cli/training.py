@@ -50,8 +50,22 @@ def train(
     cluster: arguments.Cluster = "local",
     device: Annotated[str | None, typer.Option(help="The device: auto, cpu or cuda.", show_default=False)] = None,
     devices: Annotated[
-        int | None, typer.Option(help="The number of devices that train the model together.", show_default=False)
+        int | None,
+        typer.Option(
+            min=1,
+            help="The number of devices of a node that train the model together, each with a process; without it, what "
+            "torchrun or srun started, else 1.",
+            show_default=False,
+        ),
     ] = None,
+    nodes: Annotated[
+        int | None, typer.Option(min=1, help="The number of nodes; without it, as devices.", show_default=False)
+    ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(help="How several devices train together: auto, ddp, ddp_fork or ddp_spawn.", show_default=False),
+    ] = None,
+    threads: arguments.Threads = None,
     precision: Annotated[
         str | None, typer.Option(help="The precision: auto, 32-true or bf16-mixed.", show_default=False)
     ] = None,
@@ -76,6 +90,7 @@ def train(
 ) -> None:
     """Train a model on a file of molecules or on images."""
     check_run(output, resume=resume, overwrite=overwrite)
+    preflight.limit_threads(threads, devices)
     preflight.check_recipe(recipe)
     preflight.check_constraint(constraint)
     if texts.suffix and not recipe.endswith(
@@ -96,6 +111,8 @@ def train(
         "constraint": arguments.constraint_text(constraint),
         "accelerator": device,
         "devices": devices,
+        "nodes": nodes,
+        "strategy": strategy,
         "precision": precision,
         "loggers": logger or None,
     }
@@ -115,8 +132,9 @@ def train(
         **chosen,
         **own,
     )
-    if is_main_process():
-        run_files.record(ctx, output / run_files.RUN)
+    if not is_main_process():
+        return  # the first one says how it ended
+    run_files.record(ctx, output / run_files.RUN)
     is_of_texts = isinstance(model, TextModel)
     if is_of_texts:
         tell_rejected(texts, output)
@@ -170,11 +188,7 @@ def tell_rejected(texts: Path, run: Path) -> None:
 
 
 def conclude(model: "LatentModel[Any]", run: Path, then: str) -> None:
-    """Say what the training came to, and what to do next; of several processes, the first one does."""
-    from grammar_rae.training import is_main_process
-
-    if not is_main_process():
-        return
+    """Say what the training came to, and what to do next."""
     stop_if_interrupted(model, run)
     best: dict[str, Any] = model.history.best or {}
     figures = "".join(

@@ -24,6 +24,7 @@ from grammar_rae.datasets import (
 )
 from grammar_rae.datasets.duplicates import Duplicates, check_duplicates
 from grammar_rae.datasets.reading import Fields
+from grammar_rae.datasets.sharded import SHARDS, Manifest
 from grammar_rae.errors import InputError, TrainingError
 from grammar_rae.files import is_special
 from grammar_rae.recipes import TextRecipe, learn_codec
@@ -31,6 +32,9 @@ from grammar_rae.training import is_main_process
 
 DATA_FOLDER = "data"
 """Where a run keeps its encoded data set."""
+
+ASKED = 8
+"""Files, of many, that a codec is learned from."""
 
 PARALLEL_FROM = 4_000
 """Texts from which on it pays to start processes that encode."""
@@ -78,6 +82,32 @@ def encode_source(
     target = None if home is None else home / DATA_FOLDER
     jobs = jobs if len(texts) > PARALLEL_FROM else 1
     return encode(source, codec, target, column, jobs, progress, fields=fields, duplicates=duplicates), codec
+
+
+def codec_for_shards(sources: list[Path], folder: Path, recipe: TextRecipe, column: str | None = None) -> Codec:
+    """The codec of a data set of shards: the one that it was begun with, else what a recipe learns from its sources.
+
+    Parameters
+    ----------
+    sources
+        The files, as :func:`find_sources` finds them; of many, some are read.
+    folder
+        Where the shards are, or will be.
+    recipe, column
+        As for :func:`encode_source`.
+
+    Raises
+    ------
+    DataError, InputError
+        As :func:`sample_texts`, and for a folder that cannot be read.
+    """
+    if (folder / SHARDS).is_file():
+        return codec_from_dict(Manifest.read(folder).codec)
+    asked = sources[:: -(-len(sources) // ASKED)]
+    seed, fields = recipe.training.get("seed") or 0, FORMS[recipe.form].fields
+    share = -(-recipe.codec_texts // len(asked))
+    texts = [sample_texts(path, share, seed, column, fields=fields, blocks=True) for path in asked]
+    return learn_codec(recipe, [text for some in texts for text in some])
 
 
 def _check_shards(recipe: TextRecipe, duplicates: Duplicates) -> None:

@@ -38,6 +38,7 @@ class _Ended(logging.Filter):
         return True
 
 
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 _observer = logging.getLogger("lightning_fabric.strategies.launchers.subprocess_script")
 _observer.setLevel(logging.INFO)  # it says nothing else
 _observer.addFilter(_Ended())

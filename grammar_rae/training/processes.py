@@ -165,7 +165,7 @@ class Processes:
         self.fabric, self.rank, self.count = fabric, fabric.global_rank, fabric.world_size
 
     def share(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], float]:
-        """This process's part of a batch, and the weight of its mean in the mean of all processes.
+        """The part of a batch that is this process's, and the weight of its mean in the mean of all processes.
 
         Each takes every so-manieth row, so that all have like lengths. A batch without two rows for each is done by all
         of them: so batches do not depend on the number of processes.

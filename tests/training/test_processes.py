@@ -52,7 +52,7 @@ def free_port() -> int:
 
 
 def run(launcher: Any, *words: object, script: str = SCRIPT) -> list[tuple[int, str]]:
-    """Start the script by a launcher (None: by itself, and Fabric starts the second process); code and message of each."""
+    """Code and message of each process that a launcher starts; None starts one, and Fabric the other."""
     if launcher is None:
         started: list[Mapping[str, str]] = [{}]
     else:
