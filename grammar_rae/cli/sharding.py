@@ -8,6 +8,7 @@ from typing import Any
 
 from grammar_rae.cli import files, preflight, terminal
 from grammar_rae.errors import InputError
+from grammar_rae.resources import bundled_model
 
 OF_FOLDERS = ("--recipe", "--rows", "--duplicates")
 """Options of ``encode`` that mean something for a folder alone."""
@@ -41,11 +42,10 @@ def encode_folder(
     from grammar_rae.datasets.sharding import find_sources
 
     paths = find_sources(sources)
-    for path in paths[:1]:
-        files.tell_column(path, column)
+    files.tell_column(paths[0], column)
     codec = _choose_codec(paths, folder, model, recipe, column)
-    if fragments is not None:
-        codec = _keep_fragments(codec, fragments)
+    if fragments is not None and codec.fragments != fragments:
+        codec = replace(codec, fragments=fragments)
     options: dict[str, Any] = {"rows": rows, "column": column, "fields": FORMS[codec.form].fields, "jobs": jobs}
     data = encode_shards(paths, codec, folder, duplicates=duplicates, progress=not terminal.is_quiet(), **options)
     shards = len(data.manifest.shards)
@@ -55,17 +55,16 @@ def encode_folder(
 
 
 def _choose_codec(paths: list[Path], folder: Path, model: Path, recipe: str | None, column: str | None) -> Any:
-    """The codec of a model, or the one that a recipe learns."""
+    """The codec of a model, or the one that a recipe learns; where none is named, that of the shards already there."""
     if recipe is None:
         from grammar_rae import checkpoint
         from grammar_rae.codecs import codec_from_dict
+        from grammar_rae.datasets.sharded import SHARDS, Manifest
 
+        if model == bundled_model() and (folder / SHARDS).is_file():
+            return codec_from_dict(Manifest.read(folder).codec)
         return codec_from_dict(checkpoint.read_meta(model)["codec"])
     from grammar_rae.model.sources import codec_for_shards
     from grammar_rae.recipes import TextRecipe, get_recipe
 
     return codec_for_shards(paths, folder, get_recipe(recipe, TextRecipe), column)
-
-
-def _keep_fragments(codec: Any, fragments: str) -> Any:
-    return codec if codec.fragments == fragments else replace(codec, fragments=fragments)

@@ -25,7 +25,7 @@ from grammar_rae.datasets import (
 from grammar_rae.datasets.duplicates import Duplicates, check_duplicates
 from grammar_rae.datasets.reading import Fields
 from grammar_rae.datasets.sharded import SHARDS, Manifest
-from grammar_rae.errors import InputError, TrainingError
+from grammar_rae.errors import DataError, InputError, TrainingError
 from grammar_rae.files import is_special
 from grammar_rae.recipes import TextRecipe, learn_codec
 from grammar_rae.training import is_main_process
@@ -102,7 +102,15 @@ def codec_for_shards(sources: list[Path], folder: Path, recipe: TextRecipe, colu
         As :func:`sample_texts`, and for a folder that cannot be read.
     """
     if (folder / SHARDS).is_file():
-        return codec_from_dict(Manifest.read(folder).codec)
+        begun = codec_from_dict(Manifest.read(folder).codec)
+        if (begun.kind, begun.form) != (recipe.codec, recipe.form):
+            raise DataError(
+                "the shards there were encoded by another codec",
+                where=str(folder),
+                received=f"recipe {recipe.name}, codec {recipe.codec}, form {recipe.form}",
+                expected=f"codec {begun.kind}, form {begun.form}",
+            )
+        return begun
     asked = sources[:: -(-len(sources) // ASKED)]
     seed, fields = recipe.training.get("seed") or 0, FORMS[recipe.form].fields
     share = -(-recipe.codec_texts // len(asked))
