@@ -315,6 +315,8 @@ def editing(
 
     chosen = find_model(model)
     _conclude([*run_decoration(chosen, pairs=rows, seed=seed), *run_windows(chosen, n=n, seed=seed)], results, seed)
+
+
 def threads(
     seconds: Annotated[float, typer.Option(help="How long each training lasts.")] = 20.0,
     rounds: options.Rounds = 3,

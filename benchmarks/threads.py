@@ -106,14 +106,17 @@ def _busy_seconds() -> float:
 
 def _train(data: str, devices: int, seconds: float, batch_size: int) -> None:
     """What each process of a measurement does: train, and print the rate."""
-    from grammar_rae.model import TextModel
-    from grammar_rae.training import is_main_process
+    from grammar_rae.codecs import codec_from_dict
+    from grammar_rae.datasets import TokenDataset
+    from grammar_rae.recipes import TextRecipe, build_text, get_recipe, training_settings
+    from grammar_rae.training import fit, is_main_process
 
-    options: dict[str, Any] = {
-        **{"devices": devices, "batch_size": batch_size, "accelerator": "cpu", "precision": "32-true"},
-        **{"log_every": 1.0, "validate_every": 1e6, "density_options": {"n_components": 1}},
-    }
-    history = TextModel("moses", time_limit=seconds, overrides=options).fit(data).history
+    rows = TokenDataset.open(data)
+    length: dict[str, Any] = {"epochs": None, "time_limit": seconds, "log_every": 1.0, "validate_every": 1e6}
+    how: dict[str, Any] = {"devices": devices, "batch_size": batch_size, "accelerator": "cpu", "precision": "32-true"}
+    recipe = get_recipe("moses", TextRecipe).replace(**length, **how, seed=0)
+    parts = build_text(recipe, codec_from_dict(rows.codec_dict))
+    history = fit(parts.autoencoder, *rows.split(0.01, 0, 64), training_settings(recipe))
     rates = [row["rate"] for row in history.rows if row["rate"]]
     if is_main_process():
         print(json.dumps(median(rate for rate in rates if rate is not None)))

@@ -38,12 +38,15 @@ class _Ended(logging.Filter):
         return True
 
 
-logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-_observer = logging.getLogger("lightning_fabric.strategies.launchers.subprocess_script")
-_observer.setLevel(logging.INFO)  # it says nothing else
-_observer.addFilter(_Ended())
-_observer.propagate = False
-_observer.addHandler(logging.StreamHandler())
+def _let_speak() -> None:
+    """Let Fabric say why it ends all processes, and nothing else that is no warning."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    observer = logging.getLogger("lightning_fabric.strategies.launchers.subprocess_script")
+    if not observer.handlers:
+        observer.setLevel(logging.INFO)  # it says nothing else
+        observer.propagate = False
+        observer.addFilter(_Ended())
+        observer.addHandler(logging.StreamHandler())
 
 
 def make_fabric(settings: TrainingSettings) -> Fabric:
@@ -54,6 +57,7 @@ def make_fabric(settings: TrainingSettings) -> Fabric:
     InputError
         For an accelerator, number of devices or strategy that is not available.
     """
+    _let_speak()
     accelerator = settings.accelerator
     if accelerator == "auto":
         accelerator = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"

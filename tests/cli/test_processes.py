@@ -13,7 +13,7 @@ from grammar_rae.resources import bundled_file
 
 ROOT = Path(__file__).resolve().parents[2]
 ALONE = [sys.executable, "-m", "grammar_rae"]
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "grammar_rae"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "--", "grammar_rae"]
 FASTER = ("--set", "density=gaussian", "--set", "density_options={}", "--jobs", "1", "-q")
 
 
