@@ -47,7 +47,8 @@ def encode_folder(
     if fragments is not None and codec.fragments != fragments:
         codec = replace(codec, fragments=fragments)
     options: dict[str, Any] = {"rows": rows, "column": column, "fields": FORMS[codec.form].fields, "jobs": jobs}
-    data = encode_shards(paths, codec, folder, duplicates=duplicates, progress=not terminal.is_quiet(), **options)
+    options |= {"duplicates": duplicates, "progress": not terminal.is_quiet()}
+    data = encode_shards(paths, codec, folder, **options)
     shards = len(data.manifest.shards)
     files.note(f"{len(data)} of {data.n_read} rows are encoded, in {shards} shards of {folder}")
     terminal.hint(f"grammar-rae train {shlex.quote(str(folder))} -o run/ --recipe {recipe or 'moses'}")

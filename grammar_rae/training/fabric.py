@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import LightningEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.precision import MixedPrecision, Precision
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 

@@ -84,6 +84,8 @@ def fit(
         when there is nothing to resume, or something else than these data, settings and this model.
     CheckpointError
         When the state cannot be written or read.
+    WorkerError
+        When another process of this training has ended.
     """
     for name, data in (("training", train_set), ("validation", validation_set)):
         if len(data) < 1:

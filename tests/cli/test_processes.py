@@ -13,7 +13,16 @@ from grammar_rae.resources import bundled_file
 
 ROOT = Path(__file__).resolve().parents[2]
 ALONE = [sys.executable, "-m", "grammar_rae"]
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "--", "grammar_rae"]
+TORCHRUN = [
+    sys.executable,
+    "-m",
+    "torch.distributed.run",
+    "--standalone",
+    "--nproc-per-node=2",
+    "-m",
+    "--",
+    "grammar_rae",
+]
 FASTER = ("--set", "density=gaussian", "--set", "density_options={}", "--jobs", "1", "-q")
 
 
@@ -27,7 +36,7 @@ def molecules(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train(launcher: list[str], *words: object) -> subprocess.CompletedProcess[str]:
     command = [*launcher, "train", *map(str, words), *FASTER]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=580, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1800, check=False)
 
 
 @pytest.mark.slow

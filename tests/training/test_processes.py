@@ -63,7 +63,7 @@ def run(launcher: Any, *words: object, script: str = SCRIPT) -> list[tuple[int, 
         subprocess.Popen(command, env={**os.environ, **extra}, stderr=subprocess.PIPE, text=True) for extra in started
     ]
     try:
-        said = [process.communicate(timeout=240)[1] for process in processes]
+        said = [process.communicate(timeout=900)[1] for process in processes]
     finally:
         for process in processes:
             process.kill()
