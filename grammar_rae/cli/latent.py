@@ -64,7 +64,7 @@ def encode(
         ),
     ] = None,
 ) -> None:
-    """Encode the texts of a file to latent codes, or those of many files to tokens that a training reads."""
+    """Encode texts to latent codes, or many files for a training."""
     preflight.limit_threads(threads)
     if sharding.names_folder(output):
         if unknown != "warn":
