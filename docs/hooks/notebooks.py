@@ -1,7 +1,7 @@
 """Notebooks as pages of the site: their text, their code, and the outputs that were stored with them. Nothing is run.
 
-MkDocs calls :func:`on_files` before it reads the pages, and :func:`on_page_content` when the Markdown of one is HTML.
-Outputs are put in then, because Markdown would change them.
+MkDocs calls :func:`on_files` before it reads the pages, :func:`on_page_markdown` with the text of each, and
+:func:`on_page_content` when it is HTML. Outputs are put in then, because Markdown would change them.
 """
 
 import html
@@ -28,6 +28,12 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
         text = write_markdown(path.name, read(path))
         files.append(File.generated(config, f"notebooks/{path.stem}.md", content=text))
     return files
+
+
+def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Links to notebooks, which lead to files in the repository, lead to their pages on the site."""
+    up = "../" * page.file.src_uri.count("/")
+    return re.sub(rf"\]\({up}\.\./notebooks/(\w+)\.ipynb", rf"]({up}notebooks/\1.md", markdown)
 
 
 def on_page_content(page_html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from browsers import barriers
 from explorer.browsing import chromium
 from explorer.sessions import WRITTEN
 from models import ROOT
@@ -143,6 +144,14 @@ def test_nothing_is_wider_than_the_window_and_text_has_contrast(page, width, dar
     assert (light > back) == dark and abs(light - back) > 400
     page.resize(1440, 1000)
     page.set_scheme(False)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_nothing_bars_a_reader(page, dark):
+    page.set_scheme(dark)
+    found = barriers(page.driver)
+    page.set_scheme(False)
+    assert found == []
 
 
 def test_a_second_tab_and_the_first_one_go_on(page, address):
