@@ -1,8 +1,8 @@
 """Take the pictures of the explorer: ``python docs/figures/draw_explorer.py`` (extra ``test-browser``, and Chromium).
 
 The bundled model with the first 120 ligands of the kinase GSK3-beta that come with the package: 1,440 pixels wide and
-light, coloured by weight, with the nearest neighbours of one ligand selected; and the same in the dark. Narrow windows are
-``draw_pages.py``'s.
+light, coloured by weight, with the nearest neighbours of one ligand selected; and the same in the dark. Narrow windows
+are ``draw_pages.py``'s.
 """
 
 import csv

@@ -1,8 +1,9 @@
 """Take pictures of all pages that the package writes or serves: ``python docs/figures/draw_pages.py [FOLDER]``.
 
-Needs the extras ``test-browser`` and ``explore``, and Chromium with chromedriver. The commands run in FOLDER, or in one that
-is deleted afterwards; pages that are in FOLDER already are not made again. Each page is taken 390 and 1,440 pixels wide, light
-and dark. The runs are small, so that all of it takes some minutes of a CPU: the pictures show pages, not results.
+Needs the extras ``test-browser`` and ``explore``, and Chromium with chromedriver. The commands run in FOLDER, or in one
+that is deleted afterwards; pages that are in FOLDER already are not made again. Each page is taken 390 and 1,440 pixels
+wide, light and dark. The runs are small, so that all of it takes some minutes of a CPU: the pictures show pages, not
+results.
 """
 
 import csv

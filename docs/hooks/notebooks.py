@@ -65,7 +65,7 @@ def write_markdown(name: str, notebook: Notebook) -> str:
         for _ in cell.get("outputs", []):
             parts.append(PLACE.format(number))
             number += 1
-    parts.insert(1, f"*The notebook `notebooks/{name}` with its stored outputs; `jupyter lab notebooks/{name}` runs it.*")
+    parts.insert(1, f"*The notebook with its stored outputs; `jupyter lab notebooks/{name}` runs it.*")
     return "\n\n".join(parts) + "\n"
 
 

@@ -28,7 +28,7 @@ def write_all_parts(path: Path) -> None:
         remarks=["Four molecules say little."],
         tables=[Table("Draws", ["", "asked", "found"], [["logp", "1", "1.4"], ["sa", "2", "1.3"]], "A note.")],
         charts=[line_chart(curves, title="Loss", x_label="seconds")],
-        command="grammar-rae sample -n 4 --html all-the-parts-of-a-page-whose-command-is-longer-than-a-phone-is-wide.html",
+        command="grammar-rae sample -n 4 --html a-page-whose-command-is-longer-than-a-phone-is-wide.html",
     )
 
 
