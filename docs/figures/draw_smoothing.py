@@ -1,7 +1,8 @@
 """Draw digits at five levels of smoothing: ``python docs/figures/draw_smoothing.py RUN [PICTURE]``.
 
 RUN is the folder of a noise-conditioned model of images, as the study of ``docs/results/images.md`` trains them. The
-rows are draws of its mixture with one seed, so that their codes are the same: smoothing 0, .25, .5, 1 and 2, from above.
+rows are draws of its mixture with one seed, so that their codes are the same: smoothing 0, .25, .5, 1 and 2, from the
+top.
 """
 
 import sys
