@@ -40,8 +40,8 @@ COMMANDS = {
     "compare": (
         "compared.html",
         [
-            f"train molecules.smi -o wide {SMALL}",
-            f"train molecules.smi -o narrow {SMALL} --set latent=8",
+            f"train molecules.smi -o wide {SMALL} --set latent=32",
+            f"train molecules.smi -o narrow {SMALL}",
             "compare wide narrow --html compared.html",
         ],
     ),
