@@ -82,7 +82,7 @@ def make_pages(folder: Path) -> dict[str, Path]:
     return pages
 
 
-def shoot_all(browser: Tab, name: str) -> None:
+def shoot_all(browser: Tab, name: str, colours: int = COLOURS) -> None:
     """The page as it is, in both widths and both schemes."""
     for width, height in WIDTHS.items():
         browser.resize(width, height)
@@ -92,7 +92,7 @@ def shoot_all(browser: Tab, name: str) -> None:
             wide = browser.run("return document.documentElement.scrollWidth")
             assert wide <= width, f"the page {name} is {wide} pixels wide in a window of {width}"
             path = PICTURES / f"{name}-{width}-{'dark' if dark else 'light'}.png"
-            shoot(browser, path, COLOURS, SHOWN[width])
+            shoot(browser, path, colours, SHOWN[width])
 
 
 def main(folder: Path) -> None:
@@ -104,7 +104,7 @@ def main(folder: Path) -> None:
             browser.driver.get(page.resolve().as_uri())
             shoot_all(browser, name)
     with explorer(folder) as browser:
-        shoot_all(browser, "explorer")
+        shoot_all(browser, "explorer", 160)  # more, for the points have colours
 
 
 if __name__ == "__main__":
