@@ -33,3 +33,25 @@ def browser(profile: Path, width: int = 1440, height: int = 1000) -> Iterator[An
         yield opened
     finally:
         opened.quit()
+
+
+RULES = """
+const done = arguments[arguments.length - 1];
+axe.run(document, {resultTypes: ["violations"]}).then(found => done(found.violations
+  .filter(one => ["serious", "critical"].includes(one.impact))
+  .flatMap(one => one.nodes.map(node => one.id + ": " + node.target.join(" ") + ", " + node.failureSummary))));
+"""
+
+
+def barriers(driver: Any) -> list[str]:
+    """What axe-core calls serious or critical of the page, a line each.
+
+    Skips the test unless the environment variable ``AXE_CORE`` has the path of its ``axe.min.js``.
+    """
+    path = os.environ.get("AXE_CORE")
+    if not path:
+        pytest.skip("AXE_CORE does not name the file axe.min.js")
+    driver.execute_script(Path(path).read_text(encoding="utf-8"))
+    driver.set_script_timeout(300)
+    found: list[str] = driver.execute_async_script(RULES)
+    return found

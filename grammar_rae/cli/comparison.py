@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from grammar_rae.cli import files, formats, terminal
+from grammar_rae.cli import files, formats, pages, terminal
 from grammar_rae.resources import model_folder
 
 
@@ -30,6 +30,6 @@ def compare(
             terminal.say("  " + "  ".join(cells).rstrip())
         terminal.say("")
     if html is not None:
-        write_comparison(html, found)
+        write_comparison(html, found, pages.command_line())
         terminal.hint(f"open {html} in a browser")
     terminal.report(runs=found.names, settings=found.settings, figures=found.figures)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from grammar_rae.cli import arguments, files, formats
+from grammar_rae.cli import arguments, files, formats, preflight
 
 
 def decorate(
@@ -40,11 +40,16 @@ def decorate(
     constraint: arguments.Constraint = None,
 ) -> None:
     """Draw molecules that contain a scaffold or join two pieces."""
+    files.check_writable(output, formats=formats.TABLES)
+    asked = " | ".join([template, *(point or [])])
+    preflight.check_scores(arguments.names(scores))
+    preflight.check_constraint(constraint)
+    preflight.check_model(model)
+    preflight.check_template(asked, rings)
     from grammar_rae.model import TextModel
 
-    files.check_writable(output, formats=formats.TABLES)
     frame = TextModel.load(model).decorate(
-        " | ".join([template, *(point or [])]),
+        asked,
         n,
         rings=rings,
         orders=orders,

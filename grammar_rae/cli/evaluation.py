@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from grammar_rae.cli import arguments, files, preflight, run_files, terminal
+from grammar_rae.cli import arguments, files, pages, preflight, run_files, terminal
 from grammar_rae.resources import bundled_model, bundled_models
 
 MOSES = "moses"  # the reference that is downloaded
@@ -100,7 +100,7 @@ def evaluate(
         files.write_text(folder / TABLES, tables)
         files.write_frame(folder / DRAWS, found.draws.to_frame())
         valid = [text for text, good in zip(found.draws.texts, found.draws.valid, strict=True) if good]
-        write_evaluation_page(folder / PAGE, found.figures, valid)
+        write_evaluation_page(folder / PAGE, found.figures, valid, pages.command_line())
     run_files.record(ctx, folder / run_files.RUN, output=folder)
     for remark in found.figures.remarks:
         files.note(f"note: {remark}")

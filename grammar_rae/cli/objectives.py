@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from grammar_rae.cli import files
+from grammar_rae.cli import files, pages
 from grammar_rae.errors import DataError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def search_objectives(
     history = search.history()
     files.write_frame(output / HISTORY, history)
     files.write_frame(output / BEST, search.best(max(1, len(history))))
-    write_search_report(output / PAGE, search)
+    write_search_report(output / PAGE, search, command=pages.command_line())
     _print(search, output)
 
 

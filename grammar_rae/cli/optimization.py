@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from grammar_rae.cli import arguments, files, preflight, run_files, terminal
+from grammar_rae.cli import arguments, files, pages, preflight, run_files, terminal
 from grammar_rae.cli.objectives import refuse_for_objectives, search_objectives
 from grammar_rae.errors import DataError, UnknownNameError
 
@@ -131,7 +131,7 @@ def optimize(
     if data is not None:
         files.write_frame(output / DATA, beside_data(result.initial, data, column, loaded.codec.canonical))
     kind = "molecules" if FORMS[loaded.codec.form].molecules else "text"
-    write_optimization_report(output / PAGE, result, kind=kind, model=loaded)
+    write_optimization_report(output / PAGE, result, kind=kind, model=loaded, command=pages.command_line())
     run_files.record(ctx, output / run_files.RUN)
     print_result(result, output)
     loaded.store_score_constants(result.constants)

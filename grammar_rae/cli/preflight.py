@@ -40,6 +40,15 @@ def check_constraint(rules: list[str] | None) -> None:
         parse_spec(arguments.constraint_text(rules) or "")
 
 
+def check_template(template: str, rings: bool) -> None:
+    """Raise InputError for limits that cannot be read, without RDKit, or a template that cannot be used, with it."""
+    from grammar_rae.decoding.molecule_specs import Template, read_limits
+
+    smiles, *limits = template.split("|")
+    points, closed = read_limits(limits)
+    Template(smiles.strip(), points, rings or closed)
+
+
 def check_window(where: str | None) -> None:
     """Raise for a window that cannot be read, or names that it does not know."""
     if where is not None:

@@ -1,7 +1,7 @@
 """Specifications of constraints on molecules: each is a set of limits, besides those of chemistry."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -260,19 +260,7 @@ class Template(OnMolecules):
     def parse(cls, value: str) -> Self:
         """Return the spec of a text such as ``template=CN[*:1] | 1: elements=CNO``."""
         smiles, *parts = value.split("|")
-        points: dict[int, Point] = {}
-        rings = _RINGS in map(str.strip, parts)
-        for part in parts:
-            if part.strip() == _RINGS:
-                continue
-            label, colon, limits = part.partition(":")
-            if not colon or not label.strip().isdecimal() or int(label) in points:
-                raise InputError(
-                    "the limits of a point cannot be read",
-                    received=part.strip(),
-                    expected="each point once, for example '1: max-heavy-atoms=6 elements=CNO', or 'rings'",
-                )
-            points[int(label)] = Point.parse(limits)
+        points, rings = read_limits(parts)
         return cls(smiles.strip(), points, rings)
 
     def limits(self, codec: "Codec") -> "Limits":
@@ -296,6 +284,30 @@ class Template(OnMolecules):
     def __str__(self) -> str:
         limits = [f"{label}: {point}" for label, point in self.points]
         return " | ".join([f"{self.name}={self.smiles}", *(["rings"] if self.rings else []), *limits])
+
+
+def read_limits(parts: Sequence[str]) -> tuple[dict[int, Point], bool]:
+    """What may grow at points, by their numbers, and whether rings are closed, of what stands behind a template.
+
+    Raises
+    ------
+    InputError
+        For limits that cannot be read, or a point that is named twice.
+    """
+    points: dict[int, Point] = {}
+    rings = _RINGS in map(str.strip, parts)
+    for part in parts:
+        if part.strip() == _RINGS:
+            continue
+        label, colon, limits = part.partition(":")
+        if not colon or not label.strip().isdecimal() or int(label) in points:
+            raise InputError(
+                "the limits of a point cannot be read",
+                received=part.strip(),
+                expected="each point once, for example '1: max-heavy-atoms=6 elements=CNO', or 'rings'",
+            )
+        points[int(label)] = Point.parse(limits)
+    return points, rings
 
 
 def _limits(**limits: Any) -> "Limits":

@@ -59,13 +59,13 @@ class Page:
         document.config.notify_connection_status = False  # the page says it itself
         document.title = f"{study.title} · grammar_rae"
         document.template = template()
+        self.map.on_event(SelectionGeometry, self._after_lasso)  # before it is in the document, which asks it once
         document.add_root(self.map)
         document.js_on_event(ConnectionLost, CustomJS(code="window.explorer.lost()"))
         document.js_on_event(ClientReconnected, CustomJS(code="window.explorer.found()"))
         document.on_session_destroyed(self._close)
         self.asked.on_change("data", self._ask)
         self.source.selected.on_change("indices", self._select)
-        self.map.on_event(SelectionGeometry, self._after_lasso)
 
     def post(self, call: Callable[[], None]) -> None:
         """Run a call in the server's thread; nothing where the tab is gone."""

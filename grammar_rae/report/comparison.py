@@ -75,8 +75,15 @@ def compare_runs(folders: Sequence[str | os.PathLike[str]]) -> Comparison:
     )
 
 
-def write_comparison(path: str | os.PathLike[str], found: Comparison) -> None:
+def write_comparison(path: str | os.PathLike[str], found: Comparison, command: str = "") -> None:
     """Write the page of a comparison; a file of this name is replaced in one step or left as it was.
+
+    Parameters
+    ----------
+    path, found
+        The HTML file, whose folder must exist, and what :func:`compare_runs` found.
+    command
+        What makes the same page again, for the reader to copy.
 
     Raises
     ------
@@ -89,7 +96,15 @@ def write_comparison(path: str | os.PathLike[str], found: Comparison) -> None:
         if curves
     ]
     facts: dict[str, str | int | float] = {"runs": len(found.names)}
-    write_page(path, title="Runs compared", molecules=[], facts=facts, tables=found.tables(), charts=charts)
+    write_page(
+        path,
+        title="Runs compared",
+        molecules=[],
+        facts=facts,
+        tables=found.tables(),
+        charts=charts,
+        command=command,
+    )
 
 
 def _figures(path: Path, meta: Mapping[str, Any]) -> dict[str, Any]:

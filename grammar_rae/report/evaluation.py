@@ -42,7 +42,9 @@ def evaluation_markdown(figures: EvaluationFigures) -> str:
     return "\n".join(lines)
 
 
-def write_evaluation_page(path: str | os.PathLike[str], figures: EvaluationFigures, molecules: Sequence[str]) -> None:
+def write_evaluation_page(
+    path: str | os.PathLike[str], figures: EvaluationFigures, molecules: Sequence[str], command: str = ""
+) -> None:
     """Write the page; a file of this name is replaced in one step or left as it was.
 
     Parameters
@@ -51,6 +53,8 @@ def write_evaluation_page(path: str | os.PathLike[str], figures: EvaluationFigur
         The HTML file, whose folder must exist, and what :func:`grammar_rae.evaluation.evaluate` found.
     molecules
         The draws; the page shows the first of them.
+    command
+        What makes the same page again, for the reader to copy.
 
     Raises
     ------
@@ -71,6 +75,7 @@ def write_evaluation_page(path: str | os.PathLike[str], figures: EvaluationFigur
         tables=evaluation_tables(figures),
         charts=charts,
         heading="Distributions",
+        command=command,
     )
 
 

@@ -23,12 +23,13 @@ def write_optimization_report(
     kind: str = "molecules",
     title: str | None = None,
     model: Any = None,
+    command: str = "",
 ) -> None:
     """Write the page; a file of this name is replaced in one step or left as it was.
 
     Parameters
     ----------
-    path, kind, title
+    path, kind, title, command
         As for :func:`grammar_rae.report.write_report`; without a title the page is named after its scores.
     result
         What :func:`grammar_rae.optimization.optimize` returned.
@@ -58,6 +59,7 @@ def write_optimization_report(
         tables=tabulate(evidence),
         charts=[_chart(result, name) for name in result.scores],
         heading="Search",
+        command=command,
         kind=kind,
     )
 

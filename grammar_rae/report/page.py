@@ -82,7 +82,7 @@ pre { overflow-x: auto; margin: .3rem 0; padding: .6rem .8rem; background: var(-
 {% endif %}
 {% for table in tables %}
 <h2>{{ table.title }}</h2>
-<div class="table"><table>
+<div class="table" tabindex="0" role="region" aria-label="{{ table.title }}"><table>
 {% if table.head | select | list %}
 <tr>{% for cell in table.head %}<th>{{ cell }}</th>{% endfor %}</tr>
 {% endif %}
@@ -107,7 +107,7 @@ pre { overflow-x: auto; margin: .3rem 0; padding: .6rem .8rem; background: var(-
 <footer>
 {% if command %}
 <p>This page again:</p>
-<pre><code>{{ command }}</code></pre>
+<pre tabindex="0"><code>{{ command }}</code></pre>
 {% endif %}
 <p>{{ made }}</p>
 </footer>

@@ -21,7 +21,7 @@ _TINY = 1e-6  # desirabilities below this count as this in logarithms
 
 
 def write_search_report(
-    path: str | os.PathLike[str], search: "Search", *, n: int = 30, title: str | None = None
+    path: str | os.PathLike[str], search: "Search", *, n: int = 30, title: str | None = None, command: str = ""
 ) -> None:
     """Write the page; a file of this name is replaced in one step or left as it was.
 
@@ -35,6 +35,8 @@ def write_search_report(
         The largest number of molecules to show: the best ones, or the Pareto front of several objectives.
     title
         What stands above; without it the objectives.
+    command
+        What makes the same page again, for the reader to copy.
 
     Raises
     ------
@@ -57,6 +59,7 @@ def write_search_report(
         tables=[*_table_of_rise(profile, carried), *tabulate(evidence)],
         charts=[_chart(history, target.name, target.sign) for target in profile.targets],
         heading="Search",
+        command=command,
         kind="molecules" if evidence else "text",
     )
 

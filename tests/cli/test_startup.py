@@ -56,12 +56,23 @@ def test_a_draw_imports_no_more_than_it_needs() -> None:
         (["optimize", "--score", "qeed"], "'qed'"),
         (["evaluate", "--reference", "absent.smi"], "absent.smi"),
         (["encode", "absent.smi", "-o", "z.npy"], "absent.smi"),
+        (["decorate", "C[*:1]", "-m", "nowhere"], "nowhere"),
+        (["decorate", "C[*:1]", "--scores", "qeed"], "'qed'"),
+        (["decorate", "C[*:1]", "--constraint", "chemisty"], "'chemistry'"),
+        (["decorate", "C[*:1]", "--point", "1: max-heavy-atoms=many"], "max-heavy-atoms"),
+        (["decorate", "C[*:1] | 1: optional | 1: closed"], "each point once"),
     ],
     ids=lambda part: " ".join(part) if isinstance(part, list) else "",
 )
 def test_a_slip_is_told_before_anything_heavy_is_imported(words: list[str], told: str) -> None:
     code, found, said = imported(HEAVY, *words)
     assert code == 2 and told in said, said
+    assert found == set()
+
+
+def test_a_template_that_cannot_be_used_is_told_without_pytorch() -> None:
+    code, found, said = imported({"torch", "numba"}, "decorate", "c1ccccc1.[*:1]N1CCOCC1")
+    assert code == 2 and "template" in said, said
     assert found == set()
 
 

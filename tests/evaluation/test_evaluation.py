@@ -351,13 +351,14 @@ class TestReport:
 
     def test_the_page(self, found: Any, tmp_path: Path) -> None:
         figures = replace(found.figures, reference="<b>.smi")
-        write_evaluation_page(tmp_path / "page.html", figures, OTHERS[:3])
+        write_evaluation_page(tmp_path / "page.html", figures, OTHERS[:3], "grammar-rae evaluate -n 3")
         page = (tmp_path / "page.html").read_text(encoding="utf-8")
         assert page.count("<table>") == len(evaluation_tables(figures))
         assert all(f">{title}<" in page for title in ("logP", "SA", "QED", "Weight"))
         assert page.count("<li>") == len(figures.remarks) > 0
         assert "&lt;b&gt;" in page and "<b>" not in page
         assert page.count("<figure>") == 3
+        assert "<code>grammar-rae evaluate -n 3</code>" in page
 
 
 class TestCommand:

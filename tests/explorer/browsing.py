@@ -8,7 +8,7 @@ from typing import Any
 
 from browsers import browser
 
-WAIT = 60.0
+WAIT = 300.0
 """Seconds to wait for what a page shall do, on the slowest machine."""
 
 

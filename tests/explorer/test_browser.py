@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from browsers import barriers
 from explorer.browsing import chromium
 from explorer.sessions import WRITTEN
 from models import ROOT
@@ -112,7 +113,8 @@ def test_work_adds_a_layer_and_the_table_is_saved(page):
     page.wait_for_text("#work", "Ready")
     page.click("[data-export=csv]")
     path = Path(page.wait(lambda: next(iter(page.folder.glob("*.csv")), None), "the file"))
-    frame = page.wait(lambda: path.stat().st_size and pd.read_csv(path), "what is in it")
+    page.wait(lambda: path.stat().st_size, "what is in it")
+    frame = pd.read_csv(path)
     assert "smiles" in frame and 1 <= len(frame) <= 3
 
 
@@ -142,6 +144,14 @@ def test_nothing_is_wider_than_the_window_and_text_has_contrast(page, width, dar
     assert (light > back) == dark and abs(light - back) > 400
     page.resize(1440, 1000)
     page.set_scheme(False)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_nothing_bars_a_reader(page, dark):
+    page.set_scheme(dark)
+    found = barriers(page.driver)
+    page.set_scheme(False)
+    assert found == []
 
 
 def test_a_second_tab_and_the_first_one_go_on(page, address):

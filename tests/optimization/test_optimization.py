@@ -426,9 +426,10 @@ def test_a_real_model(tmp_path: Path) -> None:
     model.store_score_constants(result.constants)
     assert model.score_constants_ == result.constants
     shutil.rmtree(tmp_path / "run")
-    write_optimization_report(tmp_path / "page.html", result, n=4)
+    write_optimization_report(tmp_path / "page.html", result, n=4, command="grammar-rae optimize --score x")
     page = (tmp_path / "page.html").read_text()
     assert page.count("<figure>") == 4 and "density" in page and page.count("best so far") == 1
+    assert "<code>grammar-rae optimize --score x</code>" in page
     write_optimization_report(tmp_path / "page.html", run(model=Mute(), data=["111", "222"]), kind="text")
     page = (tmp_path / "page.html").read_text()
     assert "There is nothing to show" in page and "nan" not in page

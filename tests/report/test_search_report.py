@@ -80,12 +80,13 @@ def test_a_page_says_what_carries_the_score(model: Any, tmp_path: Path) -> None:
     search.add(pd.DataFrame({"smiles": KNOWN, "a": [1.0, 2, 3, 2, 1], "b": [5.0] * 5}))
     search.add(pd.DataFrame({"smiles": ["CC(=O)Cl", "CCCCCl"], "a": [9.0, 8.0], "b": [5.0, 6.0]}))
     page = tmp_path / "page.html"
-    write_search_report(page, search, n=2)
+    write_search_report(page, search, n=2, command="grammar-rae optimize -o 'a b'")
     text = page.read_text()
     assert "What carries the score" in text and "What the score does not say" in text
     assert "a carries the score" in text and "structural alerts" in text
     assert ("log-probability" in text) == (type(model) is Knowing)
     assert "Search for a and b" in text
+    assert "This page again" in text and "grammar-rae optimize -o &#39;a b&#39;" in text
 
 
 def test_a_page_of_a_front_and_of_nothing(tmp_path: Path) -> None:
