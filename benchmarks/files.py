@@ -3,13 +3,14 @@
 import time
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
-
-import numpy as np
 
 from grammar_rae.chem.blocks import block_or_none
 from grammar_rae.chem.log import quiet
-from grammar_rae.datasets import file_bytes, join_columns, read_records, read_texts
+from grammar_rae.cli.files import writing_tables
+from grammar_rae.cli.latent import code_table
+from grammar_rae.datasets import read_records, read_texts
 from grammar_rae.model import TextModel
 from grammar_rae.model.streaming import RecordEncoder
 
@@ -52,13 +53,8 @@ def _read(source: Path, model: TextModel, n: int, jobs: int) -> int:
 
 def _encode(source: Path, model: TextModel, n: int, jobs: int) -> int:
     names, records = read_records(source)
-    parts = list(RecordEncoder(model, islice(records, n), "ignore", jobs=jobs))
-    codes = np.concatenate([part.codes for part in parts])
-    head = {
-        "line": [line for part in parts for line in part.lines],
-        "text": [text for part in parts for text in part.texts],
-    }
-    tail = {"changed": [what for part in parts for what in part.changed]}
-    tail |= {f"z{place}": column for place, column in enumerate(codes.T)}
-    file_bytes(join_columns(names, [cells for part in parts for cells in part.cells], head, tail), ".parquet")
-    return len(codes)
+    encoder = RecordEncoder(model, islice(records, n), "warn", jobs=jobs)
+    with TemporaryDirectory() as folder, writing_tables(Path(folder) / "codes.parquet") as write:
+        for part in encoder:
+            write(code_table(names, part))
+    return encoder.encoded

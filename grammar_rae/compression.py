@@ -13,7 +13,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -33,13 +33,13 @@ _WINDOW = 2**27  # bytes that a Zstandard frame may look back
 class Compression(NamedTuple):
     """How files of one kind are told, unpacked and packed.
 
-    ``magic`` is how they begin; ``unpack(stream)`` is a stream of what is inside; ``pack(blob, name)`` is the file of
-    some bytes, the same for the same bytes: ``name`` is what a member is called.
+    ``magic`` is how they begin; ``unpack(stream)`` is a stream of what is inside; what ``pack(stream, name)`` is given
+    is written into the stream, the same for the same bytes: ``name`` is what a member is called.
     """
 
     magic: bytes
     unpack: Callable[[IO[bytes]], IO[bytes]]
-    pack: Callable[[bytes, str], bytes]
+    pack: Callable[[IO[bytes], str], AbstractContextManager[Any]]
 
 
 def split_compression(name: str) -> tuple[str, str]:
@@ -159,14 +159,17 @@ def _unpack_xz(raw: IO[bytes]) -> Any:
     return _Frames(raw, lambda: lzma.LZMADecompressor(memlimit=_MEMORY))
 
 
+def _pack_xz(raw: IO[bytes], name: str) -> Any:
+    return lzma.LZMAFile(raw, "wb")
+
+
 def _unpack_zstandard(raw: IO[bytes]) -> Any:
     whole = _zstandard("reading").ZstdDecompressor(max_window_size=_WINDOW)
     return _Frames(raw, whole.decompressobj)
 
 
-def _pack_zstandard(blob: bytes, name: str) -> bytes:
-    packed: bytes = _zstandard("writing").ZstdCompressor().compress(blob)
-    return packed
+def _pack_zstandard(raw: IO[bytes], name: str) -> Any:
+    return _zstandard("writing").ZstdCompressor().stream_writer(raw, closefd=False)
 
 
 def _zstandard(purpose: str) -> Any:
@@ -192,23 +195,22 @@ def _unpack_zip(raw: IO[bytes]) -> IO[bytes]:
     return archive.open(members[0])
 
 
-def _pack_zip(blob: bytes, name: str) -> bytes:
-    buffer = io.BytesIO()
+@contextmanager
+def _pack_zip(raw: IO[bytes], name: str) -> Iterator[IO[bytes]]:
     member = zipfile.ZipInfo(name)  # its date is always the same
     member.compress_type = zipfile.ZIP_DEFLATED
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(member, blob)
-    return buffer.getvalue()
+    with zipfile.ZipFile(raw, "w") as archive, archive.open(member, "w", force_zip64=True) as inside:
+        yield inside
 
 
 COMPRESSIONS: dict[str, Compression] = {
     ".gz": Compression(
         b"\x1f\x8b",
         lambda raw: gzip.GzipFile(fileobj=raw),  # type: ignore[arg-type,return-value]
-        lambda blob, name: gzip.compress(blob, mtime=0),
+        lambda raw, name: gzip.GzipFile("", "wb", fileobj=raw, mtime=0),
     ),
-    ".bz2": Compression(b"BZh", bz2.BZ2File, lambda blob, name: bz2.compress(blob)),
-    ".xz": Compression(b"\xfd7zXZ\0", _unpack_xz, lambda blob, name: lzma.compress(blob)),
+    ".bz2": Compression(b"BZh", bz2.BZ2File, lambda raw, name: bz2.BZ2File(raw, "wb")),
+    ".xz": Compression(b"\xfd7zXZ\0", _unpack_xz, _pack_xz),
     ".zst": Compression(b"\x28\xb5\x2f\xfd", _unpack_zstandard, _pack_zstandard),
     ".zip": Compression(b"PK\x03\x04", _unpack_zip, _pack_zip),
 }

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from errno import EACCES, EISDIR, ENOENT
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from grammar_rae.errors import DataError
 
@@ -115,6 +115,12 @@ def write_bytes(path: str | os.PathLike[str], blob: bytes, *, sync: bool = False
 def write_text(path: str | os.PathLike[str], text: str, *, errors: str = "strict") -> None:
     """Put a text into a file as UTF-8, all of it or nothing, line ends as they are; see :func:`replacing`."""
     write_bytes(path, text.encode("utf-8", errors))
+
+
+def scratch_beside(stream: IO[bytes]) -> IO[bytes]:
+    """A file without a name on the disk of the one that a stream writes; it is gone when it is closed."""
+    name = getattr(stream, "name", None)
+    return tempfile.TemporaryFile(dir=Path(name).parent if isinstance(name, str | os.PathLike) else None)
 
 
 @contextmanager

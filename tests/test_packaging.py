@@ -1,10 +1,13 @@
 """The bundled files are found alike from a checkout, an editable install and a wheel, all without the network."""
 
 import hashlib
+import importlib.util
 import os
+import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +28,8 @@ print(",".join(bundled_names("grammars", ".cfg")))
 for name in sys.argv[1:]:
     print(hashlib.sha256(bundled_file(name).read_bytes()).hexdigest())
 """
+
+LINK = re.compile(r"\]\(([^()\s]+)\)")
 
 Place = Callable[[Path, Path], tuple[Path, dict[str, str], str]]
 
@@ -92,7 +97,49 @@ def test_the_source_distribution_holds_what_the_wheel_needs(tmp_path: Path) -> N
     with tarfile.open(archive) as tar:
         names = {name.split("/", 1)[1] for name in tar.getnames()}
     needed = {*FILES, "pyproject.toml", "LICENSE", "README.md", "constraints.txt", "grammar_rae/resources.py"}
+    needed |= {"packaging/readme_links.py"}
     needed |= {"benchmarks/__main__.py", "tests/benchmarks/test_images.py"}
     assert needed <= names
     # A clone's own litter stays out.
     assert not [name for name in names if "__pycache__" in name or name.startswith((".git/", "run"))]
+
+
+def with_addresses(text: str, repository: str) -> str:
+    spec = importlib.util.spec_from_file_location("readme_links", ROOT / "packaging" / "readme_links.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found: str = module.with_addresses(text, repository, "1.2")
+    return found
+
+
+def test_a_package_index_gets_no_relative_link(built: Path) -> None:
+    with zipfile.ZipFile(built) as wheel_file:
+        (name,) = [name for name in wheel_file.namelist() if name.endswith(".dist-info/METADATA")]
+        text = wheel_file.read(name).decode()
+    assert "Description-Content-Type: text/markdown" in text and "## Documentation" in text
+    links = LINK.findall(text)
+    assert links and all(link.startswith(("https://", "#")) for link in links)
+
+
+def test_relative_links_lead_into_the_repository() -> None:
+    readme = (ROOT / "README.md").read_text()
+    there = with_addresses(readme, "https://example.org/it/")
+    relative = [link for link in LINK.findall(readme) if not link.startswith(("https://", "#"))]
+    assert len(relative) > 20 and all((ROOT / link.partition("#")[0]).exists() for link in relative)
+    added = [link for link in LINK.findall(there) if link.startswith("https://example.org/it/")]
+    assert [re.sub("^https://example.org/it/(blob|raw)/v1.2/", "", link) for link in added] == relative
+    code = "```python\nprint(rows[0](here))\n```\n"
+    assert with_addresses(code + "[a](b.md) ![c](d.png) [e](#f)", "") == code + "a  [e](#f)"
+    assert "![c](https://r/raw/v1.2/d.png)" in with_addresses("![c](d.png)", "https://r")
+
+
+def test_the_recipe_asks_for_what_the_project_asks_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = {"pytorch": "torch"}
+    recipe = (ROOT / "packaging" / "recipe.yaml").read_text()
+    run = recipe.partition("  run:\n")[2].partition("\n\n")[0]
+    asked = {line.split("- ")[1].replace(" ", "") for line in run.splitlines()}
+    told = {re.sub(r"^[a-z-]+", lambda name: names.get(name[0], name[0]), line) for line in asked}
+    assert told == {*project["dependencies"], f"python{project['requires-python']}"}
+    assert f'version: "{re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), re.M)[1]}"' in recipe  # type: ignore[index]

@@ -3,28 +3,32 @@
 import csv
 import io
 import os
+import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from errno import EACCES, EBADF, ENOTDIR
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from grammar_rae.cli import formats
 from grammar_rae.cli.formats import STDOUT, output_format, read_codes
 from grammar_rae.cli.terminal import note, wants_json
 from grammar_rae.compression import split_compression
 from grammar_rae.errors import shorten
-from grammar_rae.files import check_target, is_special, write_bytes
+from grammar_rae.files import check_target, is_special, replacing, write_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from grammar_rae.datasets import Rejected
+    from grammar_rae.datasets.records import Write
 
 __all__ = [
     "STDOUT",
     "check_writable",
+    "listing_rejected",
     "note",
     "read_codes",
     "tell_changed",
@@ -37,6 +41,9 @@ __all__ = [
     "write_result",
     "write_table",
     "write_text",
+    "writing_codes",
+    "writing_result",
+    "writing_tables",
 ]
 
 
@@ -98,23 +105,62 @@ def tell_column(source: Path, column: str | None) -> None:
 def write_text(path: Path, text: str) -> None:
     """A text in a file, or on the standard output when the path is ``-``."""
     if path == STDOUT:
-        if sys.stdout is None:
-            raise OSError(EBADF, "it is closed", "standard output")
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        stdout = _stdout()
+        stdout.write(text)
+        stdout.flush()
         return
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
+def _stdout() -> Any:
+    if sys.stdout is None:
+        raise OSError(EBADF, "it is closed", "standard output")
+    return sys.stdout
+
+
+@contextmanager
+def _output(path: Path) -> Iterator[IO[bytes]]:
+    """A draft to write; it takes the file's place, or goes to the standard output, when the block ends well."""
+    if path != STDOUT:
+        with replacing(path) as draft, draft.open("w+b") as stream:
+            yield stream
+        return
+    stdout = _stdout()
+    with tempfile.TemporaryFile() as stream:
+        yield stream
+        stream.seek(0)
+        with io.TextIOWrapper(stream, "utf-8", newline="") as text:
+            shutil.copyfileobj(text, stdout)
+    stdout.flush()
+
+
+@contextmanager
+def writing_tables(path: Path) -> Iterator["Write"]:
+    """What writes tables with the same columns, one after the other, in the format of the path's suffix.
+
+    The file is whole, or not there when the block ends in an error. ``-`` is the standard output, which gets CSV.
+    """
+    from grammar_rae.datasets import writing_tables
+
+    kind = formats.TABLES[0] if path == STDOUT else output_format(path, (*formats.TABLES, *formats.TEXTS))
+    with _output(path) as stream, writing_tables(stream, kind) as write:
+        yield write
+
+
+@contextmanager
+def writing_codes(path: Path) -> Iterator[Callable[[Any], None]]:
+    """What writes codes (K, D), one part after the other, as one array in the format of the path's suffix."""
+    with _output(path) as stream, formats.writing_codes(stream, output_format(path, formats.ARRAYS)) as write:
+        yield write
+
+
 def write_frame(path: Path, frame: "pd.DataFrame") -> None:
     """A table in the format of the path's suffix, or as CSV on the standard output when the path is ``-``."""
+    with writing_tables(path) as write:
+        write(frame)
     if path == STDOUT:
-        write_text(path, frame.to_csv(index=False, lineterminator="\n"))
         return
-    from grammar_rae.datasets import file_bytes
-
     kind = output_format(path, (*formats.TABLES, *formats.TEXTS))
-    write_bytes(path, file_bytes(frame, kind))
     if left_out := formats.left_out_columns(frame, kind):
         note(f"a {kind} file holds texts alone: left out {', '.join(left_out)}")
 
@@ -142,6 +188,17 @@ def write_table(path: Path, frame: "pd.DataFrame") -> dict[str, Any]:
     return {"output": path}
 
 
+@contextmanager
+def writing_result(path: Path) -> Iterator[tuple["Write", dict[str, Any]]]:
+    """As :func:`writing_tables`, with what JSON says of it at the end: where the rows are, or they."""
+    if path == STDOUT and wants_json():
+        rows: list[dict[str, Any]] = []
+        yield lambda frame: rows.extend(write_table(path, frame)["rows"]), {"rows": rows}
+        return
+    with writing_tables(path) as write:
+        yield write, {"output": path}
+
+
 def write_result(path: Path, columns: "Mapping[str, Any]") -> dict[str, Any]:
     """Write columns as :func:`write_columns` does; what JSON says of it: where they are, or they."""
     if path == STDOUT and wants_json():
@@ -162,23 +219,42 @@ def write_lines(path: Path, texts: Sequence[str]) -> None:
     write_bytes(path, file_bytes(pd.DataFrame({"smiles": texts}), output_format(path, formats.TEXTS)))
 
 
-def write_rejected(output: Path, rejected: Sequence["Rejected"]) -> None:
-    """The rows that could not be used beside the output, as ``NAME.rejected.csv``, and a line that says so."""
-    beside = _beside(output)
-    if not rejected:
-        if beside is not None:
-            beside.unlink(missing_ok=True)  # of an earlier run: it would contradict this one
-        return
-    if beside is None:
-        first = rejected[0]
-        note(f"left out {len(rejected)} rows, the first in line {first.line}: {first.reason}")
-        return
-    from grammar_rae.datasets.encoded import REJECTED_COLUMNS, protect
+@contextmanager
+def listing_rejected(output: Path) -> Iterator[Callable[[Sequence["Rejected"]], None]]:
+    """What lists rows that could not be used beside the output, as ``NAME.rejected.csv``; at the end a line says so."""
+    beside, first, count = _beside(output), None, 0
+    with ExitStack() as stack:
+        table: Any = None
 
-    text, rows = io.StringIO(), (row._replace(text=protect(row.text)) for row in rejected)
-    csv.writer(text, lineterminator="\n").writerows([REJECTED_COLUMNS, *rows])
-    write_text(beside, text.getvalue())
-    note(f"left out {len(rejected)} rows, listed with their reasons in {beside}")
+        def add(rows: Sequence["Rejected"]) -> None:
+            nonlocal first, count, table
+            if not rows:
+                return
+            first, count = first or rows[0], count + len(rows)
+            if beside is None:
+                return
+            from grammar_rae.datasets.encoded import REJECTED_COLUMNS, protect
+
+            if table is None:
+                draft = stack.enter_context(replacing(beside))
+                stream = draft.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+                table = csv.writer(stack.enter_context(stream), lineterminator="\n")
+                table.writerow(REJECTED_COLUMNS)
+            table.writerows(row._replace(text=protect(row.text)) for row in rows)
+
+        yield add
+    if beside is not None and first is None:
+        beside.unlink(missing_ok=True)  # of an earlier run: it would contradict this one
+    elif beside is not None:
+        note(f"left out {count} rows, listed with their reasons in {beside}")
+    elif first is not None:
+        note(f"left out {count} rows, the first in line {first.line}: {first.reason}")
+
+
+def write_rejected(output: Path, rejected: Sequence["Rejected"]) -> None:
+    """:func:`listing_rejected` of all rows at once."""
+    with listing_rejected(output) as reject:
+        reject(rejected)
 
 
 def _beside(output: Path) -> Path | None:

@@ -3,20 +3,21 @@
 import csv
 import importlib.util
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from grammar_rae.compression import split_compression
 from grammar_rae.errors import DataError, MissingExtraError
-from grammar_rae.files import is_special
+from grammar_rae.files import is_special, scratch_beside
 from grammar_rae.formats import FORMATS, TABLES, TEXTS
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
-__all__ = ["ARRAYS", "PAGES", "STDOUT", "TABLES", "TEXTS", "array_bytes", "output_format", "read_codes"]
+__all__ = ["ARRAYS", "PAGES", "STDOUT", "TABLES", "TEXTS", "output_format", "read_codes", "writing_codes"]
 
 STDOUT = Path("-")
 
@@ -72,17 +73,39 @@ def left_out_columns(frame: "pd.DataFrame", kind: str) -> list[str]:
     return [str(name) for name in frame.columns if name != _TEXT_COLUMN] if kind in TEXTS else []
 
 
-def array_bytes(codes: "npt.NDArray[Any]", kind: str) -> bytes:
-    """Numbers in a format of :data:`ARRAYS`."""
+@contextmanager
+def writing_codes(stream: IO[bytes], kind: str) -> Iterator[Callable[["npt.NDArray[Any]"], None]]:
+    """What writes codes, float32 (K, D), one part or more, as an array (N, D) in a format of :data:`ARRAYS`.
+
+    Parts of an ``.npz`` file wait in a file beside it, since an archive names the shape before the numbers.
+    """
     import numpy as np
 
-    buffer = io.BytesIO()
-    if kind == ".npz":
-        arrays: Any = {_CODES: codes}
-        np.savez_compressed(buffer, **arrays)
-    else:
-        np.save(buffer, codes, allow_pickle=False)
-    return buffer.getvalue()
+    with ExitStack() as stack:
+        plain = stream if kind == ".npy" else stack.enter_context(scratch_beside(stream))
+        rows = width = 0
+
+        def head() -> int:
+            # NumPy leaves room for the largest number of rows: the header stays as long as it is.
+            described = {"descr": "<f4", "fortran_order": False, "shape": (rows, width)}
+            plain.seek(0)
+            np.lib.format.write_array_header_1_0(plain, described)
+            return plain.tell()
+
+        def write(codes: "npt.NDArray[Any]") -> None:
+            nonlocal rows, width
+            if not rows:
+                width = codes.shape[1]
+                head()
+            rows += len(codes)
+            plain.write(np.ascontiguousarray(codes, "<f4").tobytes())
+
+        yield write
+        start = head()
+        if kind == ".npz":
+            plain.flush()
+            arrays: Any = {_CODES: np.memmap(plain, "<f4", "r", start, (rows, width))}
+            np.savez_compressed(stream, **arrays)
 
 
 def read_codes(path: Path) -> "npt.NDArray[Any]":

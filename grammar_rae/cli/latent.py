@@ -1,5 +1,7 @@
 """Between texts and latent codes: ``encode``, ``decode``, ``reconstruct``."""
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,10 +9,9 @@ import typer
 
 from grammar_rae.cli import arguments, files, formats, preflight, sharding, terminal
 from grammar_rae.errors import DataError, InputError
-from grammar_rae.files import write_bytes
 
 if TYPE_CHECKING:
-    from grammar_rae.model.streaming import RecordEncoder
+    from grammar_rae.model.streaming import EncodedRecords, RecordEncoder
 
 
 def encode(
@@ -93,26 +94,20 @@ def _encode_file(
     files.check_writable(output, formats=(*formats.TABLES, *formats.ARRAYS))
     preflight.check_file(texts)
     preflight.check_model(model)
-    import numpy as np
-
-    from grammar_rae.datasets import join_columns
     from grammar_rae.model import TextModel
 
     loaded = TextModel.load(model)
     names, encoder = open_records(loaded, texts, column, unknown, fragments, jobs)
-    parts = list(encoder)
-    files.write_rejected(output, encoder.rejected)
-    check_any(texts, encoder)
-    codes = np.concatenate([part.codes for part in parts])
-    if formats.output_format(output, (*formats.TABLES, *formats.ARRAYS)) in formats.ARRAYS:
-        write_bytes(output, formats.array_bytes(codes, formats.output_format(output, formats.ARRAYS)))
-    else:
-        head = {"line": joined(parts, "lines"), "text": joined(parts, "texts")}
-        tail = {"changed": joined(parts, "changed")} | {f"z{place}": column for place, column in enumerate(codes.T)}
-        files.write_frame(output, join_columns(names, joined(parts, "cells"), head, tail))
+    alone = formats.output_format(output, (*formats.TABLES, *formats.ARRAYS)) in formats.ARRAYS
+    with ExitStack() as stack:
+        write: Callable[[Any], None] = stack.enter_context(
+            (files.writing_codes if alone else files.writing_tables)(output)
+        )
+        for part in parts_with_codes(encoder, texts, output):
+            write(part.codes if alone else code_table(names, part))
     files.tell_changed(encoder.changed)
     files.note(f"encoded {encoder.encoded} texts")
-    terminal.report(encoded=encoder.encoded, left_out=len(encoder.rejected), output=output)
+    terminal.report(encoded=encoder.encoded, left_out=encoder.left_out, output=output)
 
 
 def decode(
@@ -176,28 +171,23 @@ def reconstruct(
 
     loaded = TextModel.load(model)
     names, encoder = open_records(loaded, texts, column, "warn", fragments, jobs)
-    parts, rules = [], arguments.constraint_text(constraint)
-    found: list[str] = []
-    exact: list[bool] = []
-    for part in encoder:
-        decoded = loaded.decode_batch(part.codes, constraint=rules)
-        found += decoded.texts
-        for text, valid, read in zip(decoded.texts, decoded.valid, part.read, strict=True):
-            exact.append(bool(valid) and is_same(text, read, loaded.codec))
-        parts.append(part)
-    files.write_rejected(output, encoder.rejected)
-    check_any(texts, encoder)
-    head = {"line": joined(parts, "lines"), "smiles": joined(parts, "texts")}
-    tail = {"reconstruction": found, "exact": exact, "changed": joined(parts, "changed")}
-    table = join_columns(names, joined(parts, "cells"), head, tail)
-    written = files.write_table(output, table)
+    rules, exact = arguments.constraint_text(constraint), 0
+    with files.writing_result(output) as (write, written):
+        for part in parts_with_codes(encoder, texts, output):
+            decoded = loaded.decode_batch(part.codes, constraint=rules)
+            found = zip(decoded.texts, decoded.valid, part.read, strict=True)
+            same = [bool(valid) and is_same(text, read, loaded.codec) for text, valid, read in found]
+            exact += sum(same)
+            head = {"line": part.lines, "smiles": part.texts}
+            tail = {"reconstruction": decoded.texts, "exact": same, "changed": part.changed}
+            write(join_columns(names, part.cells, head, tail))
     files.tell_changed(encoder.changed)
     refused = encoder.texts - encoder.encoded
-    files.note(f"exactly reconstructed: {describe_share(sum(exact), encoder.texts, refused)}")
+    files.note(f"exactly reconstructed: {describe_share(exact, encoder.texts, refused)}")
     terminal.report(
-        exact=sum(exact) / encoder.texts if encoder.texts else float("nan"),
+        exact=exact / encoder.texts if encoder.texts else float("nan"),
         texts=encoder.texts,
-        left_out=len(encoder.rejected),
+        left_out=encoder.left_out,
         **written,
     )
 
@@ -215,16 +205,30 @@ def open_records(
     return names, RecordEncoder(model, records, unknown, fragments, jobs)
 
 
-def joined(parts: "list[Any]", name: str) -> list[Any]:
-    """One attribute of all parts, end to end."""
-    return [value for part in parts for value in getattr(part, name)]
+def parts_with_codes(encoder: "RecordEncoder", source: Path, output: Path) -> "Iterator[EncodedRecords]":
+    """The parts of a file that have codes, while the other rows are listed beside the output.
 
-
-def check_any(source: Path, encoder: "RecordEncoder") -> None:
-    """Raise DataError, with all reasons, if no row has a code."""
+    Raises
+    ------
+    DataError
+        At the end, with all reasons, if no row has a code.
+    """
     from grammar_rae.datasets import count_reasons
 
+    with files.listing_rejected(output) as reject:
+        for part in encoder:
+            reject(part.refused)
+            if part.lines:
+                yield part
     if encoder.encoded:
         return
     reasons = count_reasons(encoder.kinds, encoder.examples)
-    raise DataError(f"none of the {len(encoder.rejected)} rows can be used: {reasons}", where=str(source))
+    raise DataError(f"none of the {encoder.left_out} rows can be used: {reasons}", where=str(source))
+
+
+def code_table(names: tuple[str, ...], part: "EncodedRecords") -> Any:
+    """The table that ``encode`` writes of some records."""
+    from grammar_rae.datasets import join_columns
+
+    tail = {"changed": part.changed} | {f"z{place}": column for place, column in enumerate(part.codes.T)}
+    return join_columns(names, part.cells, {"line": part.lines, "text": part.texts}, tail)

@@ -27,7 +27,7 @@ class EncodedBatch(NamedTuple):
     ``tokens`` uint16 (sum of lengths,); ``offsets`` int64 (accepted + 1,); ``rejected`` the index and the error of each
     other text; ``atoms`` the bracket atoms ("[NH3+]") of the accepted texts as they were parsed, where their form has
     ``valences``; ``changed`` the index of each accepted text that preparing it changed in more than its spelling, and
-    what was changed.
+    what was changed; ``parsed`` the accepted texts as they were parsed, or nothing where they have to be spelled.
     """
 
     tokens: NDArray[np.uint16]
@@ -35,6 +35,7 @@ class EncodedBatch(NamedTuple):
     rejected: list[tuple[int, TextError]]
     atoms: frozenset[str] = frozenset()
     changed: Sequence[tuple[int, str]] = ()
+    parsed: Sequence[str] = ()
 
 
 class Codec(Protocol):
@@ -253,7 +254,9 @@ class TextCodec:
             what = form.changed(texts[index[i]], ready[i], self.fragments)
             if what is not None or left_out[i]:
                 changed.append((index[i], ", ".join([*left_out[i], *([what] if what else [])])))
-        return EncodedBatch(batch.tokens, batch.offsets, sorted(rejected, key=lambda pair: pair[0]), atoms, changed)
+        rejected.sort(key=lambda pair: pair[0])
+        parsed = [ready[i] for i in accepted]
+        return EncodedBatch(batch.tokens, batch.offsets, rejected, atoms, changed, parsed)
 
     def one_hot(self, tokens: NDArray[np.integer] | Sequence[int]) -> NDArray[np.float32]:
         """One-hot vectors of tokens (T,), float32 (T, R), for other libraries.

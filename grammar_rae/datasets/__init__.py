@@ -10,7 +10,7 @@ or NLTK; a codec may, when it prepares or parses a text.
 from grammar_rae.datasets.encoded import DescribedRows, Rejected, TokenDataset, add_facts, pad_tokens
 from grammar_rae.datasets.encoding import Chunk, Coverage, count_reasons, coverage, encode, encode_chunks, reject
 from grammar_rae.datasets.fetching import SOURCES, fetch
-from grammar_rae.datasets.formats import file_bytes
+from grammar_rae.datasets.formats import file_bytes, writing_tables
 from grammar_rae.datasets.frames import as_pandas, extend_frame, is_frame, join_columns, like
 from grammar_rae.datasets.image_files import read_images
 from grammar_rae.datasets.image_sets import IMAGE_SETS, image_set
@@ -73,4 +73,5 @@ __all__ = [
     "read_texts",
     "reject",
     "sample_texts",
+    "writing_tables",
 ]

@@ -1,18 +1,19 @@
 """Tables of Arrow: Parquet, Feather and streams, a batch of rows at a time."""
 
-import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from grammar_rae.datasets.records import Record, Records, Wanted, cell, choose_column, distinct_names
+from grammar_rae.datasets.records import Record, Records, Wanted, Write, cell, choose_column, distinct_names
 from grammar_rae.errors import DataError, MissingExtraError
+from grammar_rae.files import scratch_beside
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _ROWS = 8192  # rows of Parquet that are read at a time
+_GROUP = 2**16  # rows that are written at a time
 _FILE = b"ARROW1"  # how a Feather file begins; a stream does not
 
 
@@ -115,27 +116,69 @@ def _open_arrow(path: Path) -> Iterator[tuple[Any, Any]]:
             yield reader.schema, batches
 
 
-def write_parquet(frame: "pd.DataFrame") -> bytes:
-    """A table as Parquet."""
-    arrow("writing a .parquet file")
-    buffer = io.BytesIO()
-    frame.to_parquet(buffer, index=False)
-    return buffer.getvalue()
+@contextmanager
+def write_parquet(stream: IO[bytes]) -> Iterator[Write]:
+    """What writes tables as Parquet."""
+    pyarrow = arrow("writing a .parquet file")
+    with _gathering(stream, lambda schema: pyarrow.parquet.ParquetWriter(stream, schema)) as write:
+        yield write
 
 
-def write_feather(frame: "pd.DataFrame") -> bytes:
-    """A table as a Feather file, version 2."""
-    return _write(frame, "new_file")
-
-
-def write_stream(frame: "pd.DataFrame") -> bytes:
-    """A table as a stream of Arrow."""
-    return _write(frame, "new_stream")
-
-
-def _write(frame: "pd.DataFrame", opening: str) -> bytes:
+@contextmanager
+def write_feather(stream: IO[bytes]) -> Iterator[Write]:
+    """What writes tables as a Feather file, version 2."""
     pyarrow = arrow("writing a file of Arrow")
-    table, buffer = pyarrow.Table.from_pandas(frame, preserve_index=False), io.BytesIO()
-    with getattr(pyarrow.ipc, opening)(buffer, table.schema) as writer:
-        writer.write_table(table)
-    return buffer.getvalue()
+    with _gathering(stream, lambda schema: pyarrow.ipc.new_file(stream, schema)) as write:
+        yield write
+
+
+@contextmanager
+def write_stream(stream: IO[bytes]) -> Iterator[Write]:
+    """What writes tables as a stream of Arrow."""
+    pyarrow = arrow("writing a file of Arrow")
+    with _gathering(stream, lambda schema: pyarrow.ipc.new_stream(stream, schema)) as write:
+        yield write
+
+
+@contextmanager
+def _gathering(stream: IO[bytes], opening: Callable[[Any], Any]) -> Iterator[Write]:
+    """What takes tables; at the end they go into the writer that ``opening`` makes of their common schema.
+
+    A column without a value has no type, and one may come in a later table. So tables wait in a file, not in memory.
+    """
+    import pyarrow
+
+    starts: list[int] = []
+    schema = pyarrow.schema([])
+    with scratch_beside(stream) as waiting:
+
+        def write(frame: "pd.DataFrame") -> None:
+            nonlocal schema
+            table = pyarrow.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
+            schema = (
+                pyarrow.unify_schemas([schema, table.schema], promote_options="permissive") if starts else table.schema
+            )
+            starts.append(waiting.tell())
+            with pyarrow.ipc.new_stream(waiting, table.schema) as writer:
+                writer.write_table(table)
+
+        yield write
+        with opening(schema) as writer:
+            for table in _joined(waiting, starts, schema):
+                writer.write_table(table)
+
+
+def _joined(waiting: IO[bytes], starts: list[int], schema: Any) -> Iterator[Any]:
+    """The tables of a file by their starts, with one schema, a few joined to one of so many rows or more."""
+    import pyarrow
+
+    some: list[Any] = []
+    for start in starts:
+        waiting.seek(start)
+        with pyarrow.ipc.open_stream(waiting) as reader:
+            some.append(reader.read_all().cast(schema))
+        if sum(map(len, some)) >= _GROUP:
+            yield pyarrow.concat_tables(some)
+            some = []
+    if some:
+        yield pyarrow.concat_tables(some)

@@ -3,7 +3,7 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import lru_cache
@@ -260,7 +260,10 @@ class Refusal(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Some rows of the source: of accepted ones tokens and so on, and texts if they are asked for; the others."""
+    """Some rows of the source: of accepted ones tokens and so on, and texts if they are asked for; the others.
+
+    ``parsed`` are the texts as they were parsed, where the codec says so.
+    """
 
     read: int
     tokens: npt.NDArray[np.uint16]
@@ -270,6 +273,7 @@ class Chunk(NamedTuple):
     changed: dict[int, str]
     atoms: frozenset[str]
     refused: list[Refusal]
+    parsed: Sequence[str] = ()
 
 
 class _RowCounter:
@@ -328,7 +332,8 @@ def _encode_rows(codec: "Codec", rows: list[Row], prepared: bool, texts: bool) -
     lines = np.array([row.line for row in accepted], dtype=np.int64)
     kept = [row.text for row in accepted] if texts else []
     changed = {usable[index].line: what for index, what in encoded.changed}
-    return Chunk(len(rows), encoded.tokens, lengths, lines, kept, changed, encoded.atoms, refused)
+    parsed = encoded.parsed if texts else ()
+    return Chunk(len(rows), encoded.tokens, lengths, lines, kept, changed, encoded.atoms, refused, parsed)
 
 
 def _drop_repeated(chunk: Chunk, seen: SeenKeys) -> Chunk:
@@ -345,6 +350,7 @@ def _drop_repeated(chunk: Chunk, seen: SeenKeys) -> Chunk:
         lengths=chunk.lengths[new],
         lines=chunk.lines[new],
         texts=[text for text, is_new in zip(chunk.texts, new, strict=True) if is_new],
+        parsed=(),
         changed={line: chunk.changed[line] for line in chunk.lines[new].tolist() if line in chunk.changed},
         refused=sorted(refused, key=lambda one: one.row.line),
     )

@@ -1,13 +1,15 @@
 """How files of each format are read and written: one row for each kind of :data:`grammar_rae.formats.FORMATS`."""
 
 import csv
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from grammar_rae.compression import COMPRESSIONS, split_compression
 from grammar_rae.datasets import arrow, lines, sdf, tables
-from grammar_rae.datasets.records import SMILES_COLUMNS, Reader, plain_name
+from grammar_rae.datasets.records import SMILES_COLUMNS, Reader, Write, plain_name
 from grammar_rae.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -17,13 +19,13 @@ if TYPE_CHECKING:
 class Kind(NamedTuple):
     """How files of one kind are read and written.
 
-    ``read(path, wanted)`` gives their records, ``write(frame)`` their bytes; ``columns(path)`` names their columns,
-    None for files without. ``chooses`` says whether the texts are in one of these columns; ``magic`` is how files of
-    this kind begin, where that tells them.
+    ``read(path, wanted)`` gives their records, ``write(stream)`` what writes tables with the same columns into it, one
+    after the other; ``columns(path)`` names their columns, None for files without. ``chooses`` says whether the texts
+    are in one of these columns; ``magic`` is how files of this kind begin, where that tells them.
     """
 
     read: Reader
-    write: Callable[["pd.DataFrame"], bytes]
+    write: Callable[[IO[bytes]], AbstractContextManager[Write]]
     columns: Callable[[Path], list[str]] | None = None
     chooses: bool = True
     magic: bytes = b""
@@ -41,11 +43,25 @@ KINDS: dict[str, Kind] = {
 """Kind -> how it is read and written."""
 
 
-def file_bytes(frame: "pd.DataFrame", suffix: str) -> bytes:
-    """A table as a file of a suffix, compressed where that says so; files of lines hold the column ``smiles`` alone."""
+@contextmanager
+def writing_tables(stream: IO[bytes], suffix: str) -> Iterator[Write]:
+    """What writes tables with the same columns, one after the other, as one file of a suffix: in constant memory.
+
+    It is compressed where the suffix says so; files of lines hold the column ``smiles`` alone. Tables of Arrow lie in a
+    file beside the stream's until the last one has come, since only then all types are known.
+    """
     plain, packed = split_compression(suffix)
-    blob = KINDS[FORMATS[plain].kind].write(frame)
-    return COMPRESSIONS[packed].pack(blob, f"molecules{plain}") if packed else blob
+    with ExitStack() as stack:
+        inside = stack.enter_context(COMPRESSIONS[packed].pack(stream, f"molecules{plain}")) if packed else stream
+        yield stack.enter_context(KINDS[FORMATS[plain].kind].write(inside))
+
+
+def file_bytes(frame: "pd.DataFrame", suffix: str) -> bytes:
+    """A table as the bytes of a file, as :func:`writing_tables` writes it."""
+    buffer = io.BytesIO()
+    with writing_tables(buffer, suffix) as write:
+        write(frame)
+    return buffer.getvalue()
 
 
 def guess_suffix(start: bytes) -> str:

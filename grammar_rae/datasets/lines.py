@@ -6,14 +6,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from grammar_rae.compression import unpacking
-from grammar_rae.datasets.records import BLANK, HEADER, SMILES_COLUMNS, Record, Records, Row, Wanted, plain_name
+from grammar_rae.datasets.records import BLANK, HEADER, SMILES_COLUMNS, Record, Records, Row, Wanted, Write, plain_name
 from grammar_rae.errors import DataError, InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LONGEST_LINE = 2**24
 """Bytes of a line, at most."""
@@ -160,6 +157,12 @@ def split_lines(blocks: Iterator[bytes], path: Path) -> Iterator[list[bytes]]:
         yield b"".join(begun).splitlines(keepends=True)
 
 
-def write_lines(frame: "pd.DataFrame") -> bytes:
-    """The column ``smiles`` of a table, one text a line."""
-    return "".join(f"{text}\n" for text in frame["smiles"]).encode("utf-8", "backslashreplace")
+@contextmanager
+def write_lines(stream: IO[bytes]) -> Iterator[Write]:
+    """What writes the column ``smiles`` of tables, one text a line."""
+    yield lambda frame: write_utf8(stream, "".join(f"{text}\n" for text in frame["smiles"]))
+
+
+def write_utf8(stream: IO[bytes], text: str) -> None:
+    """A text into a stream; what is no Unicode is written with backslashes."""
+    stream.write(text.encode("utf-8", "backslashreplace"))

@@ -4,9 +4,12 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from grammar_rae.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Fields: TypeAlias = Literal["first", "line"]
 
@@ -72,6 +75,8 @@ class Wanted(NamedTuple):
 
 
 Reader: TypeAlias = Callable[[Path, Wanted], Records]
+
+Write: TypeAlias = Callable[["pd.DataFrame"], None]
 
 
 def cell(number: int, value: Any) -> Row:

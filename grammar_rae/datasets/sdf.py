@@ -3,11 +3,12 @@
 import re
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
-from grammar_rae.datasets.lines import opening, recoded
-from grammar_rae.datasets.records import Record, Records, Row, Wanted, cell, choose_column, distinct_names
+from grammar_rae.datasets.lines import opening, recoded, write_utf8
+from grammar_rae.datasets.records import Record, Records, Row, Wanted, Write, cell, choose_column, distinct_names
 from grammar_rae.errors import DataError
 
 if TYPE_CHECKING:
@@ -110,21 +111,25 @@ def _blobs(path: Path) -> Iterator[bytes]:
         yield last
 
 
-def write_sdf(frame: "pd.DataFrame") -> bytes:
-    """The molecules of the column ``smiles``, else ``text``, with a 2-D layout, and the other columns as values."""
+@contextmanager
+def write_sdf(stream: IO[bytes]) -> Iterator[Write]:
+    """What writes the molecules of the column ``smiles``, else ``text``, laid out, and the other columns as values."""
+    yield lambda frame: write_utf8(stream, "".join(_written(frame)))
+
+
+def _written(frame: "pd.DataFrame") -> Iterator[str]:
+    """The record of each row of a table."""
     from grammar_rae import chem
 
     names = [str(name) for name in frame.columns]
     place = names.index("smiles" if "smiles" in names else "text")
-    records = []
     for values in frame.itertuples(index=False, name=None):
         named = {
             name: None if _is_missing(value) else value
             for name, value in zip(names, values, strict=True)
             if name != names[place]
         }
-        records.append(chem.write_record(values[place], named))
-    return "".join(records).encode("utf-8", "backslashreplace")
+        yield chem.write_record(values[place], named)
 
 
 def _is_missing(value: object) -> bool:

@@ -2,11 +2,12 @@
 
 import csv
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from grammar_rae.datasets.lines import decode_lines
+from grammar_rae.datasets.lines import decode_lines, write_utf8
 from grammar_rae.datasets.records import (
     BLANK,
     HEADER,
@@ -15,6 +16,7 @@ from grammar_rae.datasets.records import (
     Records,
     Row,
     Wanted,
+    Write,
     cell,
     choose_column,
     distinct_names,
@@ -129,16 +131,23 @@ def _record(number: int, cells: list[str], where: int, beside: int) -> Record:
     return Record(row, tuple(others + [None] * (beside - len(others))))
 
 
-def write_csv(frame: "pd.DataFrame") -> bytes:
-    """A table as CSV."""
-    return _write(frame, ",")
+def write_csv(stream: IO[bytes]) -> AbstractContextManager[Write]:
+    """What writes tables as CSV."""
+    return _writing(stream, ",")
 
 
-def write_tsv(frame: "pd.DataFrame") -> bytes:
-    """A table with tabulators between its cells."""
-    return _write(frame, "\t")
+def write_tsv(stream: IO[bytes]) -> AbstractContextManager[Write]:
+    """What writes tables with tabulators between their cells."""
+    return _writing(stream, "\t")
 
 
-def _write(frame: "pd.DataFrame", separator: str) -> bytes:
-    text: str = frame.to_csv(index=False, lineterminator="\n", sep=separator)
-    return text.encode("utf-8", "backslashreplace")
+@contextmanager
+def _writing(stream: IO[bytes], separator: str) -> Iterator[Write]:
+    begun = False
+
+    def write(frame: "pd.DataFrame") -> None:
+        nonlocal begun
+        write_utf8(stream, frame.to_csv(index=False, header=not begun, lineterminator="\n", sep=separator))
+        begun = True
+
+    yield write

@@ -99,7 +99,7 @@ class Known:
         molecules, least = FORMS[codec.form].molecules, self.enough
         familiar = {symbol for symbol, rows in self.symbols.items() if rows >= least}
         found: dict[int, list[str]] = {}
-        for index, text in enumerate(_spell(batch, codec)):
+        for index, text in enumerate(batch.parsed or _spell(batch, codec)):
             if others := symbols_of(text, molecules) - familiar:
                 found[index] = sorted(others)
         rare = np.flatnonzero(np.isin(batch.tokens, self.rare_tokens))
@@ -149,7 +149,9 @@ def mind_unknown(
     refused = {index for index, _ in batch.rejected}
     accepted = [index for index in range(len(texts)) if index not in refused]
     if unknown == "warn":
-        warnings.warn(describe_unknown(found, [texts[i] for i in accepted]), UnfamiliarWarning, stacklevel=stacklevel)
+        strange = Unfamiliar()
+        strange.add(found, [texts[i] for i in accepted])
+        warnings.warn(strange.describe(len(accepted)), UnfamiliarWarning, stacklevel=stacklevel)
         return batch
     errors = list(batch.rejected)
     for index, symbols in found.items():
@@ -164,7 +166,12 @@ def mind_unknown(
     lengths = np.diff(batch.offsets)
     offsets = np.concatenate(([0], np.cumsum(lengths[kept]))).astype(np.int64)
     tokens: NDArray[np.uint16] = batch.tokens[np.repeat(kept, lengths)]
-    return batch._replace(tokens=tokens, offsets=offsets, rejected=sorted(errors, key=lambda pair: pair[0]))
+    return batch._replace(
+        tokens=tokens,
+        offsets=offsets,
+        rejected=sorted(errors, key=lambda pair: pair[0]),
+        parsed=[text for text, keep in zip(batch.parsed, kept, strict=True) if keep] if batch.parsed else (),
+    )
 
 
 def warn_unwritable(known: Known | None, bound: Constraint[Any], name: str) -> None:
@@ -210,13 +217,32 @@ def count_unknown(found: Mapping[int, Sequence[str]]) -> Counter[str]:
     return Counter(symbol for symbols in found.values() for symbol in set(symbols))
 
 
-def describe_unknown(found: Mapping[int, Sequence[str]], accepted: Sequence[str], of: int | None = None) -> str:
-    """One sentence about the texts with something unknown, with numbers and an example; ``of`` how many there are."""
-    counts = count_unknown(found)
-    shown = ", ".join(f"{symbol} ({count})" for symbol, count in islice(counts.most_common(), 5))
-    more = f" and {len(counts) - 5} others" if len(counts) > 5 else ""
-    example = accepted[next(iter(found))]
-    return (
-        f"{len(found)} of {len(accepted) if of is None else of} texts contain what the model was not trained on: "
-        f"{shown}{more}, for example in {example[:60]!r}; their codes stand for other texts"
-    )
+class Unfamiliar:
+    """Counts texts with something unknown, for one sentence about all of them.
+
+    Attributes
+    ----------
+    texts
+        How many there are.
+    """
+
+    def __init__(self) -> None:
+        self.texts = 0
+        self._symbols: Counter[str] = Counter()
+        self._example = ""
+
+    def add(self, found: Mapping[int, Sequence[str]], accepted: Sequence[str]) -> None:
+        """Count what is unknown, by the indices of texts among those that were accepted."""
+        if found and not self.texts:
+            self._example = accepted[next(iter(found))]
+        self.texts += len(found)
+        self._symbols += count_unknown(found)
+
+    def describe(self, of: int) -> str:
+        """One sentence with numbers and an example; ``of`` is how many texts there were."""
+        shown = ", ".join(f"{symbol} ({count})" for symbol, count in islice(self._symbols.most_common(), 5))
+        more = f" and {len(self._symbols) - 5} others" if len(self._symbols) > 5 else ""
+        return (
+            f"{self.texts} of {of} texts contain what the model was not trained on: "
+            f"{shown}{more}, for example in {self._example[:60]!r}; their codes stand for other texts"
+        )

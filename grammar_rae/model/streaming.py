@@ -2,18 +2,19 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from grammar_rae.codecs import EncodedBatch, treat_fragments
 from grammar_rae.datasets import Chunk, Record, Rejected, Row, encode_chunks, pad_tokens
 from grammar_rae.errors import UnfamiliarWarning
 from grammar_rae.model.fitted import Codes
-from grammar_rae.model.known import UNTRAINED, check_unknown, describe_unknown
+from grammar_rae.model.known import UNTRAINED, Unfamiliar, check_unknown
 from grammar_rae.model.sources import PARALLEL_FROM
 
 
@@ -65,8 +66,8 @@ class RecordEncoder:
     ----------
     texts, encoded
         How many records held a text, and how many of these have a code.
-    rejected, kinds
-        The others, in the order of the source, and how many for which reason.
+    left_out, kinds, examples
+        How many others there were, for which reason, and the first of each; each part has its own.
     changed
         What was changed -> in how many of those with a code.
     """
@@ -79,9 +80,8 @@ class RecordEncoder:
         self._codec = treat_fragments(model.codec, fragments)
         self._records = iter(records)
         self._waiting: dict[int, tuple[Any, ...]] = {}  # what stands beside the texts that are being encoded
-        self._strange: list[tuple[str, list[str]]] = []
-        self.texts = self.encoded = 0
-        self.rejected: list[Rejected] = []
+        self._strange = Unfamiliar()
+        self.texts = self.encoded = self.left_out = 0
         self.kinds: Counter[str] = Counter()
         self.examples: dict[str, Rejected] = {}
         self.changed: Counter[str] = Counter()
@@ -91,10 +91,8 @@ class RecordEncoder:
         jobs = self._jobs if len(first) == PARALLEL_FROM else 1
         for chunk in encode_chunks(self._feed(chain(first, self._records)), self._codec, jobs):
             yield self._encode(chunk)
-        if self._strange:
-            found = {index: symbols for index, (_, symbols) in enumerate(self._strange)}
-            message = describe_unknown(found, [text for text, _ in self._strange], self.encoded)
-            warnings.warn(message, UnfamiliarWarning, stacklevel=2)
+        if self._strange.texts:
+            warnings.warn(self._strange.describe(self.encoded), UnfamiliarWarning, stacklevel=2)
 
     def _feed(self, records: Iterable[Record]) -> Iterator[Row]:
         for row, cells in records:
@@ -104,48 +102,52 @@ class RecordEncoder:
             yield row
 
     def _encode(self, chunk: Chunk) -> EncodedRecords:
-        codec = self._codec
+        from grammar_rae.chem import is_block
+
         for refusal in chunk.refused:
             self._refuse(refusal.row, refusal.kind)
-        refused = [refusal.row for refusal in chunk.refused]
         offsets = np.concatenate(([0], np.cumsum(chunk.lengths))).astype(np.int64)
-        kept = np.arange(len(chunk.lengths))
-        known = self._model.known_
-        if known is not None and self._unknown != "ignore":
-            found = known.unknown_in(EncodedBatch(chunk.tokens, offsets, []), codec)
-            if self._unknown == "refuse":
-                kept = np.array([index for index in kept if index not in found], np.int64)
-                for index, symbols in found.items():
-                    row = Rejected(int(chunk.lines[index]), chunk.texts[index], f"{UNTRAINED}: {', '.join(symbols)}")
-                    self._refuse(row, UNTRAINED)
-                    refused.append(row)
-            else:
-                self._strange += [(chunk.texts[index], symbols) for index, symbols in found.items()]
+        rows = np.arange(len(chunk.lengths))
+        parsed = chunk.parsed or self._codec.decode_batch(pad_tokens(chunk.tokens, offsets, rows))
+        texts = [read if is_block(text) else text for text, read in zip(chunk.texts, parsed, strict=True)]
+        batch = EncodedBatch(chunk.tokens, offsets, [], parsed=parsed)
+        kept, refused = self._leave_out_unknown(chunk, batch, texts)
         codes = self._model._encode_rows(
             chunk.lengths[kept],
             lambda part: torch.from_numpy(pad_tokens(chunk.tokens, offsets, kept[part])),
             None,
         )
-        from grammar_rae.chem import is_block
-
         lines = [int(chunk.lines[index]) for index in kept]
         changed = [chunk.changed.get(line) for line in lines]
         self.changed.update(what for what in changed if what is not None)
         self.encoded += len(lines)
-        texts = [chunk.texts[index] for index in kept]
-        read = list(texts)
-        respelled = [place for place, text in enumerate(texts) if changed[place] is not None or is_block(text)]
-        spelled = codec.spell_batch(pad_tokens(chunk.tokens, offsets, kept[respelled])) if respelled else []
-        for place, text in zip(respelled, spelled, strict=True):
-            read[place] = text or ""
-            if is_block(texts[place]):
-                texts[place] = read[place]
+        read = [texts[index] if what is None else parsed[index] for index, what in zip(kept, changed, strict=True)]
         cells = [self._waiting.pop(line) for line in lines]
         for row in refused:
             self._waiting.pop(row.line, None)
-        return EncodedRecords(codes, lines, texts, cells, read, changed, refused)
+        return EncodedRecords(codes, lines, [texts[index] for index in kept], cells, read, changed, refused)
+
+    def _leave_out_unknown(
+        self, chunk: Chunk, batch: EncodedBatch, texts: Sequence[str]
+    ) -> tuple[NDArray[np.int64], list[Rejected]]:
+        """The accepted rows that get codes, and all rows that do not: those with something unknown, as was asked."""
+        kept = np.arange(len(texts))
+        refused = [refusal.row for refusal in chunk.refused]
+        known = self._model.known_
+        if known is None or self._unknown == "ignore":
+            return kept, refused
+        found = known.unknown_in(batch, self._codec)
+        if self._unknown != "refuse":
+            self._strange.add(found, texts)
+            return kept, refused
+        for index, symbols in found.items():
+            row = Rejected(int(chunk.lines[index]), texts[index], f"{UNTRAINED}: {', '.join(symbols)}")
+            self._refuse(row, UNTRAINED)
+            refused.append(row)
+        refused.sort(key=lambda row: row.line)
+        return np.setdiff1d(kept, list(found)).astype(np.int64), refused
 
     def _refuse(self, row: Rejected, kind: str) -> None:
-        self.rejected.append(row)
+        self.left_out += 1
         self.kinds[kind] += 1
         self.examples.setdefault(kind, row)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from packing import pack
 
 from grammar_rae import chem, compression
 from grammar_rae.codecs import GrammarCodec
@@ -52,7 +53,7 @@ def content(suffix: str) -> bytes:
 def test_every_format_under_every_compression(tmp_path: Path, suffix: str, packed: str) -> None:
     path = tmp_path / f"molecules{suffix}{packed}"
     blob = content(suffix)
-    path.write_bytes(COMPRESSIONS[packed].pack(blob, f"molecules{suffix}") if packed else blob)
+    path.write_bytes(pack(blob, packed, f"molecules{suffix}") if packed else blob)
     if packed and not FORMATS[suffix].compresses:
         with pytest.raises(DataError, match="unsupported file suffix"):
             read_texts(path)
@@ -79,7 +80,7 @@ class TestCompression:
     def test_damage_is_one_sentence(self, tmp_path: Path, packed: str) -> None:
         numbers = random.Random(0)
         rows = "".join(f"{numbers.getrandbits(99)}\n" for _ in range(5000)).encode()
-        whole = COMPRESSIONS[packed].pack(b"smiles\n" + rows, "a.smi")
+        whole = pack(b"smiles\n" + rows, packed, "a.smi")
         path = tmp_path / f"a.smi{packed}"
         for damaged in (whole[: len(whole) // 2], whole[:20000] + b"\0" * 99 + whole[20099:]):
             path.write_bytes(damaged)
@@ -91,7 +92,7 @@ class TestCompression:
     def test_a_bomb_is_not_unpacked(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: str) -> None:
         monkeypatch.setattr(compression, "FREE_BYTES", 2**16)
         path = tmp_path / f"a.smi{packed}"
-        path.write_bytes(COMPRESSIONS[packed].pack(b"C\n" * 2**21, "a.smi"))
+        path.write_bytes(pack(b"C\n" * 2**21, packed, "a.smi"))
         with pytest.raises(DataError, match="far more than it holds"):
             for _ in read_rows(path):
                 pass
@@ -99,7 +100,7 @@ class TestCompression:
     def test_two_streams_in_one_file(self, tmp_path: Path) -> None:
         for packed in (".gz", ".bz2", ".xz", ".zst"):
             path = tmp_path / f"a.smi{packed}"
-            path.write_bytes(b"".join(COMPRESSIONS[packed].pack(part, "") for part in (b"C\nCC", b"O\nN\n")))
+            path.write_bytes(b"".join(pack(part, packed) for part in (b"C\nCC", b"O\nN\n")))
             assert [text for _, text in read_texts(path)] == ["C", "CCO", "N"]
 
     def test_a_zip_of_several_files_or_with_odd_names(self, tmp_path: Path) -> None:
@@ -119,7 +120,7 @@ class TestCompression:
             list(read_texts(tmp_path / "empty.csv.zip"))
 
     def test_zstandard_is_an_extra(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        (tmp_path / "a.smi.zst").write_bytes(COMPRESSIONS[".zst"].pack(b"C\n", ""))
+        (tmp_path / "a.smi.zst").write_bytes(pack(b"C\n", ".zst"))
         monkeypatch.setitem(__import__("sys").modules, "zstandard", None)
         with pytest.raises(MissingExtraError, match=r"grammar_rae\[zstd\]"):
             list(read_texts(tmp_path / "a.smi.zst"))

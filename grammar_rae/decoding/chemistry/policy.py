@@ -101,7 +101,8 @@ def demand(row, height, t):  # type: ignore[no-untyped-def]
         symbol = row[row[layout.STACK] + i]
         if symbol < 0:
             break
-        total += max(t[t[layout.T_DEMAND] + symbol], linking.is_on_spine(row, i, t))
+        least = 1 if linking.is_on_spine(row, i, t) else 0  # older versions of Numba have no maximum with a boolean
+        total += max(t[t[layout.T_DEMAND] + symbol], least)
         if t[t[layout.T_STOPS] + symbol]:
             break
     return total
