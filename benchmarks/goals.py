@@ -6,31 +6,44 @@ the k best so far is noted, and the area under these points, over all calls that
 
 import csv
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
+from benchmarks import baselines
+from benchmarks.baselines import BASELINES
 from benchmarks.grid import Cell, Run, Study, check_least, check_names
 from benchmarks.rows import Row
 from grammar_rae.chem import filter_matches, morgan, sa
 from grammar_rae.errors import InputError
 from grammar_rae.metrics.similarity import mean_powers
 from grammar_rae.model import TextModel
-from grammar_rae.optimization import STRATEGIES, Search
-from grammar_rae.optimization.surrogates import rank_correlation
+from grammar_rae.optimization import STRATEGIES, SURROGATES, Search
+from grammar_rae.optimization.surrogates import Known, describe_points, rank_correlation
 from grammar_rae.resources import bundled_file
-from grammar_rae.scores import SUITES
+from grammar_rae.scores import SUITES, get_score
 
 EVERY = 100
 """Calls between two points of the curve."""
 
 BEST = 100
 """Molecules that diversity and quality are measured on."""
+
+LEAST = 10
+"""Molecules that are asked for at once, at least."""
+
+CHECKED = 10
+"""Batches, spread over a search, before which every surrogate is asked what comes of them."""
+
+POINTS = (100, 200, 500, 1_000, 2_000, 5_000, 10_000)
+"""Calls after which the table of the curves has the mean of the ten best."""
 
 PUBLISHED = "benchmarks/data/pmo_published.csv"
 
@@ -48,11 +61,12 @@ class GoalsStudy(Study):
     tasks
         Names of tasks; none for all of the suite.
     strategies, seeds
-        One search of each task for each pair.
+        Strategies of the package or baselines of :mod:`benchmarks.baselines`; one search of each task for each pair.
     calls
         Molecules that each search may evaluate.
     batch, initial
-        Molecules that are asked for at once, and plain draws of the model before the strategy begins.
+        Molecules that are asked for at once, at most, and plain draws of the model before the strategy begins. It
+        begins with small batches, which cost little as long as little is known: see :func:`batch_size`.
     constraint
         As :class:`Search` takes it.
     options
@@ -75,7 +89,7 @@ class GoalsStudy(Study):
             raise InputError("a study needs a strategy and a seed", received=f"{self.strategies}, {self.seeds}")
         check_names("suite", [self.suite], SUITES)
         check_names(f"task of {self.suite}", self.tasks, [_short(name) for name in SUITES[self.suite]])
-        check_names("strategy", self.strategies, STRATEGIES)
+        check_names("strategy", self.strategies, [*STRATEGIES, *BASELINES])
         check_least(self, calls=2, batch=1, initial=2)
         if self.batch > self.calls:
             raise InputError(
@@ -108,8 +122,21 @@ def _search(study: GoalsStudy, task: str, strategy: str, seed: int, model: Any) 
     from tqdm.auto import tqdm
 
     objective = f"{study.suite}:{task}"
+    folder = study.folder / task / f"{strategy}-seed{seed}"
     begun = time.perf_counter()
-    search = Search(
+    if strategy in BASELINES:
+        turns = _baseline(study, objective, strategy, seed, folder, model)
+    else:
+        turns = _turns(_open(study, objective, strategy, seed, folder, model), study)
+    shows = deque(tqdm(turns, disable=not study.progress, desc=f"{task}, seed {seed}", unit="batch"), maxlen=1)
+    seconds = time.perf_counter() - begun
+    history = shows[0]()
+    row = figures(history, objective, study.calls)
+    return {**row, "surrogates": foresight(history, objective, model), "seconds": seconds}
+
+
+def _open(study: GoalsStudy, objective: str, strategy: str, seed: int, folder: Path, model: Any) -> Search:
+    return Search(
         model,
         {objective: "maximize"},
         strategy=strategy,
@@ -117,35 +144,49 @@ def _search(study: GoalsStudy, task: str, strategy: str, seed: int, model: Any) 
         n_initial=study.initial,
         budget=study.calls,
         seed=seed,
-        folder=study.folder / task / f"{strategy}-seed{seed}",
+        folder=folder,
         **study.options,
     )
-    for _ in tqdm(_turns(search, study), disable=not study.progress, desc=f"{task}, seed {seed}", unit="batch"):
-        pass
-    seconds = time.perf_counter() - begun
-    return {**figures(search, objective, study.calls), "seconds": seconds}
 
 
-def _turns(search: Search, study: GoalsStudy) -> Iterator[int]:
-    """Ask and tell until the budget or the model has no more; the number of molecules so far after each turn."""
+def _baseline(
+    study: GoalsStudy, objective: str, name: str, seed: int, folder: Path, model: Any
+) -> Iterator[Callable[[], pd.DataFrame]]:
+    """The turns of a baseline, each with what gives its history."""
+    score = get_score(objective).function
+    batch = partial(batch_size, most=study.batch)
+    sizes: dict[str, Any] = {"calls": study.calls, "initial": study.initial, "batch": batch}
+    for known in baselines.run(name, model, score, folder, **sizes, seed=seed, constraint=study.constraint):
+        renamed = known.rename(columns={"value": objective, "expected": f"{objective}_expected"})
+        yield partial(pd.DataFrame, renamed)
+
+
+def batch_size(known: int, most: int) -> int:
+    """Molecules to ask for at once: a twentieth of those that are known, at least ten, and no more than ``most``."""
+    return min(most, max(LEAST, known // 20))
+
+
+def _turns(search: Search, study: GoalsStudy) -> Iterator[Callable[[], pd.DataFrame]]:
+    """Ask and tell until the budget or the model has no more; after each turn, what gives the search's history."""
+    yield search.history
     if search.pending:  # it was stopped between the two
         search.tell({"id": search.pending})
     while len(search) < study.calls:
         # The first draws come at once: none of them is chosen by what others told.
-        size = study.initial - len(search) if len(search) < study.initial else study.batch
+        known = len(search)
+        size = study.initial - known if known < study.initial else batch_size(known, study.batch)
         batch = search.ask(min(size, study.calls - len(search)))
         if batch.empty:
             return
         search.tell(batch[["id"]])
-        yield len(search)
+        yield search.history
 
 
-def figures(search: Search, objective: str, calls: int) -> Row:
-    """What a search found, by the figures of PMO."""
-    history = search.history()
+def figures(history: pd.DataFrame, objective: str, calls: int) -> Row:
+    """What a search found, by the figures of PMO, from its molecules in the order of the calls."""
     values = np.nan_to_num(history[objective].to_numpy(np.float64))
     best = history.sort_values(objective, ascending=False, kind="stable")["smiles"].head(BEST).tolist()
-    row: Row = {"evaluated": len(history), "failures": int((history["reason"] != "").sum())}
+    row: Row = {"evaluated": len(history), "failures": int(history[objective].isna().sum())}
     for k in (1, 10, 100):
         row[f"auc_top{k}"] = auc_top(values, k, calls)
         row[f"top{k}"] = float(np.sort(values)[-k:].mean())
@@ -182,7 +223,7 @@ def diversity(texts: Sequence[str]) -> float:
     return float(1 - (n * similarity - 1) / (n - 1))
 
 
-def _foresight(history: Any, objective: str) -> float | None:
+def _foresight(history: pd.DataFrame, objective: str) -> float | None:
     """The mean over batches of the rank correlation of expected and true values; None where nothing was expected."""
     known = history.dropna(subset=[objective, f"{objective}_expected"])
     found = [
@@ -191,6 +232,30 @@ def _foresight(history: Any, objective: str) -> float | None:
         if len(batch) > 2
     ]
     return float(np.mean(found)) if found else None
+
+
+def foresight(history: pd.DataFrame, objective: str, model: Any) -> dict[str, float]:
+    """By surrogate, the mean rank correlation of what it expects of a batch, by all before it, with what came of it.
+
+    :data:`CHECKED` batches are asked about. Every surrogate sees those of the one search, which its own one chose.
+    """
+    history = history.dropna(subset=[objective])
+    encoded = model.encode(history["smiles"].tolist(), errors="skip")
+    history = history.iloc[encoded.rows]
+    points = describe_points(np.asarray(encoded.codes, np.float64), history["smiles"].tolist())
+    values, batches = history[objective].to_numpy(np.float64), history["batch"].to_numpy(np.int64)
+    chosen = np.unique(batches[history[f"{objective}_expected"].notna()])
+    chosen = chosen[np.unique(np.linspace(0, len(chosen) - 1, CHECKED).round().astype(int))] if len(chosen) else chosen
+    found: dict[str, list[float]] = {name: [] for name in SURROGATES}
+    for number in chosen:
+        before, then = np.flatnonzero(batches < number), np.flatnonzero(batches == number)
+        if len(before) < 2 or len(then) < 3:
+            continue
+        known = Known(points, values, batches).take(before)
+        for name, kind in SURROGATES.items():
+            guess, _ = kind().fit(known, 0).predict(points.take(then))
+            found[name].append(rank_correlation(guess, values[then]))
+    return {name: float(np.mean(one)) for name, one in found.items() if one}
 
 
 # ---- the table
@@ -229,7 +294,7 @@ def markdown(rows: Sequence[Row]) -> str:
             sums[column] += others[task][column]
         lines.append(f"| {task} | {' | '.join(cells)} |")
     lines.append(f"| **sum of {len(tasks)}** | {' | '.join(f'{value:.3f}' for value in sums.values())} |")
-    return "\n".join([*lines, "", *_details(rows), ""])
+    return "\n".join([*lines, "", *_details(rows), "", *_curves(rows), "", *_surrogates(rows), ""])
 
 
 def _details(rows: Sequence[Row]) -> list[str]:
@@ -242,8 +307,7 @@ def _details(rows: Sequence[Row]) -> list[str]:
         f"| task | strategy | {' | '.join(name.replace('_', ' ') for name in names)} |",
         f"|---|---|{'---|' * len(names)}",
     ]
-    for task, strategy in dict.fromkeys((row["task"], row["strategy"]) for row in rows):
-        mine = [row for row in rows if (row["task"], row["strategy"]) == (task, strategy)]
+    for task, strategy, mine in _groups(rows):
         cells = []
         for name in names:
             found = [row[name] for row in mine if row[name] is not None]
@@ -252,6 +316,46 @@ def _details(rows: Sequence[Row]) -> list[str]:
             )
         lines.append(f"| {task} | {strategy} | {' | '.join(cells)} |")
     return lines
+
+
+def _curves(rows: Sequence[Row]) -> list[str]:
+    """The lines of the table of curves."""
+    ends = [end for end in POINTS if end <= max(EVERY * len(row["curve"]) for row in rows)]
+    lines = [
+        "Mean of the ten best after so many calls.",
+        "",
+        f"| task | strategy | {' | '.join(f'{end:,}' for end in ends)} |",
+        f"|---|---|{'---|' * len(ends)}",
+    ]
+    for task, strategy, mine in _groups(rows):
+        cells = []
+        for place in (end // EVERY - 1 for end in ends):
+            found = [row["curve"][place] for row in mine if place < len(row["curve"])]
+            cells.append(f"{np.mean(found):.3f}" if found else "-")
+        lines.append(f"| {task} | {strategy} | {' | '.join(cells)} |")
+    return lines
+
+
+def _surrogates(rows: Sequence[Row]) -> list[str]:
+    """The lines of the table of surrogates."""
+    names = list(SURROGATES)
+    lines = [
+        f"Rank correlation of what each surrogate expects of a batch with what came of it, mean of {CHECKED} batches.",
+        "",
+        f"| task | strategy | {' | '.join(names)} |",
+        f"|---|---|{'---|' * len(names)}",
+    ]
+    for task, strategy, mine in _groups(rows):
+        columns = [[row["surrogates"][name] for row in mine if name in row.get("surrogates", {})] for name in names]
+        cells = [f"{np.mean(column):.3f}" if column else "-" for column in columns]
+        lines.append(f"| {task} | {strategy} | {' | '.join(cells)} |")
+    return lines
+
+
+def _groups(rows: Sequence[Row]) -> list[tuple[str, str, list[Row]]]:
+    """Rows of one task and strategy, in the order in which they come."""
+    pairs = dict.fromkeys((row["task"], row["strategy"]) for row in rows)
+    return [(*pair, [row for row in rows if (row["task"], row["strategy"]) == pair]) for pair in pairs]
 
 
 def _short(name: str) -> str:

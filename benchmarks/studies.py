@@ -165,7 +165,9 @@ def goals(
     tasks: Annotated[
         str, typer.Option(help="The tasks, for example qed,median1; without it, all of the suite.", show_default=False)
     ] = "",
-    strategies: Annotated[str, typer.Option(help="The search strategies.")] = "analogues",
+    strategies: Annotated[
+        str, typer.Option(help="The search strategies, and baselines: graph_ga, gp_bo.")
+    ] = "analogues",
     seeds: Annotated[str, typer.Option(help="The random seeds, one search of each task each.")] = "0,1,2,3,4",
     calls: Annotated[int, typer.Option(help="The number of molecules that each search may evaluate.")] = 10_000,
     batch: options.SearchBatch = 50,

@@ -113,7 +113,7 @@ class Autoencoder(nn.Module):
     def smooth(
         self,
         z: Tensor,
-        smoothing: float = 0.0,
+        smoothing: float | Tensor = 0.0,
         generator: torch.Generator | None = None,
         told: Tensor | None = None,
     ) -> Tensor:
@@ -153,7 +153,7 @@ class Autoencoder(nn.Module):
     def decode(
         self,
         z: Tensor,
-        smoothing: float = 0.0,
+        smoothing: float | Tensor = 0.0,
         generator: torch.Generator | None = None,
         search: Callable[[nn.Module, Tensor], Tensor] | None = None,
         told: Tensor | None = None,

@@ -59,7 +59,7 @@ class Regularizer:
             remedy="Train with the regulariser noise-conditioned and its option nothing.",
         )
 
-    def smooth(self, z: Tensor, smoothing: float = 0.0, generator: torch.Generator | None = None) -> Tensor:
+    def smooth(self, z: Tensor, smoothing: float | Tensor = 0.0, generator: torch.Generator | None = None) -> Tensor:
         """What the decoder sees of z (B, D) when it is not trained: (B, D + conditions).
 
         Raises
@@ -310,8 +310,8 @@ class NoiseConditioned(Regularizer):
         seen[:, -1] = 1
         return seen
 
-    def smooth(self, z: Tensor, smoothing: float = 0.0, generator: torch.Generator | None = None) -> Tensor:
-        """What the decoder sees of z (B, D) with noise of one level: (B, D + conditions).
+    def smooth(self, z: Tensor, smoothing: float | Tensor = 0.0, generator: torch.Generator | None = None) -> Tensor:
+        """What the decoder sees of z (B, D) with noise of one level, or of B levels (B,): (B, D + conditions).
 
         Levels below the lowest are told as the lowest, and those above the highest as the highest.
 
@@ -320,8 +320,13 @@ class NoiseConditioned(Regularizer):
         InputError
             For smoothing that is negative or not finite.
         """
-        sigma = torch.full((len(z), 1), float(_check_positive("smoothing", smoothing)), device=z.device)
-        return self._observe(z, sigma, generator if smoothing else None)
+        if isinstance(smoothing, Tensor):
+            sigma = smoothing.to(z.device, torch.float32).unsqueeze(1)
+            if len(sigma) != len(z) or not bool((sigma.isfinite() & (sigma >= 0)).all()):
+                raise InputError("invalid smoothing", received=f"{len(sigma)} levels", expected=f"{len(z)}, 0 or more")
+        else:
+            sigma = torch.full((len(z), 1), float(_check_positive("smoothing", smoothing)), device=z.device)
+        return self._observe(z, sigma, generator if bool(sigma.any()) else None)
 
     def _observe(self, z: Tensor, sigma: Tensor, generator: torch.Generator | None) -> Tensor:
         noisy = sigma > 0
@@ -368,10 +373,11 @@ _LAYERS = (
 )
 
 
-def _check_positive(what: str, value: float) -> float:
+def _check_positive(what: str, value: Any) -> float:
     if not is_number(value) or not 0 <= value < float("inf"):
         raise InputError(f"invalid {what}", received=repr(value), expected="finite, 0 or more")
-    return value
+    found: float = value
+    return found
 
 
 def _squared_gradient(total: Tensor, z: Tensor) -> Tensor:

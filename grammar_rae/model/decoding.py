@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -29,7 +30,7 @@ class DecodingMixin:
         beam: int | None = None,
         seed: int | None = None,
         constraint: str | ConstraintSpec | None = None,
-        smoothing: float = 0.0,
+        smoothing: float | NDArray[Any] = 0.0,
         properties: Mapping[str, Any] | None = None,
         canonical: bool = True,
     ) -> list[str]:
@@ -49,8 +50,8 @@ class DecodingMixin:
             :mod:`grammar_rae.decoding.specs`; None for the recipe's. Under ``"none"``, codes that decode to no
             complete text give "".
         smoothing
-            The level of the noise that is added to the codes, by the seed, and passed to the decoder: see
-            :class:`grammar_rae.regularizers.NoiseConditioned`. Other decoders accept only 0.
+            The level of the noise that is added to the codes, by the seed, and passed to the decoder, or N levels, one
+            for each code: see :class:`grammar_rae.regularizers.NoiseConditioned`. Other decoders accept only 0.
         properties
             Properties that the decoder is told, each a value or (lowest, highest), from which each code draws, by the
             seed: see :attr:`property_ranges_`. The codes are moved to where the properties are read from them, if the
@@ -80,7 +81,7 @@ class DecodingMixin:
         beam: int | None = None,
         seed: int | None = None,
         constraint: str | ConstraintSpec | None = None,
-        smoothing: float = 0.0,
+        smoothing: float | NDArray[Any] = 0.0,
         properties: Mapping[str, Any] | None = None,
     ) -> DecodedTexts:
         """Texts of latent codes (N, D) as :meth:`decode` gives them, and which of them are valid.
@@ -105,15 +106,14 @@ class DecodingMixin:
         drawing: Drawing,
         seed: int | None,
         constraint: str | ConstraintSpec | None,
-        smoothing: float,
+        smoothing: float | NDArray[Any],
         properties: Mapping[str, Any] | None,
     ) -> list[str | None]:
         """The texts of z (N, D) as they are decoded; None for what is not a text."""
         codes = latent_codes(z, self.recipe_.latent)
-        if not is_number(smoothing):
-            raise InputError("the smoothing cannot be used", received=repr(smoothing), expected="0 or more")
+        levels = _read_levels(smoothing, len(codes))
         # The noise on codes is not that which a density drew them with by the same seed.
-        generator = self._generator(seed, "smoothing" if smoothing else "")
+        generator = self._generator(seed, "smoothing" if np.any(smoothing) else "")
         _, bound = self._bind(constraint)
         told = None
         if properties:
@@ -125,7 +125,12 @@ class DecodingMixin:
         for start in range(0, len(codes), rows):
             part = slice(start, start + rows)
             found += self._texts(
-                codes[part], drawing, bound, generator, smoothing, None if told is None else told[part]
+                codes[part],
+                drawing,
+                bound,
+                generator,
+                levels[part] if isinstance(levels, Tensor) else levels,
+                None if told is None else told[part],
             )
         return found
 
@@ -142,7 +147,7 @@ class DecodingMixin:
         drawing: Drawing,
         bound: Constraint[Any],
         generator: torch.Generator,
-        smoothing: float,
+        smoothing: float | Tensor,
         told: Tensor | None = None,
     ) -> list[str | None]:
         """Texts of z (B, D); None for what is not a text, which is possible without a constraint."""
@@ -158,3 +163,14 @@ class DecodingMixin:
             tokens = nets.decode(z.to(self.device), smoothing, generator, search, told)
         spelled: list[str | None] = self.codec.spell_batch(tokens.cpu().numpy())
         return spelled
+
+
+def _read_levels(smoothing: Any, n: int) -> float | Tensor:
+    """One level of noise, or those of n codes, float32 (n,)."""
+    if is_number(smoothing):
+        return float(smoothing)
+    if not isinstance(smoothing, np.ndarray) or smoothing.shape != (n,) or smoothing.dtype.kind not in "fiu":
+        raise InputError(
+            "the smoothing cannot be used", received=repr(smoothing), expected=f"0 or more, or an array of {n} levels"
+        )
+    return torch.from_numpy(smoothing.astype(np.float32))

@@ -42,7 +42,7 @@ class AdaptStrategy(AnaloguesStrategy):
         steps: int = 20,
         learning_rate: float = 1e-3,
         n_learned: int = 50,
-        surrogate: str = "ensemble",
+        surrogate: str | None = None,
         levels: Sequence[float] = (0.5, 1.0, 1.5, 2.0),
         n_parents: int = 100,
         n_pool: int = 400,

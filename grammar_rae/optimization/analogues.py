@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.optimization.base import Array, Observations, Question, Strategy, best_rows, check_number
+from grammar_rae.optimization.fingerprints import fingerprint_counts
 from grammar_rae.optimization.proposals import Decoded, Decoder
-from grammar_rae.optimization.surrogates import SURROGATES, Known, describe_points
+from grammar_rae.optimization.surrogates import SURROGATES, Known, Surrogate, describe_points
 
 DRAWS, CROSSING, WISHES = "draws", "crossing", "properties"
 """Ways to make a text, beside the levels of noise; the last one where the scores wish for properties."""
@@ -19,6 +20,8 @@ CROSSING_NOISE = 0.5
 
 MEMORY = 0.8
 """What an iteration counts for when the next one is over."""
+
+_REMEMBERED = 40  # iterations, after which one counts for a ten-thousandth
 
 GREED = 0.02
 """How soon the chance of a parent falls with its rank, as a share of the parents: see :func:`parent_chances`."""
@@ -40,7 +43,8 @@ class AnaloguesStrategy(Strategy):
     Parameters
     ----------
     surrogate
-        A row of :data:`grammar_rae.optimization.SURROGATES`.
+        A row of :data:`grammar_rae.optimization.SURROGATES`; None for ``tanimoto`` where all texts are molecules, and
+        ``codes`` elsewhere.
     levels
         Levels of noise: standard deviations, of a decoder that hears noise as its ``smoothing``.
     n_parents
@@ -55,13 +59,14 @@ class AnaloguesStrategy(Strategy):
     def __init__(
         self,
         *,
-        surrogate: str = "ensemble",
+        surrogate: str | None = None,
         levels: Sequence[float] = (0.5, 1.0, 1.5, 2.0),
         n_parents: int = 100,
         n_pool: int = 400,
     ) -> None:
         super().__init__()
-        if surrogate not in SURROGATES:
+        self._earned: tuple[Observations, bool, dict[str, float]] | None = None
+        if surrogate is not None and surrogate not in SURROGATES:
             raise UnknownNameError("surrogate", surrogate, SURROGATES)
         if not isinstance(levels, list | tuple) or not levels:
             raise InputError("levels cannot be used", received=repr(levels), expected="a list of numbers above 0")
@@ -81,12 +86,18 @@ class AnaloguesStrategy(Strategy):
         What a way earned is the share of its texts that came among the best of their time, as a mean under a uniform
         prior, in which earlier iterations fade: so no way is lost for good.
         """
-        ways = (*self.ways, WISHES) if wishes else self.ways
+        if self._earned is None or self._earned[0] is not seen or self._earned[1] != wishes:
+            self._earned = (seen, wishes, self._weigh(seen, (*self.ways, WISHES) if wishes else self.ways))
+        return self._earned[2]
+
+    def _weigh(self, seen: Observations, ways: Sequence[str]) -> dict[str, float]:
         hits, trials = (dict.fromkeys(ways, 0.0) for _ in range(2))
         merit = seen.merit
-        for iteration in range(1, int(seen.iterations.max()) + 1 if seen.origins else 0):
-            before = np.sort(merit[seen.iterations < iteration])
-            bar = before[-min(len(before), self.n_parents)]
+        last = int(seen.iterations.max()) if seen.origins else 0
+        for iteration in range(max(1, last - _REMEMBERED), last + 1):
+            before = merit[seen.iterations < iteration]
+            top = min(len(before), self.n_parents)
+            bar = np.partition(before, len(before) - top)[len(before) - top]
             for table in (hits, trials):
                 for way in table:
                     table[way] *= MEMORY
@@ -102,14 +113,13 @@ class AnaloguesStrategy(Strategy):
 
     def pool(self, seen: Observations, asked: Question) -> Array:
         """Codes (P, D) before any noise: those of parents, and those between two."""
-        return np.concatenate(list(self._codes(seen, asked).values()))
+        return np.concatenate(list(self._codes(seen, asked, self._counts(seen, asked)).values()))
 
     def draw(self, seen: Observations, asked: Question, decoder: Decoder) -> tuple[NDArray[np.float32], list[Decoded]]:
         """Texts of all ways, and the codes that they were made from."""
-        counts = self._counts(seen, asked)
         latent: list[Array] = []
         found: list[Decoded] = []
-        for codes, texts in self.make(seen, asked, decoder, counts):
+        for codes, texts in self.make(seen, asked, decoder, self._counts(seen, asked)):
             latent.append(np.asarray(codes, np.float64))
             found += texts
         return np.concatenate(latent).astype(np.float32), found
@@ -117,13 +127,14 @@ class AnaloguesStrategy(Strategy):
     def make(
         self, seen: Observations, asked: Question, decoder: Decoder, counts: Mapping[str, int]
     ) -> Iterator[tuple[NDArray[Any], list[Decoded]]]:
-        """Codes (P, D) and P texts of one way after the other, as many as ``counts`` has."""
-        units = seen.codes.std(0)
+        """Codes (P, D) and P texts, as many of each way as ``counts`` has; all children of parents come at once."""
         noise = {way: level for way, level in zip(self.ways, self.levels, strict=False)} | {CROSSING: CROSSING_NOISE}
-        for index, (way, codes) in enumerate(self._codes(seen, asked).items()):
-            if len(codes):
-                seed = int(asked.generator(2, index).integers(2**62))
-                yield codes, decoder.decode_noisy(codes, noise[way], units, seed, way)
+        made = self._codes(seen, asked, counts)
+        codes = np.concatenate(list(made.values()))
+        levels = np.concatenate([np.full(len(part), noise[way]) for way, part in made.items()])
+        origins = [way for way, part in made.items() for _ in part]
+        seed = int(asked.generator(2).integers(2**62))
+        yield codes, decoder.decode_noisy(codes, levels, seen.codes.std(0), seed, origins)
         yield decoder.sample(counts[DRAWS], int(asked.generator(3).integers(2**62)), DRAWS)
         if count := counts.get(WISHES):
             yield decoder.sample(count, int(asked.generator(5).integers(2**62)), WISHES, asked.wishes)
@@ -136,13 +147,13 @@ class AnaloguesStrategy(Strategy):
         total = max(6 * asked.n, self.n_pool)
         return {way: max(1, round(total * share)) for way, share in shares.items()}
 
-    def _codes(self, seen: Observations, asked: Question) -> dict[str, Array]:
+    def _codes(self, seen: Observations, asked: Question, counts: Mapping[str, int]) -> dict[str, Array]:
         """By way, codes that noise is added to."""
         rng = asked.generator(1)
         parents = seen.codes[best_rows(seen, self.n_parents)]
         chances = parent_chances(len(parents))
         found = {}
-        for way, count in self._counts(seen, asked).items():
+        for way, count in counts.items():
             if way not in self.ways[: len(self.levels) + 1]:
                 continue
             one, other = (parents[rng.choice(len(parents), count, p=chances)] for _ in range(2))
@@ -152,12 +163,20 @@ class AnaloguesStrategy(Strategy):
 
     # -- what is evaluated --------------------------------------------------------------------------------------
 
+    def needs_codes(self, seen: Observations) -> bool:
+        """Whether the surrogate reads codes."""
+        molecules = bool(seen.texts) and fingerprint_counts(seen.texts) is not None
+        return not molecules or self._kind(molecules).needs_codes
+
+    def _kind(self, molecules: bool) -> type[Surrogate]:
+        return SURROGATES[self.surrogate or ("tanimoto" if molecules else "codes")]
+
     def fit_surrogates(self, seen: Observations, seed: int) -> Any:
         """One for each score."""
         points = describe_points(seen.codes, seen.texts)
         floor = np.quantile(seen.complete, 0.05, axis=0)  # a few values that are very low would take all the attention
         values = np.maximum(seen.complete, floor)
-        kind = SURROGATES[self.surrogate]
+        kind = self._kind(points.counts is not None)
         return [kind().fit(Known(points, column, seen.iterations), seed) for column in values.T]
 
     def expect(

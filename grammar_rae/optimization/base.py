@@ -124,6 +124,10 @@ class Strategy(ABC):
         self.n_inducing = check_number("n_inducing", n_inducing, 2)
         self._fitted: tuple[Observations, int, Any] | None = None
 
+    def needs_codes(self, seen: Observations) -> bool:
+        """Whether :meth:`choose` and :meth:`expect` read the codes of texts; else only the chosen ones are encoded."""
+        return True
+
     def surrogate_rows(self, seen: Observations) -> NDArray[np.int64]:
         """The rows that the surrogate is fitted on: all of them."""
         return np.arange(len(seen.codes))

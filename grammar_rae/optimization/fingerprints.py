@@ -47,17 +47,25 @@ def unpack(packed: Packed) -> NDArray[np.float32]:
 def tanimoto(one: Packed, other: Packed) -> NDArray[np.float64]:
     """The similarity of each of N packed rows to each of K others, (N, K): common bits over all bits, 1 where none is.
 
-    The first are unpacked by parts, so there may be many of them.
+    The first are unpacked by parts, so there may be many of them, and only in the places that the others have.
     """
-    second = unpack(other)
-    sizes = second.sum(1)
+    used = np.flatnonzero(np.unpackbits(np.bitwise_or.reduce(other, axis=0))) if len(other) else np.arange(0)
+    second = np.unpackbits(other, axis=1)[:, used].astype(np.float32).T
+    mine, theirs = _count_bits(one), _count_bits(other)
     found = np.empty((len(one), len(other)))
     for start in range(0, len(one), _ROWS):
-        first = unpack(one[start : start + _ROWS])
-        common = first @ second.T
-        union = first.sum(1)[:, None] + sizes - common
-        found[start : start + _ROWS] = np.where(union > 0, common / np.maximum(union, 1), 1.0)
+        rows = slice(start, start + _ROWS)
+        common = np.unpackbits(one[rows], axis=1)[:, used].astype(np.float32) @ second
+        union = mine[rows, None] + theirs - common
+        found[rows] = np.where(union > 0, common / np.maximum(union, 1), 1.0)
     return found
+
+
+_BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1).astype(np.float32)
+
+
+def _count_bits(packed: Packed) -> NDArray[np.float32]:
+    return np.asarray(_BITS[packed].sum(1, dtype=np.float32))
 
 
 def nearest(texts: Sequence[str], known: Sequence[str]) -> list[tuple[str, float]]:

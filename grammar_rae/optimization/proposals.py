@@ -105,7 +105,12 @@ class Decoder:
         return isinstance(regularizer, NoiseConditioned)
 
     def decode_noisy(
-        self, codes: NDArray[Any], level: float, units: NDArray[Any], seed: int, origin: str
+        self,
+        codes: NDArray[Any],
+        levels: float | NDArray[Any],
+        units: NDArray[Any],
+        seed: int,
+        origins: str | Sequence[str],
     ) -> list[Decoded]:
         """One draw of the decoder for each of the codes (N, D) with noise.
 
@@ -113,28 +118,31 @@ class Decoder:
         ----------
         codes
             The codes.
-        level
-            The noise's standard deviation: of a decoder that hears noise, its ``smoothing``; else in ``units``.
+        levels
+            The noise's standard deviation, one or (N,): of a decoder that hears noise, its ``smoothing``; else in
+            ``units``.
         units
             (D,), or what can be broadcast to it.
         seed
             Seed of the noise and of the draws.
-        origin
-            What the texts remember.
+        origins
+            What the texts remember, one or N.
         """
         options: dict[str, Any] = {"temperature": 1.0, "constraint": self.constraint, "seed": wrap_seed(seed)}
         top_p = getattr(getattr(self.model, "recipe_", None), "top_p", 1.0)
         options |= {} if top_p == 1.0 else {"top_p": top_p}
         codes = np.asarray(codes, np.float32)
+        each = np.broadcast_to(np.asarray(levels, np.float64), (len(codes),))
         if self.hears_noise:
-            options["smoothing"] = level
+            options["smoothing"] = np.array(each, np.float32)
         else:
             noise = np.random.default_rng([seed, 1]).normal(size=codes.shape)
-            codes = (codes + level * np.asarray(units) * noise).astype(np.float32)
+            codes = (codes + each[:, None] * np.asarray(units) * noise).astype(np.float32)
         batch = self.model.decode_batch(codes, **options)
+        names = [origins] * len(codes) if isinstance(origins, str) else origins
         return [
-            Decoded(text, bool(valid), float(bool(valid)), origin)
-            for text, valid in zip(batch.texts, batch.valid, strict=True)
+            Decoded(text, bool(valid), float(bool(valid)), name)
+            for text, valid, name in zip(batch.texts, batch.valid, names, strict=True)
         ]
 
     def sample(
@@ -246,7 +254,8 @@ def propose(
         nothing = np.zeros((0, seen.codes.shape[1]), np.float32)
         return Proposals(nothing, nothing, [], counts)
     points = np.stack(latent).astype(np.float32)
-    codes = decoder.encode_or([found.text for found in decoded], points) if strategy.recenters else points
+    early = strategy.recenters and strategy.needs_codes(seen)
+    codes = decoder.encode_or([found.text for found in decoded], points) if early else points
     trusted = strategy.select_trusted(points.astype(np.float64), codes.astype(np.float64), asked.n)
     texts = [decoded[row] for row in trusted]
     wanted = asked if accept is None else replace(asked, n=accept.diversity.wanted(asked.n))
@@ -255,7 +264,10 @@ def propose(
         picked = accept.diversity.pick([texts[row].text for row in order], asked.n, accept.counts)
         order = [order[row] for row in picked]
     chosen = trusted[order]
-    return Proposals(points[chosen], codes[chosen], [decoded[i] for i in chosen], counts)
+    points, codes, decoded = points[chosen], codes[chosen], [decoded[i] for i in chosen]
+    if strategy.recenters and not early:
+        codes = decoder.encode_or([found.text for found in decoded], codes)
+    return Proposals(points, codes, decoded, counts)
 
 
 def density_of_codes(model: Any, codes: NDArray[Any]) -> Callable[[Array], Array]:

@@ -44,7 +44,7 @@ class ScaffoldsStrategy(AnaloguesStrategy):
         self,
         *,
         n_templates: int = 4,
-        surrogate: str = "ensemble",
+        surrogate: str | None = None,
         levels: Sequence[float] = (0.5, 1.0, 1.5, 2.0),
         n_parents: int = 100,
         n_pool: int = 400,

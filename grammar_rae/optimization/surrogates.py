@@ -12,6 +12,7 @@ from typing import ClassVar, NamedTuple, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 
 from grammar_rae.errors import InputError
 from grammar_rae.optimization.fingerprints import Packed, fingerprint_counts, tanimoto, unpack
@@ -24,6 +25,9 @@ MOST = 1_000
 
 RATIOS = np.logspace(-4, 1, 26)
 """Variances of the noise, in that of the values, from which a process on fingerprints takes the likeliest."""
+
+WEIGHED = 400
+"""Points that the noise of a process on fingerprints is fitted on, at most."""
 
 JUDGED = 500
 """Points that members of an ensemble are judged after, at most: a judgement needs no more, and costs half of all."""
@@ -59,7 +63,10 @@ class Surrogate(ABC):
     """A guess at a score."""
 
     needs_molecules: ClassVar[bool] = True
-    """Whether it reads fingerprints."""
+    """Whether it reads fingerprints, and nothing else."""
+
+    needs_codes: ClassVar[bool] = False
+    """Whether it reads codes, of molecules too."""
 
     @abstractmethod
     def fit(self, known: Known, seed: int) -> Self:
@@ -73,7 +80,7 @@ class Surrogate(ABC):
 class CodesSurrogate(Surrogate):
     """The sparse Gaussian process on codes that the other strategies use: see :class:`SparseGP`."""
 
-    needs_molecules = False
+    needs_molecules, needs_codes = False, True
 
     def fit(self, known: Known, seed: int) -> Self:
         """Learn from the points' codes."""
@@ -91,9 +98,9 @@ class CodesSurrogate(Surrogate):
 class TanimotoSurrogate(Surrogate):
     r"""A Gaussian process whose covariance is :math:`s^2` times the Tanimoto similarity of counts, with noise.
 
-    The noise in units of :math:`s^2` is the likeliest of :data:`RATIOS`, with the likeliest :math:`s^2` for each in
-    closed form: :math:`s^2 = y^\top (K + r I)^{-1} y / N`. The kernel is that of Ralaivola et al. (Neural Networks 18,
-    2005).
+    The noise in units of :math:`s^2` is the likeliest of :data:`RATIOS` for at most :data:`WEIGHED` points, with the
+    likeliest :math:`s^2` for each in closed form: :math:`s^2 = y^\top (K + r I)^{-1} y / N`. The kernel is that of
+    Ralaivola et al. (Neural Networks 18, 2005).
     """
 
     def fit(self, known: Known, seed: int) -> Self:
@@ -102,24 +109,31 @@ class TanimotoSurrogate(Surrogate):
         self._counts = _counts(known.points.take(rows))
         values = known.values[rows]
         self._offset = float(values.mean())
-        eigenvalues, vectors = np.linalg.eigh(tanimoto(self._counts, self._counts))
-        eigenvalues = np.maximum(eigenvalues, 0.0)
-        turned = vectors.T @ (values - self._offset)
-        spectra = eigenvalues + RATIOS[:, None]
-        variances = np.maximum((turned**2 / spectra).mean(1), 1e-12)
-        likelihoods = -0.5 * (len(rows) * np.log(variances) + np.log(spectra).sum(1))
-        best = int(likelihoods.argmax())
-        self.variance_, self.ratio_ = float(variances[best]), float(RATIOS[best])
-        self._half = vectors / np.sqrt(spectra[best])  # half @ half.T is the inverse of K + r I
-        self._weights = self._half @ (turned / np.sqrt(spectra[best]))
+        gram = tanimoto(self._counts, self._counts)
+        self.ratio_ = _likeliest_ratio(gram, values - self._offset, seed)
+        self._lower = np.linalg.cholesky(gram + self.ratio_ * np.eye(len(gram)))
+        half = solve_triangular(self._lower, values - self._offset, lower=True, check_finite=False)
+        self.variance_ = max(float(np.square(half).mean()), 1e-12)
+        self._weights = solve_triangular(self._lower, half, lower=True, trans="T", check_finite=False)
         return self
 
     def predict(self, points: Points) -> tuple[Array, Array]:
         """Mean and standard deviation without noise."""
         across = tanimoto(_counts(points), self._counts)
-        explained = np.square(across @ self._half).sum(1)
+        explained = np.square(solve_triangular(self._lower, across.T, lower=True, check_finite=False)).sum(0)
         deviation = np.sqrt(self.variance_ * np.maximum(1 - explained, 1e-6))
         return self._offset + across @ self._weights, deviation
+
+
+def _likeliest_ratio(gram: Array, centred: Array, seed: int) -> float:
+    """The likeliest of :data:`RATIOS` for values (N,) of similarities (N, N), or for some of them at random."""
+    some = np.random.default_rng([seed, len(gram)]).permutation(len(gram))[:WEIGHED]
+    eigenvalues, vectors = np.linalg.eigh(gram[np.ix_(some, some)])
+    turned = vectors.T @ centred[some]
+    spectra = np.maximum(eigenvalues, 0.0) + RATIOS[:, None]
+    variances = np.maximum((turned**2 / spectra).mean(1), 1e-12)
+    likelihoods = -0.5 * (len(some) * np.log(variances) + np.log(spectra).sum(1))
+    return float(RATIOS[int(likelihoods.argmax())])
 
 
 class ForestSurrogate(Surrogate):
@@ -146,7 +160,7 @@ class ForestSurrogate(Surrogate):
 
 
 class EnsembleSurrogate(Surrogate):
-    """All others of the table that the points allow, weighted by how well each ranked the last batch beforehand.
+    """All that read fingerprints, or codes where there are no molecules, by how well each ranked the last batch.
 
     A member's weight is the rank correlation of its predictions for the last iteration's points, made without them,
     and at least a twentieth. Without an iteration of five points or more, a random fifth stands for it. The prediction
@@ -157,10 +171,11 @@ class EnsembleSurrogate(Surrogate):
 
     def fit(self, known: Known, seed: int) -> Self:
         """Judge the members, and let each learn from all points."""
+        molecules = known.points.counts is not None
         names = [
             name
             for name, one in SURROGATES.items()
-            if one is not EnsembleSurrogate and (known.points.counts is not None or not one.needs_molecules)
+            if one is not EnsembleSurrogate and one.needs_molecules == molecules
         ]
         judged = _last(known.iterations, seed)
         merits = np.ones(len(names))

@@ -6,14 +6,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from benchmarks import goals
-from benchmarks.goals import GoalsStudy, auc_top, diversity, markdown, published
+from benchmarks.goals import GoalsStudy, auc_top, batch_size, diversity, foresight, markdown, published
 from benchmarks.grid import measure
 from grammar_rae import chem
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.model import TextModel
+from grammar_rae.optimization import SURROGATES
 from grammar_rae.scores import SUITES, get_score
 
 ATOMS = ("C", "N", "O", "C(F)", "C(=O)", "C(C)", "c1ccc(cc1)", "S")
@@ -79,6 +81,22 @@ def test_diversity_is_the_mean_over_pairs() -> None:
     assert diversity(texts) == pytest.approx(np.mean(pairs)) and np.isnan(diversity(texts[:1]))
 
 
+def test_batches_grow_with_what_is_known() -> None:
+    assert [batch_size(known, 50) for known in (0, 200, 500, 1_000, 9_000)] == [10, 10, 25, 50, 50]
+    assert batch_size(9_000, 5) == 5
+
+
+def test_every_surrogate_is_asked_before_the_same_batches() -> None:
+    model = Chains()
+    texts = list(dict.fromkeys(model.decode_batch(np.random.default_rng(0).uniform(-1, 1, (60, 6))).texts))[:40]
+    values = [float(text.count("F")) for text in texts]
+    history = pd.DataFrame({"smiles": texts, "goal": values, "batch": np.arange(40) // 10 + 1})
+    history["goal_expected"] = np.where(history["batch"] > 1, 0.0, np.nan)
+    found = foresight(history, "goal", model)
+    assert set(found) == set(SURROGATES) and found["tanimoto"] > 0.5 and found["forest"] > 0.5
+    assert foresight(history.assign(goal_expected=np.nan), "goal", model) == {}
+
+
 @pytest.mark.slow
 def test_a_study_of_toys_and_its_table(study: GoalsStudy, monkeypatch: pytest.MonkeyPatch) -> None:
     ask = goals.Search.ask
@@ -103,8 +121,10 @@ def test_a_study_of_toys_and_its_table(study: GoalsStudy, monkeypatch: pytest.Mo
         assert row["top1"] >= row["top10"] >= row["top100"]
         assert 0 < row["auc_top100"] < row["auc_top10"] < row["auc_top1"] < row["top1"]
         assert 0 < row["diversity"] < 1 and 1 < row["sa"] < 10 and 0 <= row["filters"] <= 1
+        assert set(row["surrogates"]) == set(SURROGATES) and all(-1 <= one <= 1 for one in row["surrogates"].values())
         assert -1 <= row["surrogate"] <= 1 and sum(row["origins"].values()) == 130 and row["origins"]["draws"] >= 60
     table = markdown(rows)
+    assert "| 100 |" in table and "| codes | tanimoto | forest | ensemble |" in table
     assert "| celecoxib_rediscovery | " in table and "REINVENT" in table and "| **sum of 2** | " in table
     assert f"{published()['celecoxib_rediscovery']['REINVENT']:.3f}" in table
     before = study.results.read_text()

@@ -97,13 +97,32 @@ def test_of_many_points_the_best_are_learned_from(monkeypatch: pytest.MonkeyPatc
     assert best is not None and all((row == fitted._counts).all(1).any() for row in best)
 
 
+class Guesser(surrogates.Surrogate):
+    """Reads fingerprints, and guesses."""
+
+    def fit(self, known: Known, seed: int) -> "Guesser":
+        return self
+
+    def predict(self, points: Points) -> Any:
+        rng = np.random.default_rng(3)
+        return rng.normal(size=len(points.codes)), np.ones(len(points.codes))
+
+
 def test_the_ensemble_trusts_who_was_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SURROGATES, "guesser", Guesser)
+    weights = surrogates.EnsembleSurrogate().fit(known(), 0).weights_
+    assert set(weights) == {"tanimoto", "forest", "guesser"} and sum(weights.values()) == pytest.approx(1)
+    assert weights["guesser"] < min(weights["tanimoto"], weights["forest"])
+
+
+def test_of_many_points_some_weigh_the_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = TanimotoSurrogate().fit(known(), 0).ratio_
+    monkeypatch.setattr(surrogates, "WEIGHED", 20)
     data = known()
-    misled = Known(
-        Points(np.random.default_rng(2).normal(size=(40, 3)), data.points.counts), data.values, data.iterations
-    )
-    weights = surrogates.EnsembleSurrogate().fit(misled, 0).weights_
-    assert weights["codes"] < min(weights["tanimoto"], weights["forest"]) and sum(weights.values()) == pytest.approx(1)
+    fitted = TanimotoSurrogate().fit(data, 0)
+    assert fitted.ratio_ in surrogates.RATIOS and abs(np.log10(fitted.ratio_ / whole)) < 1.5
+    mean, spread = fitted.predict(data.points)
+    assert np.abs(mean - data.values).mean() < 0.5 and (spread > 0).all()
 
 
 def test_rank_correlation_is_scipys() -> None:
@@ -172,6 +191,41 @@ def test_parents_are_chosen_by_rank() -> None:
     top = what.codes[np.argsort(-what.merit, kind="stable")[:2]]
     on_the_line = np.abs(np.cross(codes - top[0], top[1] - top[0])).max()
     assert on_the_line < 1e-9  # a parent, or between the two
+
+
+class Noting:
+    """A decoder that notes what it was asked for, and says nothing new."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+
+    def decode_noisy(self, codes: Any, levels: Any, units: Any, seed: int, origins: Any) -> list[Decoded]:
+        self.asked.append((levels, origins))
+        return [Decoded("C", True, 1.0, origin) for origin in origins]
+
+    def sample(self, n: int, seed: int, origin: str, properties: Any = None) -> Any:
+        return np.zeros((n, 3), np.float32), [Decoded("C", True, 1.0, origin)] * n
+
+
+def test_all_children_are_decoded_at_once() -> None:
+    decoder: Any = Noting()
+    strategy = AnaloguesStrategy(n_pool=60)
+    latent, found = strategy.draw(seen(), asked(5), decoder)
+    ((levels, origins),) = decoder.asked
+    assert len(latent) == len(found) and {one.origin for one in found} == set(strategy.ways)
+    told = {origin: level for origin, level in zip(origins, levels, strict=True)}
+    assert told == {"noise 0.5": 0.5, "noise 1": 1.0, "noise 1.5": 1.5, "noise 2": 2.0, CROSSING: 0.5}
+
+
+def test_only_surrogates_that_read_codes_need_them() -> None:
+    molecules = replace(seen(iterations=0), texts=["CCO", "CCN", "CCF", "CCC", "CO", "CN", "CF", "CC", "C", "O"])
+    words = replace(molecules, texts=["x"] * 10)
+    needs = {
+        name: [AnaloguesStrategy(surrogate=name).needs_codes(what) for what in (molecules, words)]
+        for name in SURROGATES
+    }
+    assert [AnaloguesStrategy().needs_codes(what) for what in (molecules, words)] == [False, True]
+    assert needs["codes"] == [True, True] and needs["ensemble"] == [False, True] and not needs["tanimoto"][0]
 
 
 @pytest.mark.parametrize("option", [{"surrogate": "x"}, {"levels": "1"}, {"levels": [True]}, {"n_pool": 0}])
