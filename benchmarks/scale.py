@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.rows import Row, peak_memory
+from grammar_rae.chem.orders import reorder
 from grammar_rae.datasets import ShardedDataset, encode_shards, read_texts
 from grammar_rae.datasets.sharded import EncodedShard, Manifest
 from grammar_rae.errors import InputError
@@ -96,16 +97,14 @@ def run_clusters(source: Path, folder: Path, *, rows: int = 100_000, model: str 
 
 def write_orders(source: Path, target: Path, n: int) -> Path:
     """Write n molecules of a file, from the second time on in a random order of their atoms."""
-    from rdkit import Chem
-
     if target.is_file():
         return target
     texts = [text for _, text in read_texts(source)]
 
     def orders() -> Iterator[str]:
         for place in range(n):
-            turn, text = divmod(place, len(texts))[0], texts[place % len(texts)]
-            yield Chem.MolToRandomSmilesVect(Chem.MolFromSmiles(text), 1, turn)[0] if turn else text
+            turn, row = divmod(place, len(texts))
+            yield next(iter(reorder(texts[row], 1, turn)), texts[row]) if turn else texts[row]
 
     part = target.with_suffix(".part")
     with gzip.open(part, "wt", encoding="utf-8") as file:

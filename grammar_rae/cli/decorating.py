@@ -30,11 +30,11 @@ def decorate(
     rings: Annotated[
         bool, typer.Option("--rings", help="Close rings between two points of one piece with the same number.")
     ] = False,
+    output: arguments.Output = files.STDOUT,
     orders: Annotated[
         int | None,
         typer.Option(help="Orders of the template's atoms to try, of which the likeliest is taken.", show_default="8"),
     ] = None,
-    output: arguments.Output = files.STDOUT,
     scores: arguments.Scores = "",
     seed: arguments.OptionalSeed = None,
     constraint: arguments.Constraint = None,

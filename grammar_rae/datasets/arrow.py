@@ -1,7 +1,7 @@
 """Tables of Arrow: Parquet, Feather and streams, a batch of rows at a time."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -116,28 +116,22 @@ def _open_arrow(path: Path) -> Iterator[tuple[Any, Any]]:
             yield reader.schema, batches
 
 
-@contextmanager
-def write_parquet(stream: IO[bytes]) -> Iterator[Write]:
+def write_parquet(stream: IO[bytes]) -> AbstractContextManager[Write]:
     """What writes tables as Parquet."""
-    pyarrow = arrow("writing a .parquet file")
-    with _gathering(stream, lambda schema: pyarrow.parquet.ParquetWriter(stream, schema)) as write:
-        yield write
+    parquet = arrow("writing a .parquet file").parquet
+    return _gathering(stream, lambda schema: parquet.ParquetWriter(stream, schema))
 
 
-@contextmanager
-def write_feather(stream: IO[bytes]) -> Iterator[Write]:
+def write_feather(stream: IO[bytes]) -> AbstractContextManager[Write]:
     """What writes tables as a Feather file, version 2."""
-    pyarrow = arrow("writing a file of Arrow")
-    with _gathering(stream, lambda schema: pyarrow.ipc.new_file(stream, schema)) as write:
-        yield write
+    ipc = arrow("writing a file of Arrow").ipc
+    return _gathering(stream, lambda schema: ipc.new_file(stream, schema))
 
 
-@contextmanager
-def write_stream(stream: IO[bytes]) -> Iterator[Write]:
+def write_stream(stream: IO[bytes]) -> AbstractContextManager[Write]:
     """What writes tables as a stream of Arrow."""
-    pyarrow = arrow("writing a file of Arrow")
-    with _gathering(stream, lambda schema: pyarrow.ipc.new_stream(stream, schema)) as write:
-        yield write
+    ipc = arrow("writing a file of Arrow").ipc
+    return _gathering(stream, lambda schema: ipc.new_stream(stream, schema))
 
 
 @contextmanager

@@ -434,12 +434,9 @@ class _Tally:
         assert read == self.read == self.accepted + self.rejected, "a row was lost"
 
     def check_accepted(self, where: str | None, least: int) -> None:
-        if self.accepted >= least:
-            return
-        raise DataError(
-            f"none of the {self.read} rows can be encoded: {count_reasons(self.reasons, self.reason_examples)}",
-            where=where,
-        )
+        if self.accepted < least:
+            reasons = count_reasons(self.reasons, self.reason_examples)
+            raise DataError(f"none of the {self.read} rows can be encoded: {reasons}", where=where)
 
 
 def count_reasons(reasons: Counter[str], examples: Mapping[str, Rejected], most: int = 3) -> str:

@@ -223,9 +223,7 @@ class Search:
             self._ledger.refresh()
             n = self._within_budget(n)
             waiting = [one for one in self._ledger.molecules.values() if one.batch is None and not one.measured][:n]
-            new: list[Molecule] = []
-            if len(waiting) < n:
-                new = self._chooser.choose(n - len(waiting))
+            new: list[Molecule] = self._chooser.choose(n - len(waiting)) if len(waiting) < n else []
             batch = [*waiting, *new]
             if len(batch) < n:
                 warnings.warn(f"the model has only {len(batch)} of {n} molecules that are new", stacklevel=3)
@@ -438,8 +436,7 @@ class Search:
 
     def _settle(self, size: int, jobs: int) -> None:
         """Compute what is pending, some molecules at a time."""
-        pending = self.pending
-        for first in range(0, len(pending), size):
+        for first in range(0, len(pending := self.pending), size):
             self.tell({ID: pending[first : first + size]}, jobs=jobs)
 
 

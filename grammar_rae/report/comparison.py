@@ -83,7 +83,7 @@ def write_comparison(path: str | os.PathLike[str], found: Comparison, command: s
     path, found
         The HTML file, whose folder must exist, and what :func:`compare_runs` found.
     command
-        What makes the same page again, for the reader to copy.
+        What makes the same page again.
 
     Raises
     ------
