@@ -4,6 +4,7 @@ Each is a pure function of what was evaluated and a seed, so the record of a sea
 """
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ import pandas as pd
 
 from benchmarks.graph_ga import breed
 from benchmarks.grid import read_rows
+from grammar_rae.errors import GrammarRAEError
+from grammar_rae.optimization import Search
 from grammar_rae.optimization.fingerprints import fingerprint_counts
 from grammar_rae.optimization.surrogates import Known, Points, TanimotoSurrogate
 from grammar_rae.seeds import wrap_seed
@@ -38,7 +41,7 @@ class Proposal(NamedTuple):
 
 def graph_ga(model: Any, known: pd.DataFrame, n: int, seed: int, constraint: Any) -> list[Proposal]:
     """Children of molecular graphs: :mod:`benchmarks.graph_ga`."""
-    values = np.maximum(known["value"].to_numpy(np.float64), 0)
+    values = np.maximum(known["value"].fillna(0).to_numpy(np.float64), 0)
     return [Proposal(*one) for one in breed(known["smiles"].tolist(), values, n, [seed, len(known)])]
 
 
@@ -47,7 +50,7 @@ def gp_bo(model: Any, known: pd.DataFrame, n: int, seed: int, constraint: Any) -
     texts = [one.text for one in draw(model, known, POOL * n, seed, constraint)]
     learned, asked = fingerprint_counts(known["smiles"].tolist()), fingerprint_counts(texts)
     assert learned is not None and asked is not None
-    values = known["value"].to_numpy(np.float64)
+    values = known["value"].fillna(0).to_numpy(np.float64)
     nowhere = np.zeros((len(known), 1)), np.zeros((len(texts), 1))
     process = TanimotoSurrogate().fit(Known(Points(nowhere[0], learned), values, np.zeros(len(known), np.int64)), seed)
     mean, spread = process.predict(Points(nowhere[1], asked))
@@ -66,6 +69,12 @@ def draw(model: Any, known: pd.DataFrame, n: int, seed: int, constraint: Any) ->
     drawn = model.sample(n + n // 4 + 8, seed=wrap_seed(seed + len(known)), constraint=constraint)
     new = dict.fromkeys(drawn.texts).keys() - set(known["smiles"])
     return [Proposal(text, DRAWS) for text in dict.fromkeys(drawn.texts) if text in new][:n]
+
+
+def begin(model: Any, n: int, seed: int, constraint: Any) -> list[Proposal]:
+    """The plain draws that a search of this seed begins with."""
+    search = Search(model, {"value": "maximize"}, constraint=constraint, n_initial=n, seed=seed)
+    return [Proposal(text, DRAWS) for text in search.ask(n)["smiles"]]
 
 
 BASELINES: dict[str, Callable[[Any, pd.DataFrame, int, int, Any], list[Proposal]]] = {
@@ -90,7 +99,7 @@ def run(
     """What is known after each batch, from the first that the folder has not; draws of the model come first.
 
     ``batch`` says how many are evaluated at once where so many are known. A DataFrame with ``smiles``, ``value``,
-    ``origin``, ``batch`` (from 1) and ``expected``.
+    ``origin``, ``batch`` (from 1) and ``expected``; where the score failed, no value.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / CALLS
@@ -98,16 +107,24 @@ def run(
     known = _frame(batches)
     yield known
     while len(known) < calls:
-        size = min(calls - len(known), initial - len(known) if len(known) < initial else batch(len(known)))
-        propose = draw if len(known) < initial else BASELINES[name]
-        new = propose(model, known, size, seed, constraint)
+        size = min(calls - len(known), batch(len(known)) if batches else initial)
+        new = BASELINES[name](model, known, size, seed, constraint) if batches else begin(model, size, seed, constraint)
         if not new:
             return
-        found = [[one.text, float(score(one.text)), one.origin, one.expected] for one in new]
+        found = [[one.text, _evaluate(score, one.text), one.origin, one.expected] for one in new]
         _append(path, found)
         batches.append(found)
         known = _frame(batches)
         yield known
+
+
+def _evaluate(score: Callable[[str], float], text: str) -> float | None:
+    """The value of a text; None where the score refuses it, which is a call that counts."""
+    try:
+        value = float(score(text))
+    except (GrammarRAEError, ValueError, RuntimeError):
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _frame(batches: Sequence[Sequence[Any]]) -> pd.DataFrame:

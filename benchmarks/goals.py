@@ -6,6 +6,7 @@ the k best so far is noted, and the area under these points, over all calls that
 
 import csv
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from benchmarks.baselines import BASELINES
 from benchmarks.grid import Cell, Run, Study, check_least, check_names
 from benchmarks.rows import Row
 from grammar_rae.chem import filter_matches, morgan, sa
-from grammar_rae.errors import InputError
+from grammar_rae.errors import InputError, UnfamiliarWarning
 from grammar_rae.metrics.similarity import mean_powers
 from grammar_rae.model import TextModel
 from grammar_rae.optimization import STRATEGIES, SURROGATES, Search
@@ -240,12 +241,16 @@ def foresight(history: pd.DataFrame, objective: str, model: Any) -> dict[str, fl
     :data:`CHECKED` batches are asked about. Every surrogate sees those of the one search, which its own one chose.
     """
     history = history.dropna(subset=[objective])
-    encoded = model.encode(history["smiles"].tolist(), errors="skip")
+    chosen = np.unique(history["batch"][history[f"{objective}_expected"].notna()])
+    if not len(chosen):
+        return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnfamiliarWarning)  # what is unfamiliar has a code as well as it goes
+        encoded = model.encode(history["smiles"].tolist(), errors="skip")
     history = history.iloc[encoded.rows]
     points = describe_points(np.asarray(encoded.codes, np.float64), history["smiles"].tolist())
     values, batches = history[objective].to_numpy(np.float64), history["batch"].to_numpy(np.int64)
-    chosen = np.unique(batches[history[f"{objective}_expected"].notna()])
-    chosen = chosen[np.unique(np.linspace(0, len(chosen) - 1, CHECKED).round().astype(int))] if len(chosen) else chosen
+    chosen = chosen[np.unique(np.linspace(0, len(chosen) - 1, CHECKED).round().astype(int))]
     found: dict[str, list[float]] = {name: [] for name in SURROGATES}
     for number in chosen:
         before, then = np.flatnonzero(batches < number), np.flatnonzero(batches == number)

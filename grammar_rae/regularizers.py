@@ -323,7 +323,9 @@ class NoiseConditioned(Regularizer):
         if isinstance(smoothing, Tensor):
             sigma = smoothing.to(z.device, torch.float32).unsqueeze(1)
             if len(sigma) != len(z) or not bool((sigma.isfinite() & (sigma >= 0)).all()):
-                raise InputError("invalid smoothing", received=f"{len(sigma)} levels", expected=f"{len(z)}, 0 or more")
+                raise InputError(
+                    "invalid smoothing", received=f"{len(sigma)} levels", expected=f"{len(z)}, finite and 0 or more"
+                )
         else:
             sigma = torch.full((len(z), 1), float(_check_positive("smoothing", smoothing)), device=z.device)
         return self._observe(z, sigma, generator if bool(sigma.any()) else None)

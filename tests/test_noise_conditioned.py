@@ -15,6 +15,7 @@ from grammar_rae.cli.pages import write_samples_page
 from grammar_rae.datasets import encode, read_images
 from grammar_rae.errors import InputError
 from grammar_rae.model import ImageModel, TextModel
+from grammar_rae.model.decoding import read_levels
 from grammar_rae.objectives import LayerNorm
 from grammar_rae.recipes import TextRecipe, get_recipe, learn_codec
 from grammar_rae.regularizers import REGULARIZERS, NoiseConditioned
@@ -77,6 +78,28 @@ def test_levels_outside_the_range_are_told_as_its_ends() -> None:
     row, z = NoiseConditioned(), codes(4)
     assert torch.allclose(row.smooth(z, 0.01, generator())[:, D:], row.smooth(z, 0.1, generator())[:, D:], atol=1e-6)
     assert torch.allclose(row.smooth(z, 50.0, generator())[:, D:], row.smooth(z, 6.0, generator())[:, D:], atol=1e-6)
+
+
+def test_each_code_may_have_a_level() -> None:
+    row, z = NoiseConditioned(), codes(4)
+    levels = torch.tensor([0.0, 0.5, 1.0, 2.0])
+    seen = row.smooth(z, levels, generator())
+    torch.testing.assert_close(level_of(seen, row), levels, rtol=2e-3, atol=2e-3)
+    assert torch.equal(seen[0, :D], z[0]) and not torch.equal(seen[1, :D], z[1])
+    same = row.smooth(z, torch.full((4,), 0.5), generator())
+    assert torch.equal(same, row.smooth(z, 0.5, generator()))
+    for wrong in (levels[:3], -levels, levels / 0):
+        with pytest.raises(InputError, match="invalid smoothing"):
+            row.smooth(z, wrong)
+
+
+@pytest.mark.parametrize("smoothing", [np.ones(3), np.ones((2, 1)), [0.5, 1.0], np.array(["a", "b"])])
+def test_levels_are_one_or_as_many_as_codes(smoothing: Any) -> None:
+    with pytest.raises(InputError, match="smoothing cannot be used"):
+        read_levels(smoothing, 2)
+    assert read_levels(0.5, 2) == 0.5 and torch.equal(
+        torch.as_tensor(read_levels(np.array([0, 2]), 2)), torch.tensor([0.0, 2.0])
+    )
 
 
 @pytest.mark.parametrize(

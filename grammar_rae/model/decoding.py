@@ -111,7 +111,7 @@ class DecodingMixin:
     ) -> list[str | None]:
         """The texts of z (N, D) as they are decoded; None for what is not a text."""
         codes = latent_codes(z, self.recipe_.latent)
-        levels = _read_levels(smoothing, len(codes))
+        levels = read_levels(smoothing, len(codes))
         # The noise on codes is not that which a density drew them with by the same seed.
         generator = self._generator(seed, "smoothing" if np.any(smoothing) else "")
         _, bound = self._bind(constraint)
@@ -165,7 +165,7 @@ class DecodingMixin:
         return spelled
 
 
-def _read_levels(smoothing: Any, n: int) -> float | Tensor:
+def read_levels(smoothing: Any, n: int) -> float | Tensor:
     """One level of noise, or those of n codes, float32 (n,)."""
     if is_number(smoothing):
         return float(smoothing)

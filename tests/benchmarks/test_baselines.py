@@ -11,6 +11,7 @@ from benchmarks import baselines
 from benchmarks.baselines import BASELINES, CALLS
 from benchmarks.graph_ga import EDITS, MOST_ATOMS, breed
 from grammar_rae import chem
+from grammar_rae.optimization import Search
 from grammar_rae.scores import get_score
 
 PARENTS = [
@@ -54,7 +55,13 @@ def test_each_edit_makes_molecules(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Drawer:
-    """A model that draws some alcohols and amines, the same by the same seed."""
+    """A model that draws some ethers and amines, the same by the same seed."""
+
+    codec = SimpleNamespace(canonical=chem.canonical_or_none)
+
+    def encode(self, texts: list[str], errors: str = "raise") -> Any:
+        codes = np.array([[len(text), text.find("N")] for text in texts], np.float32).reshape(-1, 2)
+        return SimpleNamespace(codes=codes, rows=np.arange(len(texts)))
 
     def sample(self, n: int, seed: int = 0, constraint: Any = None) -> Any:
         rng = np.random.default_rng(seed)
@@ -75,6 +82,8 @@ def test_a_baseline_goes_on_where_it_was_stopped(name: str, tmp_path: Path) -> N
     )
     np.testing.assert_allclose(whole["value"], [score(text) for text in whole["smiles"]])
     assert whole["origin"].head(16).eq("draws").all() and whole["expected"].head(16).isna().all()
+    same = Search(Drawer(), {"other": "maximize"}, n_initial=16, seed=3).ask(16)
+    assert whole["smiles"].head(16).tolist() == same["smiles"].tolist()
     turns = baselines.run(name, Drawer(), score, tmp_path / "cut", **options)
     for _ in range(3):
         next(turns)
@@ -83,5 +92,13 @@ def test_a_baseline_goes_on_where_it_was_stopped(name: str, tmp_path: Path) -> N
         file.write(b'{"calls": [["CC')
     again = list(baselines.run(name, Drawer(), score, tmp_path / "cut", **options))
     assert len(again[0]) == 24 and again[-1].equals(whole)
+
+    def picky(text: str) -> float:
+        if "N" in text:
+            raise ValueError("no nitrogen")
+        return float(score(text))
+
+    refused = list(baselines.run(name, Drawer(), picky, tmp_path / "picky", **options))[-1]
+    assert refused["value"].isna().equals(refused["smiles"].str.contains("N")) and len(refused) == 40
     if name == "gp_bo":
         assert whole["expected"].tail(24).notna().all()
