@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from grammar_rae.cli import files, pages
+from grammar_rae.cli.beside import append_columns, read_beside
 from grammar_rae.errors import DataError
 
 if TYPE_CHECKING:
@@ -67,9 +68,15 @@ def search_objectives(
         folder=output,
     )
     search.run(budget, batch_size=batch_size, jobs=jobs, progress=progress)
-    history = search.history()
+    history, best = search.history(), search.best(max(1, len(search)))
+    if data is not None:
+        canonical = search.model.codec.canonical
+        names, cells = read_beside(history["smiles"].tolist(), data, None, canonical)
+        there = dict(zip(history["smiles"], cells, strict=True))
+        history = append_columns(history, names, cells, search.profile.names)
+        best = append_columns(best, names, [there[text] for text in best["smiles"]], search.profile.names)
     files.write_frame(output / HISTORY, history)
-    files.write_frame(output / BEST, search.best(max(1, len(history))))
+    files.write_frame(output / BEST, best)
     write_search_report(output / PAGE, search, command=pages.command_line())
     _print(search, output)
 

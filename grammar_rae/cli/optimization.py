@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from grammar_rae.cli import arguments, files, pages, preflight, run_files, terminal
+from grammar_rae.cli.beside import read_beside
 from grammar_rae.cli.objectives import refuse_for_objectives, search_objectives
 from grammar_rae.errors import DataError, UnknownNameError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from grammar_rae.optimization import Optimization
 
 PAGE, BEST, DATA = "report.html", "best.csv", "data.csv"
@@ -111,6 +110,7 @@ def optimize(
     preflight.check_file(data)
     preflight.check_model(model)
     from grammar_rae.codecs import FORMS
+    from grammar_rae.datasets import join_columns
     from grammar_rae.model import TextModel
     from grammar_rae.optimization import STRATEGIES
     from grammar_rae.optimization import optimize as search
@@ -129,7 +129,10 @@ def optimize(
     result = search(loaded, wanted, texts, folder=output, resume=resume, **options)
     files.write_frame(output / BEST, result.best(max(1, len(result.history))))
     if data is not None:
-        files.write_frame(output / DATA, beside_data(result.initial, data, column, loaded.codec.canonical))
+        initial = result.initial
+        names, cells = read_beside(initial["text"].tolist(), data, column, loaded.codec.canonical)
+        beside = join_columns(names, cells, {"text": initial["text"].tolist()}, dict(initial.drop(columns="text")))
+        files.write_frame(output / DATA, beside)
     kind = "molecules" if FORMS[loaded.codec.form].molecules else "text"
     write_optimization_report(output / PAGE, result, kind=kind, model=loaded, command=pages.command_line())
     run_files.record(ctx, output / run_files.RUN)
@@ -206,21 +209,6 @@ def initial_texts(loaded: Any, model: Path, data: Path | None, column: str | Non
         rows_of = range(first, min(first + 4096, len(encoded)))
         texts += [text for text in loaded.codec.spell_batch(encoded.batch(rows_of).numpy()) if text is not None]
     return texts
-
-
-def beside_data(
-    initial: "pd.DataFrame", data: Path, column: str | None, canonical: Callable[[str], str | None]
-) -> "pd.DataFrame":
-    """What a run began with, with the columns of the file beside the first row of each text."""
-    from grammar_rae.datasets import join_columns, read_records
-
-    names, records = read_records(data, column, blocks=False)
-    beside: dict[str | None, tuple[Any, ...]] = {}
-    for record in records:
-        if record.row.problem is None:
-            beside.setdefault(canonical(record.row.text), record.cells)
-    cells = [beside.get(text, (None,) * len(names)) for text in initial["text"]]
-    return join_columns(names, cells, {"text": initial["text"].tolist()}, dict(initial.drop(columns="text")))
 
 
 def save_constants(loaded: Any, model: Path) -> None:

@@ -133,6 +133,20 @@ def test_objectives_from_a_file(model: Path, tmp_path: Path) -> None:
     assert "another search" in refused(*words, "--resume")
 
 
+def test_columns_of_the_start_stay_beside_its_molecules(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "goals.toml").write_text(GOALS)
+    start = tmp_path / "start.csv"
+    start.write_text("supplier,smiles,qed,id\nA,OCC,0.9,x1\nB,c1ccccc1O,,x2\nC,CCO,0.1,x3\n")
+    run = tmp_path / "found"
+    result = optimize("-m", model, "--objectives", tmp_path / "goals.toml", "--data", start, "-o", run)
+    assert result.exit_code == 0, result.output
+    for name in ("history.csv", "best.csv"):
+        found = pd.read_csv(run / name).set_index("smiles")
+        assert found.loc["CCO", ["supplier", "id_in"]].tolist() == ["A", "x1"] and found.loc["CCO", "qed"] == 0.9
+        assert found["supplier"].notna().sum() == found["id_in"].notna().sum() <= 2 < len(found)
+        assert "qed_in" not in found.columns and list(found.columns[-2:]) == ["id_in", "supplier"]  # identifiers first
+
+
 @pytest.mark.parametrize(
     ("text", "words", "said"),
     [
