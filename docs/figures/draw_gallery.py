@@ -43,9 +43,9 @@ def draw(name: str, texts: Sequence[str], legends: Sequence[str], scaffold: str 
 def main() -> None:
     """Draw all of them."""
     model = grammar_rae.load("molecules")
-    found = model.decorate(TEMPLATE, SHOWN, seed=0)
+    found = model.decorate(TEMPLATE, SHOWN, pool=4, seed=0)
     draw("decorated", found["smiles"], [f"{value:.1f} nats" for value in found["log_prob"]], SCAFFOLD)
-    found = model.link(PIECES, SHOWN, max_heavy_atoms=6, elements="CNO", seed=0)
+    found = model.link(PIECES, SHOWN, seed=0)
     draw("linked", found["smiles"], found["linker"])
     found = model.analogues(LEAD, SHOWN - 1, 0.6, seed=0)
     legends = ["the lead", *(f"similarity {value:.2f}" for value in found["similarity"])]

@@ -35,6 +35,12 @@ def decorate(
         int | None,
         typer.Option(help="Orders of the template's atoms to try, of which the likeliest is taken.", show_default="8"),
     ] = None,
+    pool: Annotated[
+        int | None,
+        typer.Option(
+            help="How many times as many to draw, of which the likeliest are kept.", min=1, show_default="4 for linkers"
+        ),
+    ] = None,
     scores: arguments.Scores = "",
     seed: arguments.OptionalSeed = None,
     constraint: arguments.Constraint = None,
@@ -53,6 +59,7 @@ def decorate(
         n,
         rings=rings,
         orders=orders,
+        pool=pool,
         scores=arguments.names(scores),
         seed=seed,
         constraint=arguments.constraint_text(constraint),

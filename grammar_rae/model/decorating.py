@@ -2,22 +2,33 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from grammar_rae.decoding import AllOf, ConstraintSpec, Point, Template, parse_spec
-from grammar_rae.errors import InputError
+from grammar_rae.errors import DecodingError, InputError
 from grammar_rae.model.drawing import Drawing, check_count
 from grammar_rae.precision import in_single_precision
 from grammar_rae.scores import score
-from grammar_rae.seeds import resolve_seed
+from grammar_rae.seeds import resolve_seed, wrap_seed
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ORDERS = 8
 """Orders of a template's atoms that are tried, for a model that can tell which is the likeliest."""
+
+POOL = 4
+"""How many times as many molecules are drawn as are asked for where pieces are linked or rings closed."""
+
+SIZES = (2, 3, 4, 6, 8, 12)
+"""Heavy atoms that linkers and bridges have at most, each in a share of the draws.
+
+A decoder that does not know what a linker has to reach seldom writes it by itself: without a limit the linker grows
+until the length ends it.
+"""
 
 
 class DecoratingMixin:
@@ -32,6 +43,7 @@ class DecoratingMixin:
         points: Mapping[int, Point] | None = None,
         rings: bool = False,
         orders: int | None = None,
+        pool: int | None = None,
         scores: Sequence[str] = (),
         constraint: str | ConstraintSpec | None = None,
         temperature: float | None = None,
@@ -56,6 +68,10 @@ class DecoratingMixin:
         orders
             Orders of the template's atoms to try besides its own; the one is taken in which the model holds the
             template likeliest. None for 8 where the model has a likelihood without a code, else 0.
+        pool
+            How many times as many molecules are drawn as are asked for, of which those are kept that the model holds
+            likeliest for their number of heavy atoms. None for 4 where pieces are linked or rings are closed and the
+            model has a likelihood without a code, else 1.
         scores
             Names of scores to add as columns.
         constraint
@@ -95,47 +111,51 @@ class DecoratingMixin:
         check_count("max_attempts", 1 if max_attempts is None else max_attempts, "texts")
         if orders is not None and (isinstance(orders, bool) or not isinstance(orders, int | np.integer) or orders < 0):
             raise InputError("orders must be a number of orders", received=repr(orders), expected="0 or more")
+        if pool is not None:
+            check_count("pool", pool, "times as many molecules")
         asked = _read_template(template, points, rings)
         score([], scores)  # so that an unknown name is refused before any work
+        likely = self.fitted_.percentiles is not None
+        if pool is not None and pool > 1 and not likely:
+            raise InputError("this model cannot tell which molecules are likely", remedy="Leave pool out, or pass 1.")
+        taken, tried = self._likeliest_order(asked, orders)
+        sized = [*taken.joints.linked, *taken.joints.closed]
+        times = pool or (POOL if sized and likely else 1)
+        drafts = _limit_sizes(taken, sized) if sized else [taken]
+        each = -(-times * int(n) // len(drafts))
+        most = 20 * each if max_attempts is None else -(-int(max_attempts) // len(drafts))
         recipe = self.recipe_
         drawing = Drawing(
             recipe.temperature if temperature is None else temperature, recipe.top_p if top_p is None else top_p
         )
-        taken, tried = self._likeliest_order(asked, orders)
-        _, bound = self._bind(taken if constraint is None else AllOf(taken, parse_spec(constraint)))
-        generator = self._generator(resolve_seed(seed))
-        most = 20 * int(n) if max_attempts is None else int(max_attempts)
-        found: dict[str, str] = {}
-        attempts = n_valid = 0
-        while attempts < most and len(found) < n:
-            batch = int(min(self.batch_rows, most - attempts, 2 * (n - len(found)) + 8))
-            z = self.density_.sample(batch, generator)
-            texts = self._texts(z, drawing, bound, generator, recipe.smoothing if smoothing is None else smoothing)
-            attempts += batch
-            for text in texts:
-                spelled = None if text is None else self.codec.canonical(text)
-                n_valid += spelled is not None
-                if spelled is not None and len(found) < n:
-                    found.setdefault(spelled, text)
-        if len(found) < n:
+        level = recipe.smoothing if smoothing is None else smoothing
+        seed = resolve_seed(seed)
+        grown = []
+        for number, draft in enumerate(drafts):
+            try:
+                _, bound = self._bind(draft if constraint is None else AllOf(draft, parse_spec(constraint)))
+            except (InputError, DecodingError):
+                if draft is drafts[-1]:
+                    raise
+                continue  # so small a linker cannot be what is asked; a larger one may
+            generator = self._generator(wrap_seed(seed + number))
+            grown.append(self._grow(draft, bound, each, most, drawing, level, generator))
+        frame: pd.DataFrame = self._keep_likeliest(grown, int(n))
+        attempts = sum(part.attrs["attempts"] for part in grown)
+        if len(frame) < n:
             warnings.warn(
-                f"found {len(found)} of {n} different molecules after {attempts} texts; loosen the limits of points, "
+                f"found {len(frame)} of {n} different molecules after {attempts} texts; loosen the limits of points, "
                 "raise the temperature or max_attempts",
                 stacklevel=3,
             )
-        import pandas as pd
-
-        frame = pd.DataFrame({"smiles": list(found), **self._columns(taken, bound, list(found.values()))})
-        if self.fitted_.percentiles is not None:
-            frame["log_prob"] = self.log_prob(list(frame["smiles"]), errors="nan")
-            frame = frame.sort_values("log_prob", ascending=False, kind="stable", ignore_index=True)
         frame = frame.assign(**score(list(frame["smiles"]), scores))
+        n_valid, different = (sum(part.attrs[name] for part in grown) for name in ("valid", "different"))
         frame.attrs["report"] = {
             "template": taken.smiles,
             "orders": tried,
             "attempts": attempts,
             "valid": n_valid / attempts,
-            "duplicates": 1 - len(found) / n_valid if n_valid else float("nan"),
+            "duplicates": 1 - different / n_valid if n_valid else float("nan"),
         }
         return frame
 
@@ -185,6 +205,41 @@ class DecoratingMixin:
         found: pd.DataFrame = self.decorate(Template(spec.smiles, limits, spec.rings), n, **options)
         return found
 
+    def _grow(
+        self: Any, draft: Template, bound: Any, n: int, most: int, drawing: Drawing, smoothing: float, generator: Any
+    ) -> "pd.DataFrame":
+        """At most n different molecules of a template, with what grew where, of at most so many texts."""
+        found: dict[str, str] = {}
+        attempts = n_valid = 0
+        while attempts < most and len(found) < n:
+            batch = int(min(self.batch_rows, most - attempts, 2 * (n - len(found)) + 8))
+            z = self.density_.sample(batch, generator)
+            texts = self._texts(z, drawing, bound, generator, smoothing)
+            attempts += batch
+            for text in texts:
+                spelled = None if text is None else self.codec.canonical(text)
+                n_valid += spelled is not None
+                if spelled is not None and len(found) < n:
+                    found.setdefault(spelled, text)
+        import pandas as pd
+
+        frame = pd.DataFrame({"smiles": list(found), **self._columns(draft, bound, list(found.values()))})
+        frame.attrs.update(attempts=attempts, valid=n_valid, different=len(found))
+        return frame
+
+    def _keep_likeliest(self: Any, grown: "Sequence[pd.DataFrame]", n: int) -> "pd.DataFrame":
+        """The n likeliest for their size of all that grew, the likeliest first; the first n without a likelihood."""
+        import pandas as pd
+
+        frame = pd.concat([part.assign() for part in grown], ignore_index=True).drop_duplicates("smiles")
+        if self.fitted_.percentiles is None:
+            return frame.head(n).reset_index(drop=True)
+        frame["log_prob"] = self.log_prob(list(frame["smiles"]), errors="nan")
+        if len(frame) > n:
+            sizes = score(list(frame["smiles"]), ["heavy_atoms"])["heavy_atoms"]
+            frame = frame.loc[(frame["log_prob"] / sizes).sort_values(ascending=False, kind="stable").index[:n]]
+        return frame.sort_values("log_prob", ascending=False, kind="stable", ignore_index=True)
+
     def _likeliest_order(self: Any, asked: Template, orders: int | None) -> tuple[Template, int]:
         """The template in the order of atoms in which the model holds it likeliest, and how many were tried."""
         has_likelihood = self.fitted_.percentiles is not None
@@ -229,6 +284,21 @@ class DecoratingMixin:
             for label, first, end in bound.grown(batch.tokens[batch.offsets[row] : batch.offsets[row + 1]]):
                 columns[names[label]][row] = cut_group(text, first, end, *ends[label])
         return columns
+
+
+def _limit_sizes(asked: Template, labels: Sequence[int]) -> list[Template]:
+    """The template with each limit of ``SIZES`` on its linkers and bridges, as far as they are within its own."""
+    points = dict(asked.points)
+    own = [points.get(label, Point()).max_heavy_atoms for label in labels]
+    largest = max((SIZES[-1] if most is None else most) for most in own)
+    drafts = []
+    for size in sorted({size for size in SIZES if size < largest} | {largest}):
+        limits = {
+            label: replace(points.get(label, Point()), max_heavy_atoms=size if most is None else min(size, most))
+            for label, most in zip(labels, own, strict=True)
+        }
+        drafts.append(Template(asked.smiles, points | limits, asked.rings))
+    return drafts
 
 
 def _read_template(template: str | Template, points: Mapping[int, Point] | None, rings: bool) -> Template:

@@ -60,6 +60,16 @@ def test_bridges_close_rings(model):
         assert joined("C([*:1])CCC(=O)NC[*:2]", [bridge]) == smiles
 
 
+def test_linkers_are_those_that_the_model_holds_likely(model):
+    """Without limits too, where a decoder that does not know what is awaited would write until the length ends it."""
+    pieces = "c1ccccc1[*:1].[*:1]N1CCOCC1"
+    found, all_kept = (model.link(pieces, 10, pool=pool, seed=0) for pool in (None, 1))
+    assert found["smiles"].nunique() == 10 and found["log_prob"].is_monotonic_decreasing
+    assert max(map(heavy_atoms, found["linker"])) <= 12
+    assert found["log_prob"].mean() > all_kept["log_prob"].mean() + 3
+    assert found.equals(model.link(pieces, 10, seed=0))
+
+
 def test_the_order_that_is_taken_is_the_likeliest(model):
     template = "C(=O)(c1ccc([*:1])cc1)NC"
     chosen, tried = model._likeliest_order(Template(template), 6)
