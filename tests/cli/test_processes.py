@@ -68,5 +68,5 @@ def test_data_that_cannot_be_used_end_both(launcher: list[str], tmp_path: Path) 
     words = ("--recipe", "tiny", "--epochs", 1, *(["--devices", 2] if launcher is ALONE else []))
     done = train(launcher, tmp_path / "none.smi", "-o", tmp_path / "run", *words)
     assert done.returncode != 0
-    assert "Traceback" not in done.stderr.partition("torch.distributed")[0]
+    assert done.stderr.count("Traceback") <= (launcher is TORCHRUN)  # torchrun's own, of a child that failed
     assert "error:" in done.stderr and "none.smi" in done.stderr
