@@ -123,7 +123,8 @@ class DecoratingMixin:
         times = pool or (POOL if sized and likely else 1)
         drafts = _limit_sizes(taken, sized) if sized else [taken]
         each = -(-times * int(n) // len(drafts))
-        most = 20 * each if max_attempts is None else -(-int(max_attempts) // len(drafts))
+        left = 20 * each * len(drafts) if max_attempts is None else int(max_attempts)
+        share = -(-left // len(drafts))
         recipe = self.recipe_
         drawing = Drawing(
             recipe.temperature if temperature is None else temperature, recipe.top_p if top_p is None else top_p
@@ -139,7 +140,10 @@ class DecoratingMixin:
                     raise
                 continue  # so small a linker cannot be what is asked; a larger one may
             generator = self._generator(wrap_seed(seed + number))
-            grown.append(self._grow(draft, bound, each, most, drawing, level, generator))
+            grown.append(self._grow(draft, bound, each, min(share, left), drawing, level, generator))
+            left -= grown[-1].attrs["attempts"]
+            if left == 0:
+                break
         frame: pd.DataFrame = self._keep_likeliest(grown, int(n))
         attempts = sum(part.attrs["attempts"] for part in grown)
         if len(frame) < n:

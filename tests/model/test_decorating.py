@@ -70,6 +70,13 @@ def test_linkers_are_those_that_the_model_holds_likely(model):
     assert found.equals(model.link(pieces, 10, seed=0))
 
 
+@pytest.mark.parametrize("most", [4, 20])
+def test_no_more_texts_are_decoded_than_allowed(model, most):
+    with pytest.warns(UserWarning, match="of 30 different"):
+        found = model.link("c1ccccc1[*:1].[*:1]N1CCOCC1", 30, max_attempts=most, seed=0)
+    assert found.attrs["report"]["attempts"] == most
+
+
 def test_the_order_that_is_taken_is_the_likeliest(model):
     template = "C(=O)(c1ccc([*:1])cc1)NC"
     chosen, tried = model._likeliest_order(Template(template), 6)
