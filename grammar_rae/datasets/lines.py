@@ -164,5 +164,5 @@ def write_lines(stream: IO[bytes]) -> Iterator[Write]:
 
 
 def write_utf8(stream: IO[bytes], text: str) -> None:
-    """A text into a stream; what is no Unicode is written with backslashes."""
+    """Write a text into a stream, with backslash escapes for lone surrogates."""
     stream.write(text.encode("utf-8", "backslashreplace"))

@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 _STARTED_LATE = ("ddp_fork", "ddp_spawn")  # strategies whose processes begin with the training itself
-_PREPARATION = timedelta(
-    days=30
-)  # others wait so long for the first one, which may have a thousand million rows to read
+_PREPARATION = timedelta(days=30)  # the others wait for the first process, which may have 10^9 rows to read
 _LOST = ("gloo", "nccl", "connection closed", "connection reset", "broken pipe", "socket timeout")
 
 
@@ -167,8 +165,8 @@ class Processes:
     def share(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], float]:
         """The part of a batch that is this process's, and the weight of its mean in the mean of all processes.
 
-        Each takes every so-manieth row, so that all have like lengths. A batch without two rows for each is done by all
-        of them: so batches do not depend on the number of processes.
+        With K processes each takes every K-th row, so that all have rows of similar lengths. When a batch has fewer
+        than two rows for each process, every process computes the whole batch, which keeps batches independent of K.
         """
         if len(rows) < 2 * self.count:
             return rows, 1.0
