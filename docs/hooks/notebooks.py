@@ -70,7 +70,8 @@ def write_markdown(name: str, notebook: Notebook) -> str:
 
 
 def lead_links(text: str) -> str:
-    """Links to pages of the site as such; of links to other files only their words and their names."""
+    """Links to pages of the site, other notebooks among them, as such; other links as their words and a file's name."""
+    text = re.sub(r"\]\((\w+)\.ipynb\)", r"](\1.md)", text)
     text = re.sub(r"\[[^\]]*\]\(\.\./docs/([^)]+)\)", lambda link: f"[{link[1]}](../{link[1]})", text)
     return re.sub(r"\[([^\]]*)\]\(\.\./((?:data|benchmarks|grammar_rae)/[^)]+)\)", r"\1 (`\2`)", text)
 
