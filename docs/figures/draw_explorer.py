@@ -35,7 +35,7 @@ def write_rows(path: Path) -> None:
     path.write_text("\n".join(["name,smiles", *lines]) + "\n", encoding="utf-8")
 
 
-def shoot(browser: Tab, path: Path, colours: int = 128, width: int | None = None) -> None:
+def shoot(browser: Tab, path: Path, colours: int = 256, width: int | None = None) -> None:
     """A picture with few colours, and narrower than the window where a width is given, so that it is small."""
     picture = Image.open(io.BytesIO(browser.driver.get_screenshot_as_png())).convert("RGB")
     if width is not None and width < picture.width:

@@ -25,7 +25,7 @@ SHOWN = {390: 390, 1440: 960}
 """How wide the pictures are."""
 
 COLOURS = 40
-SMALL = "--recipe tiny --epochs 4 --jobs 1 --seed 0"
+SHORT = "--time-limit 45s --jobs 1 --seed 0"
 
 COMMANDS = {
     "sample": ("samples.html", ["sample -n 60 --scores qed,logp,sa --seed 0 -o samples.csv --html samples.html"]),
@@ -40,9 +40,9 @@ COMMANDS = {
     "compare": (
         "compared.html",
         [
-            f"train molecules.smi -o wide {SMALL} --set latent=32",
-            f"train molecules.smi -o narrow {SMALL}",
-            "compare wide narrow --html compared.html",
+            f"train molecules.smi -o usual {SHORT}",
+            f"train molecules.smi -o slow {SHORT} --set learning_rate=5e-5",
+            "compare usual slow --html compared.html",
         ],
     ),
 }
@@ -104,7 +104,7 @@ def main(folder: Path) -> None:
             browser.driver.get(page.resolve().as_uri())
             shoot_all(browser, name)
     with explorer(folder) as browser:
-        shoot_all(browser, "explorer", 160)  # more, for the points have colours
+        shoot_all(browser, "explorer", 256)  # more, for the points have colours
 
 
 if __name__ == "__main__":

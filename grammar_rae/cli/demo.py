@@ -119,8 +119,9 @@ def write_demo_page(
     path: Path, model: "TextModel", frame: "pd.DataFrame", before: Figures, after: Figures, n: int, n_held_out: int
 ) -> None:
     """A page of the figures before and after, and of new molecules, those nearest to a ligand first."""
-    from grammar_rae.cli.pages import MOST_DRAWN, command_line, curves_of
+    from grammar_rae.cli.pages import MOST_DRAWN, command_line
     from grammar_rae.report import Table, draw_charts, write_page
+    from grammar_rae.report.training import curves_of
 
     shown = frame[frame["new"]].drop_duplicates("smiles").head(MOST_DRAWN)
     compared = Table(

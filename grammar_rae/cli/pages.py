@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 MOST_DRAWN = 1_000
 """A page of more molecules would be slow to open; the CSV file has them all."""
 
-CURVES = ("loss", "validation_loss", "exact", "validation_exact")
-
 
 def write_samples_page(path: Path, model: "TextModel", result: "SampleResult", columns: Mapping[str, Any]) -> None:
     """A page of samples with their scores, how they were drawn, and how the model was trained."""
@@ -50,6 +48,7 @@ def _write(
 ) -> None:
     from grammar_rae.codecs import FORMS
     from grammar_rae.report import write_report
+    from grammar_rae.report.training import curves_of
 
     write_report(
         path,
@@ -66,14 +65,3 @@ def _write(
 def command_line() -> str:
     """The command that runs, as somebody would type it again."""
     return shlex.join(["grammar-rae", *sys.argv[1:]])
-
-
-def curves_of(rows: Sequence[dict[str, Any]]) -> dict[str, tuple[list[float], list[float]]]:
-    """The figures of a training over its seconds; a figure that was never taken has no curve."""
-    curves = {}
-    for name in CURVES:
-        points = [(row["seconds"], row[name]) for row in rows if row.get(name) is not None]
-        if points:
-            seconds, values = zip(*points, strict=True)
-            curves[name] = (list(seconds), list(values))
-    return curves

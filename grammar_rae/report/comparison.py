@@ -11,9 +11,7 @@ from grammar_rae import checkpoint
 from grammar_rae.errors import InputError
 from grammar_rae.report import Table, write_page
 from grammar_rae.report.charts import Curve, line_chart
-
-CURVES = ("loss", "validation_loss", "exact", "validation_exact")
-"""The figures of a training that are drawn over its seconds."""
+from grammar_rae.report.training import FIGURES, curves_of
 
 EVALUATION = ("evaluation", "results.json")
 """Where in the folder of a run ``evaluate`` writes, unless it is told otherwise."""
@@ -66,12 +64,13 @@ def compare_runs(folders: Sequence[str | os.PathLike[str]]) -> Comparison:
         )
     metas = [checkpoint.read_meta(path) for path in paths]
     names = _short_names(paths)
+    curves = {name: curves_of(meta.get("history", {}).get("rows", [])) for name, meta in zip(names, metas, strict=True)}
     settings = _transpose([_flatten(meta.get("recipe", {})) for meta in metas])
     return Comparison(
         names,
         {name: values for name, values in settings.items() if any(value != values[0] for value in values)},
         _transpose([_figures(path, meta) for path, meta in zip(paths, metas, strict=True)]),
-        {figure: _curves(names, metas, figure) for figure in CURVES},
+        {figure: {name: one[figure] for name, one in curves.items() if figure in one} for figure in FIGURES},
     )
 
 
@@ -157,15 +156,6 @@ def _transpose(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     names = dict.fromkeys(name for row in rows for name in row)
     columns = {name: [row.get(name) for row in rows] for name in names}
     return {name: values for name, values in columns.items() if any(value is not None for value in values)}
-
-
-def _curves(names: Sequence[str], metas: Sequence[Mapping[str, Any]], figure: str) -> dict[str, Curve]:
-    curves: dict[str, Curve] = {}
-    for name, meta in zip(names, metas, strict=True):
-        rows = [row for row in meta.get("history", {}).get("rows", []) if row.get(figure) is not None]
-        if rows:
-            curves[name] = ([row["seconds"] for row in rows], [row[figure] for row in rows])
-    return curves
 
 
 def _short_names(paths: Sequence[Path]) -> list[str]:

@@ -15,7 +15,7 @@ from campaigns.ledger import Ledger
 
 from grammar_rae import checkpoint
 from grammar_rae.model import load_model
-from grammar_rae.optimization.journal import TEXTS
+from grammar_rae.optimization import journal
 from grammar_rae.resources import bundled_model
 
 pytestmark = [
@@ -153,7 +153,7 @@ def test_killed_commands_leave_nothing_half_written(tmp_path: Path, kind: str) -
                 else:
                     assert digest(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")) == before
             else:
-                if (folder / "search" / TEXTS).exists():
+                if (folder / "search" / journal.TEXTS).exists():
                     words = [*words, "--resume"]
                 to_the_end(words)
                 for name in ("history.csv", "best.csv"):
