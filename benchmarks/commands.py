@@ -216,6 +216,9 @@ def sampling(
     batch: Annotated[int, typer.Option(help="The number of texts that molsets draws at a time.")] = 500,
     rounds: options.Rounds = 3,
     threads: options.Threads = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="The model with weights of eight bits takes turns, too.")
+    ] = False,
     seed: arguments.Seed = 0,
     results: options.Results = None,
 ) -> None:
@@ -224,7 +227,7 @@ def sampling(
     from grammar_rae.model import TextModel
 
     names = [] if alone else arguments.names(rivals)
-    rows = run(TextModel.load(model), names, n=n, batch=batch, rounds=rounds, threads=threads, seed=seed)
+    rows = run(TextModel.load(model), names, n=n, batch=batch, rounds=rounds, threads=threads, seed=seed, int8=int8)
     _conclude(rows, results, seed)
 
 

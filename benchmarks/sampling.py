@@ -25,6 +25,8 @@ INSTALLATION = "python -m pip install --no-deps molsets==0.3.1"
 ALPHABET = "#()-123456=BCFHNOS[]clnors"
 """The characters of MOSES."""
 
+OURS = "grammar_rae"
+
 Sampler = Callable[[int], Any]
 
 
@@ -36,6 +38,7 @@ def run(
     rounds: int = 3,
     threads: int | None = None,
     seed: int = 0,
+    int8: bool = False,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[Row]:
     """Measure texts per second: a row for ours, and one for each rival with the ratio of ours to it.
@@ -56,6 +59,8 @@ def run(
         The number of PyTorch's threads; None leaves it to PyTorch.
     seed
         The random seed of the draws and of the rivals' weights.
+    int8
+        Whether ours with weights of eight bits takes its turn, too.
     clock
         Seconds.
 
@@ -74,16 +79,22 @@ def run(
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return _measure(model, {name: rival(name) for name in rivals}, n, batch, rounds, seed, clock)
+            ours = {OURS: model} | ({f"{OURS}, int8": model.quantized(check=0)} if int8 else {})
+            return _measure(ours, {name: rival(name) for name in rivals}, n, batch, rounds, seed, clock)
     finally:
         torch.set_num_threads(before)
 
 
 def _measure(
-    model: TextModel, rivals: dict[str, Sampler], n: int, batch: int, rounds: int, seed: int, clock: Any
+    models: dict[str, TextModel], rivals: dict[str, Sampler], n: int, batch: int, rounds: int, seed: int, clock: Any
 ) -> list[Row]:
-    def ours() -> None:
-        model.sample(n, valid_only=False, seed=seed)
+    validity: dict[str, float] = {}
+
+    def ours(name: str, model: TextModel) -> Callable[[], None]:
+        def draw() -> None:
+            validity[name] = model.sample(n, valid_only=False, seed=seed).validity
+
+        return draw
 
     def theirs(sample: Sampler) -> Callable[[], None]:
         def draw() -> None:
@@ -92,7 +103,8 @@ def _measure(
 
         return draw
 
-    sides: dict[str, Callable[[], None]] = {"grammar_rae": ours} | {name: theirs(one) for name, one in rivals.items()}
+    sides = {name: ours(name, model) for name, model in models.items()}
+    sides |= {name: theirs(one) for name, one in rivals.items()}
     taken: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(rounds + 1):
         for name, draw in sides.items():
@@ -105,25 +117,22 @@ def _measure(
     about = {"n": n, "rounds": rounds, "threads": torch.get_num_threads()}
     rows: list[Row] = [
         {
-            "drawn by": "grammar_rae",
+            "drawn by": name,
             "recipe": model.recipe_.name,
             "constraint": model.recipe_.constraint,
-            "texts a second": rates["grammar_rae"],
+            "texts a second": rates[name],
+            "raw validity": validity[name],
             **about,
         }
+        for name, model in models.items()
     ]
     for name in rivals:
-        rates_of_rounds = [b / a for a, b in zip(taken["grammar_rae"], taken[name], strict=True)]
-        rows.append(
-            {
-                "drawn by": f"molsets {name}",
-                "batch": batch,
-                "texts a second": rates[name],
-                "ours to it": rates["grammar_rae"] / rates[name],
-                "lowest and highest of a round": f"{min(rates_of_rounds):.1f}, {max(rates_of_rounds):.1f}",
-                **about,
-            }
-        )
+        row: Row = {"drawn by": f"molsets {name}", "batch": batch, "texts a second": rates[name]}
+        for own in models:
+            rates_of_rounds = [b / a for a, b in zip(taken[own], taken[name], strict=True)]
+            row[f"{own} to it"] = rates[own] / rates[name]
+            row[f"{own}: lowest and highest of a round"] = f"{min(rates_of_rounds):.1f}, {max(rates_of_rounds):.1f}"
+        rows.append(row | about)
     return rows
 
 

@@ -23,6 +23,7 @@ from grammar_rae.errors import InputError
 from grammar_rae.model.describing import describe_rows, spell
 from grammar_rae.model.fitted import FittedTexts
 from grammar_rae.model.known import Known
+from grammar_rae.model.quantizing import refuse_int8
 from grammar_rae.model.sources import DATA_FOLDER, PARALLEL_FROM, open_encoded, readable_twice, validation_set
 from grammar_rae.model.widening import widen
 from grammar_rae.recipes import TextRecipe, build_constraint, build_text
@@ -329,6 +330,7 @@ def find_start(start: Any) -> Any:
 
     found = find_model(start)
     found._check_trained()
+    refuse_int8(found.autoencoder_, "adapted")
     return found
 
 

@@ -23,6 +23,7 @@ from grammar_rae.model.drawing import make_generator
 from grammar_rae.model.estimator import Estimator
 from grammar_rae.model.fitted import Codes, Fitted, FittedParts
 from grammar_rae.model.keeping import KeepHistory, warn_if_grown
+from grammar_rae.model.quantizing import refuse_int8
 from grammar_rae.model.storage import read_model, write_model
 from grammar_rae.precision import in_single_precision
 from grammar_rae.recipes import Recipe, build_density, get_recipe, training_settings
@@ -330,6 +331,8 @@ class LatentModel(FittedParts, ShownMixin, Estimator, ABC, Generic[Outputs]):
     def to(self, device: str | torch.device) -> Self:
         """Move the nets and the density to a device, and return the model."""
         self._check_trained()
+        if torch.device(device).type != "cpu":
+            refuse_int8(self.autoencoder_, f"moved to {device}")
         self.autoencoder_.to(device)
         self.density_.to(device)
         return self

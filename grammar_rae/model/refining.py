@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from grammar_rae.datasets import pad_tokens
 from grammar_rae.errors import InputError
 from grammar_rae.model.drawing import check_count
+from grammar_rae.model.quantizing import refuse_int8
 from grammar_rae.model.sources import as_texts
 from grammar_rae.precision import in_single_precision
 
@@ -51,6 +52,7 @@ def refine(
     model: Any, texts: Sequence[str], rehearsed: Sequence[str], steps: int, learning_rate: float, seed: int
 ) -> Any:
     """A model like another one, whose decoder has learned some texts: see :meth:`TextModel.refined`."""
+    refuse_int8(model.autoencoder_, "refined")
     batch = model.codec.encode_batch(as_texts([*texts, *rehearsed]))
     refused = {index for index, _ in batch.rejected}
     n = sum(index not in refused for index in range(len(texts)))

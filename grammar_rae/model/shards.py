@@ -55,6 +55,7 @@ def draw_shards(
     rows: int | None = None,
     distinct: bool = False,
     scores: Sequence[str] = (),
+    int8: bool = False,
     jobs: int = 1,
     progress: bool = False,
     **options: Any,
@@ -81,6 +82,8 @@ def draw_shards(
         the beginning, and takes one new text in about 140,000 for a known one.
     scores
         Names of scores to add as columns.
+    int8
+        Draw with weights of eight bits: see :meth:`TextModel.quantized`.
     jobs
         Number of processes, each of one thread; -1 for one a core. See :func:`grammar_rae.parallel.map_parts`.
     progress
@@ -106,6 +109,7 @@ def draw_shards(
     """
     n, jobs = check_count("n", n), check_jobs(jobs)
     check_flag("distinct", distinct)
+    check_flag("int8", int8)
     _require_pyarrow()
     path = model_folder(model)
     score([], scores)
@@ -120,6 +124,7 @@ def draw_shards(
                 "shard_rows": _choose_rows(rows, n, before),
                 "distinct": n if distinct else None,
                 "scores": list(scores),
+                "int8": int8,
                 "options": _plain(options),
             }
             drawn = DrawnShards(target, settings) if before is None else before
@@ -304,7 +309,7 @@ def _draw_shard(task: _Task, number: int) -> Shard:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r"only \d+ of \d+ texts")  # that is told of all shards together
-            result = _model(str(path), settings["model"]).sample(
+            result = _model(str(path), settings["model"], settings["int8"]).sample(
                 settings["shard_rows"], seed=shard_seed(settings["seed"], number), **settings["options"]
             )
     finally:
@@ -321,10 +326,11 @@ def _draw_shard(task: _Task, number: int) -> Shard:
 
 
 @lru_cache(maxsize=1)
-def _model(folder: str, digest: str) -> Any:
+def _model(folder: str, digest: str, int8: bool) -> Any:
     """The model of a folder; a worker loads it once, and again when it is another."""
     del digest
-    return find_model(folder)
+    model = find_model(folder)
+    return model.quantized(check=0) if int8 else model
 
 
 def shard_seed(seed: int, number: int) -> int:

@@ -12,6 +12,7 @@ from torch import Tensor
 from grammar_rae import checkpoint
 from grammar_rae.checks import check_path
 from grammar_rae.errors import CheckpointError
+from grammar_rae.model.quantizing import refuse_int8
 from grammar_rae.model.reading import build_within, check_meta, check_state, reading
 from grammar_rae.precision import in_single_precision
 from grammar_rae.training import History
@@ -22,6 +23,7 @@ Model = TypeVar("Model")
 def write_model(model: Any, about: dict[str, Any], folder: Path, compact: bool) -> None:
     """What :meth:`LatentModel.save` does; ``about`` is what its data say of the model."""
     fitted = model.fitted_
+    refuse_int8(fitted.autoencoder, "saved")
     meta = {
         "kind": model.kind,
         "recipe": fitted.recipe.to_dict(),

@@ -33,6 +33,7 @@ from grammar_rae.model.fitted import Codes, FittedTexts
 from grammar_rae.model.known import Known
 from grammar_rae.model.latent import LatentModel
 from grammar_rae.model.likelihood import LikelihoodMixin
+from grammar_rae.model.quantizing import QuantizingMixin
 from grammar_rae.model.refining import RefiningMixin
 from grammar_rae.model.results import Reconstruction, is_same
 from grammar_rae.model.sampling import SamplingMixin
@@ -48,6 +49,7 @@ class TextModel(
     DecoratingMixin,
     EncodingMixin,
     LikelihoodMixin,
+    QuantizingMixin,
     RefiningMixin,
     SamplingMixin,
     LatentModel[list[str]],

@@ -67,11 +67,19 @@ def test_rates_and_ratios(model: TextModel) -> None:
     assert [row["drawn by"] for row in rows] == ["grammar_rae", "molsets char_rnn", "molsets vae"]
     assert rows[0]["recipe"] == "expressions" and rows[0]["threads"] == 1
     assert [row["texts a second"] for row in rows] == [10 / 2, 10 / 4, 10 / 4]
-    assert [row["ours to it"] for row in rows[1:]] == [2, 2]
-    assert rows[1]["lowest and highest of a round"] == "1.3, 4.0"
+    assert [row["grammar_rae to it"] for row in rows[1:]] == [2, 2]
+    assert rows[1]["grammar_rae: lowest and highest of a round"] == "1.3, 4.0"
     # Once that does not count, then two rounds: ten texts, four at a time.
     assert sys.modules["_molsets_vae_model"].drawn == [4, 4, 2] * 3
     assert sampling.rival("char_rnn")(2) == [ALPHABET[:2]] * 2
+
+
+@pytest.mark.usefixtures("molsets")
+def test_int8_takes_its_own_turn(model: TextModel) -> None:
+    rows = run(model, ["vae"], n=10, rounds=1, int8=True)
+    assert [row["drawn by"] for row in rows] == ["grammar_rae", "grammar_rae, int8", "molsets vae"]
+    assert rows[2]["grammar_rae, int8 to it"] == rows[1]["texts a second"] / rows[2]["texts a second"]
+    assert 0 < rows[1]["raw validity"] <= 1
 
 
 def test_ours_alone(model: TextModel) -> None:

@@ -463,6 +463,14 @@ def test_sample_writes_a_table_and_a_page(run: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["grid.html", "out.csv"]
 
 
+def test_samples_by_int8_weights_follow_the_seed(run: Path, tmp_path: Path) -> None:
+    words = ["sample", "-m", run, "-n", "5", "--raw", "--seed", "3", "--int8", "-o"]
+    for out in ("one.smi", "other.smi"):
+        result = grammar_rae(*words, tmp_path / out)
+        assert result.exit_code == 0, result.output
+    assert (tmp_path / "one.smi").read_text() == (tmp_path / "other.smi").read_text()
+
+
 def test_samples_are_valid_unless_raw(run: Path) -> None:
     result = grammar_rae("sample", "-m", run, "-n", "2", "--seed", "0")
     assert result.exit_code == 0, result.output

@@ -46,7 +46,7 @@ class Dice:
 
 @pytest.fixture
 def dice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shards, "_model", lambda folder, digest: Dice())
+    monkeypatch.setattr(shards, "_model", lambda folder, digest, int8: Dice())
 
 
 @pytest.fixture
@@ -214,3 +214,11 @@ draw_shards(200, {str(tmp_path / "killed")!r}, {MODEL!r}, seed=3, rows=20)
     process.wait()
     assert len(DrawnShards.open(tmp_path / "killed").shards) >= 2
     assert texts(draw(tmp_path / "killed", 200))[:50] == texts(whole)
+
+
+def test_shards_of_a_model_with_int8_weights(tmp_path: Path) -> None:
+    drawn = draw(tmp_path / "fast", 30, int8=True)
+    model = grammar_rae.load(MODEL).quantized(check=0)
+    assert texts(drawn)[:20] == model.sample(20, seed=shard_seed(3, 0)).texts
+    with pytest.raises(DataError, match="another int8"):
+        draw(tmp_path / "fast", 30)
