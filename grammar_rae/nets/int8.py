@@ -27,7 +27,7 @@ class Int8Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs (..., O) of inputs (..., I)."""
-        out: Tensor = torch.ops.quantized.linear_dynamic(x, self.packed, reduce_range=True)
+        out: Tensor = torch.ops.quantized.linear_dynamic(x.float(), self.packed, reduce_range=True)
         return out
 
 
