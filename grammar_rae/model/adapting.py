@@ -38,7 +38,7 @@ REHEARSAL_FOLDER, ORDERS_FOLDER = "rehearsal", "orders"
 
 _LONGEST = 512  # tokens that the limit of a text may grow to
 _LEARNED_FROM = 40_000  # texts that further macros are learned from, at most
-_SHORTER = 0.97  # further macros are kept where they leave at most this share of the tokens
+_SHORTER = 0.85  # further macros, which have to be learned, are kept where they leave at most this share of the tokens
 _KEPT = {field.name for field in fields(TrainingSettings)} | {
     *("density", "density_options", "smoothing", "temperature", "top_p", "constraint"),
     *("validation_fraction", "validation_maximum"),
@@ -87,7 +87,7 @@ def plan_adapting(rows: int, noisy: bool = True) -> Plan:
             "time_limit": 1_200.0,
             "patience": 4,
             "batch_size": 48 if few else 128,
-            "learning_rate": 5e-4 if few else 1e-3,
+            "learning_rate": 5e-4 if few else 3e-4,
             "warmup_steps": 50 if few else 100,
             "schedule": "cosine",
             "average": 0.98 if few else 0.995,
