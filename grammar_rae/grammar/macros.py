@@ -11,7 +11,7 @@ stacks and budgets work on macros as they do on productions.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, groupby, pairwise
 from typing import Any
 
 import numpy as np
@@ -216,12 +216,14 @@ class MacroTable:
 
     @cached_property
     def _pieces(self) -> list[list[str | int]]:
-        """Each token's body from its end: nonterminals, and terminals as they are written."""
+        """Each token's body from its end: nonterminals, and the text of terminals that stand together."""
         terminals = self.grammar.terminals
-        return [
-            [terminals[~symbol] if symbol < 0 else symbol for symbol in reversed(self.body(token))]
-            for token in range(self.size)
-        ]
+        found: list[list[str | int]] = []
+        for token in range(self.size):
+            runs = [(is_text, [*run]) for is_text, run in groupby(self.body(token), lambda symbol: symbol < 0)]
+            pieces = [["".join(terminals[~symbol] for symbol in run)] if is_text else run for is_text, run in runs]
+            found.append([*chain.from_iterable(pieces)][::-1])
+        return found
 
     @cached_property
     def trie(self) -> tuple[Ints, Ints]:
