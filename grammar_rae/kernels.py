@@ -35,7 +35,7 @@ from grammar_rae.locks import FolderLock
 
 _WAIT = 60.0  # seconds for other processes' turns at the cache
 _PACKAGE = __name__.partition(".")[0]
-_SECONDS, _MANY = 0.8, 10  # that a kernel takes to compile, on average; from how many on it is told
+_SECONDS, _MANY = 0.5, 10  # that a kernel takes to compile, on average; from how many on it is told
 _FEW, _PATIENCE = 64, 4.0  # rows that Python may be asked about at once; the seconds that it may take in a process
 _LOG = logging.getLogger(_PACKAGE)
 _warned = _told = False
