@@ -157,13 +157,13 @@ COUNTED = """
 import numpy as np
 from grammar_rae import kernels
 from grammar_rae.kernels import njit
-import caller
+from caller import scaled
 
 @njit(cache=True)
 def total(x, n):
     z = np.uint64(2**63)
     for i in range(n):
-        x[i] = caller.scaled(x[i])
+        x[i] = scaled(x[i])
     found = np.int64(z * np.uint64(2))
     for i in range(n):
         found += x[i]
