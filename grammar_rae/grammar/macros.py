@@ -11,7 +11,7 @@ stacks and budgets work on macros as they do on productions.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, groupby, pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
@@ -220,9 +220,13 @@ class MacroTable:
         terminals = self.grammar.terminals
         found: list[list[str | int]] = []
         for token in range(self.size):
-            runs = [(is_text, [*run]) for is_text, run in groupby(self.body(token), lambda symbol: symbol < 0)]
-            pieces = [["".join(terminals[~symbol] for symbol in run)] if is_text else run for is_text, run in runs]
-            found.append([*chain.from_iterable(pieces)][::-1])
+            pieces: list[str | int] = []
+            for is_text, symbols in groupby(self.body(token), lambda symbol: symbol < 0):
+                if is_text:
+                    pieces.append("".join(terminals[~symbol] for symbol in symbols))
+                else:
+                    pieces.extend(symbols)
+            found.append(pieces[::-1])
         return found
 
     @cached_property
