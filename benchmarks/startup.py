@@ -15,11 +15,20 @@ IMPORTS = "import torch, rdkit.Chem"
 """What a draw of molecules cannot do without."""
 
 _COMMAND = "import sys; sys.argv[1:] = {words!r}; from grammar_rae.cli import main; main()"
+_UNCOMPILED = """
+import os, tempfile
+with tempfile.TemporaryDirectory() as folder:
+    os.environ["NUMBA_CACHE_DIR"] = folder
+    {code}
+"""
 _NEXT = "import grammar_rae, time; grammar_rae.sample(100); t = time.process_time(); grammar_rae.sample(100)"
 
 CASES = {
     "import torch, rdkit.Chem": IMPORTS,
     "grammar-rae sample -n 10": _COMMAND.format(words=["sample", "-n", "10"]),
+    "grammar-rae sample -n 10 --constraint chemistry, nothing compiled": _UNCOMPILED.format(
+        code=_COMMAND.format(words=["sample", "-n", "10", "--constraint", "chemistry"])
+    ),
     "grammar_rae.sample(100)": "import grammar_rae; grammar_rae.sample(100)",
     "a misspelt option": _COMMAND.format(words=["sample", "--scoress", "qed"]),
     "a misspelt score": _COMMAND.format(words=["sample", "--scores", "qeed"]),

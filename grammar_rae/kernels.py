@@ -9,6 +9,8 @@ That kernels have to be compiled is told once, by a warning of the logger ``gram
 A cached kernel is used only if it, and every kernel that it calls, is what it was when it was compiled: Numba itself
 looks at the file of the outer one alone. Processes take turns at the cache, and what cannot be read or written there
 costs a compilation, never an error.
+
+Where little is asked, :func:`for_few` gives the kernel's own function of Python instead, which needs no compiler.
 """
 
 import contextlib
@@ -16,12 +18,14 @@ import hashlib
 import logging
 import os
 import stat
+import sys
 import tempfile
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -31,10 +35,13 @@ from grammar_rae.locks import FolderLock
 
 _WAIT = 60.0  # seconds for other processes' turns at the cache
 _PACKAGE = __name__.partition(".")[0]
-_SECONDS, _MANY = 0.8, 10  # that a kernel takes to compile, on average; from how many on it is told
+_SECONDS, _MANY = 0.5, 10  # that a kernel takes to compile, on average; from how many on it is told
+_FEW, _PATIENCE = 64, 4.0  # rows that Python may be asked about at once; the seconds that it may take in a process
 _LOG = logging.getLogger(_PACKAGE)
 _warned = _told = False
 _making = threading.RLock()
+_uncompiled: dict[str, ModuleType] = {}  # copies of modules whose kernels are functions of Python
+_spent = 0.0  # seconds, in these
 
 
 def njit(*, cache: bool = False, **options: Any) -> "Callable[[Callable[..., Any]], Kernel]":
@@ -68,6 +75,11 @@ class Kernel:
             raise AttributeError(name)
         return getattr(self.made(), name)
 
+    @property
+    def is_made(self) -> bool:
+        """Whether Numba's own object is there."""
+        return self._made is not None
+
     def made(self) -> Any:
         """Numba's own object, and those of all kernels that it calls in the places where it looks for them."""
         with _making:
@@ -83,6 +95,58 @@ class Kernel:
                     _enable_cache(kernel)
                 self._made = kernel
             return self._made
+
+
+def for_few(kernel: Any, rows: int) -> Callable[..., Any]:
+    """Return a kernel that is to be asked about some rows, or :func:`in_python` of it where that is sooner done.
+
+    To compile takes many seconds, to load what is compiled half a second, and to interpret a dozen molecules no more.
+    So few rows are left to Python, until that has taken some seconds in a process, or the kernel is there anyway.
+    """
+    late = rows > _FEW or _spent >= _PATIENCE
+    return kernel if late or not isinstance(kernel, Kernel) or kernel.is_made else in_python(kernel)
+
+
+def in_python(kernel: Any) -> Callable[..., Any]:
+    """Return a function of Python that answers as a kernel does, to the bit."""
+    function = kernel.py_func
+    with _making:
+        uncompiled = getattr(_uncompiled_copy(sys.modules[function.__module__]), function.__name__)
+
+    def ask(*arguments: Any) -> Any:
+        global _spent
+        began = time.thread_time()
+        with np.errstate(over="ignore"):  # integers wrap around, as they do in compiled code
+            found = uncompiled(*map(_as_view, arguments))
+        _spent += time.thread_time() - began
+        return found
+
+    return ask
+
+
+def _as_view(argument: Any) -> Any:
+    """Return views of arrays of integers, also in tuples: one number of a view takes Python half the time."""
+    if isinstance(argument, tuple):
+        return tuple(map(_as_view, argument))
+    integers = isinstance(argument, np.ndarray) and argument.ndim == 1 and argument.dtype.kind in "iu"
+    return memoryview(argument) if integers else argument
+
+
+def _uncompiled_copy(module: ModuleType) -> ModuleType:
+    """Return a copy of a module in which kernels, also those of other modules, are functions of Python."""
+    name = module.__name__
+    if name not in _uncompiled:
+        copy = _uncompiled[name] = ModuleType(name)
+        for one, value in list(vars(module).items()):
+            function = getattr(value, "py_func", None)
+            if isinstance(value, ModuleType) and value.__name__.startswith(_PACKAGE):
+                value = _uncompiled_copy(value)
+            elif isinstance(function, FunctionType) and function.__module__ == name:
+                value = FunctionType(function.__code__, vars(copy), function.__name__, function.__defaults__)
+            elif isinstance(function, FunctionType):
+                value = getattr(_uncompiled_copy(sys.modules[function.__module__]), function.__name__)
+            setattr(copy, one, value)
+    return _uncompiled[name]
 
 
 def _names(code: CodeType) -> set[str]:

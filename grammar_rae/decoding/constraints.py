@@ -3,7 +3,8 @@
 ``start(batch, limit)`` returns a state, and ``advance(state, choice)`` takes a *choice*: one token a row. In between a
 constraint is asked what may come next. Some answers are expensive, so there are three questions: ``candidates(state)``
 is a cheap mask that leaves out nothing allowed; ``refuses(state, choice)`` says whether a choice of candidates is not
-allowed after all; ``allowed(state, among)`` is the exact mask, as far as a caller needs to know it.
+allowed after all; ``allowed(state, among)`` is the exact mask, as far as a caller needs to know it. Where
+``candidates`` is exact already, the attribute ``exact`` says so.
 """
 
 from dataclasses import dataclass, replace
@@ -70,13 +71,6 @@ class Draws(Protocol):
     def draw(self, state: Any, logits: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
         """Draw one allowed token a row, int64 (B,), from float32 logits (B, R), in the distribution of ``decode``."""
         ...
-
-
-@runtime_checkable
-class Exact(Protocol):
-    """A constraint that says whether its candidates are exactly what is allowed, so that nothing else need be asked."""
-
-    exact: bool
 
 
 @runtime_checkable

@@ -80,8 +80,8 @@ def distinct_keys(ranks: Tensor) -> Tensor:
     # The bits of floats, read as integers, are in their order; those below zero are in the opposite one. 0 is added to
     # make -0 the same as 0.
     bits = (ranks + 0.0).view(torch.int32)
-    ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)
-    return (ordered.long() << 16) - torch.arange(ranks.shape[1], device=ranks.device)
+    bits ^= (bits >> 31).bitwise_and_(0x7FFFFFFF)
+    return bits.long().bitwise_left_shift_(16).sub_(torch.arange(ranks.shape[1], device=ranks.device))
 
 
 def _append_columns(found: Answers, new: Answers, rows: Tensor) -> Answers:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from grammar_rae.checks import is_number
-from grammar_rae.decoding.constraints import Constraint, Draws, DrawsAll, Exact
+from grammar_rae.decoding.constraints import Constraint, Draws, DrawsAll
 from grammar_rae.decoding.lazy import Answers, ask_in_order, check_best, distinct_keys
 from grammar_rae.errors import DecodingError, InputError
 
@@ -197,7 +197,7 @@ def choose(
     top_p: float = 1.0,
 ) -> Tensor:
     """Choose one allowed token a row, int64 (B,), from float32 logits (B, R); the rest is as in :func:`decode`."""
-    if isinstance(constraint, Draws) and (temperature == 0 or top_p == 1):
+    if (temperature == 0 or top_p == 1) and isinstance(constraint, Draws):
         return constraint.draw(state, logits, temperature, generator)
     candidates = constraint.candidates(state)
     if temperature > 0 and top_p < 1:
@@ -274,7 +274,7 @@ def _draw_from_nucleus(
     masked = logits.masked_fill(~candidates, -torch.inf)
     check_best(masked.amax(dim=1), logits)
     top_p = max(top_p, torch.finfo(masked.dtype).tiny)  # so that the first one is always inside
-    if isinstance(constraint, Exact) and constraint.exact:
+    if getattr(constraint, "exact", False):  # not a Protocol, which takes long to check at each step
         return _draw_from_exact_nucleus(masked, temperature, generator, top_p)
 
     def nucleus(found: Answers, others: Tensor | float = 0.0) -> Tensor:

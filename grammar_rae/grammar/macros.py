@@ -11,7 +11,7 @@ stacks and budgets work on macros as they do on productions.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
@@ -216,12 +216,18 @@ class MacroTable:
 
     @cached_property
     def _pieces(self) -> list[list[str | int]]:
-        """Each token's body from its end: nonterminals, and terminals as they are written."""
+        """Each token's body from its end: nonterminals, and the text of terminals that stand together."""
         terminals = self.grammar.terminals
-        return [
-            [terminals[~symbol] if symbol < 0 else symbol for symbol in reversed(self.body(token))]
-            for token in range(self.size)
-        ]
+        found: list[list[str | int]] = []
+        for token in range(self.size):
+            pieces: list[str | int] = []
+            for is_text, symbols in groupby(self.body(token), lambda symbol: symbol < 0):
+                if is_text:
+                    pieces.append("".join(terminals[~symbol] for symbol in symbols))
+                else:
+                    pieces.extend(symbols)
+            found.append(pieces[::-1])
+        return found
 
     @cached_property
     def trie(self) -> tuple[Ints, Ints]:

@@ -17,7 +17,7 @@ from grammar_rae.errors import GrammarError, InputError, TextError
 from grammar_rae.grammar.cfg import Grammar
 from grammar_rae.grammar.lalr import ERROR, LOOK, REDUCE, SHIFT, compile_tables
 from grammar_rae.grammar.terminals import scan_terminals, terminal_trie
-from grammar_rae.kernels import njit
+from grammar_rae.kernels import for_few, njit
 
 Ints = NDArray[np.int32]
 _Stack = tuple[int, "_Stack | None"]  # a state and the stack below it: a push or pop copies nothing
@@ -92,7 +92,7 @@ class CompiledParser:
         encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
         ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
         tables = self.tables
-        productions, lengths = _parse_all(
+        productions, lengths = for_few(_parse_all, len(texts))(
             np.frombuffer(b"".join(encoded), dtype=np.uint8),
             ends,
             *self._trie,
@@ -235,7 +235,7 @@ def _terminals(grammar: Grammar, text: str) -> tuple[Ints, Ints, int]:
     """The terminals of one text, the byte where each begins, and the byte that no terminal matches (-1: all match)."""
     encoded = np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8)
     terminals, begins = np.zeros(len(encoded), np.int32), np.zeros(len(encoded), np.int32)
-    n, bad = scan_terminals(encoded, *terminal_trie(grammar), terminals, begins)
+    n, bad = for_few(scan_terminals, 1)(encoded, *terminal_trie(grammar), terminals, begins)
     return terminals[:n], begins[:n], bad
 
 

@@ -50,6 +50,7 @@ from grammar_rae.decoding.lazy import check_best
 from grammar_rae.decoding.stacks import run_in_threads, trim_tokens, uniform_levels
 from grammar_rae.errors import DecodingError, InputError
 from grammar_rae.grammar import MacroTable
+from grammar_rae.kernels import for_few
 
 MOST_ATOMS, MOST_RINGS = 512, 128
 MOST_TOKENS = 4096
@@ -79,7 +80,29 @@ class Molecules:
     @property
     def lhs(self) -> Tensor:
         """int64 (B,): the nonterminal that each row expands next; 0 where a row is complete."""
-        return torch.from_numpy(kernels.top_and_free(self.table, 0)[0]).to(self.device)
+        return torch.from_numpy(self.top).to(self.device)
+
+    @property
+    def top(self) -> NDArray[np.int64]:
+        """int64 (B,): the same, as an array."""
+        height = self.table[:, layout.HEIGHT]
+        return np.where(height > 0, self._at(self.table[:, layout.STACK] + height - 1), 0)
+
+    @property
+    def free(self) -> NDArray[np.int64]:
+        """int64 (B,): what each row's current atom can still bind; MOST_BONDS + 1 where there is no atom."""
+        current = self.table[:, layout.CURRENT]
+        free = np.minimum(self._at(self.table[:, layout.FREE] + current), MOST_BONDS)
+        return np.where(current >= 0, free, MOST_BONDS + 1)
+
+    @property
+    def stages(self) -> NDArray[np.int64]:
+        """int64 (B,): the stage of each row where a template says what comes next, FREELY elsewhere."""
+        return np.where(self.table[:, layout.HOLE] == 0, self.table[:, layout.STAGE].astype(np.int64), layout.FREELY)
+
+    def _at(self, places: NDArray[np.int16]) -> NDArray[np.int64]:
+        """int64 (B,): what stands at one place of each row."""
+        return self.table[np.arange(len(self.table)), places].astype(np.int64)
 
     @property
     def alive(self) -> Tensor:
@@ -181,9 +204,8 @@ class MoleculeConstraint:
         """Bool (B, R): the tokens that the grammar, the atoms and the budget admit."""
         device = state.device
         self._move_to(device)
-        top, free = (torch.from_numpy(one).to(device) for one in kernels.top_and_free(state.table, MOST_BONDS))
+        top, free, stages = (torch.from_numpy(one).to(device) for one in (state.top, state.free, state.stages))
         mask = self._fitting[top, free]
-        stages = torch.from_numpy(kernels.stages_ahead(state.table)).to(device)
         if bool((stages != layout.FREELY).any()):
             mask = torch.where((stages != layout.FREELY).unsqueeze(1), self._at_stage[stages], mask)
         left, owed = (
@@ -198,7 +220,7 @@ class MoleculeConstraint:
     def refuses(self, state: Molecules, choice: Tensor) -> Tensor:
         """Bool (B,): which of these candidates, one a row, may not come next after all."""
         tokens = choice.cpu().numpy()
-        found = kernels.find_refused(
+        found = for_few(kernels.find_refused, len(tokens))(
             state.table, tokens, _empty_state(state.table), self._tables, self._macros.trie, allocate_work(state.table)
         )
         return torch.from_numpy(found).to(choice.device)
@@ -208,7 +230,7 @@ class MoleculeConstraint:
         asked = self.candidates(state)
         if among is not None:
             asked = asked & among
-        found = kernels.find_allowed(
+        found = for_few(kernels.find_allowed, len(asked))(
             state.table,
             asked.cpu().numpy(),
             _empty_state(state.table),
@@ -239,7 +261,7 @@ class MoleculeConstraint:
         else:
             factor, weights, level = 0.0, torch.zeros_like(logits), np.zeros(len(logits))
         table = np.empty_like(state.table)
-        choice = kernels.draw_tokens(
+        choice = for_few(kernels.draw_tokens, len(level))(
             state.table,
             table,
             logits.numpy(),
@@ -291,7 +313,7 @@ class MoleculeConstraint:
         tokens = choice.cpu().numpy()
         table = state.table.copy()
         table[:, layout.OWED] += self._change[tokens].astype(np.int16)
-        wrong = kernels.advance(table, tokens, self._tables)
+        wrong = for_few(kernels.advance, len(tokens))(table, tokens, self._tables)
         if wrong >= 0:
             raise DecodingError("a token is not allowed here", received=f"token {tokens[wrong]} in row {wrong}")
         return Molecules(table, state.device)
@@ -348,22 +370,16 @@ class MoleculeConstraint:
             return int(self._tables[self._tables[layout.T_STAGE_LEFT] + self._beginning])
         row = self._empty_row(MOST_TOKENS)
         _, written, fewest, distance = allocate_work(row)
-        n = policy.finish(row, 0, self._tables, len(written), written, distance)
-        return None if n < 0 else int(policy.fewest_tokens(written, n, self._macros.trie, fewest))
+        n = for_few(policy.finish, 1)(row, 0, self._tables, len(written), written, distance)
+        return None if n < 0 else int(for_few(policy.fewest_tokens, 1)(written, n, self._macros.trie, fewest))
 
     def _find_fitting(self) -> NDArray[np.bool_]:
         """Bool (MOST_BONDS + 2, R): the tokens that can be written behind an atom that has so much capacity free."""
         t, empty, rules = self._tables.copy(), self._empty_row(1 << 7), self.rules
         t[layout.LENIENT], empty[layout.STAGE] = 1, layout.FREELY
         # What goes on inside of an atom depends on the tokens before it, not on the atom before that.
-        within = t[t[layout.T_INSIDE] :][rules.lhs] & (t[t[layout.T_ROOT] :][rules.lhs] != layout.ATOM_ROOT)
-        rows = [
-            np.ones(MOST_BONDS + 2, np.bool_)
-            if within[token]
-            else kernels.capacities_that_fit(empty, rules.lhs[token], token, MOST_BONDS, t)
-            for token in range(rules.size)
-        ]
-        return np.stack(rows, axis=1)
+        asked = (t[t[layout.T_INSIDE] :][rules.lhs] == 0) | (t[t[layout.T_ROOT] :][rules.lhs] == layout.ATOM_ROOT)
+        return for_few(kernels.capacities_that_fit, 1)(empty, _empty_state(empty), rules.lhs, asked, MOST_BONDS, t)
 
 
 def _require_kekule(codec: Codec) -> MacroTable:

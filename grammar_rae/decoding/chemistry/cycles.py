@@ -166,7 +166,8 @@ def _has_allowed_basis(n_atoms, n_rings, n_cycles, first, after, end, allowed): 
                 if not allowed[size]:
                     return False
                 n_cycles -= 1
-                basis[ring] = cycles[candidate]
+                for word in range(words):
+                    basis[ring, word] = cycles[candidate, word]
                 filled[ring] = True
             candidate = following[candidate]
     return n_cycles == 0  # what is missing is larger than anything allowed
@@ -203,11 +204,13 @@ def _find_candidates(n_atoms, n_rings, words, first, after, end, bound):  # type
     path = np.empty((n_atoms, words), np.int64)  # the ring bonds on the way from the root
     for root_ring in range(n_rings):
         root = end[2 * (n_atoms + root_ring)]
-        place[:] = -1
+        for atom in range(n_atoms):
+            place[atom] = -1
         place[root] = 0
         queue[0] = root
         distance[root] = 0
-        path[root] = 0
+        for word in range(words):
+            path[root, word] = 0
         found = 1
         at = 0
         while at < found and 2 * distance[queue[at]] + 1 < bound:

@@ -21,12 +21,23 @@ Arguments that many kernels share:
     What logits are multiplied with; 0: always the likeliest token.
 """
 
+import math
+
 import numpy as np
 
 from grammar_rae.decoding.chemistry import layout, machine, policy
 from grammar_rae.decoding.chemistry.bounds import most_productions
 from grammar_rae.decoding.stacks import uniform
 from grammar_rae.kernels import njit
+
+
+@njit(cache=True, nogil=True)
+def write_token(row, token, t):  # type: ignore[no-untyped-def]
+    """Write the productions of a token; False where one is not legal."""
+    for i in range(t[t[layout.T_TOKEN] + token], t[t[layout.T_TOKEN] + token + 1]):
+        if not machine.apply(row, t[t[layout.T_TOKEN_BODY] + i] + 0, t):
+            return False
+    return True
 
 
 @njit(cache=True, nogil=True)
@@ -37,9 +48,8 @@ def permits(row, token, after, t, trie, work):  # type: ignore[no-untyped-def]
     """
     trial, written, fewest, distance = work
     layout.copy_row(row, after)
-    for i in range(t[t[layout.T_TOKEN] + token], t[t[layout.T_TOKEN] + token + 1]):
-        if not machine.apply(after, t[t[layout.T_TOKEN_BODY] + i], t):
-            return False
+    if not write_token(after, token, t):
+        return False
     left = row[layout.LEFT] - 1
     if left < 0 or after[layout.HEIGHT] == 0:
         return left >= 0
@@ -118,7 +128,7 @@ def draw_token(row, onto, logit, weight, level, turn, factor, fitting, budget, t
                 best = logit[drawn]
                 for token in tokens:
                     if weight[token] >= 0:
-                        weight[token] = np.exp2((logit[token] - best) * factor)
+                        weight[token] = math.exp2(np.float64(logit[token] - best) * factor)
                 continue
         if permits(row, drawn, onto, t, trie, work):
             onto[layout.LEFT] -= 1
@@ -157,8 +167,7 @@ def strike_expensive(row, weight, tokens, budget):  # type: ignore[no-untyped-de
 @njit(cache=True, nogil=True)
 def pick_by_weight(weight, tokens, level, turn):  # type: ignore[no-untyped-def]
     """Draw a token by its weight; -1 where no weight is left."""
-    drawn = -1
-    total = 0.0
+    drawn, total = -1, np.float64(0)  # which adds up float32 numbers as float64 in Python, too
     for token in tokens:
         total += max(weight[token], np.float32(0))
     if total > 1e-30:
@@ -204,11 +213,12 @@ def draw_rows(empty, logits, level, factor, fitting, budget, t, trie, work):  # 
     """
     drawn = np.full(logits.shape[:2], -1, np.int64)
     weight = np.zeros(logits.shape[2], np.float32)
-    row, after = empty.copy(), empty.copy()
+    row, after = np.empty(len(empty), np.int16), np.empty(len(empty), np.int16)
     for i in range(len(logits)):
-        row[:] = empty
+        layout.copy_row(empty, row)
         for step in range(logits.shape[1]):
-            weight[:] = 0
+            for other in range(len(weight)):
+                weight[other] = 0
             token = draw_token(
                 row, after, logits[i, step], weight, level[i], step << 16, factor, fitting, budget, t, trie, work
             )
@@ -227,56 +237,29 @@ def advance(rows, choice, t):  # type: ignore[no-untyped-def]
     """Write each row's token, in place; return the first row whose token cannot be written, or -1."""
     for i in range(len(rows)):
         rows[i, layout.LEFT] -= 1
-        for j in range(t[t[layout.T_TOKEN] + choice[i]], t[t[layout.T_TOKEN] + choice[i] + 1]):
-            if not machine.apply(rows[i], t[t[layout.T_TOKEN_BODY] + j], t):
-                return i
+        if not write_token(rows[i], choice[i], t):
+            return i
     return -1
 
 
 @njit(cache=True, nogil=True)
-def top_and_free(rows, most):  # type: ignore[no-untyped-def]
-    """Return what each row expands next, and how much its current atom can still bind.
+def capacities_that_fit(empty, row, heads, asked, most, t):  # type: ignore[no-untyped-def]
+    """Bool (most + 2, R): whether each token, which expands one of ``heads``, fits behind an atom of a free capacity.
 
-    Returns
-    -------
-    int64 (B,): the symbol on top of the stack, 0 where a row is complete; int64 (B,): the free capacity of the current
-    atom, at most ``most``, or ``most + 1`` where there is no atom to be bonded to.
+    The last row is for no atom; ``row`` is room for a state. Tokens that are not ``asked`` about fit everywhere. The
+    tables are lenient: what rings close is not asked, so that a token takes so many bonds of an atom whatever is free.
     """
-    top = np.zeros(len(rows), np.int64)
-    free = np.full(len(rows), most + 1, np.int64)
-    for i in range(len(rows)):
-        row = rows[i]
-        if row[layout.HEIGHT] > 0:
-            top[i] = row[row[layout.STACK] + row[layout.HEIGHT] - 1]
-        if row[layout.CURRENT] >= 0:
-            free[i] = min(most, row[row[layout.FREE] + row[layout.CURRENT]])
-    return top, free
-
-
-@njit(cache=True, nogil=True)
-def stages_ahead(rows):  # type: ignore[no-untyped-def]
-    """int64 (B,): the stage of each row where a template says what comes next, FREELY elsewhere."""
-    stages = np.full(len(rows), layout.FREELY, np.int64)
-    for i in range(len(rows)):
-        if machine.follows_template(rows[i]):
-            stages[i] = rows[i, layout.STAGE]
-    return stages
-
-
-@njit(cache=True, nogil=True)
-def capacities_that_fit(empty, head, token, most, t):  # type: ignore[no-untyped-def]
-    """Bool (most + 2,): whether a token that expands ``head`` fits behind an atom of each free capacity.
-
-    The last entry is for no atom. With lenient tables, what its rings would close is not asked.
-    """
-    found = np.zeros(most + 2, np.bool_)
-    for free in range(most + 2):
-        row = empty.copy()
-        row[row[layout.STACK]] = head
-        if free <= most:
-            row[layout.ATOMS], row[layout.CURRENT], row[row[layout.FREE]], row[row[layout.PARENT]] = 1, 0, free, -1
-        legal = True
-        for j in range(t[t[layout.T_TOKEN] + token], t[t[layout.T_TOKEN] + token + 1]):
-            legal = legal and machine.apply(row, t[t[layout.T_TOKEN_BODY] + j], t)
-        found[free] = legal
+    found = np.ones((most + 2, len(heads)), np.bool_)
+    for token in range(len(heads)):
+        if not asked[token]:
+            continue
+        layout.copy_row(empty, row)
+        row[row[layout.STACK]] = heads[token]
+        found[most + 1, token] = write_token(row, token, t)
+        layout.copy_row(empty, row)
+        row[row[layout.STACK]] = heads[token]
+        row[layout.ATOMS], row[layout.CURRENT], row[row[layout.FREE]], row[row[layout.PARENT]] = 1, 0, most, -1
+        legal = write_token(row, token, t)
+        for free in range(most + 1):
+            found[free, token] = legal and most - row[row[layout.FREE]] <= free
     return found

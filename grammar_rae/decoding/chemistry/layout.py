@@ -1,7 +1,8 @@
 """Where things stand in the two arrays of the machine: a row, the state of one molecule, and the tables of a grammar.
 
 Both begin with the places of their parts. Other modules of the wing read the numbers below as ``layout.NAME``: Numba
-compiles them in as constants.
+compiles them in as constants. Kernels that only look something up are compiled where they are called: one more kernel
+takes longer to compile than a copy of one line. So do assignments to slices, which can raise, rather than loops.
 """
 
 import numpy as np
@@ -114,7 +115,8 @@ def empty_row(start: int, stack: int, atoms: int, depth: int, open_rings: int, r
 @njit(cache=True, nogil=True)
 def copy_row(row, onto):  # type: ignore[no-untyped-def]
     """Copy the parts of a row that are in use."""
-    onto[:COUNTERS] = row[:COUNTERS]
+    for i in range(COUNTERS):
+        onto[i] = row[i]
     for start, n in (
         (row[STACK], row[HEIGHT]),
         (row[FREE], row[ATOMS]),

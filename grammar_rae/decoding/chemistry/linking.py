@@ -22,14 +22,14 @@ from grammar_rae.decoding.chemistry import layout
 from grammar_rae.kernels import njit
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, inline="always")
 def piece_length(row, t):  # type: ignore[no-untyped-def]
     """Return the productions of the piece that the hole must end with; 0 for none."""
     first = t[layout.T_PIECE] + row[layout.HOLE]
     return max(t[first + 1] - t[first] - 1, 0)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, inline="always")
 def step(row, at, what, t):  # type: ignore[no-untyped-def]
     """Return what is known of a production of the piece; at its end, of the piece."""
     return t[t[layout.T_PIECE_STEPS] + layout.PIECE_WIDTH * (t[t[layout.T_PIECE] + row[layout.HOLE]] + at) + what]
@@ -59,13 +59,13 @@ def match_piece(row, production, t):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, inline="always")
 def has_written_piece(row, t):  # type: ignore[no-untyped-def]
     """Whether the hole has ended with its piece."""
     return row[layout.MATCHED] > 0 and row[layout.MATCHED] == piece_length(row, t)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, inline="always")
 def is_on_spine(row, height, t):  # type: ignore[no-untyped-def]
     """Whether the symbol at a height of the stack is that on which a piece must follow."""
     return height == row[layout.HOLE_BASE] and row[layout.HOLE] > 0 and piece_length(row, t) > 0

@@ -20,6 +20,8 @@ their parts: a call with thirty arrays would take longer than the work that it d
 Where their parts stand says ``layout.py``.
 """
 
+import numpy as np
+
 from grammar_rae.decoding.chemistry import layout, linking
 from grammar_rae.decoding.chemistry.cycles import has_allowed_rings
 from grammar_rae.kernels import njit
@@ -73,7 +75,7 @@ def apply(row, production, t):  # type: ignore[no-untyped-def]
     return row[layout.HEIGHT] > 0 or ends_legally(row, t)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, inline="always")
 def follows_template(row):  # type: ignore[no-untyped-def]
     """Whether a template says what comes next."""
     return row[layout.STAGE] != layout.FREELY and row[layout.HOLE] == 0
@@ -117,7 +119,7 @@ def leave_hole(row, t):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, inline="always")
 def asked_sizes(row, t):  # type: ignore[no-untyped-def]
     """Return whether rings may have each size here, none where any is allowed."""
     begin = t[layout.T_SIZES] + row[layout.HOLE] * t[layout.N_SIZES]
@@ -145,13 +147,14 @@ def own_graph(row, t):  # type: ignore[no-untyped-def]
     parent = row[row[layout.PARENT] : row[layout.BRANCH]]
     ring_a, ring_b = row[row[layout.RING_A] : row[layout.RING_B]], row[row[layout.RING_B] : row[layout.END]]
     if first > 0:
-        parent, ring_a, ring_b = parent[first:last].copy(), ring_a.copy(), ring_b.copy()
-        for atom in range(len(parent)):
-            parent[atom] = max(parent[atom] - first, -1)
-        n_rings = 0
+        parent = np.empty(last - first, np.int16)
+        for atom in range(last - first):
+            parent[atom] = max(row[row[layout.PARENT] + first + atom] - first, -1)
+        ring_a, ring_b, n_rings = np.empty(n_rings, np.int16), np.empty(n_rings, np.int16), 0
         for i in range(row[layout.CLOSED]):
-            if ring_a[i] >= first and ring_b[i] < last:
-                ring_a[n_rings], ring_b[n_rings] = ring_a[i] - first, ring_b[i] - first
+            a, b = row[row[layout.RING_A] + i], row[row[layout.RING_B] + i]
+            if a >= first and b < last:
+                ring_a[n_rings], ring_b[n_rings] = a - first, b - first
                 n_rings += 1
     return last - first, parent, ring_a, ring_b, n_rings
 
@@ -274,7 +277,7 @@ def add_number(row, number, t):  # type: ignore[no-untyped-def]
         if row[row[layout.NUMBER] + i] == number:
             if i < row[layout.OUTER] and i != linking.awaited_ring(row, t):
                 return False
-            order = ring_bond_order(row, i, pending, row[row[layout.FREE] + current])
+            order = ring_bond_order(row, i, pending, row[row[layout.FREE] + current] + 0)
             if order == 0 or row[layout.RING_A] + row[layout.CLOSED] >= row[layout.RING_B]:
                 return False
             other = row[row[layout.AT] + i]

@@ -81,13 +81,13 @@ def count_waiting(row, t):  # type: ignore[no-untyped-def]
     return row[layout.OPEN] - row[layout.OUTER] + (linking.awaited_ring(row, t) >= 0)
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, inline="always")
 def must_close(row, ring, awaited):  # type: ignore[no-untyped-def]
     """Whether an open ring is to be closed here: one of the hole's own, or the awaited one."""
     return ring >= row[layout.OUTER] or ring == awaited
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, inline="always")
 def is_ring(symbol, t):  # type: ignore[no-untyped-def]
     """Whether a symbol of the stack is a ring bond."""
     return symbol >= 0 and t[t[layout.T_ROLE] + symbol] == RING
@@ -190,7 +190,7 @@ def spell(row, t):  # type: ignore[no-untyped-def]
     return -1
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True, inline="always")
 def leaf_under(number, node, at, t):  # type: ignore[no-untyped-def]
     """Return the leaf under a node of depth ``at`` that spells a ring's number; -1 for none."""
     leaf = t[t[layout.T_NUMBER] + number]

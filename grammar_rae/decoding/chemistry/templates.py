@@ -30,6 +30,7 @@ from grammar_rae.decoding.chemistry.layout import Row, Tables
 from grammar_rae.decoding.chemistry.points import Point
 from grammar_rae.errors import DecodingError
 from grammar_rae.grammar import Grammar, MacroTable, parser_for
+from grammar_rae.kernels import for_few
 
 if TYPE_CHECKING:
     from grammar_rae.chem.templates import Spelling
@@ -260,7 +261,7 @@ def measure_stages(tables: Tables, program: Program, empty: Row, trie: Any, work
         left = 0
         for stages, written in reversed(parts):
             fewest = np.empty(len(written) + 1, dtype=np.int32)
-            policy.fewest_tokens(np.array(written, dtype=np.int32), len(written), trie, fewest)
+            for_few(policy.fewest_tokens, 1)(np.array(written, dtype=np.int32), len(written), trie, fewest)
             for offset, stage, *counts in stages:
                 if stage in measured:
                     continue
@@ -285,7 +286,7 @@ def _run(row: Row, productions: Iterable[int], tables: Tables, work: Any) -> lis
     parts: list[_Part] = []
 
     def fill() -> bool:
-        n = policy.finish(row, 0, tables, len(room), room, distance)
+        n = for_few(policy.finish, 1)(row, 0, tables, len(room), room, distance)
         parts[-1][1].extend(map(int, room[: max(n, 0)]))
         return bool(n >= 0)
 
@@ -307,7 +308,7 @@ def _run(row: Row, productions: Iterable[int], tables: Tables, work: Any) -> lis
             parts.append(([], []))
         mark()
         parts[-1][1].append(production)
-        if not machine.apply(row, production, tables):
+        if not for_few(machine.apply, 1)(row, production, tables):
             return None
     while row[layout.HOLE] > 0:
         if not fill_hole():
@@ -327,7 +328,7 @@ def find_grown(row: Row, productions: Iterable[int], tables: Tables, holes: Sequ
     found = []
     for production in productions:
         hole, first = int(row[layout.HOLE]), int(row[layout.HOLE_FIRST])
-        if not machine.apply(row, production, tables):
+        if not for_few(machine.apply, 1)(row, production, tables):
             raise DecodingError("the text is not one that the template allows")
         if hole and row[layout.HOLE] != hole:
             end = int(row[layout.ATOMS])
