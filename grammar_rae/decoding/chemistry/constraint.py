@@ -379,7 +379,9 @@ class MoleculeConstraint:
         t[layout.LENIENT], empty[layout.STAGE] = 1, layout.FREELY
         # What goes on inside of an atom depends on the tokens before it, not on the atom before that.
         asked = (t[t[layout.T_INSIDE] :][rules.lhs] == 0) | (t[t[layout.T_ROOT] :][rules.lhs] == layout.ATOM_ROOT)
-        return for_few(kernels.capacities_that_fit, 1)(empty, _empty_state(empty), rules.lhs, asked, MOST_BONDS, t)
+        find = for_few(kernels.capacities_that_fit, 1)
+        fits: NDArray[np.bool_] = find(empty, _empty_state(empty), rules.lhs, asked, MOST_BONDS, t)
+        return fits
 
 
 def _require_kekule(codec: Codec) -> MacroTable:
