@@ -80,7 +80,12 @@ def _translating(path: Path, kind: str) -> Iterator[Any]:
     pyarrow = arrow(f"reading a {path.suffix} file")
     try:
         yield pyarrow
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (
+        pyarrow.ArrowException,
+        OSError,
+        UnicodeDecodeError,
+        MemoryError,
+    ) as error:  # a damaged length asks for much
         raise DataError(f"the {kind} file cannot be read ({error})", where=str(path)) from error
 
 
