@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from grammar_rae.errors import InputError
 from grammar_rae.explorer.jobs import Progress
 from grammar_rae.explorer.layers import Codes, Layer
-from grammar_rae.model.analogues import tanimoto
+from grammar_rae.model.neighbours import tanimoto
 from grammar_rae.optimization import Search
 from grammar_rae.scores import get_score
 

@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
+from rdkit import Chem
 
 import grammar_rae
-from grammar_rae.chem import canonical, is_valid
+from grammar_rae.chem import canonical, heavy_atoms, is_valid
 from grammar_rae.chem.changes import has_pattern
 from grammar_rae.errors import InputError, TextError, UnknownNameError
-from grammar_rae.model.analogues import Dial, tanimoto
+from grammar_rae.model.neighbours import Neighbours, Source, closeness, find_regrowths, tanimoto
 
+NEAR = "CCCN1CCO[C@H](C(=O)c2ccc(OC)c(OC)c2)C1"
 LEAD = "COc1ccc(NC(=O)C2CCCCC2)cc1"
 
 
@@ -17,11 +19,17 @@ def model():
     return grammar_rae.load("molecules")
 
 
-def test_the_dial_prefers_levels_that_gave_what_is_wanted_and_rules_out_none():
-    dial = Dial((0.5, 1.0), ({"a": 0.9, "b": 0.6}, {"c": 0.6, "d": 0.62, "e": 0.2}))
-    chances = dial.chances(lambda like: abs(like - 0.6) <= 0.1, 24)
-    assert 0 < chances[0] < chances[1] < 1
-    assert (dial.chances(lambda like: False, 24) > 0).all()
+def test_what_gives_nothing_new_any_more_is_worth_less_and_never_nothing():
+    source = Source(0.5, 20.0, 24)
+    promising = source.chance
+    for _ in range(20):
+        source.learn(0.0, 64)
+    assert 0 < source.chance < 0.01 < promising
+
+
+def test_an_analogue_is_worth_most_where_it_is_as_like_as_asked():
+    worth = [closeness(like, 0.6) for like in (0.6, 0.65, 0.5, 0.9, 0.0)]
+    assert worth == sorted(worth, reverse=True) and worth[0] == 1
 
 
 def test_tanimoto():
@@ -66,6 +74,51 @@ def test_several_leads_a_pattern_and_a_constraint(model):
     assert list(found["lead"].unique()) == [canonical(lead) for lead in leads]
     assert all(has_pattern(text, "c1ccccc1") for text in found["smiles"])
     assert set(found.attrs["report"]) == set(leads)
+
+
+def test_near_analogues_are_regrown_where_noise_has_too_few(model):
+    found = model.analogues(NEAR, 60, 0.8, seed=0, max_attempts=700, changes=False)
+    report = found.attrs["report"][NEAR]
+    assert len(found) == found["smiles"].nunique() == 60
+    assert canonical(NEAR) not in set(found["smiles"])
+    assert all(is_valid(text) and canonical(text) == text for text in found["smiles"])
+    assert report["regrown"] > 0.5 and report["hits"] > 0.6 and report["attempts"] <= 700
+
+
+def test_what_regrows_keeps_the_piece_and_its_size(model):
+    lead = canonical(NEAR)
+    around = Neighbours(model, lead, model.encode([lead])[0], tanimoto, None, {}, seed=0)
+    for source in find_regrowths(lead, 0.8, "chemistry; max-heavy-atoms=26")[::6]:
+        template = source.regrowth.spec.specs[0]
+        texts = around._draw(8, source, 0)
+        assert len(texts) == 8
+        for piece in template.smiles.split("."):
+            kept = Chem.MolFromSmarts(piece.replace("[*:1]", "*"))
+            assert all(Chem.MolFromSmiles(text).HasSubstructMatch(kept) for text in texts)
+        assert max(map(heavy_atoms, texts)) <= 26
+
+
+def test_a_pattern_is_kept_by_what_regrows_too(model):
+    pattern = "C(=O)C1CNCCO1"
+    found = model.analogues(NEAR, 20, 0.8, keep=pattern, unwanted="[Cl,Br]", seed=0, max_attempts=500, changes=False)
+    assert len(found) == 20 and found.attrs["report"][NEAR]["regrown"] > 0
+    assert all(has_pattern(text, pattern) and not has_pattern(text, "[Cl,Br]") for text in found["smiles"])
+
+
+@pytest.mark.filterwarnings("ignore:found")
+def test_noise_alone_under_a_template_of_ones_own_and_by_hand(model):
+    template = "template=COc1ccc(NC(=O)[*:1])cc1"
+    one = model.analogues(LEAD, 20, 0.9, constraint=template, seed=0, max_attempts=64, changes=False)
+    other = model.analogues(LEAD, 20, smoothing=1.0, seed=0, max_attempts=64, changes=False)
+    for found in (one, other):
+        report = found.attrs["report"][LEAD]
+        assert len(found) and report["regrown"] == 0 and report["attempts"] <= 64
+    assert all(has_pattern(text, "COc1ccc(NC=O)cc1") for text in one["smiles"])
+
+
+def test_a_lead_that_cannot_be_cut_has_nothing_to_regrow():
+    assert find_regrowths("x + 1", 0.6, "grammar") == []
+    assert find_regrowths(LEAD, 0.6, "none") == []
 
 
 def test_a_similarity_of_its_own(model):
