@@ -98,6 +98,13 @@ def test_what_regrows_keeps_the_piece_and_its_size(model):
         assert max(map(heavy_atoms, texts)) <= 26
 
 
+def test_nothing_regrows_that_nobody_makes_but_what_the_lead_has(model):
+    peroxide, chloramine = "CC(=O)OO", "CN(C)Cl"
+    around = {lead: Neighbours(model, lead, None, tanimoto, None, {}, seed=0) for lead in (NEAR, peroxide)}
+    assert not around[NEAR]._may_regrow.has(peroxide) and not around[NEAR]._may_regrow.has(chloramine)
+    assert around[peroxide]._may_regrow.has("CCC(=O)OO") and not around[peroxide]._may_regrow.has(chloramine)
+
+
 def test_a_pattern_is_kept_by_what_regrows_too(model):
     pattern = "C(=O)C1CNCCO1"
     found = model.analogues(NEAR, 20, 0.8, keep=pattern, unwanted="[Cl,Br]", seed=0, max_attempts=500, changes=False)
