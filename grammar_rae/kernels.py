@@ -29,6 +29,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from grammar_rae.errors import DataError
 from grammar_rae.locks import FolderLock
@@ -125,11 +126,31 @@ def in_python(kernel: Any) -> Callable[..., Any]:
 
 
 def _as_view(argument: Any) -> Any:
-    """Return views of arrays of integers, also in tuples: one number of a view takes Python half the time."""
+    """Return views of arrays of integers, also in tuples, whose numbers are those of Python.
+
+    These have no largest one, where two of int16 could pass theirs in a sum; and to read one takes half the time.
+    """
     if isinstance(argument, tuple):
         return tuple(map(_as_view, argument))
-    integers = isinstance(argument, np.ndarray) and argument.ndim == 1 and argument.dtype.kind in "iu"
-    return memoryview(argument) if integers else argument
+    if not isinstance(argument, np.ndarray) or argument.dtype.kind not in "iu" or argument.ndim > 2:
+        return argument
+    return memoryview(argument) if argument.ndim == 1 else _Rows(argument)
+
+
+class _Rows:
+    """A view of an array (B, N) of integers: by rows, or number by number."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self._array, self._view, self.shape = array, memoryview(array), array.shape
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def __getitem__(self, at: Any) -> Any:
+        return self._view[at] if isinstance(at, tuple) else memoryview(self._array[at])
+
+    def __setitem__(self, at: tuple[int, int], value: int) -> None:
+        self._view[at] = value
 
 
 def _uncompiled_copy(module: ModuleType) -> ModuleType:

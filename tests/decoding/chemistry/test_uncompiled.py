@@ -7,6 +7,8 @@ import pytest
 from decoding.chemistry.molecular import bind, walk
 from decoding.chemistry.templated import JOINED, TEMPLATES
 
+import grammar_rae
+from grammar_rae.decoding import parse_spec
 from grammar_rae.decoding.chemistry import kernels, policy
 from grammar_rae.decoding.chemistry.constraint import allocate_work
 from grammar_rae.kernels import in_python
@@ -28,9 +30,17 @@ def flat(arguments):
         yield from flat(one) if isinstance(one, tuple) else [one]
 
 
-@pytest.mark.parametrize("spec", SPECS)
-def test_python_answers_as_compiled_code_does(spec):
-    constraint = bind("smiles, 80", spec)
+@pytest.fixture(scope="module")
+def box():
+    """The bundled model, whose tables are longer than int16 can count."""
+    model = grammar_rae.load("molecules")
+    assert len(parse_spec("chemistry").bind(model.codec, model.atoms_)._tables) > np.iinfo(np.int16).max
+    return model
+
+
+@pytest.mark.parametrize(("spec", "bundled"), [*((spec, False) for spec in SPECS), (SPECS[0], True), (SPECS[2], True)])
+def test_python_answers_as_compiled_code_does(spec, bundled, box):
+    constraint = parse_spec(spec).bind(box.codec, box.atoms_) if bundled else bind("smiles, 80", spec)
     tables, trie, random = constraint._tables, constraint._macros.trie, np.random.default_rng(0)
     for step, state in enumerate(walk(constraint, 3, 4, constraint.shortest + 12)):
         rows, candidates = state.table, constraint.candidates(state).numpy()
