@@ -29,7 +29,6 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from grammar_rae.errors import DataError
 from grammar_rae.locks import FolderLock
@@ -132,7 +131,7 @@ def _as_view(argument: Any) -> Any:
     """
     if isinstance(argument, tuple):
         return tuple(map(_as_view, argument))
-    if not isinstance(argument, np.ndarray) or argument.dtype.kind not in "iu" or argument.ndim > 2:
+    if getattr(argument, "ndim", 0) not in (1, 2) or argument.dtype.kind not in "iu":
         return argument
     return memoryview(argument) if argument.ndim == 1 else _Rows(argument)
 
@@ -140,7 +139,7 @@ def _as_view(argument: Any) -> Any:
 class _Rows:
     """A view of an array (B, N) of integers: by rows, or number by number."""
 
-    def __init__(self, array: NDArray[Any]) -> None:
+    def __init__(self, array: Any) -> None:
         self._array, self._view, self.shape = array, memoryview(array), array.shape
 
     def __len__(self) -> int:

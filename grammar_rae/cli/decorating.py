@@ -37,9 +37,7 @@ def decorate(
     ] = None,
     pool: Annotated[
         int | None,
-        typer.Option(
-            help="How many times as many to draw, of which the likeliest are kept.", min=1, show_default="4 for linkers"
-        ),
+        typer.Option(help="How many times as many to draw, of which the likeliest are kept.", min=1, show_default="4"),
     ] = None,
     scores: arguments.Scores = "",
     seed: arguments.OptionalSeed = None,

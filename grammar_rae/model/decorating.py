@@ -21,13 +21,13 @@ ORDERS = 8
 """Orders of a template's atoms that are tried, for a model that can tell which is the likeliest."""
 
 POOL = 4
-"""How many times as many molecules are drawn as are asked for where pieces are linked or rings closed."""
+"""How many times as many molecules are drawn as are asked for, where the model tells which of them are likely."""
 
 SIZES = (2, 3, 4, 6, 8, 12)
-"""Heavy atoms that linkers and bridges have at most, each in a share of the draws.
+"""Heavy atoms that what grows at a point has at most, each in a share of the draws.
 
 A decoder that does not know what a linker has to reach seldom writes it by itself: without a limit the linker grows
-until the length ends it.
+until the length ends it. And at each of several points it would write a molecule's worth.
 """
 
 
@@ -70,8 +70,9 @@ class DecoratingMixin:
             template likeliest. None for 8 where the model has a likelihood without a code, else 0.
         pool
             How many times as many molecules are drawn as are asked for, of which those are kept that the model holds
-            likeliest for their number of heavy atoms. None for 4 where pieces are linked or rings are closed and the
-            model has a likelihood without a code, else 1.
+            likeliest for their number of heavy atoms. None for 4 where the model has a likelihood without a code, else
+            1, which keeps whatever is drawn first. From 2 on, and wherever pieces are linked or rings are closed, some
+            draws have limits on what grows: 2, 3, 4, 6, 8 or 12 heavy atoms at a point.
         scores
             Names of scores to add as columns.
         constraint
@@ -119,9 +120,8 @@ class DecoratingMixin:
         if pool is not None and pool > 1 and not likely:
             raise InputError("this model cannot tell which molecules are likely", remedy="Leave pool out, or pass 1.")
         taken, tried = self._likeliest_order(asked, orders)
-        sized = [*taken.joints.linked, *taken.joints.closed]
-        times = pool or (POOL if sized and likely else 1)
-        drafts = _limit_sizes(taken, sized) if sized else [taken]
+        times = pool or (POOL if likely else 1)
+        drafts = _limit_sizes(taken, times > 1)
         each = -(-times * int(n) // len(drafts))
         left = 20 * each * len(drafts) if max_attempts is None else int(max_attempts)
         share = -(-left // len(drafts))
@@ -290,19 +290,39 @@ class DecoratingMixin:
         return columns
 
 
-def _limit_sizes(asked: Template, labels: Sequence[int]) -> list[Template]:
-    """The template with each limit of ``SIZES`` on its linkers and bridges, as far as they are within its own."""
+def _limit_sizes(asked: Template, of_ends: bool) -> list[Template]:
+    """The template with each limit of ``SIZES`` on what grows, as far as its own allow it.
+
+    Linkers and bridges have one in all drafts; what grows at one end is limited only where ``of_ends`` says so, and has
+    the template's own limits in the last draft.
+    """
     points = dict(asked.points)
+    between = [*asked.joints.linked, *asked.joints.closed]
+    ends = [label for label in sorted(asked.joints.labels) if not points.get(label, Point()).closed]
+    labels = between or (ends if of_ends else [])
+    if not labels:
+        return [asked]
     own = [points.get(label, Point()).max_heavy_atoms for label in labels]
     largest = max((SIZES[-1] if most is None else most) for most in own)
-    drafts = []
-    for size in sorted({size for size in SIZES if size < largest} | {largest}):
-        limits = {
-            label: replace(points.get(label, Point()), max_heavy_atoms=size if most is None else min(size, most))
-            for label, most in zip(labels, own, strict=True)
-        }
-        drafts.append(Template(asked.smiles, points | limits, asked.rings))
-    return drafts
+    sizes: list[int | None] = [*sorted({size for size in SIZES if size < largest} | {largest})]
+    if not between:
+        sizes[-1] = None
+    return [
+        Template(
+            asked.smiles,
+            points
+            | {
+                label: replace(points.get(label, Point()), max_heavy_atoms=_smaller(size, most))
+                for label, most in zip(labels, own, strict=True)
+            },
+            asked.rings,
+        )
+        for size in sizes
+    ]
+
+
+def _smaller(one: int | None, other: int | None) -> int | None:
+    return min((size for size in (one, other) if size is not None), default=None)
 
 
 def _read_template(template: str | Template, points: Mapping[int, Point] | None, rings: bool) -> Template:

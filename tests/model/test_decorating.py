@@ -8,6 +8,7 @@ import grammar_rae
 from grammar_rae.chem import canonical, cut_group, heavy_atoms
 from grammar_rae.decoding import Point, Template
 from grammar_rae.errors import InputError, UnknownNameError
+from grammar_rae.model.decorating import _limit_sizes
 
 AMIDE = "c1cc([*:1])ccc1C(=O)N[*:2]"
 
@@ -131,3 +132,23 @@ def test_arguments_that_cannot_be_used(model, options, error, match):
 def test_one_piece_is_not_linked(model):
     with pytest.raises(InputError, match="nothing to link"):
         model.link("CC[*:1]", 3)
+
+
+def test_drafts_limit_what_grows_and_the_last_has_the_templates_own_limits():
+    asked = Template("c1cc([*:1])cc([*:2])c1[*:3]", {2: Point(max_heavy_atoms=3), 3: Point(closed=True)})
+    drafts = _limit_sizes(asked, of_ends=True)
+    limits = [dict(draft.points) for draft in drafts]
+    most = [tuple(one.get(label, Point()).max_heavy_atoms for label in (1, 2, 3)) for one in limits]
+    assert most == [(2, 2, None), (3, 3, None), (4, 3, None), (6, 3, None), (8, 3, None), (None, 3, None)]
+    assert all(one[3].closed for one in limits)
+    assert _limit_sizes(asked, of_ends=False) == [asked]
+
+
+def test_the_likeliest_of_a_pool_are_likelier_for_their_size(model):
+    template = "c1cc([*:1])ccc1C(=O)N[*:2]"
+    means = []
+    for pool in (4, 1):
+        found = model.decorate(template, 12, pool=pool, orders=0, seed=0)
+        assert len(found) == 12 and all(contains(text, template) for text in found["smiles"])
+        means.append((found["log_prob"] / found["smiles"].map(heavy_atoms)).mean())
+    assert means[0] > means[1]
