@@ -1,5 +1,6 @@
 """What a decoder is told of the rows of a data set, computed where it is not known."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,14 +67,12 @@ def _gather_facts(
     rare = np.array([_RARE.get(name, 1.0) if n > DESCRIBED // 4 else 1.0 for name in names])
     wanted: NDArray[np.bool_] = share < rare
     wanted[0] = True  # of each property, one is known
-    found = describe(list(spell(data, codec)), names, wanted, n_bits, jobs)
+    found = describe(spell(data, codec), names, wanted, n_bits, jobs)
     return Facts.gather(names, found.properties, found.bits, np.full(n, reordered))
 
 
-def spell(data: TokenDataset, codec: Codec) -> list[str]:
+def spell(data: TokenDataset, codec: Codec) -> Iterator[str]:
     """The texts of the rows of a data set, in the codec's form."""
-    texts: list[str] = []
     for start in range(0, len(data), 4_096):
         batch = data.batch(np.arange(start, min(start + 4_096, len(data))))
-        texts += [text or "" for text in codec.spell_batch(batch.numpy())]
-    return texts
+        yield from (text or "" for text in codec.spell_batch(batch.numpy()))
