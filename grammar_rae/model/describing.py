@@ -61,6 +61,7 @@ def _gather_facts(
 ) -> Facts:
     """What is known of the rows of a data set: properties of some 20,000 of them, and the fingerprints of all."""
     from grammar_rae.chem.describing import describe
+    from grammar_rae.chem.descriptors import forget_fragments
 
     n = len(data)
     share = np.random.default_rng(seed).random((n, 1)) * max(1.0, n / DESCRIBED)
@@ -68,6 +69,7 @@ def _gather_facts(
     wanted: NDArray[np.bool_] = share < rare
     wanted[0] = True  # of each property, one is known
     found = describe(spell(data, codec), names, wanted, n_bits, jobs)
+    forget_fragments()  # a training follows, which needs the memory
     return Facts.gather(names, found.properties, found.bits, np.full(n, reordered))
 
 

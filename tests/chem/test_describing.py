@@ -1,11 +1,12 @@
 """Properties and fingerprints of many molecules: those of each alone, however many are held at a time."""
 
+import weakref
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
-from grammar_rae.chem import describing
+from grammar_rae.chem import describing, descriptors
 
 TEXTS = ["CCO", "c1ccccc1", "Q", "CC(=O)O", "CCN"]
 WANTED = np.array([[True, False], [True, True], [True, True], [False, True], [True, True]])
@@ -28,3 +29,11 @@ def test_few_texts_are_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     found = describing.describe(texts(), ["logp", "weight"], WANTED, 64)
     assert held == [2, 4, 5]
     assert np.array_equal(found.properties, whole.properties, equal_nan=True) and np.array_equal(found.bits, whole.bits)
+
+
+def test_the_table_of_fragments_is_given_back_and_read_again() -> None:
+    before = descriptors.sa("CCO")
+    held = weakref.ref(descriptors._sa_scorer())
+    descriptors.forget_fragments()
+    assert held() is None
+    assert descriptors.sa("CCO") == before
