@@ -10,11 +10,14 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from joblib.externals.loky import get_reusable_executor
 
 from benchmarks.rows import Row, peak_memory, resident
 from grammar_rae.chem.orders import reorder
@@ -197,26 +200,30 @@ def _work() -> _Work:
     return _Work(own, own + sum(seconds.get(process, 0.0) for process in started), most)
 
 
-def _workers(cluster: str | None, jobs: int) -> Any:
-    from contextlib import nullcontext
-
+@contextmanager
+def _workers(cluster: str | None, jobs: int) -> Iterator[None]:
+    """Where parallel work goes; its processes end with the context, since this one waits for them when it ends."""
     import joblib
 
-    if cluster == "dask":
-        import distributed
+    with ExitStack() as stack:
+        if cluster == "dask":
+            import distributed
 
-        local: Any = distributed.LocalCluster
-        connect: Any = distributed.Client
-        client = connect(local(n_workers=jobs, threads_per_worker=1, dashboard_address=None))
-        return joblib.parallel_config(backend="dask", client=client)
-    if cluster == "ray":
-        import ray
-        from ray.util.joblib import register_ray
+            local: Any = distributed.LocalCluster
+            connect: Any = distributed.Client
+            nodes = stack.enter_context(local(n_workers=jobs, threads_per_worker=1, dashboard_address=None))
+            stack.enter_context(joblib.parallel_config(backend="dask", client=stack.enter_context(connect(nodes))))
+        elif cluster == "ray":
+            import ray
+            from ray.util.joblib import register_ray
 
-        ray.init(num_cpus=jobs, include_dashboard=False)
-        register_ray()
-        return joblib.parallel_config(backend="ray")
-    return nullcontext()
+            ray.init(num_cpus=jobs, include_dashboard=False)
+            stack.callback(ray.shutdown)
+            register_ray()
+            stack.enter_context(joblib.parallel_config(backend="ray"))
+        else:
+            stack.callback(lambda: get_reusable_executor().shutdown(wait=True))
+        yield
 
 
 class _Clock(Callback):
@@ -279,8 +286,9 @@ def _draw(target: Path, model: str, n: int, jobs: int) -> Row:
     shutil.rmtree(target, ignore_errors=True)
     find_model(model).sample(LOOP, seed=0)
     before, began, own = peak_memory(), time.perf_counter(), _work()
-    draw_shards(n, target, model, seed=0, jobs=jobs, rows=min(ROWS, max(1, n // 4)))
-    seconds, work = time.perf_counter() - began, _work()
+    with _workers(None, jobs):
+        draw_shards(n, target, model, seed=0, jobs=jobs, rows=min(ROWS, max(1, n // 4)))
+        seconds, work = time.perf_counter() - began, _work()
     manifest = json.loads((target / "manifest.json").read_text(encoding="utf-8"))
     return {
         "what": "draw",

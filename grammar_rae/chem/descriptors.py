@@ -104,7 +104,7 @@ def _sa_scorer() -> Callable[[Any], float]:
 
 
 def forget_fragments() -> None:
-    """Give back the table of fragments that :func:`sa` holds, some 110 MB; it is read again when it is needed."""
+    """Give back the table of fragments that :func:`sa` holds, some 64 MB; it is read again when it is needed."""
     _sa_scorer.cache_clear()
     gc.collect()  # the script's functions and their globals refer to each other
 
