@@ -10,22 +10,31 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from benchmarks.rows import Row, peak_memory
+from joblib.externals.loky import get_reusable_executor
+
+from benchmarks.rows import Row, peak_memory, resident
 from grammar_rae.chem.orders import reorder
-from grammar_rae.datasets import ShardedDataset, encode_shards, read_texts
+from grammar_rae.codecs import codec_from_dict
+from grammar_rae.datasets import ShardedDataset, encode, encode_shards, read_texts
 from grammar_rae.datasets.sharded import EncodedShard, Manifest
 from grammar_rae.errors import InputError
-from grammar_rae.model import TextModel
 from grammar_rae.model.current import find_model
+from grammar_rae.recipes import TextRecipe, build_text, get_recipe, training_settings
+from grammar_rae.training import Callback, TrainingState, fit
 
 SHARD = 100_000
-SECONDS = 40.0
-"""How long each training lasts."""
+STEPS = 200
+"""Steps of each training."""
+
+WARM_UP = 1_600
+"""Texts that are encoded before the clock starts."""
 
 LOOP = 1_000
 """Texts of one call of ``sample``, in the loop that ``draw_shards`` is compared with."""
@@ -141,13 +150,13 @@ def _measure(function: Callable[..., Row], arguments: tuple[Any, ...]) -> Row:
 
 def _encode(text: Path, target: Path, model: str, jobs: int, cluster: str | None) -> Row:
     codec = find_model(model).codec
-    codec.encode_batch([next(iter(read_texts(text)))[1]])  # compiles what a first text compiles
+    first = [text for _, text in islice(read_texts(text), WARM_UP)]
     shutil.rmtree(target, ignore_errors=True)
-    before = peak_memory()
     with _workers(cluster, jobs):
-        began, own = time.perf_counter(), time.process_time()
+        encode(first, codec, jobs=jobs, chunk=WARM_UP // (8 * jobs))  # starts workers, and compiles what is compiled
+        before, began, own = peak_memory(), time.perf_counter(), _work()
         data = encode_shards(text, codec, target, rows=SHARD, jobs=jobs, fields="first")
-        seconds = time.perf_counter() - began
+        seconds, work = time.perf_counter() - began, _work()
     read = data.manifest.total("read")
     return {
         "what": "encode",
@@ -157,44 +166,101 @@ def _encode(text: Path, target: Path, model: str, jobs: int, cluster: str | None
         "rejected": data.manifest.total("rejected"),
         "seconds": seconds,
         "microseconds_a_row": seconds / read * 1e6,
-        "process_microseconds_a_row": (time.process_time() - own) / read * 1e6,
+        "process_microseconds_a_row": (work.seconds - own.seconds) / read * 1e6,
+        "parent_microseconds_a_row": (work.own_seconds - own.own_seconds) / read * 1e6,
+        "worker_megabytes": work.megabytes,
         "megabytes_before": before,
     }
 
 
-def _workers(cluster: str | None, jobs: int) -> Any:
-    from contextlib import nullcontext
+class _Work(NamedTuple):
+    """Seconds of processor time of this process, and of it with all that it started; most memory of one of these."""
 
+    own_seconds: float
+    seconds: float
+    megabytes: float
+
+
+def _work() -> _Work:
+    """What this process and those that it started have worked so far; of itself alone where there is no ``/proc``."""
+    tick, parents, seconds = os.sysconf("SC_CLK_TCK"), {}, {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text(encoding="utf-8").rpartition(")")[2].split()
+        except OSError:  # it has ended
+            continue
+        process = int(path.parent.name)
+        parents[process], seconds[process] = int(fields[1]), sum(map(int, fields[11:15])) / tick
+    started: set[int] = set()
+    found = {os.getpid()}
+    while found := {process for process, parent in parents.items() if parent in found}:
+        started |= found
+    most = max((resident("VmHWM", process) or 0.0 for process in started), default=0.0)
+    own = time.process_time()
+    return _Work(own, own + sum(seconds.get(process, 0.0) for process in started), most)
+
+
+@contextmanager
+def _workers(cluster: str | None, jobs: int) -> Iterator[None]:
+    """Where parallel work goes; its processes end with the context, since this one waits for them when it ends."""
     import joblib
 
-    if cluster == "dask":
-        import distributed
+    with ExitStack() as stack:
+        if cluster == "dask":
+            import distributed
 
-        local: Any = distributed.LocalCluster
-        connect: Any = distributed.Client
-        client = connect(local(n_workers=jobs, threads_per_worker=1, dashboard_address=None))
-        return joblib.parallel_config(backend="dask", client=client)
-    if cluster == "ray":
-        import ray
-        from ray.util.joblib import register_ray
+            local: Any = distributed.LocalCluster
+            connect: Any = distributed.Client
+            nodes = stack.enter_context(local(n_workers=jobs, threads_per_worker=1, dashboard_address=None))
+            stack.enter_context(joblib.parallel_config(backend="dask", client=stack.enter_context(connect(nodes))))
+        elif cluster == "ray":
+            import ray
+            from ray.util.joblib import register_ray
 
-        ray.init(num_cpus=jobs, include_dashboard=False)
-        register_ray()
-        return joblib.parallel_config(backend="ray")
-    return nullcontext()
+            ray.init(num_cpus=jobs, include_dashboard=False)
+            stack.callback(ray.shutdown)
+            register_ray()
+            stack.enter_context(joblib.parallel_config(backend="ray"))
+        else:
+            stack.callback(lambda: get_reusable_executor().shutdown(wait=True))
+        yield
+
+
+class _Clock(Callback):
+    """When each step of a training ended, and the most memory that is no page of a file; ends it after some steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.ends: list[tuple[float, float]] = []
+        self.steps, self.anonymous = steps, 0.0
+
+    def on_step(self, state: TrainingState) -> None:
+        """Note the time, and interrupt the training after its last step."""
+        self.ends.append((time.perf_counter(), time.process_time()))
+        if state.step % 25 == 0:
+            self.anonymous = max(self.anonymous, resident("RssAnon") or 0.0)
+        if state.step >= self.steps:
+            raise KeyboardInterrupt
 
 
 def _train(encoded: Path) -> Row:
+    """Training by the recipe ``tiny``, from the opening of the data on."""
+    recipe = get_recipe("tiny", TextRecipe).replace(epochs=1000, seed=0)
+    parts = build_text(recipe, codec_from_dict(ShardedDataset.open(encoded).codec_dict))
+    before, clock = peak_memory(), _Clock(STEPS)
+    began, own = time.perf_counter(), time.process_time()
     data = ShardedDataset.open(encoded)
-    before, began = peak_memory(), time.perf_counter()
-    model = TextModel("tiny", time_limit=SECONDS, seed=0).fit(data, jobs=1)
-    spent = time.perf_counter() - began
-    last: dict[str, Any] = model.history.rows[-1]
+    sets = data.split(recipe.validation_fraction, 0, recipe.validation_maximum)
+    fit(parts.autoencoder, *sets, training_settings(recipe), callbacks=[clock])
+    (first, first_own), (last, last_own), steps = clock.ends[0], clock.ends[-1], len(clock.ends) - 1
     return {
         "what": "train",
         "rows": len(data),
-        "steps_a_second": last["step"] / last["seconds"],
-        "seconds_besides_training": spent - last["seconds"],
+        "seconds_to_first_step": first - began,
+        "process_seconds_to_first_step": first_own - own,
+        "steps": steps + 1,
+        "steps_a_second": steps / (last - first),
+        "steps_a_process_second": steps / (last_own - first_own),
+        "anonymous_megabytes": clock.anonymous,
         "megabytes_before": before,
     }
 
@@ -203,23 +269,26 @@ def _draw_loop(model: str, n: int) -> Row:
     drawn = find_model(model)
     count = max(1, min(n, 10 * LOOP) // LOOP)
     drawn.sample(LOOP, seed=0)
-    began = time.perf_counter()
+    began, own = time.perf_counter(), time.process_time()
     for seed in range(count):
         drawn.sample(LOOP, seed=seed)
     return {
         "what": "sample in a loop",
         "rows": count * LOOP,
         "rows_a_second": count * LOOP / (time.perf_counter() - began),
+        "rows_a_process_second": count * LOOP / (time.process_time() - own),
     }
 
 
 def _draw(target: Path, model: str, n: int, jobs: int) -> Row:
-    from grammar_rae.model.shards import draw_shards
+    from grammar_rae.model.shards import ROWS, draw_shards
 
     shutil.rmtree(target, ignore_errors=True)
-    before, began = peak_memory(), time.perf_counter()
-    draw_shards(n, target, model, seed=0, jobs=jobs, rows=min(50_000, max(1, n // 4)))
-    seconds = time.perf_counter() - began
+    find_model(model).sample(LOOP, seed=0)
+    before, began, own = peak_memory(), time.perf_counter(), _work()
+    with _workers(None, jobs):
+        draw_shards(n, target, model, seed=0, jobs=jobs, rows=min(ROWS, max(1, n // 4)))
+        seconds, work = time.perf_counter() - began, _work()
     manifest = json.loads((target / "manifest.json").read_text(encoding="utf-8"))
     return {
         "what": "draw",
@@ -227,5 +296,7 @@ def _draw(target: Path, model: str, n: int, jobs: int) -> Row:
         "rows": n,
         "files": len(manifest.get("shards", manifest.get("files", []))),
         "rows_a_second": n / seconds,
+        "rows_a_process_second": n / (work.seconds - own.seconds),
+        "worker_megabytes": work.megabytes,
         "megabytes_before": before,
     }

@@ -129,7 +129,7 @@ class Facts:
     def write(self, folder: Path) -> dict[str, Any]:
         """Write the arrays into a folder; what :meth:`read` needs to know of them."""
         for name, array in self._files().items():
-            (folder / name).write_bytes(np.ascontiguousarray(array).tobytes())
+            (folder / name).write_bytes(np.ascontiguousarray(array).data)
         return {"names": list(self.names), "bits": self.n_bits, **self.scales}
 
     def _files(self) -> dict[str, npt.NDArray[Any]]:

@@ -1,7 +1,7 @@
 """Properties and fingerprints of many molecules."""
 
-from collections.abc import Iterator, Sequence
-from itertools import starmap
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -28,14 +28,14 @@ class Descriptions(NamedTuple):
 
 
 def describe(
-    texts: Sequence[str], names: Sequence[str], wanted: NDArray[np.bool_], n_bits: int, jobs: int = 1
+    texts: Iterable[str], names: Sequence[str], wanted: NDArray[np.bool_], n_bits: int, jobs: int = 1
 ) -> Descriptions:
     """Properties of molecules and their packed Morgan fingerprints of radius 2.
 
     Parameters
     ----------
     texts
-        N SMILES; of one that RDKit refuses nothing is known, and its bits are 0.
+        N SMILES, of which a few are held at a time; of one that RDKit refuses nothing is known, and its bits are 0.
     names
         Of K properties, rows of :data:`PROPERTIES`.
     wanted
@@ -45,12 +45,15 @@ def describe(
     jobs
         Processes; -1 for one a core.
     """
-    starts = range(0, len(texts), CHUNK)
-    parts = [(texts[start : start + CHUNK], names, wanted[start : start + CHUNK], n_bits) for start in starts]
-    found: Iterator[Descriptions]
-    found = starmap(_describe, parts) if len(texts) < PARALLEL_FROM else map_parts(_describe, parts, jobs)
-    empty = Descriptions(np.zeros((0, len(names)), np.float32), np.zeros((0, n_bits // 8), np.uint8))
-    return Descriptions(*(np.concatenate(columns) for columns in zip(empty, *found, strict=True)))
+    n, rest = len(wanted), iter(texts)
+    parts = ((list(islice(rest, CHUNK)), names, wanted[at : at + CHUNK], n_bits) for at in range(0, n, CHUNK))
+    found = Descriptions(np.empty((n, len(names)), np.float32), np.empty((n, n_bits // 8), np.uint8))
+    done = 0
+    for part in map_parts(_describe, parts, 1 if n < PARALLEL_FROM else jobs):
+        end = done + len(part.properties)
+        found.properties[done:end], found.bits[done:end] = part
+        done = end
+    return found
 
 
 @quiet

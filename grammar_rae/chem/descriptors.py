@@ -1,5 +1,6 @@
 """Numbers of one molecule, from its SMILES; :class:`~grammar_rae.errors.TextError` where RDKit refuses it."""
 
+import gc
 from collections.abc import Callable
 from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
@@ -100,6 +101,12 @@ def _sa_scorer() -> Callable[[Any], float]:
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.calculateScore  # type: ignore[no-any-return]
+
+
+def forget_fragments() -> None:
+    """Give back the table of fragments that :func:`sa` holds, some 64 MB; it is read again when it is needed."""
+    _sa_scorer.cache_clear()
+    gc.collect()  # the script's functions and their globals refer to each other
 
 
 #: name -> function of a SMILES.

@@ -105,9 +105,7 @@ class TokenDataset:
         """
         folder = check_path(folder)
         meta = read_meta(folder)
-        tokens = _mapped(folder / TOKENS, TOKEN_TYPE, meta["tokens"])
-        offsets = _mapped(folder / OFFSETS, OFFSET_TYPE, meta["accepted"] + 1)
-        lines = _mapped(folder / LINES, OFFSET_TYPE, meta["accepted"])
+        tokens, offsets, lines = map_rows(folder, meta["accepted"], meta["tokens"])
         if not (folder / REJECTED).is_file():
             raise _damaged(folder / REJECTED, "the file is missing")
         if offsets[0] != 0 or offsets[-1] != len(tokens) or (np.diff(offsets) < 0).any():
@@ -359,6 +357,17 @@ def add_facts(folder: Path, facts: Facts) -> None:
 
 def _are_capacities(atoms: object) -> bool:
     return isinstance(atoms, dict) and all(type(most) is int and most >= 0 for most in atoms.values())
+
+
+def map_rows(
+    folder: Path, accepted: int, tokens: int
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Tokens, offsets and lines of an encoded data set, mapped into memory; DataError where a size is another."""
+    return (
+        _mapped(folder / TOKENS, TOKEN_TYPE, tokens),
+        _mapped(folder / OFFSETS, OFFSET_TYPE, accepted + 1),
+        _mapped(folder / LINES, OFFSET_TYPE, accepted),
+    )
 
 
 def _mapped(path: Path, kind: np.dtype[Any], count: int) -> npt.NDArray[Any]:

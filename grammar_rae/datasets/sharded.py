@@ -3,6 +3,7 @@
 Nothing here takes memory for each row but the rows that validate, so a training may read more of them than fit.
 """
 
+import copy
 import hashlib
 import json
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from grammar_rae.datasets.encoded import (
     Rejected,
     TokenDataset,
     fingerprint,
+    map_rows,
     pad_tokens,
     read_meta,
     read_rejected,
@@ -45,6 +47,7 @@ KEYS = "keys.bin"
 _KEY_TYPE = np.dtype("<u8")
 _DIGESTED = (META, TOKENS, OFFSETS, KEYS)
 _PARTS = 16  # places of the data that a few rows come from
+_OPEN = 72  # shards mapped at a time, three open files each; the order of an epoch mixes 64 blocks of rows
 _REMEDY = "Restore the shard, or encode the sources again."
 
 
@@ -164,20 +167,18 @@ class ShardedDataset:
         Where it lies.
     manifest
         What is in it.
-    left_out
-        Ascending numbers of rows that are not part of this view.
-
-    A shard is opened when one of its rows is asked for, and then compared with its sum in the manifest.
+    A shard is opened when one of its rows is asked for, and compared with its sum in the manifest the first time.
     """
 
     facts = None
     """Nothing is known of the rows besides their tokens."""
 
-    def __init__(self, folder: Path, manifest: Manifest, left_out: Rows | None = None) -> None:
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder, self.manifest = folder, manifest
-        self._left_out = np.zeros(0, np.int64) if left_out is None else left_out
+        self._left_out: Rows = np.zeros(0, np.int64)  # ascending numbers of rows that are not part of this view
         self._starts = np.cumsum([0, *(shard.accepted for shard in manifest.shards)])
         self._open: dict[int, TokenDataset] = {}
+        self._checked: set[int] = set()
 
     @classmethod
     def open(cls, folder: str | PathLike[str]) -> "ShardedDataset":
@@ -283,17 +284,17 @@ class ShardedDataset:
         """Some rows, in the order given, as a data set of their own."""
         rows = self._to_rows(indices)
         lengths, lines = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
-        parts = list(self._by_shard(rows))
-        for data, chosen, within in parts:
-            lengths[chosen] = data._offsets[within + 1] - data._offsets[within]
+        parts = []
+        for data, chosen, within in self._by_shard(rows):
+            starts = data._offsets[within]
+            lengths[chosen] = data._offsets[within + 1] - starts
             lines[chosen] = data._lines[within]
+            parts.append((chosen, data._tokens[_places(starts, lengths[chosen])]))
+            self._open.clear()  # the pages of a shard that was read through need not stay
         offsets = np.concatenate(([0], np.cumsum(lengths)))
         tokens = np.empty(offsets[-1], np.uint16)
-        for data, chosen, within in parts:
-            repeats = lengths[chosen]
-            steps = np.arange(repeats.sum()) - np.repeat(np.cumsum(repeats) - repeats, repeats)
-            from_there = np.repeat(data._offsets[within], repeats) + steps
-            tokens[np.repeat(offsets[chosen], repeats) + steps] = data._tokens[from_there]
+        for chosen, part in parts:
+            tokens[_places(offsets[chosen], lengths[chosen])] = part
         meta = self.meta | {"read": len(rows), "accepted": len(rows), "rejected": 0, "tokens": len(tokens)}
         return TokenDataset(tokens, offsets, lines, meta)
 
@@ -323,7 +324,14 @@ class ShardedDataset:
                 received=f"{len(self)} rows of one molecule or text",
                 expected="two different ones or more",
             )
-        return ShardedDataset(self.folder, self.manifest, chosen), self.in_memory(chosen)
+        return self._without(chosen), self.in_memory(chosen)
+
+    def _without(self, rows: Rows) -> "ShardedDataset":
+        """A view without some rows, which shares what was opened and compared."""
+        found = copy.copy(self)
+        found._left_out = rows
+        vars(found).pop("fingerprint", None)
+        return found
 
     def contains(self, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
         """Which of the keys of other rows are those of a row here: bool (K,)."""
@@ -360,18 +368,33 @@ class ShardedDataset:
             yield self._shard(number), chosen, rows[chosen] - self._starts[number]
 
     def _shard(self, number: int) -> TokenDataset:
-        if number not in self._open:
-            shard = self.manifest.shards[number]
-            folder = self.folder / shard.name
-            if digest_shard(folder) != shard.sha256:
-                raise DataError(
-                    "a shard was changed after it was encoded (its sha256 differs)", where=str(folder), remedy=_REMEDY
-                )
-            found = TokenDataset.open(folder)
-            if found.meta["fingerprint"] != self.meta["fingerprint"]:
-                raise DataError("a shard was encoded by another codec", where=str(folder), remedy=_REMEDY)
-            self._open[number] = found
-        return self._open[number]
+        """The rows of a shard, which is compared with its sum the first time; the one used least lately is let go."""
+        shard = self.manifest.shards[number]
+        if number not in self._checked:
+            self._check(shard)
+            self._checked.add(number)
+        found = self._open.pop(number, None)
+        if found is None:
+            arrays = map_rows(self.folder / shard.name, shard.accepted, shard.tokens)
+            found = TokenDataset(*arrays, self.meta)
+        self._open[number] = found
+        if len(self._open) > _OPEN:
+            del self._open[next(iter(self._open))]
+        return found
+
+    def _check(self, shard: EncodedShard) -> None:
+        folder = self.folder / shard.name
+        if digest_shard(folder) != shard.sha256:
+            raise DataError(
+                "a shard was changed after it was encoded (its sha256 differs)", where=str(folder), remedy=_REMEDY
+            )
+        if TokenDataset.open(folder).meta["fingerprint"] != self.meta["fingerprint"]:
+            raise DataError("a shard was encoded by another codec", where=str(folder), remedy=_REMEDY)
+
+
+def _places(starts: Rows, lengths: Rows) -> Rows:
+    """The places of the tokens of rows that start here and there, one row after the other."""
+    return np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
 
 
 def open_data(folder: str | PathLike[str]) -> TokenDataset | ShardedDataset:

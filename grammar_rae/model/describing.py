@@ -1,5 +1,6 @@
 """What a decoder is told of the rows of a data set, computed where it is not known."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,20 +61,20 @@ def _gather_facts(
 ) -> Facts:
     """What is known of the rows of a data set: properties of some 20,000 of them, and the fingerprints of all."""
     from grammar_rae.chem.describing import describe
+    from grammar_rae.chem.descriptors import forget_fragments
 
     n = len(data)
     share = np.random.default_rng(seed).random((n, 1)) * max(1.0, n / DESCRIBED)
     rare = np.array([_RARE.get(name, 1.0) if n > DESCRIBED // 4 else 1.0 for name in names])
     wanted: NDArray[np.bool_] = share < rare
     wanted[0] = True  # of each property, one is known
-    found = describe(list(spell(data, codec)), names, wanted, n_bits, jobs)
+    found = describe(spell(data, codec), names, wanted, n_bits, jobs)
+    forget_fragments()  # a training follows, which needs the memory
     return Facts.gather(names, found.properties, found.bits, np.full(n, reordered))
 
 
-def spell(data: TokenDataset, codec: Codec) -> list[str]:
+def spell(data: TokenDataset, codec: Codec) -> Iterator[str]:
     """The texts of the rows of a data set, in the codec's form."""
-    texts: list[str] = []
     for start in range(0, len(data), 4_096):
         batch = data.batch(np.arange(start, min(start + 4_096, len(data))))
-        texts += [text or "" for text in codec.spell_batch(batch.numpy())]
-    return texts
+        yield from (text or "" for text in codec.spell_batch(batch.numpy()))

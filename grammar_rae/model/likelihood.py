@@ -22,6 +22,9 @@ PERCENTILES = 101
 MEASURED = 2_000
 """Training rows that they are measured on, at most."""
 
+AT_ONCE = 128
+"""Rows whose logits are held at a time: with 2,000 rules and 60 steps 61 MB."""
+
 
 class LikelihoodMixin:
     """The methods of :class:`TextModel` that say how likely a text is."""
@@ -155,9 +158,13 @@ class LikelihoodMixin:
         return found
 
     def _without_code(self: Any, x: Tensor) -> Tensor:
+        return -self._cost_given(self.autoencoder_.without_code(len(x), self.recipe_.latent), x)
+
+    def _cost_given(self: Any, z: Tensor, x: Tensor) -> Tensor:
+        """The cost (B,) of tokens x (B, T), each row given its code."""
         nets = self.autoencoder_
-        cost: Tensor = nets.likelihood(nets.decoder(nets.without_code(len(x), self.recipe_.latent), x), x)[0]
-        return -cost
+        parts = zip(z.split(AT_ONCE), x.split(AT_ONCE), strict=True)
+        return torch.cat([nets.likelihood(nets.decoder(code, tokens), tokens)[0] for code, tokens in parts])
 
     def _bound(self: Any, x: Tensor, k: int, generator: torch.Generator, sigma: float) -> Tensor:
         nets, gaussians = self.autoencoder_, find_gaussians(self.density_)
@@ -170,6 +177,6 @@ class LikelihoodMixin:
         z = draw_given(gaussians, seen, torch.zeros_like(seen[0]), around, width**2, generator)
         distance = (z - around).square().sum(1) / width**2
         proposed = -0.5 * distance - z.shape[1] * (math.log(width) + 0.5 * math.log(2 * math.pi))
-        cost = nets.likelihood(nets.decoder(nets.smooth(z, sigma, generator), many), many)[0]
+        cost = self._cost_given(nets.smooth(z, sigma, generator), many)
         weights = evidence.repeat_interleave(k) - proposed - cost
         return torch.logsumexp(weights.view(-1, k), dim=1) - math.log(k)

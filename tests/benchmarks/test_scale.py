@@ -1,10 +1,13 @@
 """Scale: shards that are repeated are rows again, and the figures say what was measured."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks import scale
+from benchmarks.rows import peak_memory
 from grammar_rae.codecs import CharacterCodec
 from grammar_rae.datasets import ShardedDataset, encode_shards
 from grammar_rae.errors import InputError
@@ -33,3 +36,26 @@ def test_rows_beyond_a_file_are_its_molecules_in_other_orders(tmp_path: Path) ->
 def test_too_few_rows_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="too few rows"):
         scale.run(tmp_path / "a.smi", tmp_path, rows=[10])
+
+
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+
+
+@linux
+def test_the_peak_of_a_process_is_not_that_of_who_started_it() -> None:
+    held = bytearray(b"1" * (200 * 2**20))
+    command = [sys.executable, "-c", "from benchmarks.rows import peak_memory; print(peak_memory())"]
+    peak = float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    assert peak < 150 < len(held) / 2**20 < peak_memory()
+
+
+@linux
+def test_the_work_of_processes_counts() -> None:
+    busy = "import time\nwhile time.process_time() < 0.2: pass\nprint(flush=True)\ninput()"
+    before = scale._work()
+    with subprocess.Popen([sys.executable, "-c", busy], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline()
+        work = scale._work()
+        process.kill()
+    assert work.seconds - before.seconds >= 0.2 and work.own_seconds - before.own_seconds < 0.2
+    assert 1 < work.megabytes < 150

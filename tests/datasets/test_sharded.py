@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grammar_rae.codecs import CharacterCodec
-from grammar_rae.datasets import ShardedDataset, TokenDataset, encode, encode_shards, open_data, sharding
+from grammar_rae.datasets import ShardedDataset, TokenDataset, encode, encode_shards, open_data, sharded, sharding
 from grammar_rae.datasets.duplicates import REPEATED
 from grammar_rae.datasets.sharding import find_sources
 from grammar_rae.errors import DataError, InputError
@@ -67,6 +67,32 @@ def test_the_rows_are_those_of_the_sources(sources: list[Path], tmp_path: Path) 
         data.tokens(42)
     with pytest.raises(DataError, match="nothing but their tokens is known"):
         data.described()
+
+
+def test_no_more_shards_are_open_than_a_system_allows(
+    sources: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = encode_shards(sources, CODEC, tmp_path / "set", rows=3)
+    monkeypatch.setattr(sharded, "_OPEN", 2)
+    assert rows_of(data) == [row for part in one_by_one(sources) for row in rows_of(part)]
+    chosen = np.random.default_rng(0).permutation(len(data))
+    table = data.batch(chosen)
+    assert [tuple(row[row >= 0].tolist()) for row in table] == [tuple(data.tokens(int(row))) for row in chosen]
+    assert len(data._open) == 2
+
+
+def test_a_shard_is_compared_with_its_sum_once(
+    sources: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = encode_shards(sources, CODEC, tmp_path / "set", rows=10)
+    compared: list[str] = []
+    digest = sharded.digest_shard
+    monkeypatch.setattr(sharded, "_OPEN", 1)
+    monkeypatch.setattr(sharded, "digest_shard", lambda folder: compared.append(folder.name) or digest(folder))
+    training, _ = data.split(0.3, 0)
+    for rows in (data, training, training):
+        rows.batch(np.arange(len(rows)))
+    assert sorted(compared) == [shard.name for shard in data.manifest.shards if shard.accepted]
 
 
 def test_sources_by_folder_glob_and_name(sources: list[Path], tmp_path: Path) -> None:

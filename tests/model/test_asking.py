@@ -21,7 +21,7 @@ from grammar_rae.density import (
 )
 from grammar_rae.density.conditioning import Gaussians
 from grammar_rae.errors import CheckpointError, InputError, TextError, UnknownNameError
-from grammar_rae.model import TextModel
+from grammar_rae.model import TextModel, likelihood
 from grammar_rae.scores import Window
 from tests.models import edit
 from tests.test_conditions import TEXTS, TOLD
@@ -247,6 +247,17 @@ def test_a_bound_with_many_codes_agrees_with_draws(finite: TextModel) -> None:
     shares = np.array([drawn.count(text) / len(drawn) for text in language()])
     bound = np.exp(finite.log_prob(language(), codes=4_000, seed=0))
     np.testing.assert_allclose(bound, shares, atol=0.05)
+
+
+def test_the_logits_of_few_rows_are_held_at_a_time(finite: TextModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = [finite.log_prob(language(), codes=k, seed=0) for k in (0, 3)]
+    rows: list[int] = []
+    monkeypatch.setattr(likelihood, "AT_ONCE", 5)
+    hook = finite.autoencoder_.decoder.register_forward_pre_hook(lambda _, given: rows.append(len(given[0])))
+    few = [finite.log_prob(language(), codes=k, seed=0) for k in (0, 3)]
+    hook.remove()
+    np.testing.assert_allclose(few, whole, atol=1e-4)
+    assert max(rows) == 5 and sum(rows) == 14 + 3 * 14
 
 
 def test_texts_in_any_order_and_number(told: TextModel) -> None:
