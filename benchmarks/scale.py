@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky import get_reusable_executor  # type: ignore[import-untyped]
 
 from benchmarks.rows import Row, peak_memory, resident
 from grammar_rae.chem.orders import reorder

@@ -158,12 +158,13 @@ class LikelihoodMixin:
         return found
 
     def _without_code(self: Any, x: Tensor) -> Tensor:
-        return -self._cost_given(self.autoencoder_.without_code(len(x), self.recipe_.latent), x)
+        cost: Tensor = self._cost_given(self.autoencoder_.without_code(len(x), self.recipe_.latent), x)
+        return -cost
 
     def _cost_given(self: Any, z: Tensor, x: Tensor) -> Tensor:
         """The cost (B,) of tokens x (B, T), each row given its code."""
         nets = self.autoencoder_
-        parts = zip(z.split(AT_ONCE), x.split(AT_ONCE), strict=True)
+        parts = zip(torch.split(z, AT_ONCE), torch.split(x, AT_ONCE), strict=True)
         return torch.cat([nets.likelihood(nets.decoder(code, tokens), tokens)[0] for code, tokens in parts])
 
     def _bound(self: Any, x: Tensor, k: int, generator: torch.Generator, sigma: float) -> Tensor:
