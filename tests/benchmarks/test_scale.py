@@ -51,11 +51,12 @@ def test_the_peak_of_a_process_is_not_that_of_who_started_it() -> None:
 
 @linux
 def test_the_work_of_processes_counts() -> None:
-    busy = "import time\nwhile time.process_time() < 0.2: pass\nprint(flush=True)\ninput()"
+    busy = "import time\nwhile time.process_time() < 0.3: pass\nprint(flush=True)\ninput()"
     before = scale._work()
     with subprocess.Popen([sys.executable, "-c", busy], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stdout.readline()
         work = scale._work()
         process.kill()
+    # The system counts in ticks, of a hundredth of a second.
     assert work.seconds - before.seconds >= 0.2 and work.own_seconds - before.own_seconds < 0.2
     assert 1 < work.megabytes < 150
