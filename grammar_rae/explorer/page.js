@@ -135,7 +135,7 @@ window.explorer = (() => {
           const one = make("td", null, {className: typeof value === "number" ? "number" : ""});
           if (event.columns[column] === "smiles") {
             const pick = make("button", "Only this", {type: "button"});
-            pick.setAttribute("aria-label", "Select only " + value);
+            pick.setAttribute("aria-label", "Only this: " + value);
             pick.addEventListener("click", () => ask("choose", {row: event.start + index}));
             one.append(make("code", value), ...(event.total > 1 ? [pick] : []));
           } else one.textContent = value ?? "";
