@@ -80,12 +80,8 @@ def _translating(path: Path, kind: str) -> Iterator[Any]:
     pyarrow = arrow(f"reading a {path.suffix} file")
     try:
         yield pyarrow
-    except (
-        pyarrow.ArrowException,
-        OSError,
-        UnicodeDecodeError,
-        MemoryError,
-    ) as error:  # a damaged length asks for much
+    # A damaged length asks for more memory than there is.
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError, MemoryError) as error:
         raise DataError(f"the {kind} file cannot be read ({error})", where=str(path)) from error
 
 
