@@ -21,6 +21,7 @@ import pandas as pd
 from rdkit import Chem, RDLogger
 from rdkit.Chem import rdMolDescriptors
 
+from grammar_rae import checkpoint
 from grammar_rae.chem.fingerprints import packed_morgan
 from grammar_rae.chem.properties import PROPERTIES, properties_of
 from grammar_rae.codecs import GrammarCodec, codec_from_dict
@@ -200,11 +201,18 @@ def encode_pieces(pieces: Pieces, chosen: np.ndarray, codec: Any, folder: Path, 
     print(folder.name, f"{len(lengths)} rows, {marks[accepted].sum()} of them reordered,", told, flush=True)
 
 
+def read_codec(folder: Path) -> Any:
+    """The codec of a saved model or of an encoded data set."""
+    if checkpoint.exists(folder):
+        return codec_from_dict(checkpoint.load(folder)[0]["codec"])
+    return codec_from_dict(TokenDataset.open(folder).codec_dict)
+
+
 def assemble(arguments: argparse.Namespace) -> None:
     """Encode what was prepared, by a codec that is learned from it, and list the rows that test."""
     pieces = Pieces(arguments.folder, arguments.pieces)
     if arguments.codec:
-        codec: Any = codec_from_dict(TokenDataset.open(arguments.codec).codec_dict)
+        codec: Any = read_codec(arguments.codec)
     else:
         order = np.random.default_rng(SEED).permutation(np.flatnonzero(pieces.training))[: arguments.codec_rows]
         texts = [pieces.texts[i] for i in order]
@@ -238,7 +246,7 @@ def main() -> None:
     then.add_argument("--macros", type=int, default=2048)
     then.add_argument("--max-length", type=int, default=96)
     then.add_argument("--codec-rows", type=int, default=40_000)
-    then.add_argument("--codec", type=Path, default=None, help="an encoded data set whose codec is taken")
+    then.add_argument("--codec", type=Path, default=None, help="a data set or a model whose codec is taken")
     then.add_argument("--pieces", type=int, default=None, help="only the first so many")
     arguments = parser.parse_args()
     arguments.run(arguments)

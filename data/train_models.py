@@ -48,7 +48,7 @@ def moses(arguments: argparse.Namespace, **options: Any) -> Any:
 
 
 def molecules(arguments: argparse.Namespace, folder: Path, resume: bool, **options: Any) -> Any:
-    """The prepared drug-like molecules, beginning with the weights of another such run, or of the box."""
+    """The prepared drug-like molecules, beginning with the weights of another such run, of a model, or of ``moses``."""
     if arguments.data is None:
         raise SystemExit("molecules needs --data, the folder that prepare_druglike.py wrote")
     options |= {} if arguments.hours is None else {"time_limit": 3600 * arguments.hours}
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("name", choices=sorted(TRAINED))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--data", type=Path, default=None, help="molecules: what prepare_druglike.py wrote")
-    parser.add_argument("--start", type=Path, default=None, help="molecules: the run whose averaged weights begin")
+    parser.add_argument("--start", type=Path, default=None, help="molecules: the run or model whose weights begin")
     parser.add_argument("--hours", type=float, default=None, help="molecules: in all; the rate falls in the last fifth")
     parser.add_argument("--batch-size", type=int, default=None, help="molecules: another one than the recipe's")
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""A training that begins with the weights of the model in the box, though with other macros and a wider code."""
+"""A training that begins with the weights of an earlier one, though with other macros and a wider code."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from grammar_rae.checkpoint import load
+from grammar_rae.checkpoint import exists, load
 from grammar_rae.codecs import codec_from_dict
 from grammar_rae.model import TextModel
 
@@ -63,7 +63,10 @@ def begin(autoencoder: torch.nn.Module, weights: dict[str, torch.Tensor]) -> Non
 
 
 class Warm(TextModel):
-    """A model whose training begins with the averaged weights of the run ``start``, or else with those of the box."""
+    """A model whose training begins with the weights of ``start``, a run (its averaged ones) or a saved model.
+
+    Without one it begins with those of the bundled ``moses``.
+    """
 
     start: Path | None = None
 
@@ -72,6 +75,9 @@ class Warm(TextModel):
         if self.start is None:
             warm(self, draft.codec)
         else:
-            _, groups = load(self.start / "state", require=("average",))
-            begin(draft.autoencoder, groups["average"])  # with the scales that they were trained with
+            run = exists(self.start / "state")
+            _, groups = load(self.start / "state" if run else self.start)
+            weights = groups["average" if run else "weights"]
+            weights = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
+            begin(draft.autoencoder, weights)  # with the scales that they were trained with
         super()._learn(draft, sets, *others)
