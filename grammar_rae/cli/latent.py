@@ -13,6 +13,15 @@ from grammar_rae.errors import DataError, InputError
 if TYPE_CHECKING:
     from grammar_rae.model.streaming import EncodedRecords, RecordEncoder
 
+Nearest = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Encode each text again, and where its code is another, try so many more texts for the nearest one.",
+        show_default=False,
+    ),
+]
+
 
 def encode(
     texts: Annotated[
@@ -130,6 +139,7 @@ def decode(
     beam: Annotated[
         int | None, typer.Option(help="The width of a search for the likeliest text.", show_default=False)
     ] = None,
+    nearest: Nearest = None,
     seed: arguments.OptionalSeed = None,
     smoothing: Annotated[
         float, typer.Option(help="The strength of the noise on the codes, for models that are trained with it.")
@@ -146,7 +156,14 @@ def decode(
     z = files.read_codes(codes)
     rules = arguments.constraint_text(constraint)
     texts = TextModel.load(model).decode(
-        z, temperature=temperature, top_p=top_p, beam=beam, seed=seed, constraint=rules, smoothing=smoothing
+        z,
+        temperature=temperature,
+        top_p=top_p,
+        beam=beam,
+        nearest=nearest,
+        seed=seed,
+        constraint=rules,
+        smoothing=smoothing,
     )
     terminal.report(**files.write_result(output, {"smiles": texts}))
 
@@ -157,6 +174,8 @@ def reconstruct(
     output: arguments.Output = files.STDOUT,
     column: arguments.Column = None,
     constraint: arguments.Constraint = None,
+    nearest: Nearest = None,
+    seed: arguments.Seed = 0,
     fragments: arguments.Fragments = None,
     jobs: arguments.Jobs = -1,
 ) -> None:
@@ -174,7 +193,7 @@ def reconstruct(
     rules, exact = arguments.constraint_text(constraint), 0
     with files.writing_result(output) as (write, written):
         for part in parts_with_codes(encoder, texts, output):
-            decoded = loaded.decode_batch(part.codes, constraint=rules)
+            decoded = loaded.decode_batch(part.codes, constraint=rules, nearest=nearest, seed=seed)
             found = zip(decoded.texts, decoded.valid, part.read, strict=True)
             same = [bool(valid) and is_same(text, read, loaded.codec) for text, valid, read in found]
             exact += sum(same)

@@ -13,6 +13,7 @@ from grammar_rae.decoding import Constraint, ConstraintSpec, Guided, parse_spec
 from grammar_rae.errors import InputError
 from grammar_rae.model.drawing import Drawing, latent_codes
 from grammar_rae.model.known import warn_unwritable
+from grammar_rae.model.nearest import check_nearest, find_nearest
 from grammar_rae.model.results import DecodedTexts, spell_texts
 from grammar_rae.precision import in_single_precision
 from grammar_rae.recipes import build_constraint
@@ -28,6 +29,7 @@ class DecodingMixin:
         temperature: float = 0.0,
         top_p: float = 1.0,
         beam: int | None = None,
+        nearest: int | None = None,
         seed: int | None = None,
         constraint: str | ConstraintSpec | None = None,
         smoothing: float | NDArray[Any] = 0.0,
@@ -45,6 +47,10 @@ class DecodingMixin:
             ``top_p`` leaves out the unlikeliest tokens of each step: see :func:`grammar_rae.decoding.decode`.
         beam
             Search for the likeliest text with this many beams instead: see :func:`grammar_rae.decoding.beam_search`.
+        nearest
+            Encode the texts again, and where a text's code is not the one that it was decoded from, try up to this many
+            others: of all of them, the text whose code is nearest is given. More come back exactly, for the time that
+            the tries take; the seed chooses what is tried. None tries no others.
         constraint
             What every step must obey, for example ``"chemistry; max-heavy-atoms=38"``: a text or an object of
             :mod:`grammar_rae.decoding.specs`; None for the recipe's. Under ``"none"``, codes that decode to no
@@ -69,7 +75,8 @@ class DecodingMixin:
             For a constraint that no text within the model's length limit is sure to obey.
         """
         check_flag("canonical", canonical)
-        found = self._decode(z, Drawing(temperature, top_p, beam), seed, constraint, smoothing, properties)
+        drawing = Drawing(temperature, top_p, beam)
+        found = self._decode(z, drawing, nearest, seed, constraint, smoothing, properties)
         return spell_texts(found, self.codec).texts if canonical else ["" if text is None else text for text in found]
 
     def decode_batch(
@@ -79,6 +86,7 @@ class DecodingMixin:
         temperature: float = 0.0,
         top_p: float = 1.0,
         beam: int | None = None,
+        nearest: int | None = None,
         seed: int | None = None,
         constraint: str | ConstraintSpec | None = None,
         smoothing: float | NDArray[Any] = 0.0,
@@ -88,7 +96,7 @@ class DecodingMixin:
 
         Parameters
         ----------
-        z, temperature, top_p, beam, seed, constraint, smoothing, properties
+        z, temperature, top_p, beam, nearest, seed, constraint, smoothing, properties
             As for :meth:`decode`.
 
         Raises
@@ -96,7 +104,8 @@ class DecodingMixin:
         InputError, DecodingError
             As :meth:`decode`.
         """
-        found = self._decode(z, Drawing(temperature, top_p, beam), seed, constraint, smoothing, properties)
+        drawing = Drawing(temperature, top_p, beam)
+        found = self._decode(z, drawing, nearest, seed, constraint, smoothing, properties)
         return spell_texts(found, self.codec)
 
     @in_single_precision
@@ -104,6 +113,7 @@ class DecodingMixin:
         self: Any,
         z: NDArray[Any] | Tensor,
         drawing: Drawing,
+        nearest: int | None,
         seed: int | None,
         constraint: str | ConstraintSpec | None,
         smoothing: float | NDArray[Any],
@@ -111,6 +121,7 @@ class DecodingMixin:
     ) -> list[str | None]:
         """The texts of z (N, D) as they are decoded; None for what is not a text."""
         codes = latent_codes(z, self.recipe_.latent)
+        check_nearest(nearest, drawing, smoothing, properties)
         levels = read_levels(smoothing, len(codes))
         # The noise on codes is not that which a density drew them with by the same seed.
         generator = self._generator(seed, "smoothing" if np.any(smoothing) else "")
@@ -120,16 +131,38 @@ class DecodingMixin:
             told, codes = self._ask(properties).move(codes, self._generator(seed, "properties"))
             if drawing.width > 1:
                 raise InputError("a beam search is told no properties", remedy="Pass beam or properties, not both.")
+        found: list[str | None] = self._all_texts(codes, drawing, bound, generator, levels, told)
+        if nearest is None or not found:
+            return found
+        return find_nearest(
+            codes,
+            found,
+            nearest,
+            lambda texts: self._encode_texts(texts, False, None, "ignore", None, 0).fill(),
+            lambda tried: self._all_texts(tried, drawing, bound, generator, 0.0, None),
+            self._generator(seed, "nearest"),
+        )
+
+    def _all_texts(
+        self: Any,
+        z: Tensor,
+        drawing: Drawing,
+        bound: Constraint[Any],
+        generator: torch.Generator,
+        smoothing: float | Tensor,
+        told: Tensor | None,
+    ) -> list[str | None]:
+        """Texts of z (N, D), a batch at a time; the rest as for :meth:`_texts`."""
         rows = max(1, self.batch_rows // drawing.width)
         found: list[str | None] = []
-        for start in range(0, len(codes), rows):
+        for start in range(0, len(z), rows):
             part = slice(start, start + rows)
             found += self._texts(
-                codes[part],
+                z[part],
                 drawing,
                 bound,
                 generator,
-                levels[part] if isinstance(levels, Tensor) else levels,
+                smoothing[part] if isinstance(smoothing, Tensor) else smoothing,
                 None if told is None else told[part],
             )
         return found

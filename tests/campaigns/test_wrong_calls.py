@@ -37,7 +37,7 @@ NASTY: list[Any] = [
     *(np.array([object()]), torch.zeros(2), torch.tensor(float("nan")), object(), lambda: 1, range(3)),
     *({"a": 1}, Path("/nowhere")),
 ]
-ENDLESS = ("n", "max_attempts", "steps")
+ENDLESS = ("n", "max_attempts", "steps", "nearest")
 """Arguments that may be as large as one has time for."""
 
 
@@ -50,6 +50,7 @@ def calls(model: TextModel, codec: GrammarCodec, data: Any) -> list[tuple[Callab
         (model.decode, {"z": z, "temperature": 1.0, "top_p": 0.9, "seed": 0, "constraint": "grammar"}),
         (model.decode, {"z": z, "smoothing": 0.0, "canonical": True}),
         (model.decode, {"z": z, "beam": 2}),
+        (model.decode, {"z": z, "nearest": 2}),
         (model.decode_batch, {"z": z}),
         (model.sample, {"n": 2, "valid_only": False, "seed": 0, "temperature": 1.0, "max_attempts": 3}),
         (model.interpolate, {"a": "x", "b": "sin(x)", "steps": 3}),

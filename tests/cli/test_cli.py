@@ -546,6 +546,8 @@ def test_decode_takes_what_the_model_takes(run: Path, tmp_path: Path) -> None:
 
     greedy = decoded()
     assert decoded("--beam", "1") == greedy != decoded("--beam", "6")
+    nearest = decoded("--nearest", "5", "--seed", "1")
+    assert decoded("--nearest", "5", "--seed", "1") == nearest != greedy
     drawn = decoded("--temperature", "1", "--seed", "1")
     assert decoded("--temperature", "1", "--seed", "1") == drawn != decoded("--temperature", "1", "--seed", "2")
     assert decoded("--temperature", "1", "--seed", "1", "--top-p", "1e-9") == greedy
