@@ -83,7 +83,7 @@ class Chooser:
         if not found.decoded:
             return []
         # What the model decodes but does not read could not be learned from later.
-        _, rows = self._decoder.encode([one.text for one in found.decoded])
+        _, rows = self._decoder.encode_own([one.text for one in found.decoded])
         codes, decoded = found.codes[rows], [found.decoded[row] for row in rows]
         self._codes |= {one.text: code for one, code in zip(decoded, codes, strict=True)}
         expected = self._strategy.expect(seen, question, codes.astype(np.float64), decoded)

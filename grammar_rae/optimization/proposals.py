@@ -152,7 +152,7 @@ class Decoder:
         options: dict[str, Any] = {"properties": properties} if properties else {}
         drawn = self.model.sample(n, seed=wrap_seed(seed), constraint=self.constraint, **options)
         texts = list(dict.fromkeys(drawn.texts))
-        codes, rows = self.encode(texts)
+        codes, rows = self.encode_own(texts)
         return codes, [Decoded(texts[row], True, 1.0, origin) for row in rows]
 
     def encode(self, texts: list[str]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -167,11 +167,15 @@ class Decoder:
             )
         return codes, rows
 
+    def encode_own(self, texts: list[str]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The same of texts that the model wrote itself: nobody is told that it learned from none like them."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UnfamiliarWarning)
+            return self.encode(texts)
+
     def encode_or(self, texts: list[str], fallback: NDArray[Any]) -> NDArray[np.float32]:
         """The codes of texts (N, D); for a text that the model rejects, its row of ``fallback`` (N, D)."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UnfamiliarWarning)  # the model wrote these texts; nobody asked for them
-            codes, rows = self.encode(texts)
+        codes, rows = self.encode_own(texts)
         found = np.array(fallback, np.float32)
         if len(rows):
             found[rows] = codes
