@@ -15,6 +15,7 @@ from grammar_rae.chem.measures import MEASURES, measure
 from grammar_rae.chem.pharmacophores import pharmacophores
 from grammar_rae.chem.picking import pick_diverse
 from grammar_rae.chem.pictures import Picture, changed_atoms, picture
+from grammar_rae.chem.plausibility import is_plausible
 from grammar_rae.chem.rewriting import rewriting
 from grammar_rae.chem.smiles import (
     FRAGMENTS,
@@ -59,6 +60,7 @@ __all__ = [
     "folded_counts",
     "heavy_atoms",
     "is_block",
+    "is_plausible",
     "is_valid",
     "kekule",
     "kekule_as_written",

@@ -65,6 +65,7 @@ def analogues(
         files.note(
             f"{lead}: mean similarity {found['similarity']:.2f} at noise {found['smoothing']:.2f}; "
             f"{found['attempts']} texts, {found['valid']:.1%} valid, {found['duplicates']:.1%} repeated, "
+            f"{found['implausible']:.1%} implausible, "
             f"{found['hits']:.1%} of the analogues as like as wanted"
         )
     terminal.report(leads=frame.attrs["report"], n=len(frame), **written)

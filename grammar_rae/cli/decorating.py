@@ -66,5 +66,5 @@ def decorate(
     report = frame.attrs["report"]
     files.note(
         f"{len(frame)} molecules of {report['template']}: {report['attempts']} texts, {report['valid']:.1%} valid, "
-        f"{report['duplicates']:.1%} repeated"
+        f"{report['duplicates']:.1%} repeated, {report['implausible']:.1%} implausible"
     )

@@ -83,8 +83,9 @@ class AnaloguesMixin:
             ``log_prob`` in nats where the model has it without a code (see :meth:`log_prob`), and a column for each
             score; of each lead the most similar first.
             ``attrs["report"]`` tells by lead which level of noise gave most, the mean similarity reached, the texts
-            decoded after the calibration, the shares of them that were valid and repeated, the share of the
-            analogues that are within 0.1 of the similarity asked, and the share that was regrown.
+            decoded after the calibration, the share of them that was valid, the shares of these that were repeated and
+            implausible (see :func:`grammar_rae.chem.is_plausible`; such are left out, unless the lead is one), the
+            share of the analogues that are within 0.1 of the similarity asked, and the share that was regrown.
 
         Warns
         -----
@@ -203,6 +204,7 @@ def _find(
         "attempts": around.attempts,
         "valid": around.n_valid / around.attempts if around.attempts else float("nan"),
         "duplicates": around.repeated / around.n_valid if around.n_valid else float("nan"),
+        "implausible": around.implausible / around.n_valid if around.n_valid else float("nan"),
         "hits": as_asked / len(chosen) if chosen else 0.0,
         "regrown": len(around.regrown.intersection(chosen)) / len(chosen) if chosen else 0.0,
     }

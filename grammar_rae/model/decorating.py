@@ -94,7 +94,8 @@ class DecoratingMixin:
             column for each score. The likeliest molecules come first.
 
             ``attrs["report"]`` tells the order of the template that was taken, how many were tried, the texts decoded,
-            and the shares of them that were valid and repeated.
+            the share of them that was valid, and the shares of these that were repeated and implausible: these (see
+            :func:`grammar_rae.chem.is_plausible`) are left out, unless the template is one.
 
         Warns
         -----
@@ -153,13 +154,16 @@ class DecoratingMixin:
                 stacklevel=3,
             )
         frame = frame.assign(**score(list(frame["smiles"]), scores))
-        n_valid, different = (sum(part.attrs[name] for part in grown) for name in ("valid", "different"))
+        n_valid, repeated, left_out = (
+            sum(part.attrs[name] for part in grown) for name in ("valid", "repeated", "left_out")
+        )
         frame.attrs["report"] = {
             "template": taken.smiles,
             "orders": tried,
             "attempts": attempts,
             "valid": n_valid / attempts,
-            "duplicates": 1 - different / n_valid if n_valid else float("nan"),
+            "duplicates": repeated / n_valid if n_valid else float("nan"),
+            "implausible": left_out / n_valid if n_valid else float("nan"),
         }
         return frame
 
@@ -213,8 +217,11 @@ class DecoratingMixin:
         self: Any, draft: Template, bound: Any, n: int, most: int, drawing: Drawing, smoothing: float, generator: Any
     ) -> "pd.DataFrame":
         """At most n different molecules of a template, with what grew where, of at most so many texts."""
+        from grammar_rae.chem import is_plausible, spell_template
+
         found: dict[str, str] = {}
-        attempts = n_valid = 0
+        attempts = n_valid = repeated = left_out = 0
+        odd = not is_plausible(spell_template(draft.smiles, rings=draft.rings)[0].fill())  # then all may be
         while attempts < most and len(found) < n:
             batch = int(min(self.batch_rows, most - attempts, 2 * (n - len(found)) + 8))
             z = self.density_.sample(batch, generator)
@@ -222,13 +229,18 @@ class DecoratingMixin:
             attempts += batch
             for text in texts:
                 spelled = None if text is None else self.codec.canonical(text)
-                n_valid += spelled is not None
-                if spelled is not None and len(found) < n:
+                if spelled is None:
+                    continue
+                n_valid += 1
+                repeated += spelled in found
+                if not odd and not is_plausible(spelled):
+                    left_out += 1
+                elif len(found) < n:
                     found.setdefault(spelled, text)
         import pandas as pd
 
         frame = pd.DataFrame({"smiles": list(found), **self._columns(draft, bound, list(found.values()))})
-        frame.attrs.update(attempts=attempts, valid=n_valid, different=len(found))
+        frame.attrs.update(attempts=attempts, valid=n_valid, repeated=repeated, left_out=left_out)
         return frame
 
     def _keep_likeliest(self: Any, grown: "Sequence[pd.DataFrame]", n: int) -> "pd.DataFrame":

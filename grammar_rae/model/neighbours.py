@@ -165,6 +165,8 @@ class Neighbours:
         Those of them that were regrown.
     attempts, n_valid, repeated
         Texts decoded after the calibration, the valid ones, and those of them that were not new.
+    implausible
+        The valid ones that were left out, see :func:`grammar_rae.chem.is_plausible`, unless the lead is so itself.
     """
 
     model: Any
@@ -179,6 +181,7 @@ class Neighbours:
     attempts: int = 0
     n_valid: int = 0
     repeated: int = 0
+    implausible: int = 0
 
     def add_noise(self, level: float, n: int, most: int) -> None:
         """Look for n analogues at one level of noise, however like they are, in at most so many texts."""
@@ -241,7 +244,8 @@ class Neighbours:
 
     def _take(self, source: Source, count: int, turn: int) -> dict[str, float]:
         """Decode so many texts of a source, and return the new analogues among them, with their similarities."""
-        texts = self._draw(count, source, wrap_seed(self.seed + turn))
+        drawn = self._draw(count, source, wrap_seed(self.seed + turn))
+        texts = self._plausible(drawn)
         new = self._keep(list(dict.fromkeys(one for one in texts if one not in self.found and one != self.lead)))
         if source.regrowth is not None:
             new = [text for text in new if self._may_regrow.has(text)]
@@ -249,9 +253,16 @@ class Neighbours:
         self.found |= alike
         if source.regrowth is not None:
             self.regrown |= alike.keys()
-        self.attempts, self.n_valid = self.attempts + count, self.n_valid + len(texts)
+        self.attempts, self.n_valid = self.attempts + count, self.n_valid + len(drawn)
+        self.implausible += len(drawn) - len(texts)
         self.repeated += len(texts) - len(new)
         return alike
+
+    def _plausible(self, texts: list[str]) -> list[str]:
+        """Those of valid texts that a chemist would take; all, where the lead itself is none of these."""
+        from grammar_rae.chem import is_plausible
+
+        return [text for text in texts if is_plausible(text)] if is_plausible(self.lead) else texts
 
     @cached_property
     def _may_regrow(self) -> Any:
@@ -289,7 +300,7 @@ class Neighbours:
         return dials[key]
 
     def _try(self, level: float, seed: int) -> dict[str, float]:
-        drawn = self._draw(TRIALS, Source(level, 0, 0), seed)
+        drawn = self._plausible(self._draw(TRIALS, Source(level, 0, 0), seed))
         return self._measure(self._keep(sorted({text for text in drawn if text != self.lead})))
 
 

@@ -62,7 +62,7 @@ class Chooser:
                 fresh = [one.text for one in new if one.text not in known and one.text not in found]
                 refused += sum(not self._profile.has(text) for text in fresh)
                 drawn += len(fresh)
-                found |= {text: None for text in fresh if accepts.allows(text)}
+                found |= {text: None for text in fresh if accepts.allows(text) and self._decoder.may_propose(text)}
         if drawn and drawn == refused:
             limits = self._profile.limits
             raise InputError(

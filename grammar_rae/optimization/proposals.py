@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from grammar_rae.codecs import FORMS
 from grammar_rae.density import GaussianDensity
 from grammar_rae.errors import InputError, UnfamiliarWarning
 from grammar_rae.optimization.base import Array, Observations, Question, Strategy
@@ -103,6 +104,20 @@ class Decoder:
         """Whether the model's decoder was trained on codes with noise, whose level it is told."""
         regularizer = getattr(getattr(self.model, "autoencoder_", None), "regularizer", None)
         return isinstance(regularizer, NoiseConditioned)
+
+    @cached_property
+    def writes_molecules(self) -> bool:
+        """Whether the model's texts are molecules; False of a model that does not say."""
+        form = getattr(getattr(self.model, "codec", None), "form", None)
+        return form in FORMS and FORMS[form].molecules
+
+    def may_propose(self, text: str) -> bool:
+        """Whether a valid text is one that somebody might make: see :func:`grammar_rae.chem.is_plausible`."""
+        if not self.writes_molecules:
+            return True
+        from grammar_rae.chem import is_plausible
+
+        return is_plausible(text)
 
     def decode_noisy(
         self,
@@ -229,8 +244,8 @@ def propose(
     known
         Texts that were seen.
     distinct
-        Whether only valid texts that are not known count, each once. Where :data:`MOST_ROUNDS` pools have too few of
-        them, there are fewer points than were asked for.
+        Whether only valid and plausible texts that are not known count, each once. Where :data:`MOST_ROUNDS` pools have
+        too few of them, there are fewer points than were asked for.
     accept
         What else a text has to be; None for nothing.
     """
@@ -247,7 +262,8 @@ def propose(
             counts["seen"] += found.valid and again
             if not distinct or (found.valid and not again):
                 mine.add(found.text)
-                if accept is not None and not accept.allows(found.text):
+                refused = accept is not None and not accept.allows(found.text)
+                if refused or (distinct and not decoder.may_propose(found.text)):
                     counts["refused"] = counts.get("refused", 0) + 1
                     continue
                 latent.append(code)

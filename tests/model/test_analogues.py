@@ -5,10 +5,11 @@ import pytest
 from rdkit import Chem
 
 import grammar_rae
-from grammar_rae.chem import canonical, heavy_atoms, is_valid
+from grammar_rae.chem import canonical, heavy_atoms, is_plausible, is_valid
 from grammar_rae.chem.changes import has_pattern
 from grammar_rae.errors import InputError, TextError, UnknownNameError
 from grammar_rae.model.neighbours import Neighbours, Source, closeness, find_regrowths, tanimoto
+from grammar_rae.model.results import DecodedTexts
 
 NEAR = "CCCN1CCO[C@H](C(=O)c2ccc(OC)c(OC)c2)C1"
 LEAD = "COc1ccc(NC(=O)C2CCCCC2)cc1"
@@ -82,6 +83,7 @@ def test_near_analogues_are_regrown_where_noise_has_too_few(model):
     assert len(found) == found["smiles"].nunique() == 60
     assert canonical(NEAR) not in set(found["smiles"])
     assert all(is_valid(text) and canonical(text) == text for text in found["smiles"])
+    assert all(map(is_plausible, found["smiles"]))
     assert report["regrown"] > 0.5 and report["hits"] > 0.6 and report["attempts"] <= 700
 
 
@@ -103,6 +105,23 @@ def test_nothing_regrows_that_nobody_makes_but_what_the_lead_has(model):
     around = {lead: Neighbours(model, lead, None, tanimoto, None, {}, seed=0) for lead in (NEAR, peroxide)}
     assert not around[NEAR]._may_regrow.has(peroxide) and not around[NEAR]._may_regrow.has(chloramine)
     assert around[peroxide]._may_regrow.has("CCC(=O)OO") and not around[peroxide]._may_regrow.has(chloramine)
+
+
+def test_an_analogue_is_a_radical_only_where_its_lead_is_one():
+    class Writer:
+        class recipe_:
+            top_p = 1.0
+
+        @staticmethod
+        def decode_batch(z, **options):
+            return DecodedTexts(["CC[CH]C", "CCCC", "C1CC"], np.array([True, True, False]))
+
+    z, found = np.zeros(4, np.float32), {}
+    for lead in ("CCO", "C[CH2]"):
+        around = Neighbours(Writer(), lead, z, tanimoto, None, {}, 0)
+        around.add_noise(1.0, 1, 3)
+        found[lead] = set(around.found), around.n_valid, around.implausible
+    assert found == {"CCO": ({"CCCC"}, 2, 1), "C[CH2]": ({"CC[CH]C", "CCCC"}, 2, 0)}
 
 
 def test_a_pattern_is_kept_by_what_regrows_too(model):

@@ -3,6 +3,7 @@
 import json
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,10 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from optimization.chains import Chains
 from optimization.digits import Digits, Mute, total
 
+from grammar_rae.chem import canonical_or_none
 from grammar_rae.errors import DataError, GrammarRAEError, InputError
 from grammar_rae.locks import FolderLock
 from grammar_rae.optimization import STRATEGIES, Search, read_table, search
@@ -352,3 +355,20 @@ def test_a_table_is_read_as_it_is_written(tmp_path: Path) -> None:
             (tmp_path / name).write_bytes(blob)
         with pytest.raises(DataError, match=r"cannot be read"):
             read_table(tmp_path / name)
+
+
+class Radicals(Chains):
+    """Chains of which every second one ends in a radical."""
+
+    def spell(self, counts: Any) -> str:
+        text = super().spell(counts)
+        return f"{text}C[CH2]" if sum(map(int, counts)) % 2 else text
+
+
+@pytest.mark.parametrize(("form", "some"), [("kekule", False), (None, True)])
+def test_nothing_is_proposed_that_hardly_any_molecule_has(form: str | None, some: bool) -> None:
+    model = Radicals()
+    model.codec = SimpleNamespace(canonical=canonical_or_none, form=form)
+    search = Search(model, {"weight": "maximize"}, seed=0, n_initial=8, n_pool=80, surrogate="codes")
+    texts = search.run(24, batch_size=8).history()["smiles"]
+    assert len(texts) >= 20 and any("[CH2]" in text for text in texts) == some
