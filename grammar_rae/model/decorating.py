@@ -122,7 +122,8 @@ class DecoratingMixin:
             raise InputError("this model cannot tell which molecules are likely", remedy="Leave pool out, or pass 1.")
         taken, tried = self._likeliest_order(asked, orders)
         times = pool or (POOL if likely else 1)
-        drafts = _limit_sizes(taken, times > 1)
+        between = [*taken.joints.linked, *taken.joints.closed]
+        drafts = _limit_sizes(taken, between or (_open_ends(taken) if times > 1 else []))
         each = -(-times * int(n) // len(drafts))
         left = 20 * each * len(drafts) if max_attempts is None else int(max_attempts)
         share = -(-left // len(drafts))
@@ -302,22 +303,24 @@ class DecoratingMixin:
         return columns
 
 
-def _limit_sizes(asked: Template, of_ends: bool) -> list[Template]:
-    """The template with each limit of ``SIZES`` on what grows, as far as its own allow it.
-
-    Linkers and bridges have one in all drafts; what grows at one end is limited only where ``of_ends`` says so, and has
-    the template's own limits in the last draft.
-    """
+def _open_ends(asked: Template) -> list[int]:
+    """The points of a template at which something may grow that ends there."""
     points = dict(asked.points)
-    between = [*asked.joints.linked, *asked.joints.closed]
-    ends = [label for label in sorted(asked.joints.labels) if not points.get(label, Point()).closed]
-    labels = between or (ends if of_ends else [])
+    return [label for label in sorted(asked.joints.labels) if not points.get(label, Point()).closed]
+
+
+def _limit_sizes(asked: Template, labels: Sequence[int]) -> list[Template]:
+    """The template with each limit of ``SIZES`` on what grows at some points, as far as its own allow it.
+
+    The last draft has the template's own limits on what grows at ends; linkers and bridges have one in all drafts.
+    """
     if not labels:
         return [asked]
+    points = dict(asked.points)
     own = [points.get(label, Point()).max_heavy_atoms for label in labels]
     largest = max((SIZES[-1] if most is None else most) for most in own)
     sizes: list[int | None] = [*sorted({size for size in SIZES if size < largest} | {largest})]
-    if not between:
+    if set(labels) <= set(asked.joints.labels):
         sizes[-1] = None
     return [
         Template(

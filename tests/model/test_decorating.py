@@ -8,7 +8,7 @@ import grammar_rae
 from grammar_rae.chem import canonical, cut_group, heavy_atoms, is_plausible
 from grammar_rae.decoding import Point, Template
 from grammar_rae.errors import InputError, UnknownNameError
-from grammar_rae.model.decorating import _limit_sizes
+from grammar_rae.model.decorating import _limit_sizes, _open_ends
 
 AMIDE = "c1cc([*:1])ccc1C(=O)N[*:2]"
 
@@ -139,12 +139,12 @@ def test_one_piece_is_not_linked(model):
 
 def test_drafts_limit_what_grows_and_the_last_has_the_templates_own_limits():
     asked = Template("c1cc([*:1])cc([*:2])c1[*:3]", {2: Point(max_heavy_atoms=3), 3: Point(closed=True)})
-    drafts = _limit_sizes(asked, of_ends=True)
+    drafts = _limit_sizes(asked, _open_ends(asked))
     limits = [dict(draft.points) for draft in drafts]
     most = [tuple(one.get(label, Point()).max_heavy_atoms for label in (1, 2, 3)) for one in limits]
     assert most == [(2, 2, None), (3, 3, None), (4, 3, None), (6, 3, None), (8, 3, None), (None, 3, None)]
     assert all(one[3].closed for one in limits)
-    assert _limit_sizes(asked, of_ends=False) == [asked]
+    assert _limit_sizes(asked, []) == [asked]
 
 
 def test_the_likeliest_of_a_pool_are_likelier_for_their_size(model):
