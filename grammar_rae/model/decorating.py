@@ -122,8 +122,7 @@ class DecoratingMixin:
             raise InputError("this model cannot tell which molecules are likely", remedy="Leave pool out, or pass 1.")
         taken, tried = self._likeliest_order(asked, orders)
         times = pool or (POOL if likely else 1)
-        between = [*taken.joints.linked, *taken.joints.closed]
-        drafts = _limit_sizes(taken, between or (_open_ends(taken) if times > 1 else []))
+        drafts = _limit_sizes(taken, _between(taken) or (_open_ends(taken) if times > 1 else []))
         each = -(-times * int(n) // len(drafts))
         left = 20 * each * len(drafts) if max_attempts is None else int(max_attempts)
         share = -(-left // len(drafts))
@@ -303,8 +302,13 @@ class DecoratingMixin:
         return columns
 
 
+def _between(asked: Template) -> list[int]:
+    """The points between which something is written: a linker, or a bridge."""
+    return [*asked.joints.linked, *asked.joints.closed]
+
+
 def _open_ends(asked: Template) -> list[int]:
-    """The points of a template at which something may grow that ends there."""
+    """The points at which something may grow, of a template without such."""
     points = dict(asked.points)
     return [label for label in sorted(asked.joints.labels) if not points.get(label, Point()).closed]
 
@@ -320,7 +324,7 @@ def _limit_sizes(asked: Template, labels: Sequence[int]) -> list[Template]:
     own = [points.get(label, Point()).max_heavy_atoms for label in labels]
     largest = max((SIZES[-1] if most is None else most) for most in own)
     sizes: list[int | None] = [*sorted({size for size in SIZES if size < largest} | {largest})]
-    if set(labels) <= set(asked.joints.labels):
+    if not _between(asked):
         sizes[-1] = None
     return [
         Template(
