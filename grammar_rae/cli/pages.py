@@ -25,6 +25,7 @@ def write_samples_page(path: Path, model: "TextModel", result: "SampleResult", c
         "temperature": result.temperature,
         "top-p": result.top_p,
         **({"smoothing": result.smoothing} if result.smoothing else {}),
+        **({"told as the codes read": ", ".join(result.echo)} if result.echo else {}),
         "seed": result.seed,
     }
     if len(result) > MOST_DRAWN:

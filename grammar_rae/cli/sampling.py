@@ -38,6 +38,14 @@ def sample(
     guidance: Annotated[
         float | None, typer.Option(help="How much more than by itself the decoder follows properties.")
     ] = None,
+    echo: Annotated[
+        str | None,
+        typer.Option(
+            help="Properties that are read from each code and told to the decoder, such as weight,logp, or none; "
+            "without it, the model's own.",
+            show_default=False,
+        ),
+    ] = None,
     where: Annotated[
         str | None,
         typer.Option(
@@ -109,6 +117,7 @@ def sample(
         "diverse": diverse,
         "new_to": () if new_to is None else [text for _, text in read_texts(new_to)],
         "guidance": GUIDANCE if guidance is None else guidance,
+        "echo": None if echo is None else [] if echo == "none" else arguments.names(echo),
     }
     if into_folder:
         shards = {"distinct": distinct, "int8": int8, "jobs": -1 if jobs is None else jobs, "seed": seed}
@@ -147,6 +156,7 @@ def sample(
         temperature=result.temperature,
         top_p=result.top_p,
         smoothing=result.smoothing,
+        echo=list(result.echo),
         seed=result.seed,
         **written,
     )

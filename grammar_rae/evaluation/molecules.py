@@ -172,6 +172,7 @@ class _Evaluator:
             temperature=drawn.temperature,
             top_p=drawn.top_p,
             smoothing=drawn.smoothing,
+            echo=drawn.echo,
             seed=what.seed,
             n=what.n,
             constraints=self.constraints,

@@ -116,7 +116,7 @@ class EvaluationFigures:
         The model, and how many molecules it was trained on, where that is known.
     reference
         ``"moses"`` or the name of a file.
-    constraint, temperature, top_p, smoothing, seed, n
+    constraint, temperature, top_p, smoothing, echo, seed, n
         How the texts were drawn, and how many.
     constraints
         Draws under each constraint that the model can serve.
@@ -140,6 +140,7 @@ class EvaluationFigures:
     temperature: float
     top_p: float
     smoothing: float
+    echo: tuple[str, ...]
     seed: int
     n: int
     constraints: dict[str, DrawFigures]

@@ -1,7 +1,7 @@
 """What somebody asks of draws: properties, as values or ranges that each row draws from, and a window of scores."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -153,3 +153,34 @@ class Asked:
     def columns(self) -> list[int]:
         """The places of the properties among those of the condition."""
         return [self.condition.names.index(name) for name in self.ranges]
+
+
+def echo_codes(codes: Tensor, names: Sequence[str], condition: Condition, head: Head) -> Tensor:
+    """What the decoder is told of codes (n, D): the properties of these names, as the head reads them from the codes.
+
+    Values outside the data's range are cut to it.
+
+    Raises
+    ------
+    InputError
+        For a model whose decoder is told no properties, or whose codes are not read.
+    UnknownNameError
+        For a property that the decoder is not told.
+    """
+    for name in names:
+        if name not in condition.names and condition.names:
+            raise UnknownNameError("property", name, condition.names, "model.property_ranges_")
+    if not condition.names or not isinstance(head, LinearHead):
+        raise InputError(
+            "this model has no properties to echo",
+            received=", ".join(names),
+            remedy="Use the bundled model molecules, or train with the condition properties and the head linear.",
+        )
+    columns = [condition.names.index(name) for name in names]
+    weight, bias = head.properties.weight.detach()[columns], head.properties.bias.detach()[columns]
+    read = codes @ weight.to(codes).T + bias.to(codes)
+    values = {}
+    for place, (name, column) in enumerate(zip(names, columns, strict=True)):
+        mean, deviation = (float(getattr(condition, scale)[column]) for scale in ("mean", "deviation"))
+        values[name] = (mean + deviation * read[:, place]).clamp(*condition.ranges[name])
+    return condition.tell(len(codes), values)

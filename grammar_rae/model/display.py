@@ -63,6 +63,8 @@ def show_model(model: Any) -> str:
     facts["density"] = recipe.density
     knobs = {"temperature": "temperature", "top_p": "top-p", "smoothing": "smoothing", "constraint": "constraint"}
     facts |= {label: getattr(recipe, name) for name, label in knobs.items() if hasattr(recipe, name)}
+    if echo := getattr(recipe, "echo", ()):
+        facts["told as codes read"] = ", ".join(echo)
     ranges = getattr(model, "property_ranges_", None) or {}
     if ranges:
         facts["may be asked for"] = ", ".join(f"{name} {low:.3g} to {high:.3g}" for name, (low, high) in ranges.items())

@@ -35,7 +35,7 @@ class SampleResult:
         How many texts were decoded for them, and how many of those were valid: nothing else was rejected.
     latent
         float32 (n, D): the codes that they were decoded from.
-    constraint, temperature, seed, top_p, smoothing
+    constraint, temperature, seed, top_p, smoothing, echo
         How they were drawn, the constraint as a text; with this seed they are drawn again.
     properties, where, wanted, unwanted, n_hits
         What was asked for, and how many of the valid ones had it: those that were left out, too.
@@ -59,6 +59,7 @@ class SampleResult:
     are_molecules: bool = True
     wanted: tuple[str, ...] = ()
     unwanted: tuple[str, ...] = ()
+    echo: tuple[str, ...] = ()
 
     @property
     def hit_rate(self) -> float:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,12 @@ from grammar_rae.codecs import FORMS, Codec
 from grammar_rae.decoding import ConstraintSpec
 from grammar_rae.density import draw_given, find_gaussians
 from grammar_rae.errors import InputError
-from grammar_rae.model.asked import Asked
+from grammar_rae.model.asked import Asked, echo_codes
 from grammar_rae.model.drawing import Drawing, check_count
 from grammar_rae.model.samples import SampleResult, collect
 from grammar_rae.model.sources import as_texts
 from grammar_rae.precision import in_single_precision
+from grammar_rae.recipes import check_echo
 from grammar_rae.scores import Window
 from grammar_rae.seeds import resolve_seed
 
@@ -46,6 +48,7 @@ class SamplingMixin:
         max_attempts: int | None = None,
         properties: Mapping[str, Any] | None = None,
         guidance: float = GUIDANCE,
+        echo: Sequence[str] | None = None,
         strict: bool = False,
         where: str | None = None,
         wanted: str | Sequence[str] = (),
@@ -77,6 +80,10 @@ class SamplingMixin:
         guidance
             How much more than by itself the decoder follows what it is told, 0 or more: see
             :class:`grammar_rae.decoding.Guided`.
+        echo
+            Properties that the head reads from each code, and that the decoder is told, without guidance: noise blurs
+            the code, so that draws would be smaller than what it stands for. None for the recipe's; () for none. Where
+            properties are asked for, by ``properties`` or ``where``, they alone are told.
         strict
             Reject texts that do not have the properties: that lie outside a range, or further than a quarter of the
             data's standard deviation from a value. It needs ``valid_only``.
@@ -130,6 +137,7 @@ class SamplingMixin:
         temperature = recipe.temperature if temperature is None else temperature
         top_p = recipe.top_p if top_p is None else top_p
         smoothing = recipe.smoothing if smoothing is None else smoothing
+        echo = recipe.echo if echo is None else check_echo(echo)
         drawing = Drawing(temperature, top_p, guidance=guidance)
         rules, bound = self._bind(constraint)
         seed = resolve_seed(seed)
@@ -137,11 +145,12 @@ class SamplingMixin:
         most = (100 * n if valid_only else n) if max_attempts is None else max_attempts
 
         def draw(batch: int) -> tuple[list[str | None], NDArray[np.float32]]:
-            if asked is None or not asked.ranges:
-                z, told = self.density_.sample(batch, generator), None
-            else:
+            if asked is not None and asked.ranges:
                 z, told = self._draw_asked(asked, batch, generator)
-            return self._texts(z, drawing, bound, generator, smoothing, told), z.cpu().numpy()
+                return self._texts(z, drawing, bound, generator, smoothing, told), z.cpu().numpy()
+            z = self.density_.sample(batch, generator)
+            told = echo_codes(z, echo, self.autoencoder_.condition, self.autoencoder_.head) if echo else None
+            return self._texts(z, replace(drawing, guidance=0.0), bound, generator, smoothing, told), z.cpu().numpy()
 
         found = collect(
             draw,
@@ -172,6 +181,7 @@ class SamplingMixin:
             top_p=top_p,
             smoothing=smoothing,
             properties=dict(properties or {}),
+            echo=() if asked is not None and asked.ranges else echo,
             n_hits=found.n_hits,
             where=where,
             are_molecules=FORMS[self.codec.form].molecules,

@@ -21,7 +21,7 @@ from grammar_rae.recipes.structured import (
     STRUCTURED_RECIPES,
     structured_recipe,
 )
-from grammar_rae.recipes.texts import TEXT_RECIPES, TextRecipe, build_constraint, build_text, learn_codec
+from grammar_rae.recipes.texts import TEXT_RECIPES, TextRecipe, build_constraint, build_text, check_echo, learn_codec
 
 __all__ = [
     "ALL_IMAGE_MODELS",
@@ -39,6 +39,7 @@ __all__ = [
     "build_density",
     "build_image",
     "build_text",
+    "check_echo",
     "get_recipe",
     "image_recipe",
     "learn_codec",

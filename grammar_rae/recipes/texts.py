@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from grammar_rae.codecs import CODECS, FORMS, Codec
 from grammar_rae.conditions import CONDITIONS
 from grammar_rae.decoding import Constraint, ConstraintSpec, check_temperature, check_top_p, parse_spec
+from grammar_rae.errors import InputError
 from grammar_rae.heads import HEADS
 from grammar_rae.likelihoods import LIKELIHOODS
 from grammar_rae.nets.sequence import DECODERS, ENCODERS
@@ -30,6 +31,9 @@ class TextRecipe(Recipe):
         an object of :mod:`grammar_rae.decoding.specs` too.
     temperature, top_p
         The defaults when sampling.
+    echo
+        Properties that the head reads from each code that is sampled, and that the decoder is told: noise on the code
+        blurs what it stands for, and what is told stays.
 
     The others are those of :class:`Recipe`.
     """
@@ -57,16 +61,37 @@ class TextRecipe(Recipe):
     constraint: str = "grammar"
     temperature: float = 1.0
     top_p: float = 1.0
+    echo: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_temperature(self.temperature)
         check_top_p(self.top_p)
+        object.__setattr__(self, "echo", check_echo(self.echo))
         object.__setattr__(self, "constraint", str(parse_spec(self.constraint)))
         super().__post_init__()
+        if self.echo and not (self.condition != "none" and HEADS[self.head].asks):
+            raise InputError(
+                "there is nothing to echo",
+                received=", ".join(self.echo),
+                expected="a condition and a head of properties",
+            )
 
     def counts(self) -> list[str]:
         """The fields that are whole numbers, 1 or more."""
         return [*super().counts(), "codec_texts", *(["max_length"] if self.max_length is not None else [])]
+
+
+def check_echo(names: Any) -> tuple[str, ...]:
+    """Names of properties, as a tuple.
+
+    Raises
+    ------
+    InputError
+        For anything else.
+    """
+    if isinstance(names, str) or not isinstance(names, Iterable) or not all(isinstance(one, str) for one in names):
+        raise InputError("echo takes names of properties", received=repr(names), expected='for example ("weight",)')
+    return tuple(names)
 
 
 FAST = {"batch_size": 512, "learning_rate": 2e-3, "warmup_steps": 200, "optimizer": "adamw", "gradient_clip": 1.0}

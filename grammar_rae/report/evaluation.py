@@ -94,6 +94,7 @@ def _facts(figures: EvaluationFigures) -> dict[str, str | int | float]:
         "temperature": figures.temperature,
         **({"top-p": figures.top_p} if figures.top_p < 1 else {}),
         **({"smoothing": figures.smoothing} if figures.smoothing else {}),
+        **({"told as the codes read": ", ".join(figures.echo)} if figures.echo else {}),
         "density": figures.density,
         "seed": figures.seed,
     }
