@@ -24,6 +24,7 @@ for benchmark in (
     commands.densities,
     commands.analogues,
     commands.editing,
+    commands.fragments,
     commands.startup,
     commands.scale,
     commands.threads,

@@ -320,6 +320,23 @@ def editing(
     _conclude([*run_decoration(chosen, pairs=rows, seed=seed), *run_windows(chosen, n=n, seed=seed)], results, seed)
 
 
+def fragments(
+    model: Annotated[str, typer.Option("-m", "--model", help="The model that draws.")] = "molecules",
+    n: Annotated[int, typer.Option("-n", help="The number of molecules of each drug and job.")] = 100,
+    pool: Annotated[
+        int | None,
+        typer.Option(help="How many times as many are drawn, of which the likeliest are kept; 1 keeps what is drawn."),
+    ] = None,
+    seed: arguments.Seed = 0,
+    results: options.Results = None,
+) -> None:
+    """Fragments of ten drugs, completed: the share that is unique, drug-like and easy to make."""
+    from benchmarks.fragments import run
+    from grammar_rae.model.current import find_model
+
+    _conclude(run(find_model(model), n=n, pool=pool, seed=seed), results, seed)
+
+
 def threads(
     seconds: Annotated[float, typer.Option(help="How long each training lasts.")] = 20.0,
     rounds: options.Rounds = 3,
