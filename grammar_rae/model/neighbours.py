@@ -234,8 +234,17 @@ class Neighbours:
         return sum(abs(like - similarity) <= TOLERANCE for like in self.found.values())
 
     def nearest(self, n: int, similarity: float) -> list[str]:
-        """The n analogues that are nearest to what is asked."""
-        return sorted(self.found, key=lambda text: abs(self.found[text] - similarity))[:n]
+        """The n analogues that are nearest to what is asked; where there are more hits than that, in the mean.
+
+        Of these, the n are taken that are next to each other in likeness and whose mean is the nearest.
+        """
+        ordered = sorted(self.found, key=lambda text: abs(self.found[text] - similarity))
+        hits = sorted(ordered[: self.count_hits(similarity)], key=lambda text: self.found[text])
+        if len(hits) <= n:
+            return ordered[:n]
+        sums = np.concatenate([[0.0], np.cumsum([self.found[text] for text in hits])])
+        first = int(np.argmin(np.abs((sums[n:] - sums[:-n]) / n - similarity)))
+        return hits[first : first + n]
 
     def _gap(self, n: int, similarity: float) -> float:
         """How far the mean of the n nearest is from what is asked."""

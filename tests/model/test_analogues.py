@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rdkit import Chem
 
 import grammar_rae
@@ -31,6 +33,17 @@ def test_what_gives_nothing_new_any_more_is_worth_less_and_never_nothing():
 def test_an_analogue_is_worth_most_where_it_is_as_like_as_asked():
     worth = [closeness(like, 0.6) for like in (0.6, 0.65, 0.5, 0.9, 0.0)]
     assert worth == sorted(worth, reverse=True) and worth[0] == 1
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.integers(1, 12), st.floats(0.1, 0.9))
+def test_the_nearest_are_hits_first_and_their_mean_is_as_near_as_that_of_the_nearest_alone(likes, n, similarity):
+    around = Neighbours(None, "C", None, tanimoto, None, {}, 0, found={str(i): like for i, like in enumerate(likes)})
+    found = [around.found[text] for text in around.nearest(n, similarity)]
+    alone = sorted(likes, key=lambda like: abs(like - similarity))[:n]
+    assert len(found) == min(n, len(likes))
+    hits = [sum(abs(like - similarity) <= 0.1 for like in some) for some in (found, alone)]
+    assert hits[0] == hits[1]
+    assert abs(np.mean(found) - similarity) <= abs(np.mean(alone) - similarity) + 1e-9
 
 
 def test_tanimoto():
