@@ -31,7 +31,7 @@ TRAINING: dict[str, dict[str, Any]] = {
         "validate_every": 900.0,
         "checkpoint_every": 150.0,
         "precision": "32-true",
-        "temperature": 0.8,
+        "temperature": 0.5,
         "top_p": 0.9,
     },
 }

@@ -128,6 +128,7 @@ TEXT_RECIPES: tuple[TextRecipe, ...] = (
         head="linear",
         head_options={"bits": 512},
         smoothing=2.0,
+        echo=("weight",),
         training={
             **FAST,
             "batch_size": 256,
