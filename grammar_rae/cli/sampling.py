@@ -41,8 +41,8 @@ def sample(
     echo: Annotated[
         str | None,
         typer.Option(
-            help="Properties that are read from each code and told to the decoder, such as weight,logp, or none; "
-            "without it, the model's own.",
+            help="Properties that are read from each code and told to the decoder, such as weight,logp, or '' for "
+            "none; without it, the model's own.",
             show_default=False,
         ),
     ] = None,
@@ -117,7 +117,7 @@ def sample(
         "diverse": diverse,
         "new_to": () if new_to is None else [text for _, text in read_texts(new_to)],
         "guidance": GUIDANCE if guidance is None else guidance,
-        "echo": None if echo is None else [] if echo == "none" else arguments.names(echo),
+        "echo": None if echo is None else arguments.names(echo),
     }
     if into_folder:
         shards = {"distinct": distinct, "int8": int8, "jobs": -1 if jobs is None else jobs, "seed": seed}

@@ -69,7 +69,7 @@ class TextRecipe(Recipe):
         object.__setattr__(self, "echo", check_echo(self.echo))
         object.__setattr__(self, "constraint", str(parse_spec(self.constraint)))
         super().__post_init__()
-        if self.echo and not (self.condition != "none" and HEADS[self.head].asks):
+        if self.echo and not (CONDITIONS[self.condition].needs_facts and HEADS[self.head].asks):
             raise InputError(
                 "there is nothing to echo",
                 received=", ".join(self.echo),

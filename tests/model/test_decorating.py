@@ -92,8 +92,16 @@ def test_few_molecules_are_said_to_be_few(model):
     assert {"CCF", "CCCl"} <= set(found["smiles"]) and {"F[*:1]", "Cl[*:1]"} <= set(found["R1"])
     assert found.attrs["report"]["attempts"] == 60
     report = found.attrs["report"]
-    assert report["implausible"] > 0  # such as CC[Cl+3]
-    assert report["duplicates"] + report["implausible"] >= 1 - len(found) / 60
+    assert report["duplicates"] + report["implausible"] == pytest.approx(1 - len(found) / 60)
+
+
+def test_what_is_implausible_is_left_out_and_counted(model, monkeypatch):
+    monkeypatch.setattr("grammar_rae.chem.is_plausible", lambda text: "F" not in text)
+    with pytest.warns(UserWarning, match=r"found \d+ of 40"):
+        found = model.decorate("CC[*:1]", 40, points={1: Point(1, "FCl")}, max_attempts=60, seed=0)
+    report = found.attrs["report"]
+    assert "CCCl" in set(found["smiles"]) and not any("F" in text for text in found["smiles"])
+    assert 0 < report["implausible"] < 1 and report["valid"] == 1
 
 
 @pytest.mark.parametrize(
