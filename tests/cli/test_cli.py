@@ -580,6 +580,7 @@ def test_train_keeps_a_constraint(run: Path, tmp_path: Path) -> None:
 def test_errors_of_a_model(run: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "wide.npy", np.zeros((2, 3), dtype=np.float32))
     assert "(N, 8)" in refused("decode", tmp_path / "wide.npy", "-m", run)
+    assert "no properties to echo" in refused("sample", "-m", run, "-n", "2", "--echo", "weight")
     assert "1 or more" in refused("sample", "-m", run, "-n", "0")
     assert "grammar" in refused("sample", "-m", run, "--constraint", "gramar")
     assert refused("interpolate", "-m", run, "CCO", "C", "--steps", "1")
