@@ -16,7 +16,21 @@ from grammar_rae.grammar import Grammar
 
 CODECS = ["smiles, 0", "smiles, 80", "zinc, 0", "zinc, 80"]
 every_codec = pytest.mark.parametrize("name", CODECS)
-BRACKETS = ["[O-]", "[N+]", "[NH+]", "[NH2+]", "[C@@H]", "[C@H]", "[C@]", "[S@@]", "[N-]", "[OH+]", "[2H]", "[Si]"]
+BRACKETS = [
+    "[O-]",
+    "[N+]",
+    "[NH+]",
+    "[NH2+]",
+    "[C@@H]",
+    "[C@H]",
+    "[C@]",
+    "[C@@]",
+    "[S@@]",
+    "[N-]",
+    "[OH+]",
+    "[2H]",
+    "[Si]",
+]
 
 
 @cache
