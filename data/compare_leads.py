@@ -26,6 +26,7 @@ PLAIN: dict[str, Any] = {
     "condition_options": {},
     "head": "none",
     "head_options": {},
+    "echo": (),
     "latent": 64,
     "decoder_options": {"hidden": 768, "tally": True, "rank": 128},
     "regularizer_options": {},

@@ -1,7 +1,8 @@
 """The models in the box give what they gave when these outputs were recorded, whatever was renamed or moved since.
 
-Recorded in float32 on processors with AVX2 and AVX-512 (`molecules`) with PyTorch 2.13. Another processor rounds differently, which may turn single
-draws into others, so a few of them may differ; none may differ where the likeliest token is taken.
+Recorded in float32 on processors with AVX2, and AVX-512 (`molecules`), with PyTorch 2.13. Another processor rounds
+differently, which may turn single draws into others, so a few of them may differ; none may differ where the likeliest
+token is taken.
 """
 
 import json

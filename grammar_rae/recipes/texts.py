@@ -74,6 +74,7 @@ class TextRecipe(Recipe):
                 "there is nothing to echo",
                 received=", ".join(self.echo),
                 expected="a condition and a head of properties",
+                remedy="Choose them, or echo=().",
             )
 
     def counts(self) -> list[str]:
