@@ -86,7 +86,8 @@ class Program(Batched):
         reader = threading.Thread(target=_read, args=(process.stdout, lines), daemon=True)
         reader.start()
         threading.Thread(target=_write, args=(process.stdin, list(texts)), daemon=True).start()
-        threading.Thread(target=_remember, args=(process.stderr, last), daemon=True).start()
+        listener = threading.Thread(target=_remember, args=(process.stderr, last), daemon=True)
+        listener.start()
         wanted = set(texts)
         try:
             end = self._collect(lines, wanted, found, deadline)
@@ -98,6 +99,7 @@ class Program(Batched):
                     lines.get(timeout=0.1)
                 except Empty:
                     continue
+        listener.join(_PATIENCE)  # the program has ended, but what it said last may not have been read yet
         if not end:
             reason = f"the program gave no value within {self.time_limit:g} s"
         else:
