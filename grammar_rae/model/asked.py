@@ -137,7 +137,7 @@ class Asked:
         """W (M, D) and b (M,), by which the standardised properties are read from codes; None where they are not."""
         if not isinstance(self.head, LinearHead):
             return None
-        return self.head.properties.weight.detach()[self.columns], self.head.properties.bias.detach()[self.columns]
+        return _readers(self.head, self.columns)
 
     def move(self, codes: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """What the decoder is told of codes (n, D), and the codes, moved as little as makes them read so."""
@@ -153,6 +153,11 @@ class Asked:
     def columns(self) -> list[int]:
         """The places of the properties among those of the condition."""
         return [self.condition.names.index(name) for name in self.ranges]
+
+
+def _readers(head: LinearHead, columns: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """W (M, D) and b (M,), by which the head reads the standardised properties of these columns from codes."""
+    return head.properties.weight.detach()[columns], head.properties.bias.detach()[columns]
 
 
 def echo_codes(codes: Tensor, names: Sequence[str], condition: Condition, head: Head) -> Tensor:
@@ -177,7 +182,7 @@ def echo_codes(codes: Tensor, names: Sequence[str], condition: Condition, head: 
             remedy="Use the bundled model molecules, or train with the condition properties and the head linear.",
         )
     columns = [condition.names.index(name) for name in names]
-    weight, bias = head.properties.weight.detach()[columns], head.properties.bias.detach()[columns]
+    weight, bias = _readers(head, columns)
     read = codes @ weight.to(codes).T + bias.to(codes)
     values = {}
     for place, (name, column) in enumerate(zip(names, columns, strict=True)):

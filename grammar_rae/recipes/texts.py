@@ -90,9 +90,10 @@ def check_echo(names: Any) -> tuple[str, ...]:
     InputError
         For anything else.
     """
-    if isinstance(names, str) or not isinstance(names, Iterable) or not all(isinstance(one, str) for one in names):
+    found = tuple(names) if isinstance(names, Iterable) and not isinstance(names, str) else None
+    if found is None or not all(isinstance(one, str) for one in found):
         raise InputError("echo takes names of properties", received=repr(names), expected='for example ("weight",)')
-    return tuple(names)
+    return found
 
 
 FAST = {"batch_size": 512, "learning_rate": 2e-3, "warmup_steps": 200, "optimizer": "adamw", "gradient_clip": 1.0}

@@ -361,4 +361,5 @@ def test_an_echo_that_cannot_be(told: TextModel) -> None:
         grammar_rae.load("moses").sample(3, echo=["weight"])
     with pytest.raises(InputError, match="nothing to echo"):
         RECIPES["moses"].replace(echo=("weight",))
-    assert RECIPES["molecules"].replace(echo=["weight"]).echo == ("weight",)
+    for names in (["weight"], ("weight",), (name for name in ["weight"])):
+        assert RECIPES["molecules"].replace(echo=names).echo == ("weight",)
