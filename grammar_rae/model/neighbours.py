@@ -234,9 +234,10 @@ class Neighbours:
         return sum(abs(like - similarity) <= TOLERANCE for like in self.found.values())
 
     def nearest(self, n: int, similarity: float) -> list[str]:
-        """The n analogues that are nearest to what is asked; where there are more hits than that, in the mean.
+        """The n analogues that are nearest to what is asked.
 
-        Of these, the n are taken that are next to each other in likeness and whose mean is the nearest.
+        Where there are more hits than n, their mean decides: n hits with neighbouring similarities are taken whose mean
+        is nearest to what is asked.
         """
         ordered = sorted(self.found, key=lambda text: abs(self.found[text] - similarity))
         hits = sorted(ordered[: self.count_hits(similarity)], key=lambda text: self.found[text])
