@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, cycle, islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +35,9 @@ STEPS = 200
 
 WARM_UP = 1_600
 """Texts that are encoded before the clock starts."""
+
+ORDERS = 2
+"""Orders of its atoms that a molecule of a short file is written in, before they come again."""
 
 LOOP = 1_000
 """Texts of one call of ``sample``, in the loop that ``draw_shards`` is compared with."""
@@ -59,7 +62,7 @@ def run(
     folder
         Where files, shards and draws are written; what is there is used again.
     rows
-        How many are encoded, ascending.
+        How many are encoded; none where only drawing is measured.
     repeated
         Rows of the data set that the largest of these is repeated to, shard by shard, for the training; 0 for none.
     draws
@@ -72,7 +75,7 @@ def run(
     InputError
         For numbers of rows that no training can take.
     """
-    if not rows or min(rows) < SHARD:
+    if min(rows, default=SHARD) < SHARD or (repeated and not rows):
         raise InputError("too few rows", received=f"{list(rows)}", expected=f"numbers of {SHARD:,} or more")
     folder.mkdir(parents=True, exist_ok=True)
     found, largest = [], folder
@@ -81,7 +84,7 @@ def run(
         largest = folder / f"encoded-{n}"
         found.append(_apart(_encode, text, largest, model, jobs, None))
         found.append(_apart(_train, largest))
-    if repeated > max(rows):
+    if repeated > max(rows, default=repeated):
         found.append(_apart(_train, repeat(largest, folder / f"encoded-{repeated}", repeated)))
     if draws:
         found.append(_apart(_draw_loop, model, draws))
@@ -105,19 +108,17 @@ def run_clusters(source: Path, folder: Path, *, rows: int = 100_000, model: str 
 
 
 def write_orders(source: Path, target: Path, n: int) -> Path:
-    """Write n molecules of a file, from the second time on in a random order of their atoms."""
+    """Write n molecules of a file, the second time in a random order of their atoms, and then again."""
     if target.is_file():
         return target
     texts = [text for _, text in read_texts(source)]
-
-    def orders() -> Iterator[str]:
-        for place in range(n):
-            turn, row = divmod(place, len(texts))
-            yield next(iter(reorder(texts[row], 1, turn)), texts[row]) if turn else texts[row]
+    orders = [texts]
+    while len(orders) < min(ORDERS, -(-n // len(texts))):
+        orders.append([next(iter(reorder(text, 1, len(orders))), text) for text in texts])
 
     part = target.with_suffix(".part")
     with gzip.open(part, "wt", encoding="utf-8") as file:
-        file.writelines(f"{text}\n" for text in orders())
+        file.writelines(f"{text}\n" for text in islice(cycle(chain.from_iterable(orders)), n))
     part.replace(target)
     return target
 

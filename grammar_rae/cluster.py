@@ -16,6 +16,9 @@ from grammar_rae.errors import InputError, MissingExtraError, UnknownNameError, 
 WAIT = 15.0
 """Seconds to wait for a scheduler to answer, and again for its first worker."""
 
+MESSAGES = 10
+"""Messages to the scheduler that a Dask client of ours keeps for debugging; 1,000 by Dask, each with a part's rows."""
+
 _REMEDY = "Install the same version of grammar_rae for every worker, and start the workers again."
 _PACKAGE = __name__.partition(".")[0]
 _checked: "weakref.WeakSet[Any]" = weakref.WeakSet()  # clients whose workers were asked already
@@ -53,11 +56,13 @@ def on_cluster(where: str) -> AbstractContextManager[None]:
 @contextmanager
 def _dask(address: str) -> Iterator[None]:
     distributed = _require("distributed", "dask")
+    config = import_module("dask").config
     from joblib import parallel_config
 
     where = f"dask:{address}"
     try:
-        client = distributed.Client(address, timeout=WAIT, set_as_default=False)
+        with config.set({"distributed.admin.low-level-log-length": MESSAGES}):
+            client = distributed.Client(address, timeout=WAIT, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise _unreachable(where, error) from error
     with client:

@@ -6,7 +6,7 @@ No backend is named, so that ``with joblib.parallel_config(backend="dask")`` (or
 
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from importlib import import_module
@@ -22,6 +22,9 @@ Result = TypeVar("Result")
 
 AHEAD = 3
 """Parts that wait or are worked on for each worker: results that nobody has taken yet are no more than these."""
+
+ROUND = 4 * AHEAD
+"""The same where a backend gives lists alone: a round ends when its last part does, so it had better be long."""
 
 _OF_THIS_MACHINE = ("LokyBackend", "MultiprocessingBackend", "SequentialBackend", "ThreadingBackend")
 
@@ -93,11 +96,18 @@ def _run(
 
 
 def _run_in_rounds(parallel: Any, tasks: Iterator[Any]) -> Iterator[Any]:
-    """A few parts for every worker at a time."""
-    with parallel:
-        size = 2 * AHEAD * parallel._effective_n_jobs()
-        while some := list(islice(tasks, size)):
+    """A few parts for every worker at a time; the next ones are read while these are worked on."""
+    with parallel, ThreadPoolExecutor(1) as reader:
+        size = ROUND * parallel._effective_n_jobs()
+
+        def read() -> list[Any]:
+            return list(islice(tasks, size))
+
+        some = read()
+        while some:
+            following = reader.submit(read)
             yield from parallel(some)
+            some = following.result()
 
 
 def _explain(results: Generator[Result, None, None]) -> Generator[Result, None, None]:

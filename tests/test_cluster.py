@@ -20,7 +20,7 @@ from grammar_rae.cluster import check_workers, on_cluster
 from grammar_rae.codecs import CharacterCodec
 from grammar_rae.datasets import encode
 from grammar_rae.errors import GrammarRAEError, InputError, MissingExtraError, UnknownNameError, WorkerError
-from grammar_rae.parallel import AHEAD, map_parts
+from grammar_rae.parallel import ROUND, map_parts
 from grammar_rae.scores import evaluate
 
 FILES = ("tokens.bin", "offsets.bin", "lines.bin", "meta.json", "rejected.csv")
@@ -66,8 +66,27 @@ def test_a_backend_that_gives_lists_alone(tmp_path: Path, monkeypatch: pytest.Mo
         taken: list[int] = []
         found = map_parts(abs, ((taken.append(i) or -i,) for i in range(100)))
         assert next(found) == 0
-        assert len(taken) <= 4 * AHEAD  # not all of them
+        assert len(taken) <= 2 * 2 * ROUND  # two rounds of two workers, not all of them
         assert [*found] == list(range(1, 100))
+
+
+READ = threading.Event()
+
+
+def wait_until_read(number: int) -> int:
+    assert READ.wait(30)
+    return number
+
+
+def test_the_next_round_is_read_while_one_is_worked_on() -> None:
+    def parts() -> Iterator[tuple[int]]:
+        for number in range(3 * ROUND):
+            if number == 2 * ROUND:  # the first that is not in the round of two workers
+                READ.set()
+            yield (number,)
+
+    with joblib.parallel_config(backend="lists-alone", n_jobs=2):
+        assert [*map_parts(wait_until_read, parts())] == list(range(3 * ROUND))
 
 
 def test_an_error_of_the_source_comes_after_what_was_read() -> None:
@@ -170,6 +189,8 @@ def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_dask_cluster_of_threads(threads: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     where = f"dask:{threads.scheduler_address}"
     with on_cluster(where):
+        client = joblib.parallel.get_active_backend()[0].client
+        assert client.scheduler_comm.recent_message_log.maxlen == cluster.MESSAGES
         check_all_parts(tmp_path, monkeypatch)
     monkeypatch.setattr("grammar_rae.cluster._version_asker", lambda: lambda: "0.0.0")
     with pytest.raises(WorkerError, match=f"version 0.0.0.*{__version__}"), on_cluster(where):
