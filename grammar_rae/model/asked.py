@@ -1,7 +1,7 @@
 """What somebody asks of draws: properties, as values or ranges that each row draws from, and a window of scores."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor
 from grammar_rae.conditions import Condition
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.heads import Head, LinearHead
+from grammar_rae.model.echoing import find_readers
 from grammar_rae.scores.windows import Window
 
 TOLERANCE = 0.25
@@ -137,7 +138,7 @@ class Asked:
         """W (M, D) and b (M,), by which the standardised properties are read from codes; None where they are not."""
         if not isinstance(self.head, LinearHead):
             return None
-        return _readers(self.head, self.columns)
+        return find_readers(self.head, self.columns)
 
     def move(self, codes: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """What the decoder is told of codes (n, D), and the codes, moved as little as makes them read so."""
@@ -153,39 +154,3 @@ class Asked:
     def columns(self) -> list[int]:
         """The places of the properties among those of the condition."""
         return [self.condition.names.index(name) for name in self.ranges]
-
-
-def _readers(head: LinearHead, columns: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """W (M, D) and b (M,), by which the head reads the standardised properties of these columns from codes."""
-    return head.properties.weight.detach()[columns], head.properties.bias.detach()[columns]
-
-
-def echo_codes(codes: Tensor, names: Sequence[str], condition: Condition, head: Head) -> Tensor:
-    """What the decoder is told of codes (n, D): the properties of these names, as the head reads them from the codes.
-
-    Values outside the data's range are cut to it.
-
-    Raises
-    ------
-    InputError
-        For a model whose decoder is told no properties, or whose codes are not read.
-    UnknownNameError
-        For a property that the decoder is not told.
-    """
-    for name in names:
-        if name not in condition.names and condition.names:
-            raise UnknownNameError("property", name, condition.names, "model.property_ranges_")
-    if not condition.names or not isinstance(head, LinearHead):
-        raise InputError(
-            "this model has no properties to echo",
-            received=", ".join(names),
-            remedy="Use the bundled model molecules, or train with the condition properties and the head linear.",
-        )
-    columns = [condition.names.index(name) for name in names]
-    weight, bias = _readers(head, columns)
-    read = codes @ weight.to(codes).T + bias.to(codes)
-    values = {}
-    for place, (name, column) in enumerate(zip(names, columns, strict=True)):
-        mean, deviation = (float(getattr(condition, scale)[column]) for scale in ("mean", "deviation"))
-        values[name] = (mean + deviation * read[:, place]).clamp(*condition.ranges[name])
-    return condition.tell(len(codes), values)

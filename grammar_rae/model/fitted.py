@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from grammar_rae.autoencoder import Autoencoder
 from grammar_rae.codecs import Codec
 from grammar_rae.density import Density
+from grammar_rae.model.echoing import Correction
 from grammar_rae.model.estimator import not_trained
 from grammar_rae.model.known import Known
 from grammar_rae.training import History
@@ -66,6 +67,8 @@ class FittedTexts(Fitted):
     percentiles
         float64 (101,): percentiles of the training rows' log-probabilities in nats, without codes; None where the
         decoder always has a code.
+    corrections
+        By the property that is echoed, how what is told leans away from what is read.
     dials
         What searches for analogues measured of leads; not saved.
     """
@@ -75,6 +78,7 @@ class FittedTexts(Fitted):
     known: Known | None = None
     score_constants: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     percentiles: NDArray[np.float64] | None = None
+    corrections: Mapping[str, Correction] = field(default_factory=dict)
     dials: dict[Any, Any] = field(default_factory=dict)
 
 

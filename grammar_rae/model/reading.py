@@ -104,6 +104,16 @@ def _check_texts(meta: Mapping[str, Any], codec: Any) -> None:
         "the percentiles of the training rows",
         "101 numbers in ascending order",
     )
+    corrections = meta.get("echo_corrections", {})
+    _require(
+        isinstance(corrections, dict)
+        and all(
+            isinstance(found, list) and len(found) == 2 and all(type(number) in (int, float) for number in found)
+            for found in corrections.values()
+        ),
+        "the corrections of an echo",
+        "two numbers for each property",
+    )
     _check_known(meta.get("known", {"rows": 0, "symbols": {}, "rare_tokens": []}))
     constants = meta.get("score_constants", {})
     _require(

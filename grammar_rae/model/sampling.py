@@ -15,8 +15,9 @@ from grammar_rae.codecs import FORMS, Codec
 from grammar_rae.decoding import ConstraintSpec
 from grammar_rae.density import draw_given, find_gaussians
 from grammar_rae.errors import InputError
-from grammar_rae.model.asked import Asked, echo_codes
+from grammar_rae.model.asked import Asked
 from grammar_rae.model.drawing import Drawing, check_count
+from grammar_rae.model.echoing import echo_codes
 from grammar_rae.model.samples import SampleResult, collect
 from grammar_rae.model.sources import as_texts
 from grammar_rae.precision import in_single_precision
@@ -149,7 +150,10 @@ class SamplingMixin:
                 z, told = self._draw_asked(asked, batch, generator)
                 return self._texts(z, drawing, bound, generator, smoothing, told), z.cpu().numpy()
             z = self.density_.sample(batch, generator)
-            told = echo_codes(z, echo, self.autoencoder_.condition, self.autoencoder_.head) if echo else None
+            told = None
+            if echo:
+                nets = self.autoencoder_
+                told = echo_codes(z, echo, nets.condition, nets.head, self.fitted_.corrections)
             return self._texts(z, replace(drawing, guidance=0.0), bound, generator, smoothing, told), z.cpu().numpy()
 
         found = collect(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from grammar_rae.codecs import Codec, codec_from_dict
 from grammar_rae.datasets import (
@@ -21,6 +22,7 @@ from grammar_rae.datasets import (
 )
 from grammar_rae.datasets.duplicates import Duplicates
 from grammar_rae.decoding import ConstraintSpec
+from grammar_rae.density import Density
 from grammar_rae.errors import InputError
 from grammar_rae.model.adapting import Adapting, find_start
 from grammar_rae.model.analogues import AnaloguesMixin
@@ -28,6 +30,7 @@ from grammar_rae.model.contributions import adopt_contributions
 from grammar_rae.model.decoding import DecodingMixin
 from grammar_rae.model.decorating import DecoratingMixin
 from grammar_rae.model.describing import describe_rows
+from grammar_rae.model.echoing import Correction, measure_corrections
 from grammar_rae.model.encoding import EncodingMixin
 from grammar_rae.model.fitted import Codes, FittedTexts
 from grammar_rae.model.known import Known
@@ -39,7 +42,8 @@ from grammar_rae.model.results import Reconstruction, is_same
 from grammar_rae.model.sampling import SamplingMixin
 from grammar_rae.model.sources import as_texts, encode_source, validation_set
 from grammar_rae.precision import in_single_precision
-from grammar_rae.recipes import Recipe, TextRecipe, build_constraint, build_text, training_settings
+from grammar_rae.recipes import Recipe, TextRecipe, build_constraint, build_text, check_echo, training_settings
+from grammar_rae.seeds import check_seed
 from grammar_rae.training import first_process_first, is_main_process, one_training
 
 
@@ -211,13 +215,49 @@ class TextModel(
         data = data.data if isinstance(data, DescribedRows) else data
         super()._finish(replace(draft, percentiles=self._measure(draft, data)), sets, home)
 
+    def _fit_density(self, recipe: Any, density: Density, codes: NDArray[Any] | Tensor, seed: int) -> None:
+        super()._fit_density(recipe, density, codes, seed)
+        if recipe.echo:
+            self.calibrate_echo(recipe.echo, seed=seed)
+
+    @in_single_precision
+    def calibrate_echo(self, names: Sequence[str], *, seed: int = 0) -> dict[str, tuple[float, float]]:
+        """Correct what is told of properties that draws echo, so that draws have what was read from their codes.
+
+        A training does so for the properties that its recipe echoes. The corrections hold for the model's own knobs and
+        density, and for these properties told together; :meth:`save` writes them.
+
+        Parameters
+        ----------
+        names
+            Properties, as for the ``echo`` of :meth:`sample`.
+        seed
+            Seed of the draws, twice a thousand.
+
+        Returns
+        -------
+        dict
+            By property, scale and shift of what is told, in standard deviations of the data.
+
+        Raises
+        ------
+        InputError, UnknownNameError
+            For a model whose decoder is told no properties, or not these.
+        """
+        names = check_echo(names)
+        corrections = measure_corrections(self, names, check_seed(seed))
+        self.fitted_ = replace(self._check_trained(), corrections=corrections)
+        return {name: (found.scale, found.shift) for name, found in corrections.items()}
+
     def _about(self) -> dict[str, Any]:
         fitted = self.fitted_
+        corrections = {name: [found.scale, found.shift] for name, found in fitted.corrections.items()}
         return {
             "codec": self.codec.to_dict(),
             "atoms": self.atoms_,
             "score_constants": self.score_constants_,
             **({} if fitted.percentiles is None else {"log_prob_percentiles": fitted.percentiles.tolist()}),
+            **({"echo_corrections": corrections} if corrections else {}),
             **({} if fitted.known is None else {"known": fitted.known.to_dict()}),
         }
 
@@ -237,6 +277,9 @@ class TextModel(
             atoms=atoms,
             score_constants=constants,
             percentiles=None if percentiles is None else np.array(percentiles, np.float64),
+            corrections={
+                str(name): Correction(*map(float, found)) for name, found in meta.get("echo_corrections", {}).items()
+            },
             known=Known.from_dict(meta["known"]) if "known" in meta else None,  # the first versions counted nothing
         )
 

@@ -130,7 +130,7 @@ TEXT_RECIPES: tuple[TextRecipe, ...] = (
         head="linear",
         head_options={"bits": 512},
         smoothing=2.0,
-        echo=("weight",),
+        echo=("weight", "tpsa"),
         training={
             **FAST,
             "batch_size": 256,

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-import grammar_rae
 from grammar_rae.chem.properties import properties
 from grammar_rae.codecs import GrammarCodec
 from grammar_rae.decoding import Guided
@@ -23,8 +22,6 @@ from grammar_rae.density import (
 from grammar_rae.density.conditioning import Gaussians
 from grammar_rae.errors import CheckpointError, InputError, TextError, UnknownNameError
 from grammar_rae.model import TextModel, likelihood
-from grammar_rae.model.asked import echo_codes
-from grammar_rae.recipes import RECIPES
 from grammar_rae.scores import Window
 from tests.models import edit
 from tests.test_conditions import TEXTS, TOLD
@@ -331,35 +328,3 @@ def test_known_molecules_are_not_drawn(told: TextModel) -> None:
     first = told.sample(20, seed=0).texts
     again = told.sample(20, seed=0, new_to=first[:5]).texts
     assert not set(again) & set(first[:5])
-
-
-def test_an_echo_is_told_as_the_head_reads_the_codes(told: TextModel) -> None:
-    z = torch.from_numpy(told.codes_[:50])
-    condition, head = told.autoencoder_.condition, told.autoencoder_.head
-    found = echo_codes(z, ["weight"], condition, head)
-    column = condition.names.index("weight")
-    low, high = ((end - condition.mean[column]) / condition.deviation[column] for end in condition.ranges["weight"])
-    expected = head.properties(z)[:, column].clamp(low, high).detach()
-    torch.testing.assert_close(found[:, column], expected, atol=1e-4, rtol=1e-4)
-    assert found[:, len(condition.names) :].sum(dim=0)[column] == 50 == found[:, len(condition.names) :].sum()
-
-
-def test_what_is_echoed_changes_draws_and_is_said(told: TextModel) -> None:
-    plain, echoed = (told.sample(30, seed=0, echo=echo) for echo in ((), ("weight", "rings")))
-    assert plain.echo == () and echoed.echo == ("weight", "rings")
-    assert plain.texts != echoed.texts == told.sample(30, seed=0, echo=["weight", "rings"]).texts
-    assert told.sample(5, seed=0, echo=("weight",), properties={"rings": 1.0}).echo == ()
-    assert told.sample(30, seed=0).texts == plain.texts  # the recipe's own
-
-
-def test_an_echo_that_cannot_be(told: TextModel) -> None:
-    with pytest.raises(InputError, match="names of properties"):
-        told.sample(3, echo="weight")  # type: ignore[arg-type]
-    with pytest.raises(UnknownNameError, match="wieght"):
-        told.sample(3, echo=["wieght"])
-    with pytest.raises(InputError, match="no properties to echo"):
-        grammar_rae.load("moses").sample(3, echo=["weight"])
-    with pytest.raises(InputError, match="nothing to echo"):
-        RECIPES["moses"].replace(echo=("weight",))
-    for names in (["weight"], ("weight",), (name for name in ["weight"])):
-        assert RECIPES["molecules"].replace(echo=names).echo == ("weight",)
