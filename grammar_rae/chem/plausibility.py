@@ -3,7 +3,8 @@
 from rdkit import Chem
 
 from grammar_rae.chem.log import quiet
-from grammar_rae.chem.smiles import molecule_or_none
+from grammar_rae.chem.smiles import molecule
+from grammar_rae.errors import TextError
 
 _HYDROGEN_ON_SULFUR = Chem.MolFromSmarts("[#16;v4,v6;!H0]")
 
@@ -21,7 +22,10 @@ def is_plausible(smiles: str) -> bool:
     >>> [is_plausible(text) for text in ("CCO", "C[CH]C", "C[SH](C)C", "C[N+](C)(C)C", "CS(C)(=O)=O")]
     [True, False, False, True, True]
     """
-    found = molecule_or_none(smiles)
-    if found is None or found.HasSubstructMatch(_HYDROGEN_ON_SULFUR):
+    try:
+        found = molecule(smiles)
+    except TextError:
+        return False
+    if found.HasSubstructMatch(_HYDROGEN_ON_SULFUR):
         return False
     return not any(atom.GetNumRadicalElectrons() for atom in found.GetAtoms())

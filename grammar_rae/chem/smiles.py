@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from rdkit import Chem
@@ -14,6 +15,9 @@ from grammar_rae.errors import TextError, UnknownNameError
 #: The longest SMILES that is handed to RDKit. RDKit follows a chain of atoms recursively; between 14,000 and
 #: 20,000 atoms it overflows the stack of 8 MB that threads commonly have, and that ends the process without an error.
 MAX_CHARACTERS = 5000
+
+RECENT = 512
+"""Molecules that are kept for whoever asks for them next: some 17 MB."""
 
 # RDKit ends a SMILES at a blank and skips some bytes outside ASCII, and so would read a different molecule.
 _SMILES_CHARACTERS = re.compile(r"[!-~]+")
@@ -57,7 +61,24 @@ def strip_extension(text: str) -> str:
 
 
 def molecule(text: str) -> Any:
-    """RDKit's sanitised molecule, or :class:`~grammar_rae.errors.TextError`; callers keep the log quiet."""
+    """RDKit's sanitised molecule, or :class:`~grammar_rae.errors.TextError`; callers keep the log quiet.
+
+    It is the caller's own. A text is read once for the many who ask for it within a short time: scores, filters,
+    fingerprints of one batch.
+    """
+    found = _read_recently(text) if isinstance(text, str) else None
+    if found is None:
+        raise _refusal(text)
+    return Chem.Mol(found)
+
+
+@lru_cache(maxsize=RECENT)
+def _read_recently(text: str) -> Any:
+    return molecule_or_none(text)
+
+
+def _read(text: str) -> Any:
+    """As :func:`molecule`, for streams, in which hardly any text comes twice."""
     found = molecule_or_none(text)
     if found is None:
         raise _refusal(text)
@@ -139,7 +160,7 @@ def _largest(found: Any, text: str) -> Any:
         return -part.GetNumHeavyAtoms(), -rdMolDescriptors.CalcExactMolWt(part), Chem.MolToSmiles(part)
 
     # Read again: a part that was cut out remembers the whole's stereochemistry, which is not always its own.
-    return molecule(min(map(rank, parts))[-1])
+    return _read(min(map(rank, parts))[-1])
 
 
 def _all(found: Any, text: str) -> Any:
@@ -163,7 +184,7 @@ def _rewrite(text: str, fragments: str, kekule: bool) -> Written:
         choose = FRAGMENTS[fragments]
     except KeyError:
         raise UnknownNameError("value of fragments", fragments, FRAGMENTS) from None
-    found, changes = molecule(text), []
+    found, changes = _read(text), []
     block = is_block(text)
     if not block and text.rstrip().endswith("|"):
         changes.append(EXTENSION)
@@ -175,7 +196,7 @@ def _rewrite(text: str, fragments: str, kekule: bool) -> Written:
         written = _write(found, text, kekule)
     if ":" in written and (unmapped := _MAP.sub("", written)) != written:
         changes.append(MAPS)
-        written = _write(molecule(unmapped), text, kekule)
+        written = _write(_read(unmapped), text, kekule)
     return Written(written, tuple(changes))
 
 
@@ -197,7 +218,7 @@ def canonical(text: str) -> str:
     TextError
         When RDKit refuses the text, with RDKit's reason.
     """
-    return _write(molecule(text), text, kekule=False)
+    return _write(_read(text), text, kekule=False)
 
 
 @quiet

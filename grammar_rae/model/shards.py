@@ -83,7 +83,8 @@ def draw_shards(
     scores
         Names of scores to add as columns.
     int8
-        Draw with weights of eight bits: see :meth:`TextModel.quantized`.
+        Draw with weights of eight bits, compared with the model's own before the first text is drawn: see
+        :meth:`TextModel.quantized`.
     jobs
         Number of processes, each of one thread; -1 for one a core. See :func:`grammar_rae.parallel.map_parts`.
     progress
@@ -94,7 +95,7 @@ def draw_shards(
     Warns
     -----
     UserWarning
-        When the model gives too few texts that are valid, or differ.
+        When the model gives too few texts that are valid, or differ; when weights of eight bits make them worse.
 
     Raises
     ------
@@ -133,6 +134,8 @@ def draw_shards(
                 raise InputError(
                     "more texts are there than are asked for", received=n, expected=f"{len(drawn)} or more"
                 )
+            if int8 and before is None:
+                find_model(path).quantized()  # compares them; workers need not again
             drawn.save()
             task = _Task(_name_model(path), str(target), json.dumps(settings, sort_keys=True))
             _draw_all(task, drawn, n, jobs, progress)

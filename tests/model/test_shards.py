@@ -21,6 +21,7 @@ from grammar_rae.datasets.duplicates import BloomFilter, SeenKeys
 from grammar_rae.errors import DataError, InputError, WorkerError
 from grammar_rae.model import SampleResult, shards
 from grammar_rae.model.drawn import MANIFEST, DrawnShards
+from grammar_rae.model.quantizing import CHECKED
 from grammar_rae.model.shards import draw_shards, shard_seed
 
 pytest.importorskip("pyarrow")
@@ -216,8 +217,12 @@ draw_shards(200, {str(tmp_path / "killed")!r}, {MODEL!r}, seed=3, rows=20)
     assert texts(draw(tmp_path / "killed", 200))[:50] == texts(whole)
 
 
-def test_shards_of_a_model_with_int8_weights(tmp_path: Path) -> None:
+def test_shards_of_a_model_with_int8_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[int] = []
+    monkeypatch.setattr("grammar_rae.model.quantizing._compare", lambda model, found, n: compared.append(n))
     drawn = draw(tmp_path / "fast", 30, int8=True)
+    assert draw(tmp_path / "fast", 40, int8=True).shards[0] == drawn.shards[0]
+    assert compared == [CHECKED]  # once, before the first text
     model = grammar_rae.load(MODEL).quantized(check=0)
     assert texts(drawn)[:20] == model.sample(20, seed=shard_seed(3, 0)).texts
     with pytest.raises(DataError, match="another int8"):
