@@ -45,8 +45,8 @@ def optimize(
     strategy: Annotated[
         str | None,
         typer.Option(
-            help="The search strategy, from `grammar-rae list strategies`; without it, turbo for scores and analogues "
-            "for objectives.",
+            help="The search strategy, from `grammar-rae list strategies`; without it, analogues for molecules and "
+            "turbo for other texts.",
             show_default=False,
         ),
     ] = None,
@@ -116,8 +116,8 @@ def optimize(
     from grammar_rae.optimization import optimize as search
     from grammar_rae.report.optimization import write_optimization_report
 
-    strategy, n_initial = strategy or "turbo", n_initial or 1000
-    if strategy not in STRATEGIES:
+    n_initial = n_initial or 1000
+    if strategy is not None and strategy not in STRATEGIES:
         raise UnknownNameError("strategy", strategy, STRATEGIES, "`grammar-rae list strategies`")
     loaded = TextModel.load(model)
     before = loaded.score_constants_

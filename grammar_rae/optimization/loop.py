@@ -52,7 +52,7 @@ def optimize(
     *,
     n_iterations: int = 5,
     batch_size: int = 50,
-    strategy: str = "turbo",
+    strategy: str | None = None,
     maximize: bool | Sequence[bool] | None = None,
     constraint: Any = None,
     decodings: int = 1,
@@ -95,7 +95,7 @@ def optimize(
     n_iterations, batch_size
         The budget.
     strategy
-        A row of :data:`STRATEGIES`.
+        A row of :data:`STRATEGIES`; None for that of :func:`choose_strategy`.
     maximize
         Whether larger is better, for each score or for all; None as the scores say.
     constraint
@@ -159,6 +159,8 @@ def optimize(
         constants |= data.settings.get("constants", {})  # its values are in these units
     scores = _find_scores(asked, constants)
     maximized = _check_directions(maximize, scores)
+    decoder = Decoder(model, decodings, constraint)
+    strategy = choose_strategy(decoder) if strategy is None else strategy
     chosen = build_strategy(strategy, options, several=len(scores) > 1)
     texts = None if data is None else start.parse_data(data, scores)
     settings = {
@@ -183,7 +185,7 @@ def optimize(
     evaluating = None if executor is None else Evaluating(executor, time_limit, retries)
     with one_search(folder):
         journal = Journal(None if folder is None else Path(folder), settings, resume)
-        run = Run(model, scores, chosen, Decoder(model, decodings, constraint), journal, jobs, evaluating)
+        run = Run(model, scores, chosen, decoder, journal, jobs, evaluating)
         run.begin(texts, [isinstance(one, str) for one in asked], progress)
         run.search(n_iterations, progress)
         named = [one for what, one in zip(asked, run.scores, strict=True) if isinstance(what, str) and one.standardizes]
@@ -216,6 +218,15 @@ def _check_directions(maximize: bool | Sequence[bool] | None, scores: Sequence[S
     ):
         raise InputError("maximize is True or False, for all scores or for each", received=repr(maximize))
     return list(found)
+
+
+def choose_strategy(decoder: Decoder) -> str:
+    """The strategy of whoever names none: ``analogues`` for molecules, ``turbo`` for other texts.
+
+    ``analogues`` found more than ``turbo`` and ``adapt`` on the tasks that choose (docs/results/goals.md). It decodes
+    each code once, so ``turbo`` it is where several decodings vote.
+    """
+    return "analogues" if decoder.writes_molecules and decoder.decodings == 1 else "turbo"
 
 
 def build_strategy(name: str, options: dict[str, Any], several: bool = False) -> Strategy:

@@ -5,6 +5,7 @@ import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -144,6 +145,15 @@ def test_several_scores_give_a_front(name: str) -> None:
     both = pd.concat([result.initial, result.history])[["total", "tilt"]].to_numpy()
     assert is_on_front(both)[len(result.initial) :].any()  # the run has moved the front
     assert list(result.best(2, "tilt")["tilt"]) == sorted(result.history["tilt"].unique(), reverse=True)[:2]
+
+
+@pytest.mark.parametrize(
+    ("form", "decodings", "strategy"),
+    [("kekule", 1, "analogues"), ("kekule", 5, "turbo"), ("expression", 1, "turbo"), (None, 1, "turbo")],
+)
+def test_the_strategy_of_whoever_names_none(form: str | None, decodings: int, strategy: str) -> None:
+    codec = SimpleNamespace(form=form) if form else None
+    assert loop.choose_strategy(Decoder(SimpleNamespace(codec=codec), decodings)) == strategy
 
 
 def test_several_scores_need_botorch(monkeypatch: pytest.MonkeyPatch) -> None:
