@@ -84,7 +84,8 @@ class AnaloguesStrategy(Strategy):
         """The share of each way, in proportion to what it earned; all equal as long as nothing was observed.
 
         What a way earned is the share of its texts that came among the best of their time, as a mean under a uniform
-        prior, in which earlier iterations fade: so no way is lost for good.
+        prior, in which earlier iterations fade: so no way is lost for good. As long as all that is known is equally
+        good, there are no parents to speak of, and the draws, which reach furthest, have all.
         """
         if self._earned is None or self._earned[0] is not seen or self._earned[1] != wishes:
             self._earned = (seen, wishes, self._weigh(seen, (*self.ways, WISHES) if wishes else self.ways))
@@ -93,6 +94,8 @@ class AnaloguesStrategy(Strategy):
     def _weigh(self, seen: Observations, ways: Sequence[str]) -> dict[str, float]:
         hits, trials = (dict.fromkeys(ways, 0.0) for _ in range(2))
         merit = seen.merit
+        if seen.origins and merit.min() == merit.max():
+            return {way: float(way == DRAWS) for way in ways}
         last = int(seen.iterations.max()) if seen.origins else 0
         for iteration in range(max(1, last - _REMEMBERED), last + 1):
             before = merit[seen.iterations < iteration]

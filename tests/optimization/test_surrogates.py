@@ -170,6 +170,15 @@ def test_ways_have_what_they_earned() -> None:
     assert len(set(strategy.shares(seen(iterations=0)).values())) == 1
 
 
+def test_nothing_but_draws_as_long_as_all_is_equally_good() -> None:
+    strategy = AnaloguesStrategy(surrogate="codes", n_parents=5)
+    blank = replace(seen(), values=np.zeros((40, 1)))
+    assert strategy.shares(blank) == {way: float(way == DRAWS) for way in strategy.ways}
+    codes = np.random.default_rng(3).normal(size=(60, 3))
+    found = [Decoded(str(row), True, 1.0, DRAWS if row < 30 else "noise 1") for row in range(60)]
+    assert all(index < 30 for index in strategy.choose(blank, asked(20), codes, found))
+
+
 def test_draws_are_evaluated_as_long_as_they_earn_it() -> None:
     strategy = AnaloguesStrategy(surrogate="codes", n_parents=5)
     codes = np.random.default_rng(3).normal(size=(60, 3))
