@@ -266,7 +266,7 @@ def densities(
 def scale(
     source: Annotated[Path, typer.Argument(help="A file of molecules.", show_default=False)],
     output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write.", show_default=False)],
-    rows: Annotated[str, typer.Option(help="Numbers of rows to encode.")] = "100000,1000000",
+    rows: Annotated[str, typer.Option(help="Numbers of rows to encode; empty for none.")] = "100000,1000000",
     repeated: Annotated[int, typer.Option(help="Rows that the last of them is repeated to; 0 for none.")] = 10_000_000,
     draws: Annotated[int, typer.Option(help="The number of texts to draw; 0 for none.")] = 100_000,
     model: Annotated[str, typer.Option(help="The model that draws, and whose codec encodes.")] = "molecules",

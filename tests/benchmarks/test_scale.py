@@ -27,15 +27,19 @@ def test_rows_beyond_a_file_are_its_molecules_in_other_orders(tmp_path: Path) ->
 
     source = tmp_path / "a.smi"
     source.write_text("CCOc1ccccc1N\nCC(=O)NCCO\n")
-    target = scale.write_orders(source, tmp_path / "b.smi.gz", 6)
+    target = scale.write_orders(source, tmp_path / "b.smi.gz", 7)
     texts = [text for _, text in scale.read_texts(target)]
-    assert len(texts) == 6 and texts[:2] == source.read_text().split()
+    assert len(texts) == 7 and texts[:2] == source.read_text().split()
+    assert texts[2:4] != texts[:2] and texts[4:] == texts[:3]  # two orders, and then again
     assert {Chem.CanonSmiles(text) for text in texts} == {Chem.CanonSmiles(text) for text in texts[:2]}
 
 
 def test_too_few_rows_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="too few rows"):
         scale.run(tmp_path / "a.smi", tmp_path, rows=[10])
+    with pytest.raises(InputError, match="too few rows"):
+        scale.run(tmp_path / "a.smi", tmp_path, rows=[], repeated=100)
+    assert scale.run(tmp_path / "a.smi", tmp_path, rows=[], repeated=0, draws=0) == []
 
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
