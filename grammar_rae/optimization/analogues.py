@@ -175,20 +175,30 @@ class AnaloguesStrategy(Strategy):
         return SURROGATES[self.surrogate or ("tanimoto" if molecules else "codes")]
 
     def fit_surrogates(self, seen: Observations, seed: int) -> Any:
-        """One for each score."""
+        """One for each score, with the mean and the deviation by which its values are standardised.
+
+        All that is known may lie between 0 and 1e-60, which a surrogate would take for rounding.
+        """
         points = describe_points(seen.codes, seen.texts)
         floor = np.quantile(seen.complete, 0.05, axis=0)  # a few values that are very low would take all the attention
-        values = np.maximum(seen.complete, floor)
-        kind = self._kind(points.counts is not None)
-        return [kind().fit(Known(points, column, seen.iterations), seed) for column in values.T]
+        kind, found = self._kind(points.counts is not None), []
+        for column in np.maximum(seen.complete, floor).T:
+            mean, deviation = float(column.mean()), float(column.std()) or 1.0
+            known = Known(points, (column - mean) / deviation, seen.iterations)
+            found.append((kind().fit(known, seed), mean, deviation))
+        return found
 
     def expect(
         self, seen: Observations, asked: Question, codes: Array, found: Sequence[Decoded]
     ) -> tuple[Array, Array]:
         """Mean and standard deviation, (P, M) each, of the values of P texts that are observed at codes (P, D)."""
         points = describe_points(codes, [one.text for one in found])
-        columns = [one.predict(points) for one in self.fitted(seen, asked.seed)]
-        return np.stack([mean for mean, _ in columns], axis=1), np.stack([spread for _, spread in columns], axis=1)
+        means, spreads = [], []
+        for surrogate, middle, deviation in self.fitted(seen, asked.seed):
+            mean, spread = surrogate.predict(points)
+            means.append(middle + deviation * mean)
+            spreads.append(deviation * spread)
+        return np.stack(means, axis=1), np.stack(spreads, axis=1)
 
     def choose(self, seen: Observations, asked: Question, codes: Array, found: Sequence[Decoded] = ()) -> list[int]:
         """Indices of at most ``asked.n`` texts: of the draws as many as they earned, then of all others."""
