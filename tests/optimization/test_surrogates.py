@@ -181,15 +181,15 @@ def test_nothing_but_draws_as_long_as_all_is_equally_good() -> None:
 
 @pytest.mark.parametrize("surrogate", ["codes", "forest", "tanimoto"])
 def test_the_scale_of_a_score_does_not_matter(surrogate: str) -> None:
-    """Values between 0 and 1e-60 are told apart as those between 0 and 1 are."""
+    """Values between 0 and 1e-60 are told apart as those between 0 and 1 are; by a power of 2, to the last bit."""
     data, strategy = known(), AnaloguesStrategy(surrogate=surrogate)
     texts = TEXTS[: len(data.values)]
     large = Observations(data.points.codes, data.values[:, None], data.iterations, texts, [DRAWS] * len(texts))
-    small = replace(large, values=1e-60 * large.values)
+    small = replace(large, values=2.0**-200 * large.values)
     found = [Decoded(text, True, 1.0) for text in texts[:20]]
     ours, tiny = (strategy.expect(one, asked(), one.codes[:20], found) for one in (large, small))
     for one, other in zip(ours, tiny, strict=True):
-        np.testing.assert_allclose(one, 1e60 * other, rtol=1e-4)
+        np.testing.assert_allclose(one, 2.0**200 * other)
     chosen, again = (strategy.choose(one, asked(5), one.codes[:20], found) for one in (large, small))
     assert chosen == again
 
