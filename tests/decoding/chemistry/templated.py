@@ -10,6 +10,7 @@ from rdkit import Chem
 
 from grammar_rae import chem
 from grammar_rae.decoding import Template
+from grammar_rae.errors import TextError
 
 TEMPLATES = [
     "c1cc([*:1])ccc1C(=O)N[*:2]",  # in the middle of the text, on a ring and at its end
@@ -137,6 +138,7 @@ def contains_joined(text, template):
         if atom.GetAtomicNum() == 0:
             query.RemoveAtom(atom.GetIdx())
     query.CommitBatchEdit()
+    query = _or_aromatic(query)
     place = {old: new for new, old in enumerate(kept)}
     bonds = [b for b in core.GetBonds() if b.GetBeginAtomIdx() in place and b.GetEndAtomIdx() in place]
     for match in mol.GetSubstructMatches(query, uniquify=False, maxMatches=5000):
@@ -147,6 +149,18 @@ def contains_joined(text, template):
             if _are_groups(mol, found, {k: sorted(at[h] for h in v) for k, v in hosts.items()}, dict(spec.points)):
                 return True
     return False
+
+
+def _or_aromatic(query):
+    """The query, whose bonds may be aromatic, too: a ring that is closed may turn single and double bonds into such."""
+    found = Chem.RWMol(query)
+    for atom in query.GetAtoms():
+        found.ReplaceAtom(atom.GetIdx(), Chem.AtomFromSmarts(f"[#{atom.GetAtomicNum()}]"))
+    for bond in query.GetBonds():
+        kind = {Chem.BondType.SINGLE: "-,:", Chem.BondType.DOUBLE: "=,:", Chem.BondType.TRIPLE: "#"}
+        pattern = Chem.MolFromSmarts(f"*{kind.get(bond.GetBondType(), ':')}*")
+        found.ReplaceBond(bond.GetIdx(), pattern.GetBondWithIdx(0))
+    return found
 
 
 def _is_same_atom(core, mol, old, new):
@@ -168,7 +182,7 @@ def _groups(mol, kept):
             for bond in mol.GetAtomWithIdx(one).GetBonds():
                 other = bond.GetOtherAtomIdx(one)
                 if other in kept:
-                    assert bond.GetBondTypeAsDouble() == 1
+                    assert bond.GetBondTypeAsDouble() in (1, 1.5)
                     hosts.append(other)
                 else:
                     waiting.append(other)
@@ -311,6 +325,9 @@ def some_bridged_molecules(smiles, seed):
         if pieces[closing - 1] in "=#" or pieces[opened - 1] in "=#" or not depth_zero or pieces[opened + 1].isdigit():
             continue
         template = "".join([*pieces[:opened], "([*:1])", *pieces[opened + 1 : at], "[*:1]"])
-        written, one = _put_in(template, "".join(pieces[at:]), rings=True)
+        try:
+            written, one = _put_in(template, "".join(pieces[at:]), rings=True)
+        except TextError:  # refused when bound: its ring would begin at a double bond with marked sides
+            continue
         if one.awaited == ((1, 1),):
             yield f"{template} | rings", written
