@@ -1,12 +1,14 @@
 """What RDKit accepts and hardly any real molecule has."""
 
 from rdkit import Chem
+from rdkit.Chem import rdqueries
 
 from grammar_rae.chem.log import quiet
 from grammar_rae.chem.smiles import molecule
 from grammar_rae.errors import TextError
 
 _HYDROGEN_ON_SULFUR = Chem.MolFromSmarts("[#16;v4,v6;!H0]")
+_UNPAIRED = rdqueries.NumRadicalElectronsGreaterQueryAtom(0)
 
 
 @quiet
@@ -28,4 +30,4 @@ def is_plausible(smiles: str) -> bool:
         return False
     if found.HasSubstructMatch(_HYDROGEN_ON_SULFUR):
         return False
-    return not any(atom.GetNumRadicalElectrons() for atom in found.GetAtoms())
+    return not len(found.GetAtomsMatchingQuery(_UNPAIRED))

@@ -84,6 +84,22 @@ def distinct_keys(ranks: Tensor) -> Tensor:
     return bits.long().bitwise_left_shift_(16).sub_(torch.arange(ranks.shape[1], device=ranks.device))
 
 
+def top_columns(ranks: Tensor, n: int) -> Tensor:
+    """Return the columns of the n largest of ranks (B, R), int64 (B, n), as :func:`distinct_keys` orders them.
+
+    Keys are made only for rows where the last of these ranks is equal to the next. Columns of -inf are in any order.
+    """
+    values, columns = ranks.topk(min(n + 1, ranks.shape[1]), dim=1)
+    equal = (values[:, 1:] == values[:, :-1]) & (values[:, 1:] > -torch.inf)
+    if len(rows := equal[:, n - 1 :].any(dim=1).nonzero().squeeze(1)):
+        columns[rows] = distinct_keys(ranks[rows]).topk(columns.shape[1], dim=1).indices
+    if bool(equal.any()):
+        columns = columns.sort(dim=1).values
+        order = ranks.gather(1, columns).sort(dim=1, descending=True, stable=True).indices
+        columns = columns.gather(1, order)
+    return columns[:, :n]
+
+
 def _append_columns(found: Answers, new: Answers, rows: Tensor) -> Answers:
     """Return answers with new columns for some rows, and padding for the others."""
     if len(rows) == len(found.ranks):

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from grammar_rae.errors import InputError, UnknownNameError
 from grammar_rae.optimization.base import Array, Observations, Question, Strategy, best_rows, check_number
-from grammar_rae.optimization.fingerprints import fingerprint_counts
 from grammar_rae.optimization.proposals import Decoded, Decoder
 from grammar_rae.optimization.surrogates import SURROGATES, Known, Surrogate, describe_points
 
@@ -168,7 +167,7 @@ class AnaloguesStrategy(Strategy):
 
     def needs_codes(self, seen: Observations) -> bool:
         """Whether the surrogate reads codes."""
-        molecules = bool(seen.texts) and fingerprint_counts(seen.texts) is not None
+        molecules = seen.points.counts is not None
         return not molecules or self._kind(molecules).needs_codes
 
     def _kind(self, molecules: bool) -> type[Surrogate]:
@@ -179,7 +178,7 @@ class AnaloguesStrategy(Strategy):
 
         All that is known may lie between 0 and 1e-60, which a surrogate would take for rounding.
         """
-        points = describe_points(seen.codes, seen.texts)
+        points = seen.points
         floor = np.quantile(seen.complete, 0.05, axis=0)  # a few values that are very low would take all the attention
         kind, found = self._kind(points.counts is not None), []
         for column in np.maximum(seen.complete, floor).T:

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from grammar_rae.errors import InputError
 from grammar_rae.optimization.acquisition import choose_by_hypervolume
 from grammar_rae.optimization.pareto import is_on_front
 from grammar_rae.optimization.surrogate import SparseGP
+from grammar_rae.optimization.surrogates import Points, describe_points
 
 if TYPE_CHECKING:
     from grammar_rae.optimization.proposals import Decoded, Decoder
@@ -43,6 +45,11 @@ class Observations:
     iterations: NDArray[np.int64]
     texts: Sequence[str] = ()
     origins: Sequence[str] = ()
+
+    @cached_property
+    def points(self) -> Points:
+        """What surrogates see of them."""
+        return describe_points(self.codes, self.texts)
 
     @property
     def initial(self) -> Array:

@@ -15,6 +15,7 @@ from grammar_rae.optimization.ledger import Ledger, Molecule
 from grammar_rae.optimization.profile import Profile
 from grammar_rae.optimization.proposals import Decoded, Decoder, Filter, density_of_codes, propose
 from grammar_rae.optimization.wishes import find_wishes
+from grammar_rae.seeds import wrap_seed
 
 _PROBED = 4  # molecules whose codes tell one model from another
 _ATTEMPTS = 8  # times to draw until there is enough that is new and within the limits
@@ -53,13 +54,15 @@ class Chooser:
     def _draw(self, n: int) -> list[Molecule]:
         """Plain draws of the model, as many as it has in a few attempts."""
         known = {one.text for one in self._ledger.molecules.values()}
-        accepts = self._filter()
+        accepts, constraint = self._filter(), self._ledger.settings["constraint"]
         found: dict[str, None] = {}
         drawn = refused = 0
         for attempt in range(_ATTEMPTS):
             if len(found) < n:
-                _, new = self._decoder.sample(2 * n, self._seed() + attempt, DRAWS)
-                fresh = [one.text for one in new if one.text not in known and one.text not in found]
+                seed = wrap_seed(self._seed() + attempt)
+                texts = list(dict.fromkeys(self.model.sample(2 * n, seed=seed, constraint=constraint).texts))
+                _, rows = self._decoder.encode_own(texts)
+                fresh = [texts[row] for row in rows if texts[row] not in known and texts[row] not in found]
                 refused += sum(not self._profile.has(text) for text in fresh)
                 drawn += len(fresh)
                 found |= {text: None for text in fresh if accepts.allows(text) and self._decoder.may_propose(text)}
@@ -123,7 +126,8 @@ class Chooser:
 
     def _observe(self) -> Observations | None:
         """What the strategy may learn from; None as long as that is too little."""
-        rows = [one for one in self._ledger.molecules.values() if one.is_settled(self._profile.names)]
+        waiting = {one.id for one in self._ledger.unsettled(self._profile.names)}
+        rows = [one for one in self._ledger.molecules.values() if one.id not in waiting]
         values = self._profile.values(self._values(rows))
         iterations = np.array([one.iteration for one in rows], np.int64)
         first = np.isfinite(values[iterations == 0]).all(axis=1)

@@ -50,22 +50,24 @@ def tanimoto(one: Packed, other: Packed) -> NDArray[np.float64]:
     The first are unpacked by parts, so there may be many of them, and only in the places that the others have.
     """
     used = np.flatnonzero(np.unpackbits(np.bitwise_or.reduce(other, axis=0))) if len(other) else np.arange(0)
-    second = np.unpackbits(other, axis=1)[:, used].astype(np.float32).T
+
+    def read_bits(packed: Packed) -> NDArray[np.float32]:
+        return np.unpackbits(packed, axis=1)[:, used].astype(np.float32)
+
+    second = read_bits(other)
     mine, theirs = _count_bits(one), _count_bits(other)
     found = np.empty((len(one), len(other)))
     for start in range(0, len(one), _ROWS):
         rows = slice(start, start + _ROWS)
-        common = np.unpackbits(one[rows], axis=1)[:, used].astype(np.float32) @ second
+        # The product of a matrix with itself takes half of the time, if it is the same array.
+        common = (second if one is other and len(one) <= _ROWS else read_bits(one[rows])) @ second.T
         union = mine[rows, None] + theirs - common
         found[rows] = np.where(union > 0, common / np.maximum(union, 1), 1.0)
     return found
 
 
-_BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1).astype(np.float32)
-
-
 def _count_bits(packed: Packed) -> NDArray[np.float32]:
-    return np.asarray(_BITS[packed].sum(1, dtype=np.float32))
+    return np.asarray(np.bitwise_count(packed).sum(1, dtype=np.float32))
 
 
 def nearest(texts: Sequence[str], known: Sequence[str]) -> list[tuple[str, float]]:

@@ -54,7 +54,9 @@ class Molecule:
     def value(self, objective: str) -> float:
         """The mean of the values that were told; nan without any."""
         values = self.measured.get(objective)
-        return math.fsum(values) / len(values) if values else math.nan
+        if not values:
+            return math.nan
+        return values[0] if len(values) == 1 else math.fsum(values) / len(values)
 
     def is_settled(self, objectives: Sequence[str]) -> bool:
         """Whether each of the objectives has a value or a failure."""
@@ -92,6 +94,8 @@ class Ledger:
         self.molecules: dict[str, Molecule] = {}
         self.batches = 0
         self.iterations = 0
+        self.n_asked = 0
+        self._open: list[Molecule] = []
         self.probe: list[list[float]] = []
         self._read_to = 0
         self._lines = 0
@@ -117,6 +121,14 @@ class Ledger:
         if path is not None:
             with replacing(path, sync=True, follow=False) as draft:
                 draft.write_text(text, encoding="utf-8")
+
+    def unsettled(self, objectives: Sequence[str]) -> list[Molecule]:
+        """The molecules of which something is still to be told, always of the same objectives.
+
+        Of a settled molecule a value may be corrected, but not taken back, so each is looked at until it is settled.
+        """
+        self._open = [one for one in self._open if not one.is_settled(objectives)]
+        return self._open
 
     # -- events -------------------------------------------------------------------------------------------------
 
@@ -179,11 +191,14 @@ class Ledger:
                 pairs = {str(key): (float(mean), float(spread)) for key, (mean, spread) in expected.items()}
                 if name in self.molecules:
                     raise ValueError("a name comes twice")
-                self.molecules[str(name)] = Molecule(str(name), str(text), str(origin), int(iteration), expected=pairs)
+                one = Molecule(str(name), str(text), str(origin), int(iteration), expected=pairs)
+                self.molecules[one.id] = one
+                self._open.append(one)
                 self.iterations = max(self.iterations, int(iteration))
             if event.get("asked"):
                 self.batches += 1
                 for name in event["asked"]:
+                    self.n_asked += self.molecules[name].batch is None
                     self.molecules[name].batch = self.batches
             for name, values, failed, correct in event.get("told", ()):
                 told = {str(key): float(value) for key, value in values.items()}

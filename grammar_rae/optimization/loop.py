@@ -80,8 +80,9 @@ def optimize(
         A trained model of texts, or any object with ``encode(texts, errors="skip")`` (which returns an object with
         ``codes`` and ``rows``), ``decode_batch(z, temperature=, constraint=, seed=)`` (an object with ``texts`` and
         ``valid``) and ``codec.canonical(text)`` (None for what is not valid); to draw its own data also ``sample(n,
-        seed=, constraint=)``. The density strategy uses its ``density_``, or a Gaussian of the data's codes if that has
-        no ``log_prob``. The model is not changed.
+        seed=, constraint=)`` (``texts``), and for strategies that draw, with ``valid_only=False`` (``valid`` and
+        ``latent`` beside the texts). The density strategy uses its ``density_``, or a Gaussian of the data's codes if
+        that has no ``log_prob``. The model is not changed.
     score
         Whatever :func:`grammar_rae.scores.get_score` accepts; or a list of these, for the Pareto front of several. A
         score that standardises and is named takes the model's ``score_constants_``; if that has none, those of data

@@ -3,7 +3,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -78,6 +78,7 @@ class Decoder:
     model: Any
     decodings: int = 1
     constraint: Any = None
+    _read: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __call__(self, codes: NDArray[Any], seed: int) -> list[Decoded]:
         """What codes (N, D) decode to; ``seed`` is that of the draws."""
@@ -163,12 +164,14 @@ class Decoder:
     def sample(
         self, n: int, seed: int, origin: str, properties: Mapping[str, tuple[float, float]] | None = None
     ) -> tuple[NDArray[np.float32], list[Decoded]]:
-        """Draws of the model that it can encode, n at most, and their codes (K, D); plain without properties."""
+        """What is valid of n draws, each text once, and the codes (K, D) it was decoded from; plain without properties.
+
+        Those that are not valid are not replaced: a few more draws take as long as a batch of them.
+        """
         options: dict[str, Any] = {"properties": properties} if properties else {}
-        drawn = self.model.sample(n, seed=wrap_seed(seed), constraint=self.constraint, **options)
-        texts = list(dict.fromkeys(drawn.texts))
-        codes, rows = self.encode_own(texts)
-        return codes, [Decoded(texts[row], True, 1.0, origin) for row in rows]
+        drawn = self.model.sample(n, valid_only=False, seed=wrap_seed(seed), constraint=self.constraint, **options)
+        rows = list({drawn.texts[row]: row for row in np.flatnonzero(drawn.valid)[::-1]}.values())[::-1]
+        return drawn.latent[rows], [Decoded(drawn.texts[row], True, 1.0, origin) for row in rows]
 
     def encode(self, texts: list[str]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """The codes (K, D) of those of N texts that the model accepts, and their rows among the texts, (K,)."""
@@ -183,10 +186,16 @@ class Decoder:
         return codes, rows
 
     def encode_own(self, texts: list[str]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """The same of texts that the model wrote itself: nobody is told that it learned from none like them."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UnfamiliarWarning)
-            return self.encode(texts)
+        """The same of texts that the model wrote itself: nobody is told that it learned from none like them.
+
+        The last texts are remembered: who has chosen them asks again which of them can be read.
+        """
+        if self._read.get("texts") != texts:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UnfamiliarWarning)
+                self._read.update(texts=list(texts), found=self.encode(texts))
+        codes, rows = self._read["found"]
+        return codes, rows
 
     def encode_or(self, texts: list[str], fallback: NDArray[Any]) -> NDArray[np.float32]:
         """The codes of texts (N, D); for a text that the model rejects, its row of ``fallback`` (N, D)."""

@@ -169,22 +169,14 @@ class Search:
     @property
     def pending(self) -> list[str]:
         """The names of molecules that were asked for, and of which something is still to be told."""
-        return [
-            name
-            for name, one in self._ledger.molecules.items()
-            if one.batch is not None and not one.is_settled(list(self.objectives))
-        ]
+        return [one.id for one in self._ledger.unsettled(list(self.objectives)) if one.batch is not None]
 
     def __len__(self) -> int:
         return len(self._ledger.molecules)
 
     def __repr__(self) -> str:
         aims = ", ".join(f"{'maximize' if sign > 0 else 'minimize'} {name}" for name, sign in self.profile.targets)
-        return f"<Search to {aims}: {self._asked} asked, {len(self.pending)} pending>"
-
-    @property
-    def _asked(self) -> int:
-        return sum(one.batch is not None for one in self._ledger.molecules.values())
+        return f"<Search to {aims}: {self._ledger.n_asked} asked, {len(self.pending)} pending>"
 
     # -- ask ----------------------------------------------------------------------------------------------------
 
@@ -222,7 +214,8 @@ class Search:
         with _locked(self._ledger.folder):
             self._ledger.refresh()
             n = self._within_budget(n)
-            waiting = [one for one in self._ledger.molecules.values() if one.batch is None and not one.measured][:n]
+            untold = self._ledger.unsettled(list(self.objectives))
+            waiting = [one for one in untold if one.batch is None and not one.measured][:n]
             new: list[Molecule] = self._chooser.choose(n - len(waiting)) if len(waiting) < n else []
             batch = [*waiting, *new]
             if len(batch) < n:
@@ -236,7 +229,7 @@ class Search:
         budget: int | None = self._ledger.settings["budget"]
         if budget is None:
             return n
-        left = budget - self._asked
+        left = budget - self._ledger.n_asked
         if left <= 0:
             raise InputError("the budget of the search is used up", received=f"{budget} molecules were asked for")
         if left < n:
@@ -277,9 +270,8 @@ class Search:
             self._ledger.refresh()
             molecules = self._ledger.molecules
             told, blank = self._read(frame, molecules, correct, jobs)
-            known = Counter((name, key) for name, one in molecules.items() for key in one.measured)
             new: Counter[tuple[str, str]] = Counter((one.id, key) for one in told for key in one.values)
-            again = sum(count if known[pair] else count - 1 for pair, count in new.items())
+            again = sum(count - (key not in molecules[name].measured) for (name, key), count in new.items())
             if told:
                 self._ledger.record(told=told)
         return Told(
@@ -424,14 +416,15 @@ class Search:
 
         sizes = [getattr(one, "at_once", AT_ONCE) for one in self.profile.functions.values()]
         size = max(sizes) * (1 if jobs < 0 else jobs)
-        with tqdm(total=n, initial=self._asked, unit="molecule", disable=not progress) as bar:
+        ledger = self._ledger
+        with tqdm(total=n, initial=ledger.n_asked, unit="molecule", disable=not progress) as bar:
             self._settle(size, jobs)
-            while self._asked < n:
-                before, missing = self._asked, self.settings["n_initial"] - len(self)
+            while ledger.n_asked < n:
+                before, missing = ledger.n_asked, self.settings["n_initial"] - len(self)
                 if self.ask(min(batch_size, n - before, missing if missing > 0 else n)).empty:
                     break
                 self._settle(size, jobs)
-                bar.update(self._asked - before)
+                bar.update(ledger.n_asked - before)
         return self
 
     def _settle(self, size: int, jobs: int) -> None:

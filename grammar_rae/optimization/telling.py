@@ -255,8 +255,10 @@ def _compute(
     found = [replace(one, values=dict(one.values), failed=dict(one.failed)) for one in tellings]
     for score, function in functions.items():
         told = {one.id for one in found if score in one.values}
-        known = {name for name, one in molecules.items() if one.measured.get(score)}
-        told |= known if correct else {name for name, one in molecules.items() if one.is_settled([score])}
+        mentioned = {one.id: molecules[one.id] for one in found}
+        told |= {
+            name for name, one in mentioned.items() if one.measured.get(score) or (not correct and score in one.failed)
+        }
         rows = list({one.id: one for one in found if one.id not in told}.values())
         done = evaluate_function(function, [molecules[one.id].text for one in rows], jobs, False)
         reasons = dict(done.failures)

@@ -1,5 +1,6 @@
 """Constraints that refuse candidates: few questions, and the distribution of the full mask."""
 
+import math
 from collections import Counter
 
 import numpy as np
@@ -25,6 +26,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 from grammar_rae.decoding import GrammarConstraint, decode
+from grammar_rae.decoding.lazy import distinct_keys, top_columns
 from grammar_rae.errors import DecodingError
 
 
@@ -121,3 +123,15 @@ def test_a_constraint_without_a_way_on(options):
     with pytest.raises(DecodingError, match="logits are not finite"):
         one_step(logits, OnlyAt([0, 1, 0, 0, 0]), 4, **options)
     assert (one_step(logits, OnlyAt([0, 1, 1, 0, 0]), 4, **options) == 2).all()
+
+
+@given(
+    st.lists(st.lists(st.sampled_from([-math.inf, -1.5, -0.0, 0.0, 2.0, 3.25]), min_size=9, max_size=9), min_size=1),
+    st.integers(1, 9),
+)
+def test_the_top_columns_are_those_of_the_keys(ranks, n):
+    ranks = torch.tensor(ranks)
+    found, expected = top_columns(ranks, n), distinct_keys(ranks).topk(n, dim=1).indices
+    real = ranks.gather(1, expected) > -math.inf
+    assert found.shape == expected.shape and torch.equal(found[real], expected[real])
+    assert (ranks.gather(1, found)[~real] == -math.inf).all()

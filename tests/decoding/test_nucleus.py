@@ -99,3 +99,12 @@ def test_the_nucleus_of_candidates_that_are_all_allowed(top_p):
 def test_no_nucleus(top_p):
     with pytest.raises(InputError, match="top_p"):
         one_step(torch.zeros(3), OnlyAt([1, 1, 1]), 2, top_p=top_p)
+
+
+def test_a_wide_nucleus_is_found_in_the_rows_that_have_one():
+    logits = torch.zeros(2, 4000, 300)
+    logits[:, :1000, 0] = 30.0
+    constraint = GrammarConstraint(Rules.build([0] * 300, [[]] * 300, 1, 0))
+    tokens = decode(table_of(logits), torch.zeros(4000, 1), constraint, 1, 1.0, seeded(0), top_p=0.5).squeeze(1)
+    assert (tokens[:1000] == 0).all()
+    assert set(tokens[1000:].tolist()) == set(range(150))  # of equals, the first ones

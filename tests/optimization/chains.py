@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from optimization.digits import drawn
 
 from grammar_rae.chem import canonical_or_none
 
@@ -31,9 +32,11 @@ class Chains:
         texts = [self.spell(row) for row in counts]
         return SimpleNamespace(texts=texts, valid=np.ones(len(texts), bool))
 
-    def sample(self, n: int, seed: int = 0, constraint: Any = None, properties: Any = None) -> Any:
+    def sample(
+        self, n: int, valid_only: bool = True, seed: int = 0, constraint: Any = None, properties: Any = None
+    ) -> Any:
         counts = np.random.default_rng(seed).integers(0, SIZE, (n, 3))
-        return SimpleNamespace(texts=[self.spell(row) for row in counts])
+        return drawn(self, [self.spell(row) for row in counts])
 
 
 class Phenyls(Chains):

@@ -11,6 +11,13 @@ from grammar_rae.errors import InputError, TextError
 from grammar_rae.optimization import Optimization, optimize
 
 
+def drawn(model: Any, texts: list[str]) -> Any:
+    """What a toy model draws: valid texts, at their own codes."""
+    return SimpleNamespace(
+        texts=texts, valid=np.ones(len(texts), bool), latent=model.encode(texts, errors="skip").codes
+    )
+
+
 class Digits:
     """Texts of three digits around codes in [-1, 1]^3; codes far away decode to nothing."""
 
@@ -36,14 +43,14 @@ class Digits:
         digits = np.clip(np.rint((z + 1) * 4.5), 0, 9).astype(int)
         return ["".join(map(str, row)) if abs(code).max() < 1.5 else "?" for row, code in zip(digits, z, strict=True)]
 
-    def sample(self, n: int, seed: int = 0, constraint: Any = None) -> Any:
+    def sample(self, n: int, valid_only: bool = True, seed: int = 0, constraint: Any = None) -> Any:
         digits = np.random.default_rng(seed).integers(0, 7, (n, self.dimensions))
-        return SimpleNamespace(texts=["".join(map(str, row)) for row in digits])
+        return drawn(self, ["".join(map(str, row)) for row in digits])
 
     def refined(self, texts: list[str], **options: Any) -> "Digits":
         """A model that draws only what it has learned."""
         found = type(self)()
-        found.sample = lambda n, seed=0, constraint=None: SimpleNamespace(texts=texts[:n])  # type: ignore[method-assign]
+        found.sample = lambda n, **options: drawn(self, texts[:n])  # type: ignore[method-assign]
         return found
 
 

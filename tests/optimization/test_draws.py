@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from optimization.chains import Chains
+from optimization.digits import drawn
 
 from grammar_rae.optimization import Search
 
@@ -23,8 +24,8 @@ class Deaf:
         texts = [f"n{number}" for number in np.random.default_rng(seed).integers(10**9, size=len(z))]
         return SimpleNamespace(texts=texts, valid=np.ones(len(texts), bool))
 
-    def sample(self, n: int, seed: int = 0, constraint: Any = None) -> Any:
-        return SimpleNamespace(texts=[f"d{number}" for number in np.random.default_rng(seed).integers(10**9, size=n)])
+    def sample(self, n: int, valid_only: bool = True, seed: int = 0, constraint: Any = None) -> Any:
+        return drawn(self, [f"d{number}" for number in np.random.default_rng(seed).integers(10**9, size=n)])
 
 
 def worth(text: str) -> float:

@@ -1,11 +1,10 @@
 """Ways in which strategies make texts: properties that are asked for, templates of scaffolds, a decoder that learns."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from optimization.chains import Chains, Phenyls
-from optimization.digits import Digits, total
+from optimization.digits import Digits, drawn, total
 
 from grammar_rae.chem import measure, read_points, scaffold
 from grammar_rae.chem.templates import join_template
@@ -28,11 +27,13 @@ class Told(Chains):
         self.property_ranges_ = {"weight": (30.0, 300.0)}
         self.asked: list[Any] = []
 
-    def sample(self, n: int, seed: int = 0, constraint: Any = None, properties: Any = None) -> Any:
+    def sample(
+        self, n: int, valid_only: bool = True, seed: int = 0, constraint: Any = None, properties: Any = None
+    ) -> Any:
         self.asked.append(properties)
         if properties is None:
-            return super().sample(n, seed)
-        return SimpleNamespace(texts=["CCCCCCNNNOOO", "CCCCCCNNOOO"][:n])
+            return super().sample(n, seed=seed)
+        return drawn(self, ["CCCCCCNNNOOO", "CCCCCCNNOOO"][:n])
 
 
 def test_properties_are_asked_for_where_scores_are_functions_of_them() -> None:
