@@ -96,18 +96,20 @@ def _run(
 
 
 def _run_in_rounds(parallel: Any, tasks: Iterator[Any]) -> Iterator[Any]:
-    """A few parts for every worker at a time; the next ones are read while these are worked on."""
-    with parallel, ThreadPoolExecutor(1) as reader:
+    """A few parts for every worker at a time; meanwhile the next ones are read, and the results before are taken."""
+    with parallel, ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as caller:
         size = ROUND * parallel._effective_n_jobs()
 
         def read() -> list[Any]:
             return list(islice(tasks, size))
 
         some = read()
+        results: list[Any] = []
         while some:
-            following = reader.submit(read)
-            yield from parallel(some)
-            some = following.result()
+            running, following = caller.submit(parallel, some), reader.submit(read)
+            yield from results
+            results, some = running.result(), following.result()
+        yield from results
 
 
 def _explain(results: Generator[Result, None, None]) -> Generator[Result, None, None]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -115,55 +115,48 @@ def encode(
     if target is not None:
         check_replaceable(target)
     about = {"column": column, "fields": fields}
-    found = encode_rows(
-        read_rows(source, column, fields=fields, blocks=True),
-        codec,
-        target,
-        lambda: describe_source(source) | about,
-        jobs=jobs,
-        prepared=prepared,
-        chunk=chunk,
-        seen=SeenKeys() if duplicates == "drop" else None,
-        shown=(lambda chunks: _show_progress(chunks, source, progress)),
-        where=str(source) if isinstance(source, str | os.PathLike) else None,
-    )
+    seen = SeenKeys() if duplicates == "drop" else None
+    rows = read_rows(source, column, fields=fields, blocks=True)
+    chunks = encode_chunks(rows, codec, jobs, prepared, chunk, texts=seen is not None)
+    with closing(_show_progress(chunks, source, progress)) as shown:
+        found = save_chunks(
+            shown,
+            codec,
+            target,
+            lambda: describe_source(source) | about,
+            seen,
+            where=str(source) if isinstance(source, str | os.PathLike) else None,
+        )
     if target is not None:
         return TokenDataset.open(target)
     assert found is not None, "a data set without a folder is in memory"
     return found
 
 
-def encode_rows(
-    rows: Iterator[Row],
+def save_chunks(
+    chunks: Iterable["Chunk"],
     codec: "Codec",
     target: Path | None,
     describe: Callable[[], dict[str, Any]],
-    *,
-    jobs: int,
-    prepared: bool,
-    chunk: int,
     seen: SeenKeys | None,
-    shown: Callable[[Iterator["Chunk"]], Generator["Chunk", None, None]],
+    *,
     where: str | None,
     least: int = 1,
 ) -> TokenDataset | None:
-    """Encode rows that were read, into ``target`` or, where that is None, into a data set in memory.
+    """Write encoded rows into ``target`` or, where that is None, into a data set in memory.
 
-    ``describe`` says what the source was, ``seen`` has the keys of rows that came before and are refused, and the
-    chunks pass through ``shown``. At least ``least`` rows have to be accepted.
+    ``describe`` says what the source was, and ``seen`` has the keys of rows that came before and are refused. At least
+    ``least`` rows have to be accepted.
     """
-    counter = _RowCounter(rows)
-    chunks = encode_chunks(counter, codec, jobs, prepared, chunk, texts=seen is not None)
     tally = _Tally()
     with ExitStack() as stack:
         building = None if target is None else stack.enter_context(building_folder(target))
         writer = stack.enter_context(closing(Writer(building)))
-        for encoded in stack.enter_context(closing(shown(chunks))):
+        for encoded in chunks:
             if seen is not None:
                 encoded = _drop_repeated(encoded, seen)
             tally.add(encoded)
             writer.add(encoded.tokens, encoded.lengths, encoded.lines, [one.row for one in encoded.refused])
-        tally.check(counter.count)
         tally.check_accepted(where, least)
         meta = {
             "kind": KIND,
@@ -199,15 +192,13 @@ def coverage(
     chunk: int = CHUNK,
 ) -> Coverage:
     """Measure how many texts of a source a codec accepts, and why not others; arguments and errors as in ``encode``."""
-    rows = _RowCounter(read_rows(source, column, fields=fields, blocks=True))
-    chunks = encode_chunks(rows, codec, jobs, prepared, chunk)
+    chunks = encode_chunks(read_rows(source, column, fields=fields, blocks=True), codec, jobs, prepared, chunk)
     tally = _Tally()
     lengths: list[npt.NDArray[np.int64]] = []
     with closing(_show_progress(chunks, source, progress)) as shown:
         for encoded in shown:
             tally.add(encoded)
             lengths.append(encoded.lengths)
-    tally.check(rows.count)
     return Coverage(
         *(tally.read, tally.accepted, tally.rejected),
         tally.reasons,
@@ -279,7 +270,7 @@ class Chunk(NamedTuple):
 class _RowCounter:
     """An iterator over rows that counts them."""
 
-    def __init__(self, rows: Iterator[Row]) -> None:
+    def __init__(self, rows: Iterable[Row]) -> None:
         self._rows = rows
         self.count = 0
 
@@ -290,17 +281,38 @@ class _RowCounter:
 
 
 def encode_chunks(
-    rows: Iterable[Row], codec: "Codec", jobs: int = 1, prepared: bool = False, chunk: int = CHUNK, texts: bool = True
-) -> Iterator[Chunk]:
-    """Encode rows some at a time, in their order; arguments and errors as in ``encode``, ``texts`` keeps the texts."""
+    rows: Iterable[Row],
+    codec: "Codec",
+    jobs: int = 1,
+    prepared: bool = False,
+    chunk: int = CHUNK,
+    texts: bool = True,
+    shard: int | None = None,
+) -> Generator[Chunk, None, None]:
+    """Encode rows some at a time, in their order; arguments and errors as in ``encode``.
+
+    ``texts`` keeps the texts. After so many rows as ``shard`` says, a chunk ends.
+    """
     if not callable(getattr(codec, "encode_batch", None)):
         raise InputError("this is no codec", received=repr(codec), expected="a codec, such as model.codec")
     jobs, chunk = check_jobs(jobs), check_count("chunk", chunk, 1, 2**31)
-    chunks = _chunks(iter(rows), chunk)
+    counter = _RowCounter(rows)
+    chunks = _chunks(iter(counter), chunk, shard)
     if not leaves_process(jobs):
-        return (_encode_rows(codec, some, prepared, texts) for some in chunks)
+        return _check_all(counter, (_encode_rows(codec, some, prepared, texts) for some in chunks))
     described = json.dumps(codec.to_dict())
-    return map_parts(_encode_rows_in_worker, ((described, some, prepared, texts) for some in chunks), jobs)
+    parts = ((described, some, prepared, texts) for some in chunks)
+    return _check_all(counter, map_parts(_encode_rows_in_worker, parts, jobs))
+
+
+def _check_all(counter: _RowCounter, chunks: Generator[Chunk, None, None]) -> Generator[Chunk, None, None]:
+    """The chunks; in the end it is asserted that all rows that were read are among them."""
+    read = 0
+    with closing(chunks):
+        for chunk in chunks:
+            read += chunk.read
+            yield chunk
+    assert read == counter.count, "a row was lost"
 
 
 def _encode_rows_in_worker(described: str, rows: list[Row], prepared: bool, texts: bool) -> Chunk:
@@ -315,8 +327,10 @@ def _codec(text: str) -> "Codec":
     return codec_from_dict(json.loads(text))
 
 
-def _chunks(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
-    return iter(lambda: list(islice(rows, size)), [])
+def _chunks(rows: Iterator[Row], size: int, shard: int | None) -> Iterator[list[Row]]:
+    whole, rest = divmod(shard or size, size)
+    sizes = cycle([*[size] * whole, *([rest] if rest else [])])
+    return iter(lambda: list(islice(rows, next(sizes))), [])
 
 
 def _encode_rows(codec: "Codec", rows: list[Row], prepared: bool, texts: bool) -> Chunk:
@@ -428,10 +442,6 @@ class _Tally:
             if symbol is not None:
                 self.unsupported[symbol] += 1
                 self.symbol_examples.setdefault(symbol, row)
-
-    def check(self, read: int) -> None:
-        """Assert that every row became tokens or a rejection."""
-        assert read == self.read == self.accepted + self.rejected, "a row was lost"
 
     def check_accepted(self, where: str | None, least: int) -> None:
         if self.accepted < least:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,8 @@ import numpy as np
 from grammar_rae.checks import check_count, check_path
 from grammar_rae.datasets.duplicates import Duplicates, SeenKeys, check_duplicates
 from grammar_rae.datasets.encoded import TokenDataset, fingerprint, read_meta
-from grammar_rae.datasets.encoding import CHUNK, encode_rows
-from grammar_rae.datasets.reading import Fields, Row, read_rows
+from grammar_rae.datasets.encoding import CHUNK, Chunk, encode_chunks, save_chunks
+from grammar_rae.datasets.reading import Fields, read_rows
 from grammar_rae.datasets.sharded import (
     SHARDS,
     EncodedShard,
@@ -230,30 +230,32 @@ def _encode_source(path: Path, source: dict[str, Any], manifest: Manifest, how: 
     rows = read_rows(path, how.column, fields=how.fields, blocks=True)
     done = sum(shard.read for shard in manifest.shards if shard.source == place)
     next(islice(rows, done, done), None)  # read, but not encoded again
-    while (first := next(rows, None)) is not None:
-        yield _encode_shard(chain([first], islice(rows, how.rows - 1)), path, place, manifest, how)
+    # One stream for all shards: workers need not wait for the end of one.
+    with closing(
+        encode_chunks(rows, how.codec, how.jobs, how.prepared, how.chunk, how.seen is not None, how.rows)
+    ) as chunks:
+        for first in chunks:
+            yield _save_shard(_take(first, chunks, how.rows), path, place, manifest, how)
     manifest.sources[place]["finished"] = True
     manifest.write(how.folder)
 
 
-def _encode_shard(rows: Iterator[Row], path: Path, place: int, manifest: Manifest, how: _Reading) -> EncodedShard:
+def _take(first: Chunk, others: Iterator[Chunk], rows: int) -> Iterator[Chunk]:
+    """Chunks with so many rows together, or what is left."""
+    chunk: Chunk | None = first
+    while chunk is not None:
+        yield chunk
+        rows -= chunk.read
+        chunk = next(others, None) if rows else None
+
+
+def _save_shard(chunks: Iterator[Chunk], path: Path, place: int, manifest: Manifest, how: _Reading) -> EncodedShard:
     number = len(manifest.shards)
     draft = EncodedShard(number, place, 0, 0, 0, 0, "")
     folder = how.folder / draft.name
     source = {name: value for name, value in manifest.sources[place].items() if name != "finished"}
-    encode_rows(
-        rows,
-        how.codec,
-        folder,
-        lambda: source | {"column": how.column, "fields": how.fields},
-        jobs=how.jobs,
-        prepared=how.prepared,
-        chunk=how.chunk,
-        seen=how.seen,
-        shown=_pass_on,
-        where=str(path),
-        least=0,
-    )
+    about = {"column": how.column, "fields": how.fields}
+    save_chunks(chunks, how.codec, folder, lambda: source | about, how.seen, where=str(path), least=0)
     meta = read_meta(folder, least=0)
     write_keys(folder, TokenDataset.open(folder).keys if meta["accepted"] else np.zeros(0, np.uint64))
     counts = {name: int(meta[name]) for name in ("read", "accepted", "rejected", "tokens")}
@@ -261,8 +263,3 @@ def _encode_shard(rows: Iterator[Row], path: Path, place: int, manifest: Manifes
     manifest.shards.append(shard)
     manifest.write(how.folder)
     return shard
-
-
-def _pass_on(chunks: Any) -> Any:
-    with closing(chunks):
-        yield from chunks

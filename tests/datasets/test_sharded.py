@@ -121,7 +121,7 @@ def test_partitions_of_parquet(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("killed_at", [1, 3, 6])
-@pytest.mark.parametrize("name", ["encode_rows", "write_keys", "digest_shard"])
+@pytest.mark.parametrize("name", ["save_chunks", "write_keys", "digest_shard"])
 def test_an_encoding_goes_on_where_it_was_interrupted(
     name: str, killed_at: int, sources: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,8 +140,8 @@ def test_an_encoding_goes_on_where_it_was_interrupted(
         with pytest.raises(KeyboardInterrupt):
             encode_shards(sources, CODEC, tmp_path / "set", rows=10, duplicates="drop")
     encoded: list[int] = []
-    again = sharding.encode_rows
-    monkeypatch.setattr(sharding, "encode_rows", lambda *a, **k: encoded.append(1) or again(*a, **k))
+    again = sharding.save_chunks
+    monkeypatch.setattr(sharding, "save_chunks", lambda *a, **k: encoded.append(1) or again(*a, **k))
     resumed = encode_shards(sources, CODEC, tmp_path / "set", rows=None, duplicates="drop")
     assert len(encoded) == 6 - (killed_at - 1)  # one shard is lost, and no more
     assert resumed.fingerprint == whole.fingerprint
