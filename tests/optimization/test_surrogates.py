@@ -9,7 +9,7 @@ from rdkit import Chem
 from rdkit.Chem import rdFingerprintGenerator
 
 from grammar_rae.errors import InputError
-from grammar_rae.optimization import SURROGATES, Observations, Question, surrogates
+from grammar_rae.optimization import SURROGATES, Observations, Question, fingerprints, surrogates
 from grammar_rae.optimization.analogues import CROSSING, DRAWS, AnaloguesStrategy, parent_chances
 from grammar_rae.optimization.fingerprints import LEVELS, SIZE, fingerprint_counts, nearest, tanimoto
 from grammar_rae.optimization.proposals import Decoded
@@ -39,6 +39,16 @@ def test_similarity_is_that_of_counts() -> None:
     np.testing.assert_allclose(tanimoto(packed, packed), truth, atol=1e-6)
     assert fingerprint_counts(["CCO", "sin(x)"]) is None
     assert nearest(["CCCO"], ["CCO", "c1ccccc1"])[0][0] == "CCO" and nearest(["CCO"], [])[0][0] == ""
+
+
+def test_similarities_are_the_same_however_common_bits_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = fingerprint_counts(TEXTS)
+    assert packed is not None
+    one_by_one = tanimoto(packed, packed[:5])
+    monkeypatch.setattr(fingerprints, "_FEW", 0)
+    monkeypatch.setattr(fingerprints, "_ROWS", 7)
+    np.testing.assert_array_equal(tanimoto(packed, packed[:5]), one_by_one)
+    np.testing.assert_array_equal(tanimoto(packed, packed)[:, :5], one_by_one)
 
 
 def test_the_tanimoto_process_is_that_of_the_closed_form() -> None:
