@@ -21,7 +21,6 @@ Arguments that many kernels share:
     What logits are multiplied with; 0: always the likeliest token.
 """
 
-import math
 
 import numpy as np
 
@@ -128,7 +127,7 @@ def draw_token(row, onto, logit, weight, level, turn, factor, fitting, budget, t
                 best = logit[drawn]
                 for token in tokens:
                     if weight[token] >= 0:
-                        weight[token] = math.exp2(np.float64(logit[token] - best) * factor)
+                        weight[token] = np.exp2(np.float64(logit[token] - best) * factor)
                 continue
         if permits(row, drawn, onto, t, trie, work):
             onto[layout.LEFT] -= 1
