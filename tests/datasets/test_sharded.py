@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from grammar_rae.codecs import CharacterCodec
 from grammar_rae.datasets import ShardedDataset, TokenDataset, encode, encode_shards, open_data, sharded, sharding
 from grammar_rae.datasets.duplicates import REPEATED
+from grammar_rae.datasets.sharded import Manifest
 from grammar_rae.datasets.sharding import find_sources
 from grammar_rae.errors import DataError, InputError
 from grammar_rae.model.sources import open_encoded
@@ -146,6 +147,24 @@ def test_an_encoding_goes_on_where_it_was_interrupted(
     assert len(encoded) == 6 - (killed_at - 1)  # one shard is lost, and no more
     assert resumed.fingerprint == whole.fingerprint
     assert resumed.manifest == whole.manifest
+
+
+@pytest.mark.parametrize(("chunk", "jobs"), [(1, 1), (3, 1), (10, 1), (25, 1), (3, 2)])
+def test_shards_do_not_depend_on_the_chunks(chunk: int, jobs: int, sources: list[Path], tmp_path: Path) -> None:
+    whole = encode_shards(sources, CODEC, tmp_path / "whole", rows=10)
+    found = encode_shards(sources, CODEC, tmp_path / "set", rows=10, chunk=chunk, jobs=jobs)
+    assert found.manifest == whole.manifest and found.fingerprint == whole.fingerprint
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_was_read_before_a_source_breaks_off_is_kept(jobs: int, tmp_path: Path) -> None:
+    source = tmp_path / "in.smi.gz"
+    source.write_bytes(gzip.compress("".join(f"{text}\n" for text in texts(60_000, 0)).encode())[:-30])
+    with pytest.raises(DataError, match="too early or is damaged"):
+        encode_shards(source, CODEC, tmp_path / "set", rows=5_000, chunk=2_000, jobs=jobs)
+    manifest = Manifest.read(tmp_path / "set")
+    assert len(manifest.shards) > 3 and {shard.read for shard in manifest.shards} == {5_000}
+    assert not manifest.sources[0]["finished"]
 
 
 def test_appending(sources: list[Path], tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ Arguments that many kernels share:
     What logits are multiplied with; 0: always the likeliest token.
 """
 
-
 import numpy as np
 
 from grammar_rae.decoding.chemistry import layout, machine, policy
