@@ -93,7 +93,7 @@ class AnaloguesStrategy(Strategy):
     def _weigh(self, seen: Observations, ways: Sequence[str]) -> dict[str, float]:
         hits, trials = (dict.fromkeys(ways, 0.0) for _ in range(2))
         merit = seen.merit
-        if seen.origins and merit.min() == merit.max():
+        if seen.origins and _is_level(seen):
             return {way: float(way == DRAWS) for way in ways}
         last = int(seen.iterations.max()) if seen.origins else 0
         for iteration in range(max(1, last - _REMEMBERED), last + 1):
@@ -200,11 +200,17 @@ class AnaloguesStrategy(Strategy):
         return np.stack(means, axis=1), np.stack(spreads, axis=1)
 
     def choose(self, seen: Observations, asked: Question, codes: Array, found: Sequence[Decoded] = ()) -> list[int]:
-        """Indices of at most ``asked.n`` texts: of the draws as many as they earned, then of all others."""
+        """Indices of at most ``asked.n`` texts: of the draws as many as they earned, then of all others.
+
+        As long as all that is known is equally good, these are the first draws: a surrogate would know nothing but
+        what is unlike all others, which the model seldom draws for a reason.
+        """
         if len(codes) <= asked.n:
             return list(range(len(codes)))
-        mean, spread = self.expect(seen, asked, codes, found)
         drawn = np.array([one.origin == DRAWS for one in found] or [False] * len(codes))
+        if _is_level(seen):
+            return [int(row) for row in np.argsort(~drawn, kind="stable")[: asked.n]]
+        mean, spread = self.expect(seen, asked, codes, found)
         quota = min(int(drawn.sum()), round(asked.n * self.shares(seen, bool(asked.wishes))[DRAWS]))
         rng = asked.generator(4)
         scale = np.where(seen.complete.std(0) > 0, seen.complete.std(0), 1)
@@ -221,6 +227,12 @@ class AnaloguesStrategy(Strategy):
             chosen.append(best)
             free[best] = False
         return chosen
+
+
+def _is_level(seen: Observations) -> bool:
+    """Whether all that is known is equally good."""
+    merit = seen.merit
+    return bool(merit.min() == merit.max())
 
 
 def parent_chances(n: int) -> Array:

@@ -185,8 +185,8 @@ def test_nothing_but_draws_as_long_as_all_is_equally_good() -> None:
     blank = replace(seen(), values=np.zeros((40, 1)))
     assert strategy.shares(blank) == {way: float(way == DRAWS) for way in strategy.ways}
     codes = np.random.default_rng(3).normal(size=(60, 3))
-    found = [Decoded(str(row), True, 1.0, DRAWS if row < 30 else "noise 1") for row in range(60)]
-    assert all(index < 30 for index in strategy.choose(blank, asked(20), codes, found))
+    found = [Decoded(str(row), True, 1.0, DRAWS if row >= 30 else "noise 1") for row in range(60)]
+    assert strategy.choose(blank, asked(20), codes, found) == list(range(30, 50))  # as they came, not the oddest
 
 
 @pytest.mark.parametrize("surrogate", ["codes", "forest", "tanimoto"])
