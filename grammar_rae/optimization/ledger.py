@@ -125,7 +125,7 @@ class Ledger:
     def unsettled(self, objectives: Sequence[str]) -> list[Molecule]:
         """The molecules of which something is still to be told, always of the same objectives.
 
-        Of a settled molecule a value may be corrected, but not taken back, so each is looked at until it is settled.
+        A settled molecule stays settled: its values may be corrected, but not taken back.
         """
         self._open = [one for one in self._open if not one.is_settled(objectives)]
         return self._open
