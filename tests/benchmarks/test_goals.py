@@ -40,8 +40,9 @@ class Chains:
         codes = np.array([self._codes[texts[row]] for row in rows], np.float32).reshape(-1, 6)
         return SimpleNamespace(codes=codes, rows=np.array(rows, int))
 
-    def sample(self, n: int, seed: int = 0, constraint: Any = None) -> Any:
-        return SimpleNamespace(texts=self.decode_batch(np.random.default_rng(seed).uniform(-1, 1, (n, 6))).texts)
+    def sample(self, n: int, valid_only: bool = True, seed: int = 0, constraint: Any = None) -> Any:
+        z = np.random.default_rng(seed).uniform(-1, 1, (n, 6))
+        return SimpleNamespace(latent=z, **vars(self.decode_batch(z)))
 
 
 @pytest.fixture
