@@ -168,12 +168,13 @@ class Pieces:
             [text for piece in pieces for text in str(piece[name]).split("\n")]
             for name in ("texts", "kekule", "random")
         )
-        self.sources, self.keys, self.properties, self.bits = (
-            np.concatenate([piece[name] for piece in pieces]) for name in ("sources", "keys", "properties", "bits")
+        self.sources, self.keys, self.bits = (
+            np.concatenate([piece[name] for piece in pieces]) for name in ("sources", "keys", "bits")
         )
         more = [path.with_name(f"more-{path.stem}.npy") for path in paths]
-        if all(path.exists() for path in more):
-            self.properties = np.concatenate([np.load(path) for path in more])
+        self.properties = np.concatenate(
+            [np.load(full) if full.exists() else piece["properties"] for full, piece in zip(more, pieces, strict=True)]
+        )
         excluded = [np.load(path)["keys"] for path in sorted(folder.glob("yardsticks-*.npz"))]
         level = self.keys / 2.0**64
         self.tested = level < TEST
