@@ -16,6 +16,7 @@ import grammar_rae
 from grammar_rae import checkpoint
 from grammar_rae.datasets import fetch
 from grammar_rae.expressions import expression_set
+from grammar_rae.training.processes import is_main_process
 
 BOX = Path(__file__).parent / "models"
 EXPRESSIONS = 100_000  # of the set, as the grammar VAE was trained on
@@ -52,7 +53,8 @@ def molecules(arguments: argparse.Namespace, folder: Path, resume: bool, **optio
     if arguments.data is None:
         raise SystemExit("molecules needs --data, the folder that prepare_druglike.py wrote")
     options |= {} if arguments.hours is None else {"time_limit": 3600 * arguments.hours}
-    options |= {} if arguments.batch_size is None else {"batch_size": arguments.batch_size}
+    chosen = {"batch_size": arguments.batch_size, "schedule": arguments.schedule}
+    options |= {name: value for name, value in chosen.items() if value is not None}
     model = Warm("molecules", overrides=options)
     model.start = arguments.start
     model.fit(arguments.data / "train", validation=arguments.data / "validation", folder=folder, resume=resume)
@@ -68,13 +70,15 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--data", type=Path, default=None, help="molecules: what prepare_druglike.py wrote")
     parser.add_argument("--start", type=Path, default=None, help="molecules: the run or model whose weights begin")
-    parser.add_argument("--hours", type=float, default=None, help="molecules: in all; the rate falls in the last fifth")
+    parser.add_argument("--hours", type=float, default=None, help="molecules: in all, to which the schedule is fitted")
     parser.add_argument("--batch-size", type=int, default=None, help="molecules: another one than the recipe's")
+    parser.add_argument("--schedule", default=None, help="molecules: of the learning rate, another than the recipe's")
     arguments = parser.parse_args()
     resume = checkpoint.exists(arguments.folder / "state")
     options = TRAINING[arguments.name]
     model = TRAINED[arguments.name](arguments, folder=arguments.folder, resume=resume, **options)
-    model.save(BOX / arguments.name, compact=True)
+    if is_main_process():  # of those that torchrun started
+        model.save(BOX / arguments.name, compact=True)
 
 
 if __name__ == "__main__":
