@@ -14,6 +14,7 @@ for benchmark in (
     commands.training,
     commands.adapting,
     commands.qsar,
+    commands.coverage,
     commands.device,
     commands.profile,
     commands.constraints,

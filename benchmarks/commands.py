@@ -103,6 +103,23 @@ def qsar(
     _conclude(run(table, {name: find_model(name) for name in arguments.names(models)}), results, 0)
 
 
+def coverage(
+    texts: Annotated[list[Path], typer.Argument(help="Files of molecules.", show_default=False)],
+    models: Annotated[str, typer.Option(help="The models, separated by commas.")] = "moses,molecules",
+    column: arguments.Column = None,
+    rows: Annotated[int, typer.Option(help="The number of rows of each file, at most.")] = 1_000,
+    nearest: Annotated[int, typer.Option(help="How many other texts are tried for one; 0 for none.")] = 16,
+    seed: arguments.Seed = 0,
+    results: options.Results = None,
+) -> None:
+    """What models make of a file: what they read, what comes back, and why the rest does not."""
+    from benchmarks.coverage import run
+    from grammar_rae.model.current import find_model
+
+    found = run(texts, {name: find_model(name) for name in arguments.names(models)}, rows, nearest, seed, column)
+    _conclude(found, results, seed)
+
+
 def device(
     name: Annotated[str, typer.Argument(help="The device, as PyTorch names it.")] = "cuda",
     rows: Annotated[int, typer.Option(help="The number of texts that are compared.")] = 200,

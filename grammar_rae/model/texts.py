@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from grammar_rae.codecs import Codec, codec_from_dict
+from grammar_rae.codecs import Codec, codec_from_dict, treat_fragments
 from grammar_rae.datasets import (
     DescribedRows,
     ShardedDataset,
@@ -359,7 +359,12 @@ class TextModel(
         return extend_frame(data, range(len(rows)), columns)
 
     def reconstruction(
-        self, texts: Sequence[str], constraint: str | ConstraintSpec | None = None, **options: Any
+        self,
+        texts: Sequence[str],
+        constraint: str | ConstraintSpec | None = None,
+        *,
+        fragments: str | None = None,
+        **options: Any,
     ) -> Reconstruction:
         """How many texts come back exactly when they are encoded and decoded, the likeliest token at each step.
 
@@ -368,6 +373,8 @@ class TextModel(
         texts
             N texts; those that the codec rejects count as not reconstructed. One that was changed when it was read, for
             example a salt that was left out, is compared with what was read, and the result says which these are.
+        fragments
+            As for :meth:`encode`: ``"largest"`` takes the largest part of a salt, which has to come back.
         constraint, options
             As for :meth:`decode_batch`.
 
@@ -376,12 +383,12 @@ class TextModel(
         InputError, DecodingError
             As :meth:`encode` and :meth:`decode`; a text that is rejected raises no error.
         """
-        texts = as_texts(texts)
-        encoded = self._encode_texts(texts, False, None, "warn", None, 4)
+        texts, codec = as_texts(texts), treat_fragments(self.codec, fragments)
+        encoded = self._encode_texts(texts, False, None, "warn", fragments, 4)
         decoded = self.decode_batch(encoded.codes, constraint=constraint, **options)
         found, exact = [""] * len(texts), np.zeros(len(texts), dtype=bool)
         for row, text, valid in zip(encoded.rows, decoded.texts, decoded.valid, strict=True):
             found[row] = text
-            read = self.codec.prepare(texts[row]) if row in encoded.changed else texts[row]
+            read = codec.prepare(texts[row]) if row in encoded.changed else texts[row]
             exact[row] = valid and is_same(text, read, self.codec)
         return Reconstruction(found, exact, encoded.errors, encoded.changed)

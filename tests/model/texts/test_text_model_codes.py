@@ -257,6 +257,10 @@ def test_reconstruction_has_one_denominator(learned: TextModel) -> None:
     assert found.share == sum(exact) / 14 and found.refused == 2 and list(found.rejected) == [12, 13]
     assert str(found) == f"{found.share:.1%} ({sum(exact)} of 14; the codec rejects 2)"
     assert learned.reconstruction(["OCC"]).exact.tolist() == learned.reconstruction(["CCO"]).exact.tolist()
+    salt = learned.reconstruction(["OCC.Cl", "CCO"], fragments="largest")
+    assert salt.exact[0] == salt.exact[1]
+    assert list(salt.changed) == [0]
+    assert list(learned.reconstruction(["OCC.Cl"]).errors) == [0]
     assert math.isnan(learned.reconstruction([]).share)
 
 
