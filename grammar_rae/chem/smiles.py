@@ -146,7 +146,8 @@ def _one(found: Any, text: str) -> Any:
             text=text,
             position=text.index(".") if "." in text else None,
             expected="one molecule",
-            remedy="Pass fragments='largest' to take the largest of them, or fragments='keep' to keep them all.",
+            remedy="Pass one of them; or, where that is an option, fragments='largest' for the largest of them, or "
+            "fragments='keep' for all.",
         )
     return found
 

@@ -11,7 +11,10 @@ from grammar_rae.errors import DataError, InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from grammar_rae.model import TextModel
+    from grammar_rae.codecs import Codec
+
+_SHARES = {"valid": "valid", "duplicates": "repeated", "implausible": "implausible"}
+"""Shares of the texts that a report tells, and their names; of no texts there are none."""
 
 
 def analogues(
@@ -35,6 +38,7 @@ def analogues(
     ] = None,
     wanted: arguments.Wanted = None,
     unwanted: arguments.Unwanted = None,
+    fragments: arguments.Fragments = None,
     output: arguments.Output = files.STDOUT,
     scores: arguments.Scores = "",
     seed: arguments.OptionalSeed = None,
@@ -45,33 +49,32 @@ def analogues(
     preflight.check_scores(arguments.names(scores))
     preflight.check_constraint(constraint)
     preflight.check_model(model)
+    from grammar_rae.codecs import treat_fragments
     from grammar_rae.model import TextModel
 
     loaded = TextModel.load(model)
     frame = loaded.analogues(
-        read_leads(leads, column, output, loaded),
+        read_leads(leads, column, output, treat_fragments(loaded.codec, fragments)),
         n,
         similarity,
         smoothing=smoothing,
         keep=keep,
         wanted=wanted or (),
         unwanted=unwanted or (),
+        fragments=fragments,
         scores=arguments.names(scores),
         seed=seed,
         constraint=arguments.constraint_text(constraint),
     )
     written = files.write_table(output, frame)
     for lead, found in frame.attrs["report"].items():
-        files.note(
-            f"{lead}: mean similarity {found['similarity']:.2f} at noise {found['smoothing']:.2f}; "
-            f"{found['attempts']} texts, {found['valid']:.1%} valid, {found['duplicates']:.1%} repeated, "
-            f"{found['implausible']:.1%} implausible, "
-            f"{found['hits']:.1%} of the analogues as like as wanted"
-        )
+        shares = [f"{found[key]:.1%} {name}" for key, name in _SHARES.items() if found["attempts"]]
+        told = ", ".join([f"{found['attempts']} texts", *shares, f"{found['hits']:.1%} as like as wanted"])
+        files.note(f"{lead}: mean similarity {found['similarity']:.2f} at noise {found['smoothing']:.2f}; {told}")
     terminal.report(leads=frame.attrs["report"], n=len(frame), **written)
 
 
-def read_leads(leads: list[str], column: str | None, output: Path, model: "TextModel") -> "list[str] | pd.DataFrame":
+def read_leads(leads: list[str], column: str | None, output: Path, codec: "Codec") -> "list[str] | pd.DataFrame":
     """The leads as they are, or those of a file with the columns beside them, each molecule once.
 
     Rows of the file that are left out are listed and told.
@@ -90,10 +93,10 @@ def read_leads(leads: list[str], column: str | None, output: Path, model: "TextM
     rejected: list[Rejected] = []
     seen: set[str | None] = set()
     for record in records:
-        refused = [] if record.row.problem else model.codec.encode_batch([record.row.text]).rejected
+        refused = [] if record.row.problem else codec.encode_batch([record.row.text]).rejected
         if record.row.problem or refused:
             rejected.append(reject(record.row, refused[0][1] if refused else None))
-        elif (spelled := model.codec.canonical(record.row.text)) in seen:
+        elif (spelled := codec.canonical(codec.prepare(record.row.text))) in seen:
             rejected.append(reject(record.row._replace(problem="the same lead as an earlier one")))
         else:
             seen.add(spelled)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from grammar_rae.codecs import Codec
+from grammar_rae.codecs import Codec, treat_fragments
 from grammar_rae.datasets import is_frame, join_columns, like, read_records
 from grammar_rae.errors import InputError
 from grammar_rae.model.drawing import check_count
@@ -37,6 +37,7 @@ class AnaloguesMixin:
         properties: Mapping[str, float] | None = None,
         scores: Sequence[str] = (),
         changes: bool = True,
+        fragments: str | None = None,
         max_attempts: int | None = None,
         **options: Any,
     ) -> "pd.DataFrame":
@@ -67,6 +68,9 @@ class AnaloguesMixin:
             Names of scores to add as columns.
         changes
             Whether to add what each analogue has in the place of what its lead has.
+        fragments
+            What to do about leads of several parts, such as salts, as for :meth:`encode`: with ``"largest"`` that part
+            is the lead.
         max_attempts
             The most texts to decode for each lead, however they come; None allows 20 for each analogue.
         options
@@ -118,10 +122,12 @@ class AnaloguesMixin:
 
         if keep is not None:
             wanted = [*([wanted] if isinstance(wanted, str) else wanted), keep]
-        codec: Codec = self.codec  # type: ignore[attr-defined]
+        codec: Codec = treat_fragments(self.codec, fragments)  # type: ignore[attr-defined]
         substructures = read_substructures(wanted, unwanted, codec)
         score([], scores)  # so that an unknown name is refused before any work
-        codes = self.encode(leads)  # type: ignore[attr-defined]
+        codes = self.encode(leads, fragments=fragments)  # type: ignore[attr-defined]
+        if fragments is not None:
+            leads = [codec.canonical(codec.prepare(lead)) or lead for lead in leads]
         most = 20 * n if max_attempts is None else max_attempts
         seed = resolve_seed(options.pop("seed", None))
         frames, report = [], {}

@@ -324,7 +324,7 @@ class TextModel(
 
     # -- between texts and codes --------------------------------------------------------------------------------
 
-    def reconstruct(self, data: Any, **options: Any) -> Any:
+    def reconstruct(self, data: Any, *, fragments: str | None = None, **options: Any) -> Any:
         """Encode texts and decode them again.
 
         Parameters
@@ -333,6 +333,8 @@ class TextModel(
             As for :meth:`encode`. A data frame of pandas or polars gives one of the same kind: its columns,
             ``reconstruction``, whether it is ``exact``, and what was ``changed`` on the way in; texts that are rejected
             come back as none.
+        fragments
+            As for :meth:`encode`.
         options
             As for :meth:`decode`; without any, the likeliest text of each code.
 
@@ -342,10 +344,10 @@ class TextModel(
             As :meth:`encode` and :meth:`decode`.
         """
         if not is_frame(data):
-            return self.decode(self.encode(data), **options)
+            return self.decode(self.encode(data, fragments=fragments), **options)
         rows = list(read_rows(data)) if len(data) else []
         usable = [index for index, row in enumerate(rows) if row.problem is None]
-        found = self.reconstruction([rows[index].text for index in usable], **options)
+        found = self.reconstruction([rows[index].text for index in usable], fragments=fragments, **options)
         columns: dict[str, list[Any]] = {
             "reconstruction": [None] * len(rows),
             "exact": [False] * len(rows),

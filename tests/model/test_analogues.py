@@ -90,6 +90,14 @@ def test_several_leads_a_pattern_and_a_constraint(model):
     assert set(found.attrs["report"]) == set(leads)
 
 
+def test_of_a_salt_the_largest_part_is_the_lead(model):
+    with pytest.raises(TextError, match="2 molecules"):
+        model.analogues([LEAD, f"Cl.{LEAD}"], 2)
+    salt, alone = (model.analogues(lead, 3, seed=0, fragments="largest") for lead in (f"Cl.{LEAD}", canonical(LEAD)))
+    assert salt.equals(alone)
+    assert list(salt.attrs["report"]) == [canonical(LEAD)]
+
+
 def test_near_analogues_are_regrown_where_noise_has_too_few(model):
     found = model.analogues(NEAR, 60, 0.8, seed=0, max_attempts=700, changes=False)
     report = found.attrs["report"][NEAR]
