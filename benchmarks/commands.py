@@ -107,12 +107,12 @@ def coverage(
     texts: Annotated[list[Path], typer.Argument(help="Files of molecules.", show_default=False)],
     models: Annotated[str, typer.Option(help="The models, separated by commas.")] = "moses,molecules",
     column: arguments.Column = None,
-    rows: Annotated[int, typer.Option(help="The number of rows of each file, at most.")] = 1_000,
+    rows: Annotated[int, typer.Option(help="The number of rows of each file that are decoded, at most.")] = 1_000,
     nearest: Annotated[int, typer.Option(help="How many other texts are tried for one; 0 for none.")] = 16,
     seed: arguments.Seed = 0,
     results: options.Results = None,
 ) -> None:
-    """What models make of a file: what they read, what comes back, and why the rest does not."""
+    """What models make of files: what they accept, why not the rest, and what comes back."""
     from benchmarks.coverage import run
     from grammar_rae.model.current import find_model
 

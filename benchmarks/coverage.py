@@ -1,26 +1,26 @@
-"""What models make of molecules that somebody brings: how many they read, and how many come back."""
+"""What models make of molecules that somebody brings: how many they accept, and how many come back."""
 
-import re
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.rows import Row
-from grammar_rae.datasets import read_texts
+from grammar_rae.codecs import treat_fragments
+from grammar_rae.datasets import coverage, read_texts
 from grammar_rae.model import TextModel
 
 REASONS = 3
-"""How many of the reasons are told for which rows are refused, the most frequent first."""
+"""How many of the reasons are told for which rows are rejected, the most frequent first."""
+
+LARGEST = "largest"
+"""What is taken of molecules of several parts, such as salts."""
 
 
 def run(
     sources: Sequence[Path], models: dict[str, TextModel], rows: int, nearest: int, seed: int, column: str | None = None
 ) -> list[Row]:
-    """For every file and model: which share is read, what of it was changed, what comes back, and why the rest is not read.
-
-    Of several molecules in one row, for example a salt, the largest is taken, which counts as changed.
+    """For every file and model: which share is accepted, why the rest is not, and which share of some rows comes back.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def run(
     models
         By name.
     rows
-        How many rows of each file, drawn by the seed; a file with fewer is taken whole.
+        How many rows of each file are encoded and decoded, drawn by the seed; a file with fewer is taken whole.
     nearest
         How many other texts are tried where the likeliest one's code differs, as for
         :meth:`~grammar_rae.model.TextModel.reconstruction`; 0 for the likeliest alone.
@@ -42,19 +42,19 @@ def run(
         chosen = np.sort(np.random.default_rng(seed).permutation(len(texts))[:rows])
         sample = [texts[row] for row in chosen]
         for name, model in models.items():
-            likeliest = model.reconstruction(sample, fragments="largest")
+            covered = coverage(texts, treat_fragments(model.codec, LARGEST))
             row: Row = {
                 "file": source.name,
                 "model": name,
-                "rows": len(sample),
-                "read": 1 - likeliest.refused / len(sample),
-                "changed": len(likeliest.changed) / len(sample),
-                "exact": likeliest.share,
+                "rows": covered.read,
+                "accepted": covered.share,
+                "rejected": "; ".join(f"{why}: {count}" for why, count in covered.reasons.most_common(REASONS)),
+                "changed": covered.changed.total() / covered.read,
+                "decoded": len(sample),
+                "exact": model.reconstruction(sample, fragments=LARGEST).share,
             }
             if nearest:
-                tried = model.reconstruction(sample, fragments="largest", nearest=nearest, seed=seed)
+                tried = model.reconstruction(sample, fragments=LARGEST, nearest=nearest, seed=seed)
                 row["exact, nearest"] = tried.share
-            reasons = Counter(re.sub(r"\d+", "N", reason) for reason in likeliest.rejected.values())
-            row["refused"] = "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common(REASONS))
             found.append(row)
     return found
