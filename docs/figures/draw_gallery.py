@@ -50,7 +50,7 @@ def main() -> None:
     found = model.analogues(LEAD, SHOWN - 1, 0.6, seed=0)
     legends = ["the lead", *(f"similarity {value:.2f}" for value in found["similarity"])]
     draw("analogues", [LEAD, *found["smiles"]], legends)
-    path = list(dict.fromkeys(model.interpolate(*ENDS, steps=SHOWN)))
+    path = list(dict.fromkeys(model.interpolate(*ENDS, steps=4 * SHOWN, smoothing=0.3, seed=0)))
     draw("path", path, [f"step {number}" for number in range(1, len(path) + 1)])
 
 
