@@ -16,7 +16,7 @@ import grammar_rae
 from grammar_rae import checkpoint
 from grammar_rae.datasets import fetch
 from grammar_rae.expressions import expression_set
-from grammar_rae.training.processes import is_main_process
+from grammar_rae.training import is_main_process
 
 BOX = Path(__file__).parent / "models"
 EXPRESSIONS = 100_000  # of the set, as the grammar VAE was trained on

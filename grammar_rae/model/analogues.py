@@ -126,17 +126,14 @@ class AnaloguesMixin:
         substructures = read_substructures(wanted, unwanted, codec)
         score([], scores)  # so that an unknown name is refused before any work
         codes = self.encode(leads, fragments=fragments)  # type: ignore[attr-defined]
-        if fragments is not None:
-            leads = [codec.canonical(codec.prepare(lead)) or lead for lead in leads]
         most = 20 * n if max_attempts is None else max_attempts
         seed = resolve_seed(options.pop("seed", None))
         frames, report = [], {}
         for index, (lead, z) in enumerate(zip(leads, codes, strict=True)):
             chosen_seed = wrap_seed(seed + 1000 * index)
-            told = options | ({} if properties is None else {"properties": self._shift(lead, properties)})
-            around = Neighbours(
-                self, codec.canonical(lead) or lead, z, measure or tanimoto, substructures, told, chosen_seed
-            )
+            read = codec.canonical(codec.prepare(lead)) or lead  # of a salt, the part that has the code
+            told = options | ({} if properties is None else {"properties": self._shift(read, properties)})
+            around = Neighbours(self, read, z, measure or tanimoto, substructures, told, chosen_seed)
             frame, report[lead] = _find(around, int(n), float(similarity), smoothing, most)
             if changes:
                 from grammar_rae.chem.changes import change

@@ -95,7 +95,8 @@ def test_of_a_salt_the_largest_part_is_the_lead(model):
         model.analogues([LEAD, f"Cl.{LEAD}"], 2)
     salt, alone = (model.analogues(lead, 3, seed=0, fragments="largest") for lead in (f"Cl.{LEAD}", canonical(LEAD)))
     assert salt.equals(alone)
-    assert list(salt.attrs["report"]) == [canonical(LEAD)]
+    assert set(salt["lead"]) == {canonical(LEAD)}
+    assert list(salt.attrs["report"]) == [f"Cl.{LEAD}"], "a report is found by the lead as it was given"
 
 
 def test_near_analogues_are_regrown_where_noise_has_too_few(model):
