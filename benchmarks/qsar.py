@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.rows import Row
 from grammar_rae.chem import morgan
 from grammar_rae.errors import DataError
-from grammar_rae.model import TextModel
+from grammar_rae.model import MoleculeVectorizer, TextModel
 
 BITS = 2048
 ALPHAS = tuple(10.0**power for power in range(-1, 5))
@@ -60,8 +60,9 @@ def run(table: str | PathLike[str], models: dict[str, TextModel]) -> list[Row]:
     table
         With the columns ``smiles``, ``target``, ``p`` and ``split`` (train, test).
     models
-        By name; each gives features, and so do Morgan fingerprints. Every kind of features
-        leaves out the molecules that a model's codec refuses.
+        By name; each gives its codes, those with the fingerprint that it reads from them, where it does, and codes
+        beside Morgan fingerprints, which stand alone, too. Every kind of features leaves out the molecules that a
+        model's codec refuses.
 
     Raises
     ------
@@ -73,6 +74,10 @@ def run(table: str | PathLike[str], models: dict[str, TextModel]) -> list[Row]:
         raise DataError("the table lacks columns", received=", ".join(sorted(missing)), where=str(table))
     texts = rows["smiles"].tolist()
     features: dict[str, NDArray[Any]] = {name: model.encode(texts, errors="nan") for name, model in models.items()}
+    for name, model in models.items():
+        if model.autoencoder_.head.n_bits:
+            vectorizer = MoleculeVectorizer(model, "ignore", fingerprint=True)
+            features[f"{name}, fingerprint"] = vectorizer.fit_transform(texts)
     features["morgan"] = np.stack([np.unpackbits(morgan(text, BITS)) for text in texts]).astype(np.float32)
     features |= {f"{name} + morgan": np.hstack([features[name], features["morgan"]]) for name in models}
     usable = np.all([np.isfinite(values).all(axis=1) for values in features.values()], axis=0)

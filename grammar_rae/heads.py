@@ -16,10 +16,15 @@ class Head(nn.Module):
     """What may be read from a code; by itself, nothing."""
 
     asks: ClassVar[bool] = False
+    n_bits = 0
 
     def forward(self, z: Tensor, known: Tensor, bits: Tensor) -> Tensor:
         """The cost (B,)."""
         return z.new_zeros(len(z), dtype=torch.float32)
+
+    def predict_bits(self, z: Tensor) -> Tensor:
+        """Probabilities of the fingerprint's bits (B, P)."""
+        return z[:, :0]
 
 
 class NoHead(Head):
@@ -56,7 +61,7 @@ class LinearHead(Head):
         for name, value in (("weight", weight), ("bits_weight", bits_weight)):
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
                 raise InputError(f"{name} cannot be used", received=repr(value), expected="0 or more, and finite")
-        self.weight, self.bits_weight = weight, bits_weight
+        self.weight, self.bits_weight, self.n_bits = weight, bits_weight, bits
         self.properties = nn.Linear(latent, n_properties)
         self.bits = nn.Linear(latent, bits) if bits else None
 
@@ -76,6 +81,10 @@ class LinearHead(Head):
         """Standardised properties (B, K)."""
         found: Tensor = self.properties(z.float())
         return found
+
+    def predict_bits(self, z: Tensor) -> Tensor:
+        """Probabilities of the fingerprint's bits (B, P)."""
+        return super().predict_bits(z) if self.bits is None else torch.sigmoid(self.bits(z.float()))
 
 
 HEADS: dict[str, type[Head]] = {"none": NoHead, "linear": LinearHead}

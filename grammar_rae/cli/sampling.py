@@ -38,6 +38,14 @@ def sample(
     guidance: Annotated[
         float | None, typer.Option(help="How much more than by itself the decoder follows properties.")
     ] = None,
+    tries: Annotated[
+        int | None,
+        typer.Option(
+            help="Texts of each code, of which the one nearest to the properties is given; without it, 4, or 1 where "
+            "molecules are rejected.",
+            show_default=False,
+        ),
+    ] = None,
     echo: Annotated[
         str | None,
         typer.Option(
@@ -117,6 +125,7 @@ def sample(
         "diverse": diverse,
         "new_to": () if new_to is None else [text for _, text in read_texts(new_to)],
         "guidance": GUIDANCE if guidance is None else guidance,
+        "tries": tries,
         "echo": None if echo is None else arguments.names(echo),
     }
     if into_folder:
@@ -157,6 +166,7 @@ def sample(
         top_p=result.top_p,
         smoothing=result.smoothing,
         echo=list(result.echo),
+        tries=result.tries,
         seed=result.seed,
         **written,
     )

@@ -106,25 +106,34 @@ class Asked:
             found[name] = value.clamp(low, high).float()
         return found
 
-    def has(self, text: str) -> bool:
-        """Whether a valid molecule is within each range, or near each value, that was asked for, and keeps the rest."""
+    def judge(self, text: str) -> tuple[bool, float]:
+        """Whether a valid molecule has what was asked for, and how far it is from it.
+
+        It has it within each range, or near each value, if it keeps the rest, too. How far is a distance, in standard
+        deviations of the data: 0 within each range.
+        """
         from grammar_rae.chem.properties import properties
 
         values = properties(text, tuple(self.wanted)) if self.wanted else ()
-        near = all(
-            low - room <= value <= high + room
-            for value, (low, high), room in zip(values, self.wanted.values(), self._rooms(), strict=True)
-        )
+        misses = [
+            max(low - value, value - high, 0.0) for value, (low, high) in zip(values, self.wanted.values(), strict=True)
+        ]
+        near = all(miss <= room for miss, room in zip(misses, self._rooms(), strict=True))
         near = near and (self.window is None or self.window.has(text))
-        return near and (self.substructures is None or self.substructures.has(text))
+        has = near and (self.substructures is None or self.substructures.has(text))
+        return has, math.hypot(*(miss / scale for miss, scale in zip(misses, self._deviations(), strict=True)))
 
     def _rooms(self) -> list[float]:
         """How far from each value or range that was asked for a molecule may be."""
-        columns = [self.condition.names.index(name) for name in self.wanted]
         return [
-            TOLERANCE * float(self.condition.deviation[column]) if low == high else 0.0  # type: ignore[index]
-            for column, (low, high) in zip(columns, self.wanted.values(), strict=True)
+            TOLERANCE * scale if low == high else 0.0
+            for scale, (low, high) in zip(self._deviations(), self.wanted.values(), strict=True)
         ]
+
+    def _deviations(self) -> list[float]:
+        """The data's standard deviation of each property that was asked for."""
+        columns = [self.condition.names.index(name) for name in self.wanted]
+        return [float(self.condition.deviation[column]) for column in columns]  # type: ignore[index]
 
     def tell(self, values: Mapping[str, Tensor]) -> Tensor:
         """What the decoder is told of values of the properties (n,) each: (n, size)."""

@@ -96,7 +96,7 @@ class EncodingMixin:
         texts = as_texts(texts)
         found = self._encode_texts(texts, noise, seed, unknown, fragments, 4)
         if errors == "raise":
-            _raise_first(found.errors, len(texts))
+            raise_first(found.errors, len(texts))
             return found.codes
         return found if errors == "skip" else found.fill()
 
@@ -135,7 +135,7 @@ class EncodingMixin:
             )
         found = self._encode_texts([rows[index].text for index in usable], noise, seed, unknown, fragments, 5)
         if errors == "raise":
-            _raise_first(found.errors, len(rows))
+            raise_first(found.errors, len(rows))
         places = [usable[row] for row in found.rows]
         codes = np.full((len(rows), self.recipe_.latent), np.nan, np.float32)
         codes[places] = found.codes
@@ -154,7 +154,8 @@ class EncodingMixin:
         return cast(Codes, self.encode(texts, errors="nan" if self.errors == "nan" else "raise"))
 
 
-def _raise_first(errors: Mapping[int, TextError], n: int) -> None:
+def raise_first(errors: Mapping[int, TextError], n: int) -> None:
+    """Raise the error of the first of n texts that has one; it says which text that is."""
     for index, error in sorted(errors.items()):
         error.where = f"text {index + 1} of {n}" + (f", {error.where}" if error.where else "")
         raise error

@@ -9,10 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from grammar_rae.codecs import treat_fragments
 from grammar_rae.datasets import TokenDataset, choose_rows, pad_tokens
 from grammar_rae.density import draw_given, find_gaussians, log_prob_given
 from grammar_rae.errors import InputError
 from grammar_rae.likelihoods import MaskedCategorical
+from grammar_rae.model.encoding import raise_first
 from grammar_rae.model.sources import as_texts
 from grammar_rae.precision import in_single_precision
 
@@ -38,6 +40,7 @@ class LikelihoodMixin:
         seed: int | None = 0,
         smoothing: float | None = None,
         errors: Literal["raise", "nan"] = "raise",
+        fragments: str | None = None,
     ) -> NDArray[np.float64]:
         r"""Log-probabilities of texts, in nats: float64 (N,).
 
@@ -67,6 +70,8 @@ class LikelihoodMixin:
             :math:`\sigma`; None for the recipe's.
         errors
             What to do about a text that the codec rejects: ``"raise"`` its error, or give ``"nan"``.
+        fragments
+            As for :meth:`encode`: ``"largest"`` takes the largest part of a salt.
 
         Raises
         ------
@@ -89,20 +94,26 @@ class LikelihoodMixin:
                 remedy="Refit another one, for example model.refit_density('gmm'), or pass codes=0.",
             )
         texts = as_texts(texts)
-        batch = self.codec.encode_batch(texts)
-        if batch.rejected and errors == "raise":
-            raise batch.rejected[0][1]
-        rejected = {index for index, _ in batch.rejected}
+        batch = treat_fragments(self.codec, fragments).encode_batch(texts)
+        rejected = dict(batch.rejected)
+        if errors == "raise":
+            raise_first(rejected, len(texts))
         rows = [index for index in range(len(texts)) if index not in rejected]
         found = np.full(len(texts), np.nan)
         sigma = self.recipe_.smoothing if smoothing is None else smoothing
         found[rows] = self._log_prob_of(batch.tokens, batch.offsets, int(codes), self._generator(seed), sigma)
         return found
 
-    def typicality(self: Any, texts: Sequence[str], errors: Literal["raise", "nan"] = "raise") -> NDArray[np.float64]:
+    def typicality(
+        self: Any,
+        texts: Sequence[str],
+        errors: Literal["raise", "nan"] = "raise",
+        fragments: str | None = None,
+    ) -> NDArray[np.float64]:
         """The share of the training rows that are less likely than each text: float64 (N,), from 0 to 1.
 
-        A text near 0 is outside of what the model knows. Likelihoods are those of :meth:`log_prob` without codes.
+        A text near 0 is outside of what the model knows. Likelihoods are those of :meth:`log_prob` without codes, and
+        ``errors`` and ``fragments`` mean what they mean there.
 
         Raises
         ------
@@ -117,7 +128,7 @@ class LikelihoodMixin:
             raise InputError(
                 "this model keeps no likelihoods of its training rows", remedy="Train a model of the recipe molecules."
             )
-        values = self.log_prob(texts, errors=errors)
+        values = self.log_prob(texts, errors=errors, fragments=fragments)
         shares = np.interp(values, percentiles, np.linspace(0, 1, len(percentiles)))
         return np.where(np.isnan(values), np.nan, shares)
 

@@ -35,7 +35,7 @@ class SampleResult:
         How many texts were decoded for them, and how many of those were valid: nothing else was rejected.
     latent
         float32 (n, D): the codes that they were decoded from.
-    constraint, temperature, seed, top_p, smoothing, echo
+    constraint, temperature, seed, top_p, smoothing, echo, tries
         How they were drawn, the constraint as a text; with this seed they are drawn again.
     properties, where, wanted, unwanted, n_hits
         What was asked for, and how many of the valid ones had it: those that were left out, too.
@@ -60,6 +60,7 @@ class SampleResult:
     wanted: tuple[str, ...] = ()
     unwanted: tuple[str, ...] = ()
     echo: tuple[str, ...] = ()
+    tries: int = 1
 
     @property
     def hit_rate(self) -> float:
@@ -175,6 +176,7 @@ def collect(
     asked: Asked | None = None,
     strict: bool = False,
     known: Set[str | None] = frozenset(),
+    tries: int = 1,
     progress: bool = False,
 ) -> Collected:
     """Draw batches until there are n texts, or ``most`` were decoded.
@@ -182,13 +184,14 @@ def collect(
     Parameters
     ----------
     draw
-        The size of a batch -> its texts, None for what is not a text, and their codes (B, D).
+        How many codes -> ``tries`` texts of the first, then those of the second and so on, None for what is not a text,
+        and the codes (B, D).
     canonical
         A text -> its canonical spelling, None if it is not valid.
     n, most
         How many texts are wanted, and decoded at most.
     batch_rows
-        The largest batch.
+        Texts of the largest batch.
     valid_only
         Whether only valid texts count.
     dimensions
@@ -197,6 +200,8 @@ def collect(
         What is counted, and whether texts without it are rejected.
     known
         Canonical spellings that are not taken.
+    tries
+        Texts of each code, of which the one nearest to what was asked for is taken, at most ``most``.
     progress
         Whether to show a progress bar, on a terminal.
     """
@@ -207,24 +212,30 @@ def collect(
     texts: list[str] = []
     valid: list[bool] = []
     latent: list[NDArray[np.float32]] = []
-    attempts = n_valid = n_hits = 0
+    n_codes = attempts = n_valid = n_hits = 0
     bar = tqdm(total=n, desc="drawing", unit=" texts", disable=None if progress else True)
-    while len(texts) < n and attempts < most:
-        # As many as are likely to be needed: the share that was valid so far tells.
-        good = n_hits if strict else n_valid
-        needed = (n - len(texts)) * (attempts + 1) / (good + 1) if valid_only else n - len(texts)
-        decoded, codes = draw(int(min(np.ceil(needed), batch_rows, most - attempts)))
-        for text, code in zip(decoded, codes, strict=True):
+    while len(texts) < n and attempts + tries <= most:
+        # As many as are likely to be needed: the share of the codes so far that gave a text tells.
+        needed = (n - len(texts)) * (n_codes + 1) / (len(texts) + 1) if valid_only else n - len(texts)
+        decoded, codes = draw(int(min(np.ceil(needed), max(batch_rows // tries, 1), (most - attempts) // tries)))
+        for row, code in enumerate(codes):
             if len(texts) == n:
                 break
-            spelled = None if text is None else canonical(text)
-            attempts += 1
-            n_valid += spelled is not None
-            has = asked is not None and spelled is not None and asked.has(spelled)
-            n_hits += has
-            if (spelled is not None or not valid_only) and (has or not strict) and (not known or spelled not in known):
-                texts.append(spelled if spelled is not None else text or "")
-                valid.append(spelled is not None)
+            n_codes += 1
+            attempts += tries
+            nearest: tuple[float, str, bool] | None = None
+            for text in decoded[row * tries : (row + 1) * tries]:
+                spelled = None if text is None else canonical(text)
+                n_valid += spelled is not None
+                has, distance = (False, 0.0) if asked is None or spelled is None else asked.judge(spelled)
+                n_hits += has
+                if (spelled is None and valid_only) or (strict and not has) or (known and spelled in known):
+                    continue
+                if nearest is None or distance < nearest[0]:
+                    nearest = (distance, spelled or text or "", spelled is not None)
+            if nearest is not None:
+                texts.append(nearest[1])
+                valid.append(nearest[2])
                 latent.append(code)
         bar.update(len(texts) - bar.n)
     bar.close()

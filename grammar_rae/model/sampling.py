@@ -31,6 +31,9 @@ VARIANCE = 0.05
 GUIDANCE = 1.0
 """How much more than by itself a decoder follows the properties that it is told."""
 
+TRIES = 4
+"""Texts of each code among which the one nearest to the properties asked for is chosen."""
+
 
 class SamplingMixin:
     """What a model of texts draws from nothing but its density."""
@@ -49,6 +52,7 @@ class SamplingMixin:
         max_attempts: int | None = None,
         properties: Mapping[str, Any] | None = None,
         guidance: float = GUIDANCE,
+        tries: int | None = None,
         echo: Sequence[str] | None = None,
         strict: bool = False,
         where: str | None = None,
@@ -81,6 +85,10 @@ class SamplingMixin:
         guidance
             How much more than by itself the decoder follows what it is told, 0 or more: see
             :class:`grammar_rae.decoding.Guided`.
+        tries
+            How many texts are decoded of each code when properties are asked for: the valid one that is nearest to them
+            is given, and ``attempts`` and ``hit_rate`` count them all. None for 4, or 1 where texts are rejected for
+            what they lack, by ``strict``, ``where``, ``wanted`` or ``unwanted``, or not even for being invalid.
         echo
             Properties that the head reads from each code, and that the decoder is told, without guidance: noise blurs
             the code, so that draws would be smaller than what it stands for. None for the recipe's; () for none. Where
@@ -133,6 +141,13 @@ class SamplingMixin:
             raise InputError(
                 "strict rejects texts without the properties", remedy="Pass properties, and leave valid_only on."
             )
+        if tries is None:
+            tries = TRIES if properties and valid_only and not strict and not rejecting else 1
+        check_count("tries", tries, "texts")
+        if tries > 1 and not (properties and valid_only):
+            raise InputError(
+                "tries are for the text nearest to properties", remedy="Pass properties, and leave valid_only on."
+            )
         n = int(n)  # a NumPy integer may be too small for what is computed from it
         recipe = self.recipe_
         temperature = recipe.temperature if temperature is None else temperature
@@ -143,12 +158,14 @@ class SamplingMixin:
         rules, bound = self._bind(constraint)
         seed = resolve_seed(seed)
         generator = self._generator(seed)
-        most = (100 * n if valid_only else n) if max_attempts is None else max_attempts
+        most = (100 * n if valid_only else n) if max_attempts is None else int(max_attempts)
+        tries = min(int(tries), most)
 
         def draw(batch: int) -> tuple[list[str | None], NDArray[np.float32]]:
             if asked is not None and asked.ranges:
                 z, told = self._draw_asked(asked, batch, generator)
-                return self._texts(z, drawing, bound, generator, smoothing, told), z.cpu().numpy()
+                often, told = z.repeat_interleave(tries, 0), told.repeat_interleave(tries, 0)
+                return self._texts(often, drawing, bound, generator, smoothing, told), z.cpu().numpy()
             z = self.density_.sample(batch, generator)
             told = None
             if echo:
@@ -167,6 +184,7 @@ class SamplingMixin:
             asked,
             strict or rejecting,
             known,
+            tries,
             progress,
         )
         if len(found.texts) < n:
@@ -191,6 +209,7 @@ class SamplingMixin:
             are_molecules=FORMS[self.codec.form].molecules,
             wanted=() if substructures is None else substructures.wanted,
             unwanted=() if substructures is None else substructures.unwanted,
+            tries=tries,
         )
         return result if diverse is None else result.pick_diverse(int(diverse))
 

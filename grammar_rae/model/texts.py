@@ -31,7 +31,7 @@ from grammar_rae.model.decoding import DecodingMixin
 from grammar_rae.model.decorating import DecoratingMixin
 from grammar_rae.model.describing import describe_rows
 from grammar_rae.model.echoing import Correction, measure_corrections
-from grammar_rae.model.encoding import EncodingMixin
+from grammar_rae.model.encoding import EncodingMixin, raise_first
 from grammar_rae.model.fitted import Codes, FittedTexts
 from grammar_rae.model.known import Known
 from grammar_rae.model.latent import LatentModel
@@ -344,7 +344,10 @@ class TextModel(
             As :meth:`encode` and :meth:`decode`.
         """
         if not is_frame(data):
-            return self.decode(self.encode(data, fragments=fragments), **options)
+            texts = as_texts(data)
+            encoded = self._encode_texts(texts, False, None, "warn", fragments, 4)
+            raise_first(encoded.errors, len(texts))
+            return self.decode(encoded.codes, **options)
         rows = list(read_rows(data)) if len(data) else []
         usable = [index for index, row in enumerate(rows) if row.problem is None]
         found = self.reconstruction([rows[index].text for index in usable], fragments=fragments, **options)

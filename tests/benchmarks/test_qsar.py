@@ -24,6 +24,7 @@ def test_codes_stand_beside_fingerprints(tmp_path: Path) -> None:
     for row in found:
         assert row["train"] + row["test"] == len(texts), "what a codec refuses is left out of all features"
         assert all(row[name] <= 1 for name in ("toy", "morgan", "toy + morgan"))
+        assert "toy, fingerprint" not in row, "a model without a head reads none"
     assert max(row["morgan"] for row in found) > 0.6, "what hangs on an atom can be read from a fingerprint"
     table.write_text("smiles\tp\nC\t1\n")
     with pytest.raises(DataError, match="lacks columns"):

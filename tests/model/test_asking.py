@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
+from grammar_rae import chem
 from grammar_rae.chem.properties import properties
 from grammar_rae.codecs import GrammarCodec
 from grammar_rae.decoding import Guided
@@ -22,6 +24,9 @@ from grammar_rae.density import (
 from grammar_rae.density.conditioning import Gaussians
 from grammar_rae.errors import CheckpointError, InputError, TextError, UnknownNameError
 from grammar_rae.model import TextModel, likelihood
+from grammar_rae.model.asked import TOLERANCE
+from grammar_rae.model.samples import collect
+from grammar_rae.model.sampling import TRIES
 from grammar_rae.scores import Window
 from tests.models import edit
 from tests.test_conditions import TEXTS, TOLD
@@ -135,6 +140,44 @@ def test_strict_draws_have_what_was_asked_for(told: TextModel) -> None:
         told.sample(20, seed=0, properties={"weight": (59.0, 59.1)}, strict=True, max_attempts=20)
 
 
+def test_of_several_tries_the_nearest_is_taken(told: TextModel) -> None:
+    asked = told._ask({"weight": 60.0})
+    pool, codes = ["CCO", "CCCC", "C1CC", "CCCCO", "CC", "C"], np.arange(6, dtype=np.float32)[:, None]
+    seen = 0
+
+    def draw(n: int) -> tuple[list[str | None], NDArray[np.float32]]:
+        nonlocal seen
+        rows = [(seen + row) % 6 for row in range(3 * n)]
+        seen += 3 * n
+        return [pool[row] for row in rows], codes[rows[::3]]
+
+    found = collect(draw, told.codec.canonical, 4, 100, 5, True, 1, asked, tries=3)
+    # Of 46, 58 and what is invalid, the second; of 74, 30 and 16, the first. Each with its code.
+    assert found.texts == ["CCCC", "CCCCO"] * 2 and found.latent[:, 0].tolist() == [0, 3] * 2
+    assert found.attempts == 12 and found.n_valid == 10 and found.n_hits == 2 * sum(map(told_near, pool))
+    few = collect(draw, told.codec.canonical, 4, 8, 5, True, 1, asked, tries=3)
+    assert few.attempts == 6 and len(few.texts) == 2
+
+
+def told_near(text: str) -> bool:
+    """Whether a molecule is near 60 Da, by the deviation of the texts that the model learned."""
+    weights = [properties(one, ("weight",))[0] for one in TEXTS]
+    return chem.is_valid(text) and abs(properties(text, ("weight",))[0] - 60) <= TOLERANCE * np.std(weights)
+
+
+def test_more_tries_come_nearer(told: TextModel) -> None:
+    def miss(**options: Any) -> float:
+        found = told.sample(40, seed=0, properties={"weight": 60.0}, **options)
+        assert found.attempts % found.tries == 0
+        return float(np.mean([abs(properties(text, ("weight",))[0] - 60) for text in found.texts]))
+
+    alone, usual, many = miss(tries=1), miss(), miss(tries=12)
+    assert many < usual < alone
+    assert told.sample(2, seed=0, properties={"weight": 60.0}).tries == TRIES
+    for options in ({}, {"properties": {"weight": 60.0}, "strict": True}, {"where": "weight < 100"}):
+        assert told.sample(2, seed=0, **options).tries == 1  # type: ignore[arg-type]
+
+
 def test_codes_are_moved_to_where_the_property_is_read(told: TextModel) -> None:
     z = told.encode(["CCO", "CCCC"])
     asked = told._ask({"weight": 70.0})
@@ -187,6 +230,9 @@ def test_what_does_not_go_together(told: TextModel, plain: TextModel) -> None:
         told.sample(3, strict=True)
     with pytest.raises(InputError, match="strict"):
         told.sample(3, valid_only=False, properties={"weight": 50}, strict=True)
+    for options in ({"tries": 2}, {"tries": 2, "valid_only": False, "properties": {"weight": 50}}, {"tries": 0}):
+        with pytest.raises(InputError, match="tries"):
+            told.sample(3, **options)  # type: ignore[arg-type]
     for guidance in (-1, math.nan, math.inf, "much"):
         with pytest.raises(InputError, match="guidance"):
             told.sample(3, properties={"weight": 50}, guidance=guidance)  # type: ignore[arg-type]
@@ -268,6 +314,14 @@ def test_texts_in_any_order_and_number(told: TextModel) -> None:
     assert np.isnan(told.log_prob(["CCO", "nonsense"], errors="nan")).tolist() == [False, True]
     with pytest.raises(TextError):
         told.log_prob(["nonsense"])
+
+
+def test_the_largest_part_of_a_salt_is_measured(told: TextModel) -> None:
+    salts, parts = ["CCO.C", "CCCC"], ["CCO", "CCCC"]
+    for measure in (told.log_prob, told.typicality):
+        np.testing.assert_array_equal(measure(salts, fragments="largest"), measure(parts))
+        with pytest.raises(TextError, match="text 1 of 2"):
+            measure(salts)
 
 
 def test_typicality_is_a_share_of_the_training_rows(told: TextModel, tmp_path: Any) -> None:

@@ -14,6 +14,7 @@ from grammar_rae.chem import morgan, pick_diverse
 from grammar_rae.chem.changes import has_pattern
 from grammar_rae.chem.substructures import Substructures
 from grammar_rae.errors import DataError, InputError, TextError, UnknownNameError
+from grammar_rae.model.vectorizer import BITS_SCALE
 
 TEXTS = ["CCO", "CCCO", "CCCCO", "c1ccccc1", "Cc1ccccc1", "C1CCNCC1", "CC(=O)N"]
 
@@ -158,3 +159,16 @@ class TestVectorizer:
             MoleculeVectorizer(unknown="maybe").fit()
         with pytest.raises(InputError, match="models of texts"):
             MoleculeVectorizer(3).fit()
+
+    def test_a_fingerprint_that_is_read_from_the_code(self, model):
+        vectorizer = clone(MoleculeVectorizer(model, fingerprint=True))
+        found = vectorizer.fit_transform(["CCO", "no", "c1ccccc1"])
+        n = model.recipe_.latent
+        np.testing.assert_allclose(found[[0, 2], :n], model.encode(["CCO", "c1ccccc1"]), rtol=1e-4, atol=1e-5)
+        bits = found[[0, 2], n:] / BITS_SCALE
+        assert np.isnan(found[1]).all() and bits.shape[1] == vectorizer.n_bits_ == 512
+        true = np.stack([np.unpackbits(morgan(text, 512)) for text in ("CCO", "c1ccccc1")])
+        assert (bits.min() >= 0) and (bits.max() <= 1) and bits[true == 1].mean() > 0.5 > 0.1 > bits[true == 0].mean()
+        assert vectorizer.get_feature_names_out()[[0, n - 1, n, -1]].tolist() == ["z0", f"z{n - 1}", "bit0", "bit511"]
+        with pytest.raises(InputError, match="no fingerprint"):
+            MoleculeVectorizer("moses", fingerprint=True).fit()

@@ -89,6 +89,13 @@ def test_every_way_to_a_code_tells(model: TextModel, text: str) -> None:
             ask()
 
 
+def test_the_warning_points_to_who_asked(model: TextModel) -> None:
+    for ask in (model.encode, model.reconstruct, model.reconstruction):
+        with pytest.warns(UnfamiliarWarning) as told:
+            ask([next(iter(STRANGERS))])
+        assert told[0].filename == __file__
+
+
 def test_known_texts_are_silent(model: TextModel) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UnfamiliarWarning)
