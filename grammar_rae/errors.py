@@ -4,12 +4,15 @@ Each one says in one sentence what is wrong and carries what was received, what 
 that a notebook shows a sentence and the command line shows no traceback.
 """
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any, ClassVar
 
 QUOTED = 200
 """The characters of anything that was received that an error quotes, at most; of what it says itself, twice as many."""
+
+_PLACES = re.compile(r" near character \d+| # \d+|:(?: \d+)+$")  # as RDKit names atoms and characters
 
 
 def shorten(what: object, most: int = QUOTED) -> str:
@@ -140,6 +143,11 @@ class TextError(InputError):
         if self.text != source:
             self.source = source
             self.received = f"{shorten(self.text, QUOTED // 2)!r}, which RDKit writes for {shorten(source, 60)!r}"
+
+    @property
+    def kind(self) -> str:
+        """The message without the places in the text that it names: texts refused for one reason have one kind."""
+        return _PLACES.sub("", self.message)
 
     @property
     def reason(self) -> str:

@@ -371,7 +371,7 @@ def _drop_repeated(chunk: Chunk, seen: SeenKeys) -> Chunk:
 
 
 def _refuse(row: Row, error: TextError) -> Refusal:
-    return Refusal(reject(row, error), error.message, _offending_symbol(error))
+    return Refusal(reject(row, error), error.kind, _offending_symbol(error))
 
 
 def reject(row: Row, error: TextError | None = None) -> Rejected:

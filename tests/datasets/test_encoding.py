@@ -21,6 +21,7 @@ from grammar_rae import chem
 from grammar_rae.codecs import CharacterCodec, EncodedBatch, GrammarCodec, codec_from_dict
 from grammar_rae.datasets import TokenDataset, coverage, encode, read_rows, read_texts, writing
 from grammar_rae.errors import DataError, InputError, TextError
+from grammar_rae.grammar import read_grammar
 from grammar_rae.resources import bundled_file
 
 ALPHABET = "CNO()=1c[]H"
@@ -519,6 +520,15 @@ class TestCoverage:
         assert found.unsupported == {"#": 2, "%": 1, "[Na]": 1, "[Na+]": 1, "a": 2}
         assert found.examples["#"] == (4, "N#N", "a letter is unknown; character 2", 1)
         assert found.lengths == {"min": 1, "mean": 5.0, "median": 6, "99%": 8, "99.9%": 8, "max": 8}
+
+    def test_one_reason_at_several_places_counts_as_one(self):
+        texts = ["CC(C)(C)(C)C", "C(C)(C)(C)(C)C", "CC)", "CCC)", "c1cccc1", "Cc1cccc1"]
+        found = coverage(texts, GrammarCodec(form="kekule", table=read_grammar("smiles")))
+        assert found.reasons == {
+            "RDKit cannot read this SMILES: Explicit valence for atom C, 5, is greater than permitted": 2,
+            "RDKit cannot read this SMILES: extra close parentheses": 2,
+            "RDKit cannot read this SMILES: Can't kekulize mol. Unkekulized atoms": 2,
+        }
 
     def test_nothing_is_covered(self):
         found = coverage(["N#N"], Letters())
