@@ -170,6 +170,15 @@ Fragments = Annotated[
         show_default=False,
     ),
 ]
+Polish = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="How many steps at most move a code from which its text does not come back; 0 is quicker; without it, as "
+        "the model does.",
+        show_default=False,
+    ),
+]
 Column = Annotated[
     str | None,
     typer.Option(

@@ -53,6 +53,7 @@ def encode(
         ),
     ] = "warn",
     fragments: arguments.Fragments = None,
+    polish: arguments.Polish = None,
     jobs: arguments.Jobs = -1,
     threads: arguments.Threads = None,
     recipe: Annotated[
@@ -93,11 +94,18 @@ def encode(
         )
     source = arguments.readable(texts[0])
     assert source is not None
-    _encode_file(source, Path(output), model, column, unknown, fragments, jobs)
+    _encode_file(source, Path(output), model, column, unknown, fragments, polish, jobs)
 
 
 def _encode_file(
-    texts: Path, output: Path, model: Path, column: str | None, unknown: str, fragments: str | None, jobs: int
+    texts: Path,
+    output: Path,
+    model: Path,
+    column: str | None,
+    unknown: str,
+    fragments: str | None,
+    polish: int | None,
+    jobs: int,
 ) -> None:
     """Write the latent codes of a file's texts."""
     files.check_writable(output, formats=(*formats.TABLES, *formats.ARRAYS))
@@ -106,7 +114,7 @@ def _encode_file(
     from grammar_rae.model import TextModel
 
     loaded = TextModel.load(model)
-    names, encoder = open_records(loaded, texts, column, unknown, fragments, jobs)
+    names, encoder = open_records(loaded, texts, column, unknown, fragments, polish, jobs)
     alone = formats.output_format(output, (*formats.TABLES, *formats.ARRAYS)) in formats.ARRAYS
     with ExitStack() as stack:
         write: Callable[[Any], None] = stack.enter_context(
@@ -177,6 +185,7 @@ def reconstruct(
     nearest: Nearest = None,
     seed: arguments.Seed = 0,
     fragments: arguments.Fragments = None,
+    polish: arguments.Polish = None,
     jobs: arguments.Jobs = -1,
 ) -> None:
     """Encode and decode texts, and report how many come back."""
@@ -189,7 +198,8 @@ def reconstruct(
     from grammar_rae.model.results import describe_share, is_same
 
     loaded = TextModel.load(model)
-    names, encoder = open_records(loaded, texts, column, "warn", fragments, jobs)
+    polish = 0 if nearest is not None and polish is None else polish  # that one goes by what the encoder says
+    names, encoder = open_records(loaded, texts, column, "warn", fragments, polish, jobs)
     rules, exact = arguments.constraint_text(constraint), 0
     with files.writing_result(output) as (write, written):
         for part in parts_with_codes(encoder, texts, output):
@@ -212,7 +222,7 @@ def reconstruct(
 
 
 def open_records(
-    model: Any, source: Path, column: str | None, unknown: str, fragments: str | None, jobs: int
+    model: Any, source: Path, column: str | None, unknown: str, fragments: str | None, polish: int | None, jobs: int
 ) -> tuple[tuple[str, ...], "RecordEncoder"]:
     """The names of the columns beside the texts of a file, and what encodes its records."""
     from grammar_rae.codecs import FORMS
@@ -221,7 +231,7 @@ def open_records(
 
     files.tell_column(source, column)
     names, records = read_records(source, column, fields=FORMS[model.codec.form].fields)
-    return names, RecordEncoder(model, records, unknown, fragments, jobs)
+    return names, RecordEncoder(model, records, unknown, fragments, jobs, polish)
 
 
 def parts_with_codes(encoder: "RecordEncoder", source: Path, output: Path) -> "Iterator[EncodedRecords]":

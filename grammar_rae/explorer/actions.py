@@ -175,7 +175,7 @@ def _layer(model: Any, title: str, texts: list[str], columns: Mapping[str, Seque
     rows = sorted(first.values())
     if not rows:
         raise InputError("nothing was found", received=note, remedy="Ask for less, or begin elsewhere.")
-    encoded = model.encode([texts[row] for row in rows], errors="skip", unknown="ignore")
+    encoded = model.encode([texts[row] for row in rows], errors="skip", unknown="ignore", polish=0)
     kept = [rows[row] for row in encoded.rows]
     if not kept:
         raise InputError("nothing that was found has a code", received=note)

@@ -88,9 +88,11 @@ def encode_rows(model: Any, rows: FileRows, progress: Progress) -> Iterator[tupl
         progress.check(start, len(rows.texts), "rows of the file")
         part = slice(start, start + _CHUNK)
         lines, texts, names = rows.lines[part], rows.texts[part], rows.names[part]
-        known = model.encode(texts, errors="skip", unknown="refuse")
+        known = model.encode(texts, errors="skip", unknown="refuse", polish=0)
         others = sorted(known.errors)
-        rest = model.encode([texts[row] for row in others], errors="skip", unknown="ignore") if others else None
+        rest = (
+            model.encode([texts[row] for row in others], errors="skip", unknown="ignore", polish=0) if others else None
+        )
         refused = [] if rest is None else [(others[row], error.reason) for row, error in rest.errors.items()]
 
         def layer(kind: str, chosen: Sequence[int], codes: Codes, note: str) -> Layer:
@@ -166,7 +168,7 @@ class TrainingRows:
             else:
                 codec = codec_from_dict(self.data.codec_dict)
                 spelled = [text or "" for text in codec.spell_batch(self.data.batch(rows).numpy())]
-                found = self.model.encode(spelled, errors="skip", unknown="ignore")
+                found = self.model.encode(spelled, errors="skip", unknown="ignore", polish=0)
                 texts = [self.model.codec.canonical(spelled[row]) or spelled[row] for row in found.rows]
                 codes = found.codes
             yield Layer("training", "Training rows", texts, codes, note=self.note)

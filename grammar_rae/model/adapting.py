@@ -40,7 +40,7 @@ _LONGEST = 512  # tokens that the limit of a text may grow to
 _LEARNED_FROM = 40_000  # texts that further macros are learned from, at most
 _SHORTER = 0.85  # further macros, which have to be learned, are kept where they leave at most this share of the tokens
 _KEPT = {field.name for field in fields(TrainingSettings)} | {
-    *("density", "density_options", "smoothing", "temperature", "top_p", "echo", "constraint"),
+    *("density", "density_options", "smoothing", "temperature", "top_p", "echo", "polish", "constraint"),
     *("validation_fraction", "validation_maximum"),
 }
 """What may be chosen when a start is adapted; everything else is the start's."""

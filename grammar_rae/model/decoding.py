@@ -138,7 +138,7 @@ class DecodingMixin:
             codes,
             found,
             nearest,
-            lambda texts: self._encode_texts(texts, False, None, "ignore", None, 0).fill(),
+            lambda texts: self._encode_texts(texts, False, None, "ignore", None, 0, 0).fill(),
             lambda tried: self._all_texts(tried, drawing, bound, generator, 0.0, None),
             self._generator(seed, "nearest"),
         )

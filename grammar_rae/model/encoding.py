@@ -12,8 +12,11 @@ from grammar_rae.datasets import extend_frame, is_frame, pad_tokens, read_rows
 from grammar_rae.errors import InputError, TextError
 from grammar_rae.model.fitted import Codes
 from grammar_rae.model.known import check_unknown, mind_unknown
+from grammar_rae.model.quantizing import refuse_int8
 from grammar_rae.model.results import EncodedTexts, check_errors
 from grammar_rae.model.sources import as_texts
+from grammar_rae.nets.int8 import has_int8
+from grammar_rae.recipes import check_polish
 
 
 class EncodingMixin:
@@ -29,6 +32,7 @@ class EncodingMixin:
         seed: int | None = ...,
         unknown: str = ...,
         fragments: str | None = ...,
+        polish: int | None = ...,
     ) -> Codes: ...
 
     @overload
@@ -41,6 +45,7 @@ class EncodingMixin:
         seed: int | None = ...,
         unknown: str = ...,
         fragments: str | None = ...,
+        polish: int | None = ...,
     ) -> EncodedTexts: ...
 
     def encode(
@@ -52,6 +57,7 @@ class EncodingMixin:
         seed: int | None = None,
         unknown: str = "warn",
         fragments: str | None = None,
+        polish: int | None = None,
     ) -> Any:
         """Latent codes of texts, float32 (N, D).
 
@@ -75,6 +81,10 @@ class EncodingMixin:
         fragments
             What to do about molecules of several parts, such as salts: ``"refuse"`` them, or take the ``"largest"``
             part; None as the model was trained.
+        polish
+            How many steps at most move the code of a text that the decoder does not give back, towards one from which
+            it does: see :mod:`grammar_rae.model.polishing`. 0 gives what the encoder says, in less time; None does as
+            the recipe says, and nothing where ``noise`` is drawn.
 
         Warns
         -----
@@ -92,9 +102,9 @@ class EncodingMixin:
         check_flag("noise", noise)
         check_unknown(unknown)
         if is_frame(texts):
-            return self._encode_frame(texts, errors, noise, seed, unknown, fragments)
+            return self._encode_frame(texts, errors, noise, seed, unknown, fragments, polish)
         texts = as_texts(texts)
-        found = self._encode_texts(texts, noise, seed, unknown, fragments, 4)
+        found = self._encode_texts(texts, noise, seed, unknown, fragments, polish, 4)
         if errors == "raise":
             raise_first(found.errors, len(texts))
             return found.codes
@@ -107,14 +117,17 @@ class EncodingMixin:
         seed: int | None,
         unknown: str,
         fragments: str | None,
+        polish: int | None,
         stacklevel: int,
     ) -> EncodedTexts:
+        steps = self._polish_steps(polish, noise)
         codec = treat_fragments(self.codec, fragments)
         batch = mind_unknown(self.known_, codec, texts, codec.encode_batch(texts), unknown, stacklevel=stacklevel)
         codes = self._encode_rows(
             np.diff(batch.offsets),
             lambda part: torch.from_numpy(pad_tokens(batch.tokens, batch.offsets, part)),
             self._generator(seed) if noise else None,
+            steps,
         )
         refused = dict(batch.rejected)
         rows = np.array([index for index in range(len(texts)) if index not in refused], np.int64)
@@ -122,8 +135,26 @@ class EncodingMixin:
             codes, rows, refused, {index: what for index, what in batch.changed if index not in refused}
         )
 
+    def _polish_steps(self: Any, polish: int | None, noise: bool = False) -> int:
+        """How many steps polish a code: as many as are asked for; of the recipe's, where they can be made."""
+        if polish is None:
+            return 0 if noise or has_int8(self.autoencoder_) else self.recipe_.polish
+        check_polish(polish)
+        if polish and noise:
+            raise InputError("a code that was drawn is not polished", remedy="Pass noise or polish alone.")
+        if polish:
+            refuse_int8(self.autoencoder_, "asked to polish codes")
+        return polish
+
     def _encode_frame(
-        self: Any, frame: Any, errors: str, noise: bool, seed: int | None, unknown: str, fragments: str | None
+        self: Any,
+        frame: Any,
+        errors: str,
+        noise: bool,
+        seed: int | None,
+        unknown: str,
+        fragments: str | None,
+        polish: int | None,
     ) -> Any:
         """The frame with what was changed in its texts, and their codes; NaN, or no row, where there is none."""
         rows = list(read_rows(frame)) if len(frame) else []
@@ -133,7 +164,7 @@ class EncodingMixin:
             raise InputError(
                 f"row {first.line} of the frame holds no text", received=first.problem, remedy="Pass errors='nan'."
             )
-        found = self._encode_texts([rows[index].text for index in usable], noise, seed, unknown, fragments, 5)
+        found = self._encode_texts([rows[index].text for index in usable], noise, seed, unknown, fragments, polish, 5)
         if errors == "raise":
             raise_first(found.errors, len(rows))
         places = [usable[row] for row in found.rows]

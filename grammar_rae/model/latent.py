@@ -23,6 +23,7 @@ from grammar_rae.model.drawing import make_generator
 from grammar_rae.model.estimator import Estimator
 from grammar_rae.model.fitted import Codes, Fitted, FittedParts
 from grammar_rae.model.keeping import KeepHistory, warn_if_grown
+from grammar_rae.model.polishing import polish_codes
 from grammar_rae.model.quantizing import refuse_int8
 from grammar_rae.model.storage import read_model, write_model
 from grammar_rae.precision import in_single_precision
@@ -158,7 +159,7 @@ class LatentModel(FittedParts, ShownMixin, Estimator, ABC, Generic[Outputs]):
         keeper = KeepHistory()
         callbacks = [keeper, *recorders, *([ProgressBar()] if progress else [])]
         # What decides nothing before the training has ended.
-        free = ("training", "density", "density_options", "constraint", "temperature", "top_p", "smoothing")
+        free = ("training", "density", "density_options", "constraint", "temperature", "top_p", "smoothing", "polish")
         same = {name: value for name, value in draft.recipe.to_dict().items() if name not in free}
         same |= {} if draft.start is None else {"start": dict(draft.start)}
         try:
@@ -202,16 +203,21 @@ class LatentModel(FittedParts, ShownMixin, Estimator, ABC, Generic[Outputs]):
         lengths: NDArray[np.int64],
         batch: Callable[[NDArray[np.int64]], Tensor],
         noise: torch.Generator | None = None,
+        polish: int = 0,
     ) -> Codes:
-        """z of rows of these lengths; ``batch`` gives the data of some of them, ``noise`` draws z as training does."""
+        """z of rows of these lengths; ``batch`` gives the data of some of them, ``noise`` draws z as training does.
+
+        ``polish`` is for :func:`grammar_rae.model.polishing.polish_codes`.
+        """
         # Rows of like length together, so that little of a batch is padding.
         order = np.argsort(lengths, kind="stable")
         z = np.empty((len(lengths), self.recipe_.latent), dtype=np.float32)
-        with torch.inference_mode(), self._autocast():
+        with torch.no_grad() if polish else torch.inference_mode(), self._autocast():
             for start in range(0, len(lengths), self.batch_rows):
                 part = order[start : start + self.batch_rows]
                 x = batch(part).to(self.device)
                 code = self.autoencoder_.encode(x) if noise is None else self.autoencoder_.sample_codes(x, noise)
+                code = polish_codes(self.autoencoder_, x, code, polish) if polish else code
                 z[part] = code.float().cpu().numpy()
         return z
 

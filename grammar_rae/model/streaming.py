@@ -59,6 +59,8 @@ class RecordEncoder:
         once for all.
     fragments
         What to do with molecules of several parts, ``"refuse"`` or ``"largest"``; None as the model was trained.
+    polish
+        As for :meth:`TextModel.encode`.
     jobs
         Processes that read and parse, -1 for one a core; one for fewer than 4,000 records.
 
@@ -73,11 +75,17 @@ class RecordEncoder:
     """
 
     def __init__(
-        self, model: Any, records: Iterable[Record], unknown: str = "warn", fragments: str | None = None, jobs: int = 1
+        self,
+        model: Any,
+        records: Iterable[Record],
+        unknown: str = "warn",
+        fragments: str | None = None,
+        jobs: int = 1,
+        polish: int | None = None,
     ) -> None:
         check_unknown(unknown)
         self._model, self._unknown, self._jobs = model, unknown, jobs
-        self._codec = treat_fragments(model.codec, fragments)
+        self._codec, self._polish = treat_fragments(model.codec, fragments), model._polish_steps(polish)
         self._records = iter(records)
         self._waiting: dict[int, tuple[Any, ...]] = {}  # what stands beside the texts that are being encoded
         self._strange = Unfamiliar()
@@ -116,6 +124,7 @@ class RecordEncoder:
             chunk.lengths[kept],
             lambda part: torch.from_numpy(pad_tokens(chunk.tokens, offsets, kept[part])),
             None,
+            self._polish,
         )
         lines = [int(chunk.lines[index]) for index in kept]
         changed = [chunk.changed.get(line) for line in lines]

@@ -324,7 +324,7 @@ class TextModel(
 
     # -- between texts and codes --------------------------------------------------------------------------------
 
-    def reconstruct(self, data: Any, *, fragments: str | None = None, **options: Any) -> Any:
+    def reconstruct(self, data: Any, *, fragments: str | None = None, polish: int | None = None, **options: Any) -> Any:
         """Encode texts and decode them again.
 
         Parameters
@@ -333,8 +333,8 @@ class TextModel(
             As for :meth:`encode`. A data frame of pandas or polars gives one of the same kind: its columns,
             ``reconstruction``, whether it is ``exact``, and what was ``changed`` on the way in; texts that are rejected
             come back as none.
-        fragments
-            As for :meth:`encode`.
+        fragments, polish
+            As for :meth:`encode`; with ``nearest``, which goes by what the encoder says, nothing is polished.
         options
             As for :meth:`decode`; without any, the likeliest text of each code.
 
@@ -345,12 +345,15 @@ class TextModel(
         """
         if not is_frame(data):
             texts = as_texts(data)
-            encoded = self._encode_texts(texts, False, None, "warn", fragments, 4)
+            polish = _choose_polish(polish, options)
+            encoded = self._encode_texts(texts, False, None, "warn", fragments, polish, 4)
             raise_first(encoded.errors, len(texts))
             return self.decode(encoded.codes, **options)
         rows = list(read_rows(data)) if len(data) else []
         usable = [index for index, row in enumerate(rows) if row.problem is None]
-        found = self.reconstruction([rows[index].text for index in usable], fragments=fragments, **options)
+        found = self.reconstruction(
+            [rows[index].text for index in usable], fragments=fragments, polish=polish, **options
+        )
         columns: dict[str, list[Any]] = {
             "reconstruction": [None] * len(rows),
             "exact": [False] * len(rows),
@@ -369,6 +372,7 @@ class TextModel(
         constraint: str | ConstraintSpec | None = None,
         *,
         fragments: str | None = None,
+        polish: int | None = None,
         **options: Any,
     ) -> Reconstruction:
         """How many texts come back exactly when they are encoded and decoded, the likeliest token at each step.
@@ -380,6 +384,8 @@ class TextModel(
             example a salt that was left out, is compared with what was read, and the result says which these are.
         fragments
             As for :meth:`encode`: ``"largest"`` takes the largest part of a salt, which has to come back.
+        polish
+            As for :meth:`reconstruct`.
         constraint, options
             As for :meth:`decode_batch`.
 
@@ -389,7 +395,8 @@ class TextModel(
             As :meth:`encode` and :meth:`decode`; a text that is rejected raises no error.
         """
         texts, codec = as_texts(texts), treat_fragments(self.codec, fragments)
-        encoded = self._encode_texts(texts, False, None, "warn", fragments, 4)
+        polish = _choose_polish(polish, options)
+        encoded = self._encode_texts(texts, False, None, "warn", fragments, polish, 4)
         decoded = self.decode_batch(encoded.codes, constraint=constraint, **options)
         found, exact = [""] * len(texts), np.zeros(len(texts), dtype=bool)
         for row, text, valid in zip(encoded.rows, decoded.texts, decoded.valid, strict=True):
@@ -397,3 +404,8 @@ class TextModel(
             read = codec.prepare(texts[row]) if row in encoded.changed else texts[row]
             exact[row] = valid and is_same(text, read, self.codec)
         return Reconstruction(found, exact, encoded.errors, encoded.changed)
+
+
+def _choose_polish(polish: int | None, options: Mapping[str, Any]) -> int | None:
+    """No polish where texts are compared by their codes, unless it was asked for."""
+    return 0 if polish is None and options.get("nearest") is not None else polish

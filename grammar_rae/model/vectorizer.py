@@ -1,5 +1,6 @@
 """Latent codes as features: a scikit-learn transformer around a trained model, whose ``fit`` trains nothing."""
 
+from functools import partial
 from os import PathLike
 from typing import Any
 
@@ -19,7 +20,7 @@ BITS_SCALE = 3.0
 
 
 class MoleculeVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Molecules as their latent codes under a trained model, for scikit-learn's pipelines.
+    """Molecules as their latent codes under a trained model, as its encoder gives them, for scikit-learn's pipelines.
 
     ``fit`` only loads the model. A text that cannot be encoded gets a row of NaN: follow the vectorizer by an imputer,
     or by an estimator that accepts NaN.
@@ -111,7 +112,8 @@ class MoleculeVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         codes = np.full((len(rows), self.n_codes_), np.nan, np.float32)
         if usable:
             texts = [rows[index].text for index in usable]
-            codes[usable] = self.model_.encode(texts, errors="nan", unknown=self.unknown, fragments=self.fragments)
+            encode = partial(self.model_.encode, errors="nan", polish=0)
+            codes[usable] = encode(texts, unknown=self.unknown, fragments=self.fragments)
         return np.hstack([codes, BITS_SCALE * self._read_bits(codes)]) if self.fingerprint else codes
 
     def _read_bits(self, codes: Codes) -> Codes:

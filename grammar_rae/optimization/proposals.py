@@ -175,7 +175,9 @@ class Decoder:
 
     def encode(self, texts: list[str]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """The codes (K, D) of those of N texts that the model accepts, and their rows among the texts, (K,)."""
-        encoded = self.model.encode(texts, errors="skip")
+        # What the encoder says is near enough for a search, and quick.
+        options = {"polish": 0} if getattr(getattr(self.model, "recipe_", None), "polish", 0) else {}
+        encoded = self.model.encode(texts, errors="skip", **options)
         codes, rows = np.asarray(encoded.codes, np.float32), np.asarray(encoded.rows, np.int64)
         if codes.ndim != 2 or rows.shape != codes.shape[:1]:
             raise InputError(

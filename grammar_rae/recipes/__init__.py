@@ -21,7 +21,15 @@ from grammar_rae.recipes.structured import (
     STRUCTURED_RECIPES,
     structured_recipe,
 )
-from grammar_rae.recipes.texts import TEXT_RECIPES, TextRecipe, build_constraint, build_text, check_echo, learn_codec
+from grammar_rae.recipes.texts import (
+    TEXT_RECIPES,
+    TextRecipe,
+    build_constraint,
+    build_text,
+    check_echo,
+    check_polish,
+    learn_codec,
+)
 
 __all__ = [
     "ALL_IMAGE_MODELS",
@@ -40,6 +48,7 @@ __all__ = [
     "build_image",
     "build_text",
     "check_echo",
+    "check_polish",
     "get_recipe",
     "image_recipe",
     "learn_codec",

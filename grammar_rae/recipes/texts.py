@@ -34,6 +34,9 @@ class TextRecipe(Recipe):
     echo
         Properties that the head reads from each code that is sampled, and that the decoder is told: noise on the code
         blurs what it stands for, and what is told stays.
+    polish
+        How many steps move a code that a text is encoded to, where the decoder does not give the text back: see
+        :mod:`grammar_rae.model.polishing`.
 
     The others are those of :class:`Recipe`.
     """
@@ -62,10 +65,12 @@ class TextRecipe(Recipe):
     temperature: float = 1.0
     top_p: float = 1.0
     echo: tuple[str, ...] = ()
+    polish: int = 0
 
     def __post_init__(self) -> None:
         check_temperature(self.temperature)
         check_top_p(self.top_p)
+        check_polish(self.polish)
         object.__setattr__(self, "echo", check_echo(self.echo))
         object.__setattr__(self, "constraint", str(parse_spec(self.constraint)))
         super().__post_init__()
@@ -80,6 +85,12 @@ class TextRecipe(Recipe):
     def counts(self) -> list[str]:
         """The fields that are whole numbers, 1 or more."""
         return [*super().counts(), "codec_texts", *(["max_length"] if self.max_length is not None else [])]
+
+
+def check_polish(steps: Any) -> None:
+    """Raise :class:`InputError` for what is no number of steps."""
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
+        raise InputError("polish must be a number of steps", received=repr(steps), expected="0 or more")
 
 
 def check_echo(names: Any) -> tuple[str, ...]:
@@ -110,6 +121,7 @@ TEXT_RECIPES: tuple[TextRecipe, ...] = (
         regularizer="noise-conditioned",
         smoothing=2.0,
         temperature=0.6,
+        polish=8,
         training={**FAST, "time_limit": 1200.0, "validate_every": 60.0},
     ),
     TextRecipe(
@@ -132,6 +144,7 @@ TEXT_RECIPES: tuple[TextRecipe, ...] = (
         head_options={"bits": 512},
         smoothing=2.0,
         echo=("weight", "tpsa"),
+        polish=8,
         training={
             **FAST,
             "batch_size": 256,
