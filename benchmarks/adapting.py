@@ -86,6 +86,7 @@ def hits(model: TextModel, chosen: list[str], held_out: list[str], draws: int, s
     distinct = set(result.texts)
     return {
         "reconstruction": model.reconstruction(held_out).share,
+        "encoder alone": model.reconstruction(held_out, polish=0).share,
         "raw_validity": result.validity,
         "draws": len(result),
         "unique": len(distinct) / len(result),

@@ -108,7 +108,6 @@ def coverage(
     models: Annotated[str, typer.Option(help="The models, separated by commas.")] = "moses,molecules",
     column: arguments.Column = None,
     rows: Annotated[int, typer.Option(help="The number of rows of each file that are decoded, at most.")] = 1_000,
-    nearest: Annotated[int, typer.Option(help="How many other texts are tried for one; 0 for none.")] = 16,
     seed: arguments.Seed = 0,
     results: options.Results = None,
 ) -> None:
@@ -116,7 +115,7 @@ def coverage(
     from benchmarks.coverage import run
     from grammar_rae.model.current import find_model
 
-    found = run(texts, {name: find_model(name) for name in arguments.names(models)}, rows, nearest, seed, column)
+    found = run(texts, {name: find_model(name) for name in arguments.names(models)}, rows, seed, column)
     _conclude(found, results, seed)
 
 

@@ -18,9 +18,11 @@ LARGEST = "largest"
 
 
 def run(
-    sources: Sequence[Path], models: dict[str, TextModel], rows: int, nearest: int, seed: int, column: str | None = None
+    sources: Sequence[Path], models: dict[str, TextModel], rows: int, seed: int, column: str | None = None
 ) -> list[Row]:
     """For every file and model: which share is accepted, why the rest is not, and which share of some rows comes back.
+
+    What comes back from codes as the encoder gives them stands beside it.
 
     Parameters
     ----------
@@ -30,9 +32,6 @@ def run(
         By name.
     rows
         How many rows of each file are encoded and decoded, drawn by the seed; a file with fewer is taken whole.
-    nearest
-        How many other texts are tried where the likeliest one's code differs, as for
-        :meth:`~grammar_rae.model.TextModel.reconstruction`; 0 for the likeliest alone.
     column
         The column of a table that has the texts.
     """
@@ -52,9 +51,7 @@ def run(
                 "changed": covered.changed.total() / covered.read,
                 "decoded": len(sample),
                 "exact": model.reconstruction(sample, fragments=LARGEST).share,
+                "encoder alone": model.reconstruction(sample, fragments=LARGEST, polish=0).share,
             }
-            if nearest:
-                tried = model.reconstruction(sample, fragments=LARGEST, nearest=nearest, seed=seed)
-                row["exact, nearest"] = tried.share
             found.append(row)
     return found

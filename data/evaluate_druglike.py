@@ -60,10 +60,11 @@ def load_average(run: Path, data: TokenDataset, held_out: TokenDataset, codes: i
 
 
 def reconstruction(model: TextModel, texts: list[str], n: int) -> dict[str, float]:
-    """The share of the first n texts, in random order, that come back exactly, and of those that have no code."""
+    """The share of the first n texts, in random order, that come back, also from the encoder's own codes."""
     chosen = [texts[i] for i in np.random.default_rng(0).permutation(len(texts))[:n]]
     found = model.reconstruction(chosen)
-    return {"n": len(chosen), "exact": found.share, "refused": found.refused / len(chosen)}
+    alone = model.reconstruction(chosen, polish=0).share
+    return {"n": len(chosen), "exact": found.share, "encoder alone": alone, "refused": found.refused / len(chosen)}
 
 
 def fit_properties(model: TextModel, data: TokenDataset, held_out: TokenDataset) -> dict[str, float]:

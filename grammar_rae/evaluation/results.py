@@ -83,6 +83,8 @@ class Reconstruction:
         How many were asked for, and how many of them the codec refuses.
     greedy
         The share of all of them that comes back with the likeliest token at each step.
+    unpolished
+        The same of codes as the encoder gives them; None for a model that polishes none (:class:`TextRecipe`).
     sampled
         The share of ``sampled_molecules`` that comes back, each encoded ``encodings`` times with the encoder's noise
         and decoded ``decodings`` times at temperature 1; None where the codec takes none.
@@ -91,6 +93,7 @@ class Reconstruction:
     molecules: int
     refused: int
     greedy: float
+    unpolished: float | None = None
     sampled: float | None = None
     sampled_molecules: int | None = None
     encodings: int | None = None

@@ -186,6 +186,8 @@ def _reconstruction(found: Reconstruction) -> Table:
         ["refused by the codec", _count(found.refused)],
         ["exact, the likeliest text of each code", _share(found.greedy)],
     ]
+    if found.unpolished is not None:
+        rows.append(["the same, codes as the encoder gives them", _share(found.unpolished)])
     note = "The likeliest text: a share of all molecules; those that the codec refuses count as not reconstructed."
     if found.sampled is not None:
         rows.append(["exact, drawn", _share(found.sampled)])

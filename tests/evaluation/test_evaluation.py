@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,13 @@ class TestFigures:
         row = found.figures.reconstruction
         assert (row.molecules, row.refused, row.sampled_molecules) == (5, 0, 1)
         assert 0 <= row.greedy <= 1 and 0 <= row.sampled <= 1
-        assert row.reference == "reference"
+        assert row.reference == "reference" and row.unpolished is None, "the toy polishes none"
+
+    def test_the_encoder_alone(self, model: TextModel) -> None:
+        polishing = copy(model)
+        polishing.fitted_ = replace(model.fitted_, recipe=model.recipe_.replace(polish=4))
+        row = reconstruction_module.reconstruction(polishing, OTHERS[:8], None, 0)
+        assert row.unpolished == model.reconstruction(OTHERS[:8]).share <= row.greedy
 
     def test_densities(self, found: Any) -> None:
         for one in found.figures.distributions.values():
