@@ -131,7 +131,7 @@ class AttentionPool(nn.Module):
         super().__init__()
         if type(heads) is not int or heads < 1 or width % heads:
             raise InputError("pool cannot be used", received=repr(heads), expected=f"a divisor of {width}")
-        self.scores = nn.Linear(width, heads, bias=False)
+        self.scores = nn.Linear(width, heads)
         self.values = nn.Linear(width, width)
         self.dense = nn.Linear(width, n_outputs, bias=False)
 

@@ -12,15 +12,7 @@ from torch import Tensor, nn
 from grammar_rae.errors import InputError
 from grammar_rae.grammar import Rules
 from grammar_rae.nets.grammar_vae import GrammarVAEDecoder, GrammarVAEEncoder, OneHotConvolution
-from grammar_rae.nets.sequence import (
-    DECODERS,
-    ENCODERS,
-    AttentionPool,
-    ConvEncoder,
-    DecoderState,
-    GRUDecoder,
-    GRUEncoder,
-)
+from grammar_rae.nets.sequence import DECODERS, ENCODERS, ConvEncoder, DecoderState, GRUDecoder, GRUEncoder
 
 # What each rule writes of three terminals, of which nothing writes the last.
 WRITTEN = np.array([[1, 0, 0], [0, 0, 0], [0, 2, 0], [1, 1, 0], [0, 0, 0], [0, 1, 0]])
@@ -33,8 +25,6 @@ D = 4
 FEW: dict[str, dict[str, Any]] = {"grammar-vae": {"channels": [3, 4], "widths": [2, 3], "dense": 32}}
 
 DECODER_OPTIONS: dict[str, dict[str, Any]] = {"tally": {"tally": True}, "layers": {"layers": 2}, "rank": {"rank": 3}}
-ENCODER_OPTIONS: dict[str, dict[str, Any]] = {"pool": {"pool": 8}}
-EACH_ENCODER = [*ENCODERS, *(f"gru {option}" for option in ENCODER_OPTIONS)]
 EACH_DECODER = [*DECODERS, *(f"gru {option}" for option in DECODER_OPTIONS)]
 
 lengths = st.lists(st.integers(1, LONGEST), min_size=1, max_size=6)
@@ -52,9 +42,6 @@ def padded(rows: list[Tensor], extra: int = 0) -> Tensor:
 
 def encoder(name: str, **options: Any) -> nn.Module:
     torch.manual_seed(3)
-    name, *chosen = name.split()
-    for option in chosen:
-        options = ENCODER_OPTIONS[option] | options
     return ENCODERS[name](RULES, H, LONGEST, **(FEW.get(name, {}) | options))
 
 
@@ -80,7 +67,7 @@ def steps(net: Any, z: Tensor, tokens: Tensor) -> Tensor:
 # --- encoders --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", EACH_ENCODER)
+@pytest.mark.parametrize("name", ENCODERS)
 @settings(max_examples=30)
 @given(lengths=lengths, extra=st.integers(0, 3))
 def test_encoder_ignores_padding_and_company(name: str, lengths: list[int], extra: int) -> None:
@@ -92,7 +79,7 @@ def test_encoder_ignores_padding_and_company(name: str, lengths: list[int], extr
         torch.testing.assert_close(net(row.unsqueeze(0))[0], h, atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", EACH_ENCODER)
+@pytest.mark.parametrize("name", ENCODERS)
 @pytest.mark.parametrize(("one", "other"), [(0, 1), (4, 5), (0, 9), (3, 8)])
 def test_encoder_knows_the_order(name: str, one: int, other: int) -> None:
     tokens = torch.zeros(1, 10, dtype=torch.int64)
@@ -103,13 +90,13 @@ def test_encoder_knows_the_order(name: str, one: int, other: int) -> None:
     assert (net(tokens) - net(swapped)).abs().max() > 1e-4
 
 
-@pytest.mark.parametrize("name", EACH_ENCODER)
+@pytest.mark.parametrize("name", ENCODERS)
 def test_encoder_tells_a_prefix_from_the_whole(name: str) -> None:
     net, row = encoder(name), rows_of([6])[0]
     assert (net(row[None, :5]) - net(row[None])).abs().max() > 1e-4
 
 
-@pytest.mark.parametrize("name", EACH_ENCODER)
+@pytest.mark.parametrize("name", ENCODERS)
 def test_gradients_reach_every_part_of_the_encoder_but_the_padding(name: str) -> None:
     net = encoder(name)
     net(padded(rows_of([LONGEST, 2, 7]))).square().sum().backward()
@@ -122,7 +109,7 @@ def test_gradients_reach_every_part_of_the_encoder_but_the_padding(name: str) ->
     assert embedding.weight.grad[-1].eq(0).all()
 
 
-@pytest.mark.parametrize("name", EACH_ENCODER)
+@pytest.mark.parametrize("name", ENCODERS)
 def test_encoder_in_bfloat16(name: str) -> None:
     net, tokens = encoder(name), padded(rows_of([LONGEST, 2, 7]))
     exact = net(tokens)
@@ -399,22 +386,3 @@ def test_a_low_rank_is_one_of_the_logits() -> None:
     logits: Any = net.logits
     out = net(torch.randn(4, D, generator=torch.Generator().manual_seed(0)), tokens) - logits[-1].bias
     assert torch.linalg.matrix_rank(out.flatten(0, 1).detach(), atol=1e-4) <= 2
-
-
-def test_heads_that_pool_share_the_width() -> None:
-    for pool in (3, -1, True, 2.0):
-        with pytest.raises(InputError, match="pool"):
-            GRUEncoder(RULES, H, LONGEST, hidden=8, pool=pool)  # type: ignore[arg-type]
-
-
-def test_a_head_means_what_is_present() -> None:
-    """With equal weights of all steps and the identity as values, it is the mean of the states."""
-    pool = AttentionPool(4, 4, 2)
-    with torch.no_grad():
-        for weight in (pool.scores.weight, pool.values.bias):
-            weight.zero_()
-        pool.values.weight.copy_(torch.eye(4))
-        pool.dense.weight.copy_(torch.eye(4))
-    states = torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(0))
-    present = torch.tensor([[True] * 5, [True] * 2 + [False] * 3])
-    torch.testing.assert_close(pool(states, present), torch.stack([states[0].mean(0), states[1, :2].mean(0)]))
