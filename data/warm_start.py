@@ -11,12 +11,6 @@ from grammar_rae.checkpoint import exists, load
 from grammar_rae.codecs import codec_from_dict
 from grammar_rae.model import TextModel
 
-NEW = ("decoder.contributions", "decoder.from_remaining", "encoder.pool")
-"""What nets of an earlier run may lack; contributions are estimated before."""
-
-SILENT = ("decoder.from_remaining.weight", "encoder.pool.dense.weight")
-"""The last weights of each new path, which begin at 0."""
-
 
 def warm(model: TextModel, codec: Any) -> None:
     """Begin with the weights of the model in the box; the rows of a new macro are the means of those of its parts."""
@@ -61,11 +55,11 @@ def warm(model: TextModel, codec: Any) -> None:
 def begin(autoencoder: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
     """Take the weights of an earlier run; a path that it had not says nothing yet."""
     missing, unexpected = autoencoder.load_state_dict(weights, strict=False)
-    silent = [name for name in missing if name in SILENT]
-    if unexpected or not all(name.startswith(NEW) for name in missing):
+    new = {"decoder.contributions", "decoder.from_remaining.weight"}  # the first was just estimated
+    if unexpected or not set(missing) <= new:
         raise SystemExit(f"the run's weights are of other nets: {[*unexpected, *missing]}")
-    for name in silent:
-        torch.nn.init.zeros_(autoencoder.get_parameter(name))
+    if "decoder.from_remaining.weight" in missing:
+        torch.nn.init.zeros_(autoencoder.decoder.from_remaining.weight)
 
 
 class Warm(TextModel):

@@ -66,7 +66,7 @@ class ConvEncoder(nn.Module):
 
 
 class GRUEncoder(nn.Module):
-    """Tokens through a bidirectional GRU; h is a dense layer on both last states, and what is pooled of all others.
+    """Tokens through a bidirectional GRU; h is a dense layer on both last states.
 
     The backward direction reads each row from its own end: rows are reversed without their padding.
 
@@ -76,27 +76,15 @@ class GRUEncoder(nn.Module):
         As for :class:`ConvEncoder`; the length is not limited here.
     embedding, hidden
         Sizes of the embedding and of each direction's state.
-    pool
-        How many heads pool the states of all steps for h, each with weights of its own over the steps; 0 for none. The
-        last states alone forget parts of a long row.
     """
 
-    def __init__(
-        self,
-        rules: Rules,
-        n_outputs: int,
-        max_length: int,
-        embedding: int = 128,
-        hidden: int = 256,
-        pool: int = 0,
-    ) -> None:
+    def __init__(self, rules: Rules, n_outputs: int, max_length: int, embedding: int = 128, hidden: int = 256) -> None:
         super().__init__()
         del max_length
         self.embedding = nn.Embedding(rules.size + 1, embedding, padding_idx=rules.size)
         self.onward = nn.GRU(embedding, hidden, batch_first=True)
         self.back = nn.GRU(embedding, hidden, batch_first=True)
         self.dense = nn.Linear(2 * hidden, n_outputs)
-        self.pool = AttentionPool(2 * hidden, n_outputs, pool) if pool else None
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens (B, T) to h (B, H)."""
@@ -105,44 +93,13 @@ class GRUEncoder(nn.Module):
         reverse = (lengths - 1 - position).clamp(min=0)
         x = self.embedding(torch.where(tokens >= 0, tokens, self.embedding.num_embeddings - 1))
         last = (lengths - 1).unsqueeze(-1)
-        ends, all_states = [], []
+        ends = []
         for gru, order in ((self.onward, None), (self.back, reverse)):
             read = x if order is None else x.gather(1, order.unsqueeze(-1).expand_as(x))
             states, _ = gru(read)
             ends.append(states.gather(1, last.expand(-1, 1, states.shape[-1])).squeeze(1))
-            # A reversed order, reversed again, is the order itself.
-            all_states.append(states if order is None else states.gather(1, order.unsqueeze(-1).expand_as(states)))
         h: Tensor = self.dense(torch.cat(ends, dim=-1))
-        return h if self.pool is None else h + self.pool(torch.cat(all_states, dim=-1), tokens >= 0)
-
-
-class AttentionPool(nn.Module):
-    """Means of values over the steps of a row, by several heads, each with weights of its own.
-
-    Parameters
-    ----------
-    width, n_outputs
-        Sizes of a state and of the output.
-    heads
-        How many; they share the width.
-    """
-
-    def __init__(self, width: int, n_outputs: int, heads: int) -> None:
-        super().__init__()
-        if type(heads) is not int or heads < 1 or width % heads:
-            raise InputError("pool cannot be used", received=repr(heads), expected=f"a divisor of {width}")
-        self.scores = nn.Linear(width, heads)
-        self.values = nn.Linear(width, width)
-        self.dense = nn.Linear(width, n_outputs, bias=False)
-
-    def forward(self, states: Tensor, present: Tensor) -> Tensor:
-        """States (B, T, W) of steps of which some are present (B, T), at least one of each row, to (B, H)."""
-        scores = self.scores(states).masked_fill(~present.unsqueeze(-1), -torch.inf)
-        weights = torch.softmax(scores.float(), dim=1).to(states.dtype)
-        values = self.values(states).unflatten(-1, (weights.shape[-1], -1))
-        pooled = torch.einsum("bth,bthd->bhd", weights, values)
-        found: Tensor = self.dense(pooled.flatten(1))
-        return found
+        return h
 
 
 FINE = 4.0

@@ -132,7 +132,6 @@ TEXT_RECIPES: tuple[TextRecipe, ...] = (
         codec_options={"grammar": "smiles", "n_macros": 2048},
         codec_texts=40_000,
         latent=128,
-        encoder_options={"pool": 16},
         decoder_options={"hidden": 768, "tally": True, "rank": 128, "remaining": True},
         objective="layer-norm",
         objective_options={},
