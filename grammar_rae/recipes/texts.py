@@ -121,7 +121,7 @@ TEXT_RECIPES: tuple[TextRecipe, ...] = (
         regularizer="noise-conditioned",
         smoothing=2.0,
         temperature=0.6,
-        polish=8,
+        polish=16,
         training={**FAST, "time_limit": 1200.0, "validate_every": 60.0},
     ),
     TextRecipe(
@@ -143,7 +143,7 @@ TEXT_RECIPES: tuple[TextRecipe, ...] = (
         head_options={"bits": 512},
         smoothing=2.0,
         echo=("weight", "tpsa"),
-        polish=8,
+        polish=16,
         training={
             **FAST,
             "batch_size": 256,
