@@ -33,8 +33,7 @@ class MoleculeVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         As for :meth:`TextModel.encode`.
     fingerprint
         Whether to put behind each code what the model's head reads from it of a Morgan fingerprint: the probability of
-        each of its P bits, times 3, so that both parts weigh about as much in a distance. Learners with a kernel gain
-        by it; a linear one hardly does.
+        each of its P bits, times 3, so that both parts weigh about as much in a distance. Most learners gain by it.
 
     Attributes
     ----------
