@@ -53,7 +53,7 @@ def _read(source: Path, model: TextModel, n: int, jobs: int) -> int:
 
 def _encode(source: Path, model: TextModel, n: int, jobs: int) -> int:
     names, records = read_records(source)
-    encoder = RecordEncoder(model, islice(records, n), "warn", jobs=jobs)
+    encoder = RecordEncoder(model, islice(records, n), "warn", jobs=jobs, polish=0)
     with TemporaryDirectory() as folder, writing_tables(Path(folder) / "codes.parquet") as write:
         for part in encoder:
             write(code_table(names, part))

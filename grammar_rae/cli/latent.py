@@ -53,7 +53,14 @@ def encode(
         ),
     ] = "warn",
     fragments: arguments.Fragments = None,
-    polish: arguments.Polish = None,
+    polish: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="How many steps at most move a code from which its text does not come back, for example 16; 0, the "
+            "quickest, leaves codes as the encoder gives them.",
+        ),
+    ] = 0,
     jobs: arguments.Jobs = -1,
     threads: arguments.Threads = None,
     recipe: Annotated[
@@ -104,7 +111,7 @@ def _encode_file(
     column: str | None,
     unknown: str,
     fragments: str | None,
-    polish: int | None,
+    polish: int,
     jobs: int,
 ) -> None:
     """Write the latent codes of a file's texts."""

@@ -23,7 +23,7 @@ from grammar_rae.model.drawing import make_generator
 from grammar_rae.model.estimator import Estimator
 from grammar_rae.model.fitted import Codes, Fitted, FittedParts
 from grammar_rae.model.keeping import KeepHistory, warn_if_grown
-from grammar_rae.model.polishing import polish_codes
+from grammar_rae.model.polishing import AT_ONCE, come_back, polish_codes
 from grammar_rae.model.quantizing import refuse_int8
 from grammar_rae.model.storage import read_model, write_model
 from grammar_rae.precision import in_single_precision
@@ -212,13 +212,21 @@ class LatentModel(FittedParts, ShownMixin, Estimator, ABC, Generic[Outputs]):
         # Rows of like length together, so that little of a batch is padding.
         order = np.argsort(lengths, kind="stable")
         z = np.empty((len(lengths), self.recipe_.latent), dtype=np.float32)
-        with torch.no_grad() if polish else torch.inference_mode(), self._autocast():
+        missed = np.zeros(len(lengths), dtype=bool)
+        with torch.inference_mode(), self._autocast():
             for start in range(0, len(lengths), self.batch_rows):
                 part = order[start : start + self.batch_rows]
                 x = batch(part).to(self.device)
                 code = self.autoencoder_.encode(x) if noise is None else self.autoencoder_.sample_codes(x, noise)
-                code = polish_codes(self.autoencoder_, x, code, polish) if polish else code
                 z[part] = code.float().cpu().numpy()
+                if polish:
+                    missed[part] = ~come_back(self.autoencoder_, x, code).cpu().numpy()
+        with torch.no_grad(), self._autocast():  # all of them together, for gradients of a few rows are slow
+            rows = order[missed[order]]
+            for start in range(0, len(rows), AT_ONCE):
+                part = rows[start : start + AT_ONCE]
+                x, code = batch(part).to(self.device), torch.from_numpy(z[part]).to(self.device)
+                z[part] = polish_codes(self.autoencoder_, x, code, polish).float().cpu().numpy()
         return z
 
     @in_single_precision
