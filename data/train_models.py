@@ -43,22 +43,39 @@ def expressions(arguments: argparse.Namespace, **options: Any) -> Any:
     return grammar_rae.train(expression_set()[:EXPRESSIONS], "expressions", **options)
 
 
-def moses(arguments: argparse.Namespace, **options: Any) -> Any:
-    """MOSES's training set, downloaded."""
-    return grammar_rae.train(fetch("moses"), "moses", **options)
+def moses(arguments: argparse.Namespace, folder: Path, resume: bool, **options: Any) -> Any:
+    """MOSES's training set, downloaded; with ``--start``, a training that goes on from weights, on encoded rows."""
+    if arguments.start is None:
+        return grammar_rae.train(fetch("moses"), "moses", folder=folder, resume=resume, **options)
+    if arguments.data is None or arguments.hours is None:
+        raise SystemExit(
+            "moses with --start needs --data, which grammar-rae encode -m moses -o DATA/ wrote, and --hours"
+        )
+    model = Warm("moses", overrides=options | {"epochs": None, "validate_every": 600.0} | _choices(arguments))
+    model.start = arguments.start
+    model.fit(arguments.data, folder=folder, resume=resume)
+    return model
 
 
 def molecules(arguments: argparse.Namespace, folder: Path, resume: bool, **options: Any) -> Any:
     """The prepared drug-like molecules, beginning with the weights of another such run, of a model, or of ``moses``."""
     if arguments.data is None:
         raise SystemExit("molecules needs --data, the folder that prepare_druglike.py wrote")
-    options |= {} if arguments.hours is None else {"time_limit": 3600 * arguments.hours}
-    chosen = {"batch_size": arguments.batch_size, "schedule": arguments.schedule}
-    options |= {name: value for name, value in chosen.items() if value is not None}
-    model = Warm("molecules", overrides=options)
+    model = Warm("molecules", overrides=options | _choices(arguments))
     model.start = arguments.start
     model.fit(arguments.data / "train", validation=arguments.data / "validation", folder=folder, resume=resume)
     return model
+
+
+def _choices(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What was chosen of a training's settings on the command line."""
+    chosen = {
+        "time_limit": None if arguments.hours is None else 3600 * arguments.hours,
+        "batch_size": arguments.batch_size,
+        "schedule": arguments.schedule,
+        "learning_rate": arguments.learning_rate,
+    }
+    return {name: value for name, value in chosen.items() if value is not None}
 
 
 TRAINED: dict[str, Callable[..., Any]] = {"expressions": expressions, "molecules": molecules, "moses": moses}
@@ -68,11 +85,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=sorted(TRAINED))
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--data", type=Path, default=None, help="molecules: what prepare_druglike.py wrote")
-    parser.add_argument("--start", type=Path, default=None, help="molecules: the run or model whose weights begin")
-    parser.add_argument("--hours", type=float, default=None, help="molecules: in all, to which the schedule is fitted")
-    parser.add_argument("--batch-size", type=int, default=None, help="molecules: another one than the recipe's")
-    parser.add_argument("--schedule", default=None, help="molecules: of the learning rate, another than the recipe's")
+    parser.add_argument("--data", type=Path, default=None, help="the encoded rows: molecules, and moses with --start")
+    parser.add_argument("--start", type=Path, default=None, help="the run or model whose weights begin")
+    parser.add_argument("--hours", type=float, default=None, help="in all, to which the schedule is fitted")
+    parser.add_argument("--batch-size", type=int, default=None, help="another one than the recipe's")
+    parser.add_argument("--learning-rate", type=float, default=None, help="its highest, another one than the recipe's")
+    parser.add_argument("--schedule", default=None, help="of the learning rate, another than the recipe's")
     arguments = parser.parse_args()
     resume = checkpoint.exists(arguments.folder / "state")
     options = TRAINING[arguments.name]

@@ -148,7 +148,7 @@ def test_a_longer_training_goes_on_from_a_shorter_one(tmp_path: Path) -> None:
 
 def test_a_time_limit_counts_over_resumes(tmp_path: Path) -> None:
     settings = replace(SETTINGS, epochs=None, time_limit=0.3)
-    train(settings, StopAt(20, interrupt), folder=tmp_path)
+    train(settings, StopAt(2, interrupt), folder=tmp_path)
     _, history = train(settings, folder=tmp_path, resume=True)
     assert history.stopped == "time limit"
     last = history.rows[-1]["step"]
