@@ -10,8 +10,8 @@ from torch import Tensor
 
 from grammar_rae.autoencoder import Autoencoder
 
-AT_ONCE = 128
-"""Rows whose gradients are held at a time: with 2,600 rules and 96 steps about 500 MB, with 30 steps 150."""
+AT_ONCE = 64
+"""Rows whose gradients are held at a time: with 2,600 rules and 96 steps about 250 MB."""
 
 STEP = 0.1
 """How far each number of a code moves in the first step, in root mean squares of the code."""
