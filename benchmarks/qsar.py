@@ -73,7 +73,9 @@ def run(table: str | PathLike[str], models: dict[str, TextModel]) -> list[Row]:
     if missing := {"smiles", "target", "p", "split"} - set(rows.columns):
         raise DataError("the table lacks columns", received=", ".join(sorted(missing)), where=str(table))
     texts = rows["smiles"].tolist()
-    features: dict[str, NDArray[Any]] = {name: model.encode(texts, errors="nan") for name, model in models.items()}
+    features: dict[str, NDArray[Any]] = {
+        name: model.encode(texts, errors="nan", polish=0) for name, model in models.items()
+    }
     for name, model in models.items():
         if model.autoencoder_.head.n_bits:
             vectorizer = MoleculeVectorizer(model, "ignore", fingerprint=True)

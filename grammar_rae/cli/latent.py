@@ -202,11 +202,11 @@ def reconstruct(
     preflight.check_model(model)
     from grammar_rae.datasets import join_columns
     from grammar_rae.model import TextModel
+    from grammar_rae.model.polishing import choose_polish
     from grammar_rae.model.results import describe_share, is_same
 
     loaded = TextModel.load(model)
-    polish = 0 if nearest is not None and polish is None else polish  # that one goes by what the encoder says
-    names, encoder = open_records(loaded, texts, column, "warn", fragments, polish, jobs)
+    names, encoder = open_records(loaded, texts, column, "warn", fragments, choose_polish(polish, nearest), jobs)
     rules, exact = arguments.constraint_text(constraint), 0
     with files.writing_result(output) as (write, written):
         for part in parts_with_codes(encoder, texts, output):

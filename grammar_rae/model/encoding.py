@@ -6,7 +6,7 @@ from typing import Any, Literal, cast, overload
 import numpy as np
 import torch
 
-from grammar_rae.checks import check_flag
+from grammar_rae.checks import check_count, check_flag
 from grammar_rae.codecs import treat_fragments
 from grammar_rae.datasets import extend_frame, is_frame, pad_tokens, read_rows
 from grammar_rae.errors import InputError, TextError
@@ -16,7 +16,6 @@ from grammar_rae.model.quantizing import refuse_int8
 from grammar_rae.model.results import EncodedTexts, check_errors
 from grammar_rae.model.sources import as_texts
 from grammar_rae.nets.int8 import has_int8
-from grammar_rae.recipes import check_polish
 
 
 class EncodingMixin:
@@ -139,7 +138,7 @@ class EncodingMixin:
         """How many steps polish a code: as many as are asked for; of the recipe's, where they can be made."""
         if polish is None:
             return 0 if noise or has_int8(self.autoencoder_) else self.recipe_.polish
-        check_polish(polish)
+        check_count("polish", polish, least=0)
         if polish and noise:
             raise InputError("a code that was drawn is not polished", remedy="Pass noise or polish alone.")
         if polish:

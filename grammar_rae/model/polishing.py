@@ -19,6 +19,11 @@ STEP = 0.1
 _SLOPE, _SQUARE = 0.9, 0.99  # how much of the means of gradients and of their squares a step keeps, as Adam does
 
 
+def choose_polish(polish: int | None, nearest: int | None) -> int | None:
+    """The steps that are asked for; none where ``nearest`` compares codes as the encoder gives them."""
+    return 0 if polish is None and nearest is not None else polish
+
+
 def come_back(nets: Autoencoder, x: Tensor, z: Tensor) -> Tensor:
     """Whether tokens x (B, T) are the likeliest ones of their codes z (B, D): bool (B,)."""
     with torch.no_grad():
@@ -30,7 +35,7 @@ def come_back(nets: Autoencoder, x: Tensor, z: Tensor) -> Tensor:
 def polish_codes(nets: Autoencoder, x: Tensor, z: Tensor, steps: int) -> Tensor:
     """The codes z (B, D) of tokens x (B, T), those from which the tokens do not come back moved in ``steps`` at most.
 
-    Of a row whose tokens do not come back in the end, the code that made them likeliest is given.
+    Where the tokens of a row do not come back in the end, it gets the code that made them likeliest.
     """
     # Gradients of recurrent layers by cuDNN are for nets that train.
     with torch.backends.cudnn.flags(enabled=False):

@@ -36,6 +36,7 @@ from grammar_rae.model.fitted import Codes, FittedTexts
 from grammar_rae.model.known import Known
 from grammar_rae.model.latent import LatentModel
 from grammar_rae.model.likelihood import LikelihoodMixin
+from grammar_rae.model.polishing import choose_polish
 from grammar_rae.model.quantizing import QuantizingMixin
 from grammar_rae.model.refining import RefiningMixin
 from grammar_rae.model.results import Reconstruction, is_same
@@ -345,7 +346,7 @@ class TextModel(
         """
         if not is_frame(data):
             texts = as_texts(data)
-            polish = _choose_polish(polish, options)
+            polish = choose_polish(polish, options.get("nearest"))
             encoded = self._encode_texts(texts, False, None, "warn", fragments, polish, 4)
             raise_first(encoded.errors, len(texts))
             return self.decode(encoded.codes, **options)
@@ -395,7 +396,7 @@ class TextModel(
             As :meth:`encode` and :meth:`decode`; a text that is rejected raises no error.
         """
         texts, codec = as_texts(texts), treat_fragments(self.codec, fragments)
-        polish = _choose_polish(polish, options)
+        polish = choose_polish(polish, options.get("nearest"))
         encoded = self._encode_texts(texts, False, None, "warn", fragments, polish, 4)
         decoded = self.decode_batch(encoded.codes, constraint=constraint, **options)
         found, exact = [""] * len(texts), np.zeros(len(texts), dtype=bool)
@@ -404,8 +405,3 @@ class TextModel(
             read = codec.prepare(texts[row]) if row in encoded.changed else texts[row]
             exact[row] = valid and is_same(text, read, self.codec)
         return Reconstruction(found, exact, encoded.errors, encoded.changed)
-
-
-def _choose_polish(polish: int | None, options: Mapping[str, Any]) -> int | None:
-    """No polish where texts are compared by their codes, unless it was asked for."""
-    return 0 if polish is None and options.get("nearest") is not None else polish

@@ -27,7 +27,6 @@ from grammar_rae.recipes.texts import (
     build_constraint,
     build_text,
     check_echo,
-    check_polish,
     learn_codec,
 )
 
@@ -48,7 +47,6 @@ __all__ = [
     "build_image",
     "build_text",
     "check_echo",
-    "check_polish",
     "get_recipe",
     "image_recipe",
     "learn_codec",

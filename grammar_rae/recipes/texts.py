@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from grammar_rae.checks import check_count
 from grammar_rae.codecs import CODECS, FORMS, Codec
 from grammar_rae.conditions import CONDITIONS
 from grammar_rae.decoding import Constraint, ConstraintSpec, check_temperature, check_top_p, parse_spec
@@ -70,7 +71,7 @@ class TextRecipe(Recipe):
     def __post_init__(self) -> None:
         check_temperature(self.temperature)
         check_top_p(self.top_p)
-        check_polish(self.polish)
+        check_count("polish", self.polish, least=0)
         object.__setattr__(self, "echo", check_echo(self.echo))
         object.__setattr__(self, "constraint", str(parse_spec(self.constraint)))
         super().__post_init__()
@@ -85,12 +86,6 @@ class TextRecipe(Recipe):
     def counts(self) -> list[str]:
         """The fields that are whole numbers, 1 or more."""
         return [*super().counts(), "codec_texts", *(["max_length"] if self.max_length is not None else [])]
-
-
-def check_polish(steps: Any) -> None:
-    """Raise :class:`InputError` for what is no number of steps."""
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
-        raise InputError("polish must be a number of steps", received=repr(steps), expected="0 or more")
 
 
 def check_echo(names: Any) -> tuple[str, ...]:
