@@ -7,8 +7,9 @@ into an ``ImageDataset``, ``image_set`` opens a public set by its name. ``fetch`
 or NLTK; a codec may, when it prepares or parses a text.
 """
 
+from grammar_rae.datasets.chunks import Chunk, encode_chunks, reject
 from grammar_rae.datasets.encoded import DescribedRows, Rejected, TokenDataset, add_facts, pad_tokens
-from grammar_rae.datasets.encoding import Chunk, Coverage, count_reasons, coverage, encode, encode_chunks, reject
+from grammar_rae.datasets.encoding import Coverage, count_reasons, coverage, encode
 from grammar_rae.datasets.fetching import SOURCES, fetch
 from grammar_rae.datasets.formats import file_bytes, writing_tables
 from grammar_rae.datasets.frames import as_pandas, extend_frame, is_frame, join_columns, like

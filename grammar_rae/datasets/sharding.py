@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from grammar_rae.checks import check_count, check_path
+from grammar_rae.datasets.chunks import CHUNK, Chunk, encode_chunks
 from grammar_rae.datasets.duplicates import Duplicates, SeenKeys, check_duplicates
 from grammar_rae.datasets.encoded import TokenDataset, fingerprint, read_meta
-from grammar_rae.datasets.encoding import CHUNK, Chunk, encode_chunks, save_chunks
+from grammar_rae.datasets.encoding import save_chunks
 from grammar_rae.datasets.reading import Fields, read_rows
 from grammar_rae.datasets.sharded import (
     SHARDS,
