@@ -218,12 +218,14 @@ def encode(
     errors: 'Literal["raise", "nan"]' = "raise",
     unknown: str = "warn",
     fragments: str | None = None,
+    polish: int | None = None,
 ) -> Any:
     """Latent codes of texts, float32 (N, D), or a frame of them for a frame: see :meth:`TextModel.encode`.
 
     ``model`` is as for :func:`sample`.
     """
-    return _find_model(model).encode(texts, errors=errors, unknown=unknown, fragments=fragments)
+    found = _find_model(model)
+    return found.encode(texts, errors=errors, unknown=unknown, fragments=fragments, polish=polish)
 
 
 def decode(z: "NDArray[Any]", model: "TextModel | str | PathLike[str] | None" = None, **options: Any) -> list[str]:

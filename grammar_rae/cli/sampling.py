@@ -188,6 +188,7 @@ def interpolate(
     b: Annotated[str, typer.Argument(help="The text to end at.", show_default=False)],
     model: arguments.Model = arguments.IN_THE_BOX,
     steps: Annotated[int, typer.Option(help="The number of texts, both ends included.")] = 9,
+    fragments: arguments.Fragments = None,
     constraint: arguments.Constraint = None,
     output: arguments.Output = files.STDOUT,
     html: arguments.Html = None,
@@ -200,7 +201,7 @@ def interpolate(
     from grammar_rae.model import TextModel
 
     loaded = TextModel.load(model)
-    texts = loaded.interpolate(a, b, steps=steps, constraint=arguments.constraint_text(constraint))
+    texts = loaded.interpolate(a, b, steps=steps, fragments=fragments, constraint=arguments.constraint_text(constraint))
     terminal.report(**files.write_result(output, {"step": list(range(1, len(texts) + 1)), "smiles": texts}))
     if html is not None:
         pages.write_path_page(html, loaded, texts)

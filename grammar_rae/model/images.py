@@ -166,8 +166,9 @@ class ImageModel(LatentModel[Images]):
                 images[start : start + self.batch_rows] = part.float().cpu().numpy()
         return images
 
-    def _encode_pair(self, a: Any, b: Any) -> tuple[Codes, Codes]:
-        first, last = (self.encode(one[None] if hasattr(one, "ndim") else np.asarray(one)[None]) for one in (a, b))
+    def _encode_pair(self, a: Any, b: Any, **options: Any) -> tuple[Codes, Codes]:
+        images = (one[None] if hasattr(one, "ndim") else np.asarray(one)[None] for one in (a, b))
+        first, last = (self.encode(image, **options) for image in images)
         return first, last
 
     @in_single_precision

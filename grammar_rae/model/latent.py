@@ -311,15 +311,21 @@ class LatentModel(FittedParts, ShownMixin, Estimator, ABC, Generic[Outputs]):
         InputError
             For fewer than two steps; else as ``encode`` and ``decode``.
         """
+        return self._interpolate(a, b, steps, {}, options)
+
+    def _interpolate(
+        self, a: Any, b: Any, steps: int, encoding: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> Outputs:
+        """As :meth:`interpolate`, with options for ``encode`` too."""
         if not isinstance(steps, int | np.integer) or steps < 2:
             raise InputError("an interpolation has two ends", received=f"{steps!r} steps", expected="2 or more")
-        first, last = self._encode_pair(a, b)
+        first, last = self._encode_pair(a, b, **encoding)
         share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
         return self.decode((1 - share) * first + share * last, **options)
 
-    def _encode_pair(self, a: Any, b: Any) -> tuple[Codes, Codes]:
+    def _encode_pair(self, a: Any, b: Any, **options: Any) -> tuple[Codes, Codes]:
         """The codes (1, D) of one text or image and of another."""
-        codes = self.encode([a, b])
+        codes = self.encode([a, b], **options)
         return codes[:1], codes[1:]
 
     def transform(self, X: Any) -> Codes:

@@ -367,6 +367,37 @@ class TextModel(
                     column[index] = value
         return extend_frame(data, range(len(rows)), columns)
 
+    def interpolate(
+        self,
+        a: str,
+        b: str,
+        steps: int = 9,
+        *,
+        fragments: str | None = None,
+        polish: int | None = None,
+        **options: Any,
+    ) -> list[str]:
+        """Decode codes on the straight line from the code of ``a`` to that of ``b``, both ends included.
+
+        Parameters
+        ----------
+        a, b
+            One text each.
+        steps
+            How many codes, 2 or more.
+        fragments, polish
+            As for :meth:`reconstruct`.
+        options
+            As for :meth:`decode`.
+
+        Raises
+        ------
+        InputError
+            For fewer than two steps; else as :meth:`encode` and :meth:`decode`.
+        """
+        encoding = {"fragments": fragments, "polish": choose_polish(polish, options.get("nearest"))}
+        return self._interpolate(a, b, steps, encoding, options)
+
     def reconstruction(
         self,
         texts: Sequence[str],

@@ -524,6 +524,9 @@ def test_interpolate_goes_from_one_end_to_the_other(run: Path, tmp_path: Path) -
     rows = list(csv.DictReader(result.stdout.splitlines()))
     assert [row["step"] for row in rows] == ["1", "2", "3", "4"]
     assert page.stat().st_size > 0
+    salt = ("interpolate", "-m", run, "CCO.Cl", "c1ccccc1", "--steps", "4")
+    assert refused(*salt)
+    assert grammar_rae(*salt, "--fragments", "largest").stdout == result.stdout
 
 
 def test_constrained_samples_are_valid_as_they_come(run: Path) -> None:

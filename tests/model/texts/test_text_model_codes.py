@@ -274,6 +274,13 @@ def test_interpolate(learned: TextModel) -> None:
     assert len(learned.interpolate("CCO", "CCN", steps=2)) == 2
 
 
+def test_the_ends_of_an_interpolation_may_be_salts(learned: TextModel) -> None:
+    plain = learned.interpolate(TEXTS[0], TEXTS[1], steps=3)
+    assert learned.interpolate(f"{TEXTS[0]}.Cl", TEXTS[1], steps=3, fragments="largest") == plain
+    with pytest.raises(TextError):
+        learned.interpolate(f"{TEXTS[0]}.Cl", TEXTS[1], steps=3)
+
+
 def test_interpolation_is_a_straight_line(model: TextModel, monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = model.encode(TEXTS[:2])
     monkeypatch.setattr(TextModel, "decode", lambda self, z, **options: z)
