@@ -21,6 +21,9 @@ from grammar_rae.training import is_main_process
 BOX = Path(__file__).parent / "models"
 EXPRESSIONS = 100_000  # of the set, as the grammar VAE was trained on
 
+LEVELS = {"clean": 0.1, "skew": 2.5}
+"""The noise of a training of ``moses`` that goes on: it reconstructs already, and learns to sample."""
+
 TRAINING: dict[str, dict[str, Any]] = {
     "expressions": {},
     # The recipe's time limit and temperature are for trainings of minutes. These passes take hours, and a model so well
@@ -52,7 +55,7 @@ def moses(arguments: argparse.Namespace, folder: Path, resume: bool, **options: 
             "moses with --start needs --data, which grammar-rae encode -m moses -o DATA/ wrote, and --hours"
         )
     model = Warm("moses", overrides=options | {"epochs": None, "validate_every": 600.0} | _choices(arguments))
-    model.start = arguments.start
+    model.start, model.levels = arguments.start, LEVELS
     model.fit(arguments.data, folder=folder, resume=resume)
     return model
 

@@ -1,7 +1,9 @@
 """A training that begins with the weights of an earlier one, though with other macros and a wider code."""
 
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -65,19 +67,22 @@ def begin(autoencoder: torch.nn.Module, weights: dict[str, torch.Tensor]) -> Non
 class Warm(TextModel):
     """A model whose training begins with the weights of ``start``, a run (its averaged ones) or a saved model.
 
-    Without one it begins with those of the bundled ``moses``.
+    Without one it begins with those of the bundled ``moses``. ``levels`` are options of the noise that hold for this
+    training alone: the model keeps its recipe's.
     """
 
     start: Path | None = None
+    levels: Mapping[str, float] = MappingProxyType({})
 
     def _learn(self, draft: Any, sets: Any, *others: Any) -> None:
         self.fitted_ = draft
         if self.start is None:
             warm(self, draft.codec)
         else:
-            run = exists(self.start / "state")
-            _, groups = load(self.start / "state" if run else self.start)
-            weights = groups["average" if run else "weights"]
+            _, groups = load(self.start / "state" if exists(self.start / "state") else self.start)
+            weights = groups.get("average", groups["weights"])  # not every recipe averages
             weights = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
             begin(draft.autoencoder, weights)  # with the scales that they were trained with
+        for name, value in self.levels.items():
+            setattr(draft.autoencoder.regularizer, name, value)
         super()._learn(draft, sets, *others)

@@ -74,6 +74,15 @@ def test_levels_in_training() -> None:
     assert abs(again.std().item() - 1) < 0.02
 
 
+def test_a_skew_draws_high_levels_oftener() -> None:
+    row, z = NoiseConditioned(clean=0, skew=2.5), codes(20_000)
+    shares = (level_of(row.perturb(z, generator()), row) / row.lowest).log() / math.log(row.highest / row.lowest)
+    # Of the density k x^(k - 1) on [0, 1]: the mean k / (k + 1), and the median 2^(-1/k).
+    assert abs(shares.mean().item() - 2.5 / 3.5) < 0.01
+    assert abs(shares.median().item() - 0.5 ** (1 / 2.5)) < 0.01
+    assert row.conditions == NoiseConditioned().conditions
+
+
 def test_levels_outside_the_range_are_told_as_its_ends() -> None:
     row, z = NoiseConditioned(), codes(4)
     assert torch.allclose(row.smooth(z, 0.01, generator())[:, D:], row.smooth(z, 0.1, generator())[:, D:], atol=1e-6)
@@ -111,6 +120,8 @@ def test_levels_are_one_or_as_many_as_codes(smoothing: Any) -> None:
         {"clean": -0.1},
         {"highest": math.inf},
         {"nothing": 1},
+        {"skew": 0},
+        {"skew": -1},
     ],
 )
 def test_levels_that_cannot_be_used(options: dict[str, float]) -> None:
