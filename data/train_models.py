@@ -21,14 +21,18 @@ from grammar_rae.training import is_main_process
 BOX = Path(__file__).parent / "models"
 EXPRESSIONS = 100_000  # of the set, as the grammar VAE was trained on
 
-LEVELS = {"clean": 0.1, "skew": 2.5}
-"""The noise of a training of ``moses`` that goes on: it reconstructs already, and learns to sample."""
-
 TRAINING: dict[str, dict[str, Any]] = {
     "expressions": {},
     # The recipe's time limit and temperature are for trainings of minutes. These passes take hours, and a model so well
     # trained needs less boldness: its unlikeliest steps left out. The knobs were chosen on the molecules that validate.
-    "moses": {"epochs": 6, "time_limit": None, "validate_every": None, "temperature": 1.0, "top_p": 0.96},
+    "moses": {
+        "epochs": 6,
+        "time_limit": None,
+        "validate_every": None,
+        "smoothing": 3.0,
+        "temperature": 1.0,
+        "top_p": 0.95,
+    },
     # Eight hours of one core; the learning rate falls in the last fifth. To go on for longer, raise the limit before.
     "molecules": {
         "time_limit": 28_800.0,
@@ -55,7 +59,7 @@ def moses(arguments: argparse.Namespace, folder: Path, resume: bool, **options: 
             "moses with --start needs --data, which grammar-rae encode -m moses -o DATA/ wrote, and --hours"
         )
     model = Warm("moses", overrides=options | {"epochs": None, "validate_every": 600.0} | _choices(arguments))
-    model.start, model.levels = arguments.start, LEVELS
+    model.start, model.levels = arguments.start, {"clean": arguments.clean, "skew": arguments.skew}
     model.fit(arguments.data, folder=folder, resume=resume)
     return model
 
@@ -93,6 +97,9 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=None, help="in all, to which the schedule is fitted")
     parser.add_argument("--batch-size", type=int, default=None, help="another one than the recipe's")
     parser.add_argument("--learning-rate", type=float, default=None, help="its highest, another one than the recipe's")
+    # Of moses with --start, which reconstructs already, and learns to sample.
+    parser.add_argument("--clean", type=float, default=0.1, help="the share of rows without noise")
+    parser.add_argument("--skew", type=float, default=2.5, help="how much oftener noise is high than low")
     parser.add_argument("--schedule", default=None, help="of the learning rate, another than the recipe's")
     arguments = parser.parse_args()
     resume = checkpoint.exists(arguments.folder / "state")
