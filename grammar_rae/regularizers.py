@@ -269,7 +269,7 @@ class NoiseConditioned(Regularizer):
         The share of rows of which noise leaves nothing, the limit :math:`\sigma \to \infty`: the decoder sees 0 in the
         place of z, and a mark of its own. Such rows need no encoder, and make the decoder a model of its own.
     skew
-        How much oftener high levels are drawn than low ones: of :math:`\log \sigma`, on a scale from 0 to 1 over the
+        How much more often high levels are drawn than low ones: of :math:`\log \sigma`, on a scale from 0 to 1 over the
         range, the density is :math:`k x^{k - 1}`. At 1 all are as frequent; at 2.5 half of the levels are above the
         share :math:`2^{-1/2.5} = 0.76` of the range. A training that goes on from a model that reconstructs learns
         more from the levels at which it samples.

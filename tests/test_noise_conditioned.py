@@ -74,7 +74,7 @@ def test_levels_in_training() -> None:
     assert abs(again.std().item() - 1) < 0.02
 
 
-def test_a_skew_draws_high_levels_oftener() -> None:
+def test_a_skew_draws_high_levels_more_often() -> None:
     row, z = NoiseConditioned(clean=0, skew=2.5), codes(20_000)
     shares = (level_of(row.perturb(z, generator()), row) / row.lowest).log() / math.log(row.highest / row.lowest)
     # Of the density k x^(k - 1) on [0, 1]: the mean k / (k + 1), and the median 2^(-1/k).
