@@ -12,6 +12,7 @@ import torch
 from grammar_rae.checkpoint import exists, load
 from grammar_rae.codecs import codec_from_dict
 from grammar_rae.model import TextModel
+from grammar_rae.regularizers import NoiseConditioned
 
 
 def warm(model: TextModel, codec: Any) -> None:
@@ -83,6 +84,6 @@ class Warm(TextModel):
             weights = groups.get("average", groups["weights"])  # not every recipe averages
             weights = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
             begin(draft.autoencoder, weights)  # with the scales that they were trained with
-        for name, value in self.levels.items():
-            setattr(draft.autoencoder.regularizer, name, value)
+        if self.levels:  # made anew, so that they are checked
+            draft.autoencoder.regularizer = NoiseConditioned(**draft.recipe.regularizer_options | self.levels)
         super()._learn(draft, sets, *others)
