@@ -97,9 +97,9 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=None, help="in all, to which the schedule is fitted")
     parser.add_argument("--batch-size", type=int, default=None, help="another one than the recipe's")
     parser.add_argument("--learning-rate", type=float, default=None, help="its highest, another one than the recipe's")
-    # Of moses with --start, which reconstructs already, and learns to sample.
-    parser.add_argument("--clean", type=float, default=0.1, help="the share of rows without noise")
-    parser.add_argument("--skew", type=float, default=2.5, help="how much more often noise is high than low")
+    later = "moses with --start, which reconstructs already and learns to sample"
+    parser.add_argument("--clean", type=float, default=0.1, help=f"the share of rows without noise: {later}")
+    parser.add_argument("--skew", type=float, default=2.5, help=f"how much more often noise is high than low: {later}")
     parser.add_argument("--schedule", default=None, help="of the learning rate, another than the recipe's")
     arguments = parser.parse_args()
     resume = checkpoint.exists(arguments.folder / "state")

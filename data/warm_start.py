@@ -66,7 +66,7 @@ def begin(autoencoder: torch.nn.Module, weights: dict[str, torch.Tensor]) -> Non
 
 
 class Warm(TextModel):
-    """A model whose training begins with the weights of ``start``, a run (its averaged ones) or a saved model.
+    """A model whose training begins with the weights of ``start``, a saved model or a run (the averaged ones if any).
 
     Without one it begins with those of the bundled ``moses``. ``levels`` are options of the noise that hold for this
     training alone: the model keeps its recipe's.

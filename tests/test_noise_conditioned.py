@@ -77,7 +77,7 @@ def test_levels_in_training() -> None:
 def test_a_skew_draws_high_levels_more_often() -> None:
     row, z = NoiseConditioned(clean=0, skew=2.5), codes(20_000)
     shares = (level_of(row.perturb(z, generator()), row) / row.lowest).log() / math.log(row.highest / row.lowest)
-    # Of the density k x^(k - 1) on [0, 1]: the mean k / (k + 1), and the median 2^(-1/k).
+    # The density k x^(k - 1) on [0, 1] has the mean k / (k + 1) and the median 2^(-1/k).
     assert abs(shares.mean().item() - 2.5 / 3.5) < 0.01
     assert abs(shares.median().item() - 0.5 ** (1 / 2.5)) < 0.01
     assert row.conditions == NoiseConditioned().conditions
